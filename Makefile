@@ -1,0 +1,80 @@
+# taskapi: a PostgreSQL extension.
+#
+#   make && make install      build and install for the pg_config on PATH
+#   make installcheck         regression, isolation and TAP tests against a running server
+#   make test                 set up what is missing, then every suite in a throw-away server
+#   make demo                 the same set-up, then the task API on real data
+#   make lint matrix bench    see scripts/
+#
+# PG_CONFIG=... chooses another major for each of them.
+
+EXTENSION  = taskapi
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" taskapi.control)
+PGFILEDESC = "taskapi - primitives of an HTTP API"
+MODULE_big = taskapi
+OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# Order matters: a fragment may use only what stands above it.
+SQL_INSTALL = $(addprefix sql/install/, \
+	header.sql \
+	problem.sql \
+	request.sql \
+	uuid7.sql \
+	secret.sql \
+	jwt.sql \
+	cursor.sql \
+	page.sql \
+	fingerprint.sql \
+	idempotency.sql \
+	ratelimit.sql \
+	auth.sql \
+	resource.sql \
+	expose.sql \
+	task_api.sql \
+	operations.sql)
+
+# The task API, in the order in which create_task_api() runs it.
+SQL_TASK_API = $(sort $(wildcard sql/task_api/*.sql))
+
+DATA        = $(wildcard sql/upgrade/taskapi--*--*.sql)
+DATA_built  = taskapi--$(EXTVERSION).sql
+PG_CPPFLAGS = -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
+
+REGRESS        = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS   = --inputdir=test
+ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test
+TAP_TESTS      = 1
+PROVE_TESTS   ?= test/t/*.pl
+EXTRA_CLEAN    = sql/task_api.embedded.sql
+
+SCRIPT_TARGETS = test demo lint matrix bench
+.PHONY: $(SCRIPT_TARGETS)
+
+PG_CONFIG ?= pg_config
+PGXS      := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install installcheck clean:
+	@echo "$(PG_CONFIG) finds no PostgreSQL development files; 'make test' and 'make demo' install them on Debian" >&2; exit 1
+.DEFAULT_GOAL := all
+endif
+
+$(OBJS): $(wildcard src/*.h)
+
+$(SCRIPT_TARGETS):
+	@PG_CONFIG="$(PG_CONFIG)" scripts/$@
+
+# CREATE OR REPLACE could adopt an object that somebody planted before, so the
+# install script never holds it. The task API is data here, not code: it is
+# embedded as the text that create_task_api() runs as its caller.
+$(DATA_built): $(SQL_INSTALL) $(SQL_TASK_API) scripts/embed taskapi.control Makefile
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION taskapi" to load this file. \quit'; \
+	  for f in $(SQL_INSTALL); do \
+	    printf '\n-- %s\n' $$f; \
+	    if grep -q '@task_api@' $$f; then scripts/embed $$f $(SQL_TASK_API); else cat $$f; fi; \
+	  done | sed 's/^CREATE OR REPLACE /CREATE /'; } > $@.tmp
+	mv $@.tmp $@

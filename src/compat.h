@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  One source for PostgreSQL 15 to 18.
+ *
+ * The rest of the code is written as for the newest server; what an older one
+ * lacks is supplied here.  This is the only file that names PG_VERSION_NUM.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_COMPAT_H
+#define TASKAPI_COMPAT_H
+
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "taskapi needs PostgreSQL 15 or later"
+#endif
+
+/* 16 moved the varlena macros out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16 introduced soft errors; before it every error is thrown */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#else
+#define ErrorSaveContext void
+#define ereturn(context, dummy_value, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+#endif
+
+/* 18 names the library and its version in the magic block */
+#if PG_VERSION_NUM >= 180000
+#define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)
+#else
+#define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* 18 spells it as a prefix, as C11 does */
+#if PG_VERSION_NUM < 180000
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+#endif
+
+#endif							/* TASKAPI_COMPAT_H */
