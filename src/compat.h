@@ -33,6 +33,27 @@
 		ereport(ERROR, __VA_ARGS__); \
 		return dummy_value; \
 	} while (0)
+#define errsave(context, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+#endif
+
+/* 16 lets the JSON parser's actions fail; 17 takes the lexer's memory as an argument */
+#if PG_VERSION_NUM >= 160000
+#define TASKAPI_JSON_ACTION JsonParseErrorType
+#define TASKAPI_JSON_GO_ON JSON_SUCCESS
+#else
+#define TASKAPI_JSON_ACTION void
+#define TASKAPI_JSON_GO_ON
+#endif
+#if PG_VERSION_NUM >= 170000
+#define taskapi_json_lexer(text, len, encoding) \
+	makeJsonLexContextCstringLen(NULL, text, len, encoding, true)
+#else
+#define taskapi_json_lexer(text, len, encoding) \
+	makeJsonLexContextCstringLen(unconstify(char *, text), len, encoding, true)
 #endif
 
 /* 18 names the library and its version in the magic block */

@@ -24,9 +24,7 @@ _PG_init(void)
 	taskapi_cursor_init();
 	taskapi_idempotency_init();
 	taskapi_page_init();
-	taskapi_problem_init();
 	taskapi_ratelimit_init();
-	taskapi_request_init();
 	taskapi_resource_init();
 	taskapi_secret_init();
 

@@ -21,9 +21,7 @@ extern void taskapi_catalog_init(void);
 extern void taskapi_cursor_init(void);
 extern void taskapi_idempotency_init(void);
 extern void taskapi_page_init(void);
-extern void taskapi_problem_init(void);
 extern void taskapi_ratelimit_init(void);
-extern void taskapi_request_init(void);
 extern void taskapi_resource_init(void);
 extern void taskapi_secret_init(void);
 

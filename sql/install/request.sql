@@ -1,1 +1,32 @@
--- request
+-- What the HTTP layer put into GUCs, and what it is to answer.
+
+CREATE FUNCTION taskapi.request_header(name text) RETURNS text
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_request_header_sql';
+COMMENT ON FUNCTION taskapi.request_header(text) IS
+    'A header of the request, by name in any case; several of one name are joined by commas; NULL outside a request';
+
+CREATE FUNCTION taskapi.request_cookie(name text) RETURNS text
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_request_cookie_sql';
+COMMENT ON FUNCTION taskapi.request_cookie(text) IS 'A cookie of the request; NULL outside a request';
+
+CREATE FUNCTION taskapi.jwt_claims() RETURNS jsonb
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_jwt_claims_sql';
+COMMENT ON FUNCTION taskapi.jwt_claims() IS 'The claims of the caller; NULL for an anonymous one';
+
+CREATE FUNCTION taskapi.current_subject() RETURNS text
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_current_subject_sql';
+COMMENT ON FUNCTION taskapi.current_subject() IS 'Who the caller is (claim sub); NULL for an anonymous one';
+
+CREATE FUNCTION taskapi.current_subject_id() RETURNS uuid
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_current_subject_id_sql';
+COMMENT ON FUNCTION taskapi.current_subject_id() IS
+    'Who the caller is, as a uuid; a subject that is none is unauthenticated';
+
+CREATE FUNCTION taskapi.set_response_header(name text, value text) RETURNS void
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_set_response_header_sql';
+COMMENT ON FUNCTION taskapi.set_response_header(text, text) IS
+    'Sets a header of the answer, in place of one of that name; Set-Cookie is added';
+
+CREATE FUNCTION taskapi.set_response_status(status int) RETURNS void
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_set_response_status_sql';
+COMMENT ON FUNCTION taskapi.set_response_status(int) IS 'Sets the HTTP status of the answer';
