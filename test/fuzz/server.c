@@ -1,0 +1,279 @@
+/*-------------------------------------------------------------------------
+ *
+ * server.c
+ *	  Memory, errors and encodings of a server, without a server.
+ *
+ * Memory comes from malloc, one block an allocation, so that AddressSanitizer
+ * sees every overrun; a list of all blocks stands in for the memory context.
+ * Text is UTF-8.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <setjmp.h>
+#include <signal.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "server.h"
+
+typedef struct Block
+{
+	struct Block *next;
+	struct Block *prev;
+	size_t		size;
+	size_t		padding;		/* keeps the payload aligned to 16 */
+} Block;
+
+MemoryContext CurrentMemoryContext = NULL;
+MemoryContext TopMemoryContext = NULL;
+sigjmp_buf *PG_exception_stack = NULL;
+ErrorContextCallback *error_context_stack = NULL;
+volatile sig_atomic_t InterruptPending = false;
+
+static Block blocks = {&blocks, &blocks, 0, 0};
+static int	error_sqlstate;
+static ErrorData error_data;
+
+static void *
+allocate(size_t size, bool zero)
+{
+	Block	   *block;
+
+	if (!AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("invalid memory alloc request size %zu", size)));
+	block = zero ? calloc(1, sizeof(Block) + size) : malloc(sizeof(Block) + size);
+	if (block == NULL)
+		abort();
+	block->size = size;
+	block->next = blocks.next;
+	block->prev = &blocks;
+	blocks.next->prev = block;
+	blocks.next = block;
+	return block + 1;
+}
+
+void *
+palloc(Size size)
+{
+	return allocate(size, false);
+}
+
+void *
+palloc0(Size size)
+{
+	return allocate(size, true);
+}
+
+void *
+palloc_extended(Size size, int flags)
+{
+	return allocate(size, (flags & MCXT_ALLOC_ZERO) != 0);
+}
+
+void *
+MemoryContextAlloc(MemoryContext context, Size size)
+{
+	return allocate(size, false);
+}
+
+void *
+MemoryContextAllocZero(MemoryContext context, Size size)
+{
+	return allocate(size, true);
+}
+
+void *
+MemoryContextAllocZeroAligned(MemoryContext context, Size size)
+{
+	return allocate(size, true);
+}
+
+char *
+MemoryContextStrdup(MemoryContext context, const char *string)
+{
+	return pstrdup(string);
+}
+
+void
+pfree(void *pointer)
+{
+	Block	   *block = (Block *) pointer - 1;
+
+	block->next->prev = block->prev;
+	block->prev->next = block->next;
+	free(block);
+}
+
+void *
+repalloc(void *pointer, Size size)
+{
+	void	   *copy = palloc(size);
+
+	memcpy(copy, pointer, Min(size, ((Block *) pointer - 1)->size));
+	pfree(pointer);
+	return copy;
+}
+
+char *
+pstrdup(const char *in)
+{
+	return pnstrdup(in, strlen(in));
+}
+
+char *
+pnstrdup(const char *in, Size len)
+{
+	char	   *out;
+
+	len = strnlen(in, len);
+	out = palloc(len + 1);
+	memcpy(out, in, len);
+	out[len] = '\0';
+	return out;
+}
+
+static void
+free_all(void)
+{
+	while (blocks.next != &blocks)
+		pfree(blocks.next + 1);
+}
+
+/* Errors: the parts of elog.c that ereport() expands to */
+
+bool
+errstart(int elevel, const char *domain)
+{
+	error_sqlstate = ERRCODE_INTERNAL_ERROR;
+	error_data.elevel = elevel;
+	return elevel >= ERROR;
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return errstart(elevel, domain);
+}
+
+void
+errfinish(const char *filename, int lineno, const char *funcname)
+{
+	if (error_sqlstate == ERRCODE_INTERNAL_ERROR)
+	{
+		fprintf(stderr, "error without an errcode of its own at %s:%d\n", filename, lineno);
+		abort();
+	}
+	if (PG_exception_stack == NULL)
+		abort();
+	siglongjmp(*PG_exception_stack, 1);
+}
+
+int
+errcode(int sqlerrcode)
+{
+	error_sqlstate = sqlerrcode;
+	return 0;
+}
+
+static int
+format_message(const char *fmt, va_list args)
+{
+	/* Formatting it has the sanitizers look at every argument */
+	char		buf[256];
+
+	vsnprintf(buf, sizeof(buf), fmt, args);
+	return 0;
+}
+
+#define MESSAGE_FUNCTION(name) \
+int \
+name(const char *fmt,...) \
+{ \
+	va_list		args; \
+	va_start(args, fmt); \
+	format_message(fmt, args); \
+	va_end(args); \
+	return 0; \
+}
+
+MESSAGE_FUNCTION(errmsg)
+MESSAGE_FUNCTION(errmsg_internal)
+MESSAGE_FUNCTION(errdetail)
+MESSAGE_FUNCTION(errdetail_internal)
+MESSAGE_FUNCTION(errhint)
+
+int
+geterrcode(void)
+{
+	return error_sqlstate;
+}
+
+void
+FlushErrorState(void)
+{
+}
+
+void
+pg_re_throw(void)
+{
+	if (PG_exception_stack == NULL)
+		abort();
+	siglongjmp(*PG_exception_stack, 1);
+}
+
+void
+check_stack_depth(void)
+{
+}
+
+void
+ProcessInterrupts(void)
+{
+}
+
+int
+GetDatabaseEncoding(void)
+{
+	return PG_UTF8;
+}
+
+const char *
+GetDatabaseEncodingName(void)
+{
+	return "UTF8";
+}
+
+int
+pg_mblen(const char *mbstr)
+{
+	return pg_utf_mblen((const unsigned char *) mbstr);
+}
+
+bool
+run_protected(fuzz_body body, const uint8 *data, size_t size)
+{
+	sigjmp_buf	jump;
+	volatile bool ok = true;
+
+	if (sigsetjmp(jump, 0) == 0)
+	{
+		PG_exception_stack = &jump;
+		body(data, size);
+	}
+	else
+		ok = false;
+	PG_exception_stack = NULL;
+	free_all();
+	return ok;
+}
+
+char *
+input_text(const uint8 *data, size_t size)
+{
+	return pnstrdup((const char *) data, size);
+}
