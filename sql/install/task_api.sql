@@ -1,1 +1,50 @@
--- task_api
+-- The task API, created from the text of sql/task_api/, as the caller and in the caller's schemas.
+
+CREATE FUNCTION taskapi.create_task_api(data_schema name DEFAULT 'tasks', api_schema name DEFAULT 'api',
+                                        anonymous regrole DEFAULT NULL, authenticated regrole DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+AS $create_task_api$
+DECLARE
+    task_api text := $task_api$
+@task_api@
+$task_api$;
+    name     text;
+    has      text;
+BEGIN
+    IF data_schema IS NULL OR api_schema IS NULL OR data_schema = api_schema THEN
+        RAISE EXCEPTION 'the task API needs two schemas' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF (anonymous IS NULL) <> (authenticated IS NULL) THEN
+        RAISE EXCEPTION 'either both roles are given or none' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOREACH name IN ARRAY ARRAY[data_schema, api_schema] LOOP
+        IF name ~ '[@$]' OR name = 'taskapi' OR name ~ '^pg_' OR name = 'information_schema' THEN
+            RAISE EXCEPTION 'schema "%" cannot hold the task API', name USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        IF to_regnamespace(quote_ident(name)) IS NULL THEN
+            EXECUTE format('CREATE SCHEMA %I', name);
+        END IF;
+    END LOOP;
+    SELECT string_agg(c.relname, ', ' ORDER BY c.relname) INTO has
+    FROM pg_class c
+    WHERE (c.relnamespace = to_regnamespace(quote_ident(data_schema)) AND c.relname IN ('account', 'project', 'membership', 'task'))
+       OR (c.relnamespace = to_regnamespace(quote_ident(api_schema)) AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys'));
+    IF has IS NOT NULL THEN
+        RAISE EXCEPTION 'the task API cannot be created in "%" and "%"', data_schema, api_schema
+            USING ERRCODE = 'duplicate_table', DETAIL = format('Taken already: %s.', has),
+                  HINT = 'Name two other schemas. To bring an existing task API up to date, call taskapi.expose() on its tables again.';
+    END IF;
+    task_api := replace(task_api, '@data@', quote_ident(data_schema));
+    task_api := replace(task_api, '@api@', quote_ident(api_schema));
+    task_api := replace(task_api, '@data_name@', quote_literal(data_schema));
+    task_api := replace(task_api, '@api_name@', quote_literal(api_schema));
+    EXECUTE task_api;
+    IF anonymous IS NOT NULL THEN
+        EXECUTE format('SELECT %I.grant_api($1, $2)', data_schema) USING anonymous, authenticated;
+    END IF;
+END
+$create_task_api$;
+REVOKE ALL ON FUNCTION taskapi.create_task_api(name, name, regrole, regrole) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.create_task_api(name, name, regrole, regrole) IS
+    'Creates the task API in two schemas, as the caller: its tables in data_schema, its resources in api_schema. Where the two roles are given, they are granted what they need (grant_api)';

@@ -1,0 +1,124 @@
+-- The tables of the task API. They are yours: alter them, add to them, and run taskapi.expose() again.
+--
+-- Every row of a project carries project_id, every id is a UUID version 7, and status and priority are text and
+-- smallint because their comparisons are leakproof: under row-level security only those can bound an index scan.
+-- Constraint names reach the client in invalid_value problems, so they say what is asked.
+
+CREATE TABLE @data@.account (
+    id            uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    email         text        NOT NULL,
+    display_name  text        NOT NULL,
+    password_hash text,
+    version       int         NOT NULL DEFAULT 1,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    updated_at    timestamptz NOT NULL DEFAULT now(),
+    deleted_at    timestamptz,
+    deletion_id   uuid,
+    CONSTRAINT account_pkey PRIMARY KEY (id),
+    CONSTRAINT account_email_is_an_address CHECK (email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
+    CONSTRAINT account_email_has_at_most_254_characters CHECK (length(email) <= 254),
+    CONSTRAINT account_display_name_has_1_to_200_characters CHECK (length(btrim(display_name)) > 0 AND length(display_name) <= 200)
+);
+COMMENT ON TABLE @data@.account IS 'Who may log in';
+COMMENT ON COLUMN @data@.account.email IS 'Unique among live accounts, whatever its case';
+COMMENT ON COLUMN @data@.account.password_hash IS '@private bcrypt; NULL: no login by password';
+
+CREATE TABLE @data@.project (
+    id          uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    name        text        NOT NULL,
+    description text,
+    creator_id  uuid        DEFAULT taskapi.current_subject_id(),
+    version     int         NOT NULL DEFAULT 1,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    deleted_at  timestamptz,
+    deletion_id uuid,
+    CONSTRAINT project_pkey PRIMARY KEY (id),
+    CONSTRAINT project_creator_is_an_account FOREIGN KEY (creator_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT project_name_has_1_to_200_characters CHECK (length(btrim(name)) > 0 AND length(name) <= 200),
+    CONSTRAINT project_description_has_at_most_20000_characters CHECK (length(description) <= 20000)
+);
+COMMENT ON TABLE @data@.project IS 'What tasks belong to';
+COMMENT ON COLUMN @data@.project.creator_id IS 'Who created it, set by the server; its first owner';
+
+CREATE TABLE @data@.membership (
+    project_id  uuid        NOT NULL,
+    account_id  uuid        NOT NULL,
+    role        text        NOT NULL DEFAULT 'viewer',
+    version     int         NOT NULL DEFAULT 1,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    deleted_at  timestamptz,
+    deletion_id uuid,
+    CONSTRAINT membership_pkey PRIMARY KEY (project_id, account_id),
+    CONSTRAINT membership_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
+    CONSTRAINT membership_account_exists FOREIGN KEY (account_id) REFERENCES @data@.account ON DELETE CASCADE,
+    CONSTRAINT membership_role_is_owner_editor_or_viewer CHECK (role IN ('owner', 'editor', 'viewer'))
+);
+COMMENT ON TABLE @data@.membership IS 'Who may do what in which project';
+COMMENT ON COLUMN @data@.membership.role IS
+    'owner: everything; editor: reads all, writes tasks; viewer: reads all. A live project always has an owner';
+
+CREATE TABLE @data@.task (
+    id           uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    project_id   uuid        NOT NULL,
+    assignee_id  uuid,
+    creator_id   uuid        DEFAULT taskapi.current_subject_id(),
+    title        text        NOT NULL,
+    description  text,
+    status       text        NOT NULL DEFAULT 'todo',
+    priority     smallint    NOT NULL DEFAULT 0,
+    labels       text[]      NOT NULL DEFAULT '{}',
+    due_date     date,
+    version      int         NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    completed_at timestamptz,
+    deleted_at   timestamptz,
+    deletion_id  uuid,
+    CONSTRAINT task_pkey PRIMARY KEY (id),
+    CONSTRAINT task_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
+    CONSTRAINT task_assignee_is_an_account FOREIGN KEY (assignee_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT task_creator_is_an_account FOREIGN KEY (creator_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT task_title_has_1_to_500_characters CHECK (length(btrim(title)) > 0 AND length(title) <= 500),
+    CONSTRAINT task_description_has_at_most_20000_characters CHECK (length(description) <= 20000),
+    CONSTRAINT task_status_is_todo_in_progress_done_or_cancelled CHECK (status IN ('todo', 'in_progress', 'done', 'cancelled')),
+    CONSTRAINT task_priority_is_0_to_100 CHECK (priority BETWEEN 0 AND 100),
+    CONSTRAINT task_labels_are_a_list_of_at_most_50 CHECK (cardinality(labels) <= 50 AND coalesce(array_ndims(labels), 1) = 1 AND array_position(labels, NULL) IS NULL),
+    CONSTRAINT task_due_date_is_finite CHECK (isfinite(due_date)),
+    CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
+);
+COMMENT ON TABLE @data@.task IS 'What is to be done';
+COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
+COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';
+COMMENT ON COLUMN @data@.task.priority IS '0 (none) to 100 (most urgent)';
+COMMENT ON COLUMN @data@.task.due_date IS 'A calendar date, in no time zone';
+COMMENT ON COLUMN @data@.task.completed_at IS 'When status became done, set by the server; NULL otherwise';
+
+-- Unique among live rows only: a deleted account's address is free again. A deleted membership gives way to a new one
+-- by trigger, so that (project_id, account_id) can be the key.
+CREATE UNIQUE INDEX account_email_is_taken ON @data@.account (lower(email)) WHERE deleted_at IS NULL;
+
+-- What lists are read in: the default order of each resource, live rows only.
+CREATE INDEX account_by_created_at ON @data@.account (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX project_by_created_at ON @data@.project (created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX task_by_created_at ON @data@.task (project_id, created_at, id) WHERE deleted_at IS NULL;
+
+-- Orders that are no single row comparison, since they mix directions or hold NULLs: the cursor itself is indexed,
+-- and both `cursor_by_... > token` and ORDER BY are served by it. See the functions of these names.
+CREATE INDEX task_by_due_date ON @data@.task
+    (project_id, taskapi.cursor('due_date NULLS LAST, id', due_date, id)) WHERE deleted_at IS NULL;
+CREATE INDEX task_by_priority ON @data@.task
+    (project_id, taskapi.cursor('priority DESC, created_at, id', priority, created_at, id)) WHERE deleted_at IS NULL;
+CREATE INDEX task_by_updated_at ON @data@.task
+    (project_id, taskapi.cursor('updated_at DESC, id', updated_at, id)) WHERE deleted_at IS NULL;
+
+-- For the foreign keys, which must find deleted rows too, and for restore and purge, which ask for one deletion. Live
+-- rows have a NULL there, so that their entries of one project are stored once.
+CREATE INDEX task_of_project ON @data@.task (project_id, deletion_id);
+CREATE INDEX task_of_assignee ON @data@.task (assignee_id, created_at, id);
+CREATE INDEX task_of_creator ON @data@.task (creator_id);
+CREATE INDEX project_of_creator ON @data@.project (creator_id, created_at);
+
+-- Read once per statement by the policies, without visiting the table.
+CREATE INDEX membership_of_account ON @data@.membership (account_id, project_id) INCLUDE (role, deleted_at, deletion_id);

@@ -1,0 +1,159 @@
+-- Who belongs to what. The functions below are the only place that knows; the policies call them in a sub-select,
+-- which the planner runs once per statement and whose result can bound an index scan:
+--
+--     project_id = ANY ((SELECT my_project_ids())::uuid[])
+--
+-- They run as their owner, so that reading memberships needs no policy of its own. A membership that went along with
+-- its project still counts: else nobody could see a deleted project, let alone restore it. One that was removed by
+-- itself, or with its account, does not.
+
+CREATE FUNCTION @data@.my_project_ids(minimum_role text DEFAULT 'viewer') RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    me    CONSTANT uuid   := taskapi.current_subject_id();
+    roles CONSTANT text[] := CASE minimum_role
+                                 WHEN 'owner'  THEN ARRAY['owner']
+                                 WHEN 'editor' THEN ARRAY['owner', 'editor']
+                                 WHEN 'viewer' THEN ARRAY['owner', 'editor', 'viewer']
+                             END;
+BEGIN
+    RETURN ARRAY(
+        SELECT m.project_id
+        FROM @data@.membership m
+        WHERE m.account_id = me
+          AND m.role = ANY (roles)
+          AND (m.deleted_at IS NULL
+               OR m.deletion_id = (SELECT p.deletion_id FROM @data@.project p WHERE p.id = m.project_id)));
+END
+$body$;
+COMMENT ON FUNCTION @data@.my_project_ids(text) IS
+    'The projects in which the caller has at least that role: owner, editor or viewer';
+
+CREATE FUNCTION @data@.my_peer_ids() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    me CONSTANT uuid := taskapi.current_subject_id();
+BEGIN
+    RETURN ARRAY(
+        SELECT me WHERE me IS NOT NULL
+        UNION
+        SELECT m.account_id
+        FROM @data@.membership m
+        WHERE m.project_id = ANY (@data@.my_project_ids())
+          AND (m.deleted_at IS NULL
+               OR m.deletion_id = (SELECT p.deletion_id FROM @data@.project p WHERE p.id = m.project_id)));
+END
+$body$;
+COMMENT ON FUNCTION @data@.my_peer_ids() IS 'The accounts that the caller may see: their own, and all that share a project with them';
+
+-- Whoever creates a project is its first owner.
+
+CREATE FUNCTION @data@.add_first_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    INSERT INTO @data@.membership (project_id, account_id, role)
+    VALUES (NEW.id, NEW.creator_id, 'owner')
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.add_first_owner() IS 'Whoever creates a project is its first owner';
+CREATE TRIGGER project_creator_owns_it AFTER INSERT ON @data@.project
+    FOR EACH ROW WHEN (NEW.creator_id IS NOT NULL) EXECUTE FUNCTION @data@.add_first_owner();
+
+-- A live project always has a live owner. Whoever takes one away locks the project first, so that two owners who
+-- leave at once do so one after the other, and the second one is refused.
+
+CREATE FUNCTION @data@.keep_an_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    PERFORM FROM @data@.project p WHERE p.id = OLD.project_id AND p.deleted_at IS NULL FOR NO KEY UPDATE;
+    IF NOT FOUND THEN       -- the project goes as well
+        RETURN NULL;
+    END IF;
+    IF current_setting('transaction_isolation') = 'repeatable read' THEN
+        -- An old snapshot would show an owner who has left since: locking the row fails then.
+        PERFORM FROM @data@.membership m
+        WHERE m.project_id = OLD.project_id AND m.role = 'owner' AND m.deleted_at IS NULL FOR UPDATE;
+    END IF;
+    IF NOT EXISTS (SELECT FROM @data@.membership m
+                   WHERE m.project_id = OLD.project_id AND m.role = 'owner' AND m.deleted_at IS NULL) THEN
+        PERFORM taskapi.raise_problem('has_dependents',
+            format('Project %s would have no owner.', OLD.project_id),
+            'Make another member its owner first, or delete the project.');
+    END IF;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.keep_an_owner() IS 'A live project always has a live owner';
+CREATE TRIGGER membership_keeps_an_owner_on_update AFTER UPDATE ON @data@.membership
+    FOR EACH ROW WHEN (OLD.role = 'owner' AND OLD.deleted_at IS NULL
+                       AND (NEW.role <> 'owner' OR NEW.deleted_at IS NOT NULL OR NEW.project_id <> OLD.project_id))
+    EXECUTE FUNCTION @data@.keep_an_owner();
+CREATE TRIGGER membership_keeps_an_owner_on_delete AFTER DELETE ON @data@.membership
+    FOR EACH ROW WHEN (OLD.role = 'owner' AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.keep_an_owner();
+
+-- Adding a member anew takes the place of the membership that was removed.
+
+CREATE FUNCTION @data@.replace_removed_member() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    DELETE FROM @data@.membership m
+    WHERE m.project_id = NEW.project_id AND m.account_id = NEW.account_id AND m.deleted_at IS NOT NULL;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.replace_removed_member() IS 'Adding a member anew takes the place of the membership that was removed';
+CREATE TRIGGER membership_replaces_a_removed_one BEFORE INSERT ON @data@.membership
+    FOR EACH ROW EXECUTE FUNCTION @data@.replace_removed_member();
+
+-- What the server sets. Callers to whom row-level security applies cannot set it themselves: on insert their value
+-- is replaced, later the old one stays (so that PUT, which resets what the body leaves out, does not reset it).
+-- The tables' owner, hence referential integrity and imports, may.
+
+CREATE FUNCTION @data@.set_creator() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF row_security_active(TG_RELID) THEN
+        IF TG_OP = 'INSERT' THEN
+            NEW.creator_id := taskapi.current_subject_id();
+            NEW.created_at := now();
+        ELSE
+            NEW.creator_id := OLD.creator_id;
+            NEW.created_at := OLD.created_at;
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.set_creator() IS 'Sets creator_id and created_at, which API callers cannot';
+CREATE TRIGGER project_sets_creator BEFORE INSERT OR UPDATE OF creator_id, created_at ON @data@.project
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
+CREATE TRIGGER task_sets_creator BEFORE INSERT OR UPDATE OF creator_id, created_at ON @data@.task
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
+
+CREATE FUNCTION @data@.set_completed_at() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF NEW.status IS DISTINCT FROM 'done' THEN
+        NEW.completed_at := NULL;
+    ELSIF TG_OP = 'UPDATE' AND OLD.status = 'done' THEN
+        NEW.completed_at := OLD.completed_at;
+    ELSIF NEW.completed_at IS NULL OR row_security_active(TG_RELID) THEN
+        NEW.completed_at := now();
+    END IF;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.set_completed_at() IS 'Keeps completed_at in step with status';
+CREATE TRIGGER task_sets_completed_at_on_insert BEFORE INSERT ON @data@.task
+    FOR EACH ROW WHEN (NEW.status = 'done' OR NEW.completed_at IS NOT NULL) EXECUTE FUNCTION @data@.set_completed_at();
+CREATE TRIGGER task_sets_completed_at_on_update BEFORE UPDATE OF status, completed_at ON @data@.task
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_completed_at();

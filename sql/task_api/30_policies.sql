@@ -1,0 +1,59 @@
+-- Row-level security, by membership. Two rules for whoever changes a policy:
+-- a SELECT policy must not test deleted_at (the resources' views do), and what it needs to know of the caller belongs
+-- in a sub-select, so that it is computed once per statement.
+
+ALTER TABLE @data@.account ENABLE ROW LEVEL SECURITY;
+CREATE POLICY account_sees_peers ON @data@.account FOR SELECT
+    USING (id = ANY ((SELECT @data@.my_peer_ids())::uuid[]));
+CREATE POLICY account_changes_itself ON @data@.account FOR UPDATE
+    USING (id = (SELECT taskapi.current_subject_id()));
+CREATE POLICY account_deletes_itself ON @data@.account FOR DELETE
+    USING (id = (SELECT taskapi.current_subject_id()));
+COMMENT ON POLICY account_sees_peers ON @data@.account IS 'Their own account, and those that share a project';
+COMMENT ON POLICY account_changes_itself ON @data@.account IS 'Everyone changes their own account';
+COMMENT ON POLICY account_deletes_itself ON @data@.account IS 'Everyone deletes their own account';
+
+-- INSERT ... RETURNING asks the SELECT policy before the trigger has made the creator an owner; hence the second arm,
+-- which is true in the creating transaction alone, whose time no caller can choose.
+ALTER TABLE @data@.project ENABLE ROW LEVEL SECURITY;
+CREATE POLICY project_seen_by_members ON @data@.project FOR SELECT
+    USING (id = ANY ((SELECT @data@.my_project_ids())::uuid[])
+           OR (creator_id = (SELECT taskapi.current_subject_id()) AND created_at = now()));
+CREATE POLICY project_created_by_anyone ON @data@.project FOR INSERT
+    WITH CHECK (creator_id = (SELECT taskapi.current_subject_id()));
+CREATE POLICY project_changed_by_owners ON @data@.project FOR UPDATE
+    USING (id = ANY ((SELECT @data@.my_project_ids('owner'))::uuid[]));
+CREATE POLICY project_deleted_by_owners ON @data@.project FOR DELETE
+    USING (id = ANY ((SELECT @data@.my_project_ids('owner'))::uuid[]));
+COMMENT ON POLICY project_seen_by_members ON @data@.project IS 'Members see their projects';
+COMMENT ON POLICY project_created_by_anyone ON @data@.project IS 'Everyone who is logged in creates projects';
+COMMENT ON POLICY project_changed_by_owners ON @data@.project IS 'Owners change their projects';
+COMMENT ON POLICY project_deleted_by_owners ON @data@.project IS 'Owners delete their projects';
+
+ALTER TABLE @data@.membership ENABLE ROW LEVEL SECURITY;
+CREATE POLICY membership_seen_by_members ON @data@.membership FOR SELECT
+    USING (project_id = ANY ((SELECT @data@.my_project_ids())::uuid[]));
+CREATE POLICY membership_added_by_owners ON @data@.membership FOR INSERT
+    WITH CHECK (project_id = ANY ((SELECT @data@.my_project_ids('owner'))::uuid[]));
+CREATE POLICY membership_changed_by_owners ON @data@.membership FOR UPDATE
+    USING (project_id = ANY ((SELECT @data@.my_project_ids('owner'))::uuid[]));
+CREATE POLICY membership_removed_by_owners ON @data@.membership FOR DELETE
+    USING (project_id = ANY ((SELECT @data@.my_project_ids('owner'))::uuid[]));
+COMMENT ON POLICY membership_seen_by_members ON @data@.membership IS 'Members see who else is one';
+COMMENT ON POLICY membership_added_by_owners ON @data@.membership IS 'Owners add members';
+COMMENT ON POLICY membership_changed_by_owners ON @data@.membership IS 'Owners change roles';
+COMMENT ON POLICY membership_removed_by_owners ON @data@.membership IS 'Owners remove members';
+
+ALTER TABLE @data@.task ENABLE ROW LEVEL SECURITY;
+CREATE POLICY task_seen_by_members ON @data@.task FOR SELECT
+    USING (project_id = ANY ((SELECT @data@.my_project_ids())::uuid[]));
+CREATE POLICY task_created_by_editors ON @data@.task FOR INSERT
+    WITH CHECK (project_id = ANY ((SELECT @data@.my_project_ids('editor'))::uuid[]));
+CREATE POLICY task_changed_by_editors ON @data@.task FOR UPDATE
+    USING (project_id = ANY ((SELECT @data@.my_project_ids('editor'))::uuid[]));
+CREATE POLICY task_deleted_by_editors ON @data@.task FOR DELETE
+    USING (project_id = ANY ((SELECT @data@.my_project_ids('editor'))::uuid[]));
+COMMENT ON POLICY task_seen_by_members ON @data@.task IS 'Members see the tasks of their projects';
+COMMENT ON POLICY task_created_by_editors ON @data@.task IS 'Owners and editors create tasks';
+COMMENT ON POLICY task_changed_by_editors ON @data@.task IS 'Owners and editors change tasks';
+COMMENT ON POLICY task_deleted_by_editors ON @data@.task IS 'Owners and editors delete tasks';
