@@ -56,6 +56,20 @@
 	makeJsonLexContextCstringLen(unconstify(char *, text), len, encoding, true)
 #endif
 
+/* 17 names dynamic segments; before it shared_memory.c keeps their handles itself */
+#if PG_VERSION_NUM >= 170000
+#define TASKAPI_HAVE_NAMED_SEGMENTS
+#endif
+
+/* 16 added what went wrong as an output argument */
+#if PG_VERSION_NUM >= 160000
+#define TaskapiDecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &(DateTimeErrorExtra) {0})
+#else
+#define TaskapiDecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+#endif
+
 /* 18 names the library and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)
