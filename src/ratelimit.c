@@ -18,14 +18,15 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "common/int.h"
+#include "funcapi.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/typcache.h"
 
 #include "compat.h"
 #include "counters.h"
@@ -51,7 +52,7 @@ typedef struct RateLimitCall
 	int32		cost;
 	Interval	per;
 	GcraRequest request;
-	Oid			result_type;
+	TypeCacheEntry *result_type;
 } RateLimitCall;
 
 static bool check_test_clock(char **newval, void **extra, GucSource source);
@@ -239,7 +240,8 @@ get_call(FunctionCallInfo fcinfo, int32 rate, const Interval *per, int32 burst, 
 	if (unlikely(call == NULL))
 	{
 		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(RateLimitCall));
-		call->result_type = flinfo->fn_expr ? exprType(flinfo->fn_expr) : get_func_rettype(flinfo->fn_oid);
+		call->result_type = lookup_type_cache(flinfo->fn_expr ? exprType(flinfo->fn_expr) : get_func_rettype(flinfo->fn_oid),
+											  TYPECACHE_TUPDESC);
 		flinfo->fn_extra = call;
 	}
 	if (!call->valid || call->rate != rate || call->burst != burst || call->cost != cost ||
@@ -396,28 +398,13 @@ taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const GcraVer
 static Datum
 verdict_datum(const RateLimitCall *call, const GcraVerdict *verdict)
 {
-	static TupleDesc tupdesc = NULL;
 	Datum		values[RATELIMIT_VERDICT_NATTS];
 	bool		nulls[RATELIMIT_VERDICT_NATTS];
 
-	/* The columns are always these; only the type's OID may change. */
-	if (unlikely(tupdesc == NULL))
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(TopMemoryContext);
-		TupleDesc	desc = CreateTemplateTupleDesc(RATELIMIT_VERDICT_NATTS);
-
-		TupleDescInitEntry(desc, 1, "allowed", BOOLOID, -1, 0);
-		TupleDescInitEntry(desc, 2, "policy", TEXTOID, -1, 0);
-		TupleDescInitEntry(desc, 3, "limit", INT8OID, -1, 0);
-		TupleDescInitEntry(desc, 4, "remaining", INT8OID, -1, 0);
-		TupleDescInitEntry(desc, 5, "retry_after", FLOAT8OID, -1, 0);
-		TupleDescInitEntry(desc, 6, "reset_after", FLOAT8OID, -1, 0);
-		MemoryContextSwitchTo(oldcontext);
-		tupdesc = desc;
-	}
-	tupdesc->tdtypeid = call->result_type;
-	tupdesc->tdtypmod = -1;
+	/* Entries of the type cache stay where they are; their descriptors may be dropped by an invalidation. */
+	if (unlikely(call->result_type->tupDesc == NULL))
+		(void) lookup_type_cache(call->result_type->type_id, TYPECACHE_TUPDESC);
 
 	taskapi_ratelimit_verdict_values(NULL, call->request.limit.burst, verdict, values, nulls);
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(call->result_type->tupDesc, values, nulls));
 }
