@@ -35,8 +35,12 @@ typedef struct TaskapiOrderBy
 	TaskapiOrderTerm terms[FLEXIBLE_ARRAY_MEMBER];
 } TaskapiOrderBy;
 
-/* Parse text of "len" bytes, palloc'd in the current context. */
+/*
+ * Parse text of "len" bytes, palloc'd in the current context.  The second form returns NULL
+ * where the text is no order_by, and in *error a sentence about why; it never throws.
+ */
 extern TaskapiOrderBy *taskapi_order_by_parse(const char *str, int len);
+extern TaskapiOrderBy *taskapi_order_by_try(const char *str, int len, char **error);
 
 /*
  * The canonical spelling, equal for two order_bys that mean the same: every name quoted where SQL
