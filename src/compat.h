@@ -84,4 +84,11 @@
 #endif
 #endif
 
+/* 16 added the list of result relations, which none of our updates has */
+#if PG_VERSION_NUM >= 160000
+#define taskapi_eval_plan_qual_init(epqstate, estate) EvalPlanQualInit(epqstate, estate, NULL, NIL, -1, NIL)
+#else
+#define taskapi_eval_plan_qual_init(epqstate, estate) EvalPlanQualInit(epqstate, estate, NULL, NIL, -1)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */

@@ -1,1 +1,60 @@
--- idempotency
+-- The idempotency-key ledger.
+
+-- The columns of fixed width come first: a replay is counted in place, at a fixed offset (idempotency_ledger.c).
+CREATE TABLE taskapi.idempotency_key (
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    fencing_token bigint NOT NULL,
+    replays int NOT NULL,
+    status int,
+    completed_at timestamptz,
+    lease_expires_at timestamptz,
+    lease interval,
+    scope text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    fingerprint bytea,
+    recovery_point text,
+    state jsonb,
+    headers jsonb,
+    body json,
+    PRIMARY KEY (scope, key)
+);
+REVOKE ALL ON taskapi.idempotency_key FROM PUBLIC;
+CREATE INDEX idempotency_key_expires_at_idx ON taskapi.idempotency_key (expires_at);
+SELECT pg_catalog.pg_extension_config_dump('taskapi.idempotency_key', '');
+
+COMMENT ON TABLE taskapi.idempotency_key IS
+    'Idempotency keys with the stored response of each; written only by the functions, in the transaction of the effect';
+COMMENT ON COLUMN taskapi.idempotency_key.created_at IS 'When the key was begun or acquired';
+COMMENT ON COLUMN taskapi.idempotency_key.expires_at IS 'From then on the key counts as new, purged or not';
+COMMENT ON COLUMN taskapi.idempotency_key.fencing_token IS 'Token of the lease''s last owner; 0 where there was no lease';
+COMMENT ON COLUMN taskapi.idempotency_key.replays IS 'How often the stored response was given again; a statistic, not crash-safe';
+COMMENT ON COLUMN taskapi.idempotency_key.status IS 'HTTP status of the stored response; NULL while a lease''s work is in progress';
+COMMENT ON COLUMN taskapi.idempotency_key.completed_at IS 'When the response was stored';
+COMMENT ON COLUMN taskapi.idempotency_key.lease_expires_at IS 'From then on the next acquire takes the lease over';
+COMMENT ON COLUMN taskapi.idempotency_key.lease IS 'Length of the lease, by which a checkpoint extends it';
+COMMENT ON COLUMN taskapi.idempotency_key.scope IS 'Whose key: a key counts within its scope alone';
+COMMENT ON COLUMN taskapi.idempotency_key.key IS 'The key, without the quotes of a Structured Field String';
+COMMENT ON COLUMN taskapi.idempotency_key.fingerprint IS 'Digest of the request; another one is refused';
+COMMENT ON COLUMN taskapi.idempotency_key.recovery_point IS 'How far the work under the lease got';
+COMMENT ON COLUMN taskapi.idempotency_key.state IS 'What the work needs to go on from the recovery point';
+COMMENT ON COLUMN taskapi.idempotency_key.headers IS 'Headers of the stored response';
+COMMENT ON COLUMN taskapi.idempotency_key.body IS 'Body of the stored response, byte for byte';
+
+CREATE TYPE taskapi.idempotency_entry AS (outcome text, status int, headers jsonb, body json);
+COMMENT ON TYPE taskapi.idempotency_entry IS
+    'Outcome of idempotency_begin: ''new'', or ''replay'' with the stored response';
+
+CREATE FUNCTION taskapi.idempotency_begin(key text, request jsonb DEFAULT NULL, scope text DEFAULT NULL, ttl interval DEFAULT NULL)
+    RETURNS taskapi.idempotency_entry
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_begin';
+REVOKE ALL ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval) IS
+    'Takes an idempotency key for this transaction (''new'': do the work, then idempotency_complete), or finds the stored response (''replay'')';
+
+CREATE FUNCTION taskapi.idempotency_complete(key text, status int, body json, headers jsonb DEFAULT NULL, scope text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_complete';
+REVOKE ALL ON FUNCTION taskapi.idempotency_complete(text, int, json, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_complete(text, int, json, jsonb, text) IS
+    'Stores the response of a key that idempotency_begin took; it commits together with the effect';
