@@ -49,6 +49,70 @@ REVOKE ALL ON FUNCTION taskapi.save_rate_limits() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.save_rate_limits() IS
     'Saves the shared table to a file that is loaded at the next start; returns how many keys it holds';
 
+-- Policies: limits with a name.
+
+CREATE FUNCTION taskapi.check_rate_limit_policy(rate int, per interval, burst int)
+    RETURNS boolean
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_check_rate_limit_policy';
+COMMENT ON FUNCTION taskapi.check_rate_limit_policy(int, interval, int) IS
+    'True where these make a rate limit, else the error that says why not';
+
+CREATE TABLE taskapi.rate_limit_policy (
+    name        text PRIMARY KEY,
+    rate        int NOT NULL,
+    per         interval NOT NULL DEFAULT '1 second',
+    burst       int,
+    shadow      boolean NOT NULL DEFAULT false,
+    description text,
+    CONSTRAINT rate_limit_policy_name_check
+        CHECK (pg_catalog.octet_length(name) BETWEEN 1 AND 63 AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
+    CONSTRAINT rate_limit_policy_limit_check CHECK (taskapi.check_rate_limit_policy(rate, per, burst))
+);
+REVOKE ALL ON taskapi.rate_limit_policy FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', '');
+COMMENT ON TABLE taskapi.rate_limit_policy IS 'Rate limits by name; a change takes effect in every session when it commits';
+COMMENT ON COLUMN taskapi.rate_limit_policy.name IS 'What checks and the RateLimit headers call it: printable ASCII, at most 63 characters';
+COMMENT ON COLUMN taskapi.rate_limit_policy.rate IS 'How much it admits per interval, sustained';
+COMMENT ON COLUMN taskapi.rate_limit_policy.per IS 'The interval';
+COMMENT ON COLUMN taskapi.rate_limit_policy.burst IS 'How much it admits at once; NULL is as much as the rate';
+COMMENT ON COLUMN taskapi.rate_limit_policy.shadow IS 'Count and report, but never deny';
+COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'For whoever reads this table';
+
+CREATE TRIGGER invalidate_cache
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_policy
+    FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
+
+CREATE FUNCTION taskapi.check_rate_limits(subjects jsonb, cost int DEFAULT 1)
+    RETURNS SETOF taskapi.rate_limit_verdict
+    LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3 AS 'MODULE_PATHNAME', 'taskapi_check_rate_limits';
+COMMENT ON FUNCTION taskapi.check_rate_limits(jsonb, int) IS
+    'Charges {"policy": "subject", ...} all at once, or nothing where any of them denies';
+
+CREATE FUNCTION taskapi.enforce_rate_limits(subjects jsonb, cost int DEFAULT 1)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_enforce_rate_limits_sql';
+COMMENT ON FUNCTION taskapi.enforce_rate_limits(jsonb, int) IS
+    'check_rate_limits() that sets the RateLimit headers of the answer, or raises rate_limited (429)';
+
+CREATE FUNCTION taskapi.rate_limit_status(subjects jsonb)
+    RETURNS SETOF taskapi.rate_limit_verdict
+    LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3 AS 'MODULE_PATHNAME', 'taskapi_rate_limit_status';
+COMMENT ON FUNCTION taskapi.rate_limit_status(jsonb) IS
+    'What a request of cost 1 would be told by each policy; charges nothing';
+
+CREATE FUNCTION taskapi.rate_limit_headers(verdicts taskapi.rate_limit_verdict[])
+    RETURNS jsonb
+    LANGUAGE C STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit_headers';
+COMMENT ON FUNCTION taskapi.rate_limit_headers(taskapi.rate_limit_verdict[]) IS
+    'RateLimit-Policy, RateLimit and, after a denial, Retry-After as draft-ietf-httpapi-ratelimit-headers has them';
+
+CREATE FUNCTION taskapi.reset_rate_limits(subjects jsonb)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_reset_rate_limits';
+REVOKE ALL ON FUNCTION taskapi.reset_rate_limits(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.reset_rate_limits(jsonb) IS
+    'Forgets what {"policy": "subject", ...} were charged';
+
 -- Figures. Shared memory belongs to the server, and so do the counters; denials are shown of this database only.
 
 CREATE FUNCTION taskapi.counters(OUT name text, OUT value bigint)
