@@ -197,34 +197,43 @@ taskapi_jwt_claims(void)
 
 	if (derived.jsonb == NULL)
 	{
-		MemoryContext oldcontext = CurrentMemoryContext;
-		Datum		jsonb = (Datum) 0;
-		bool		ok = true;
+		MemoryContext oldcontext = MemoryContextSwitchTo(claims.context);
+		Jsonb	   *jsonb = taskapi_jsonb_parse(claims.text);
 
-		/* It is JSON, yet jsonb may refuse it: numbers out of range, for one */
-		PG_TRY();
-		{
-			MemoryContextSwitchTo(claims.context);
-			jsonb = DirectFunctionCall1(jsonb_in, CStringGetDatum(claims.text));
-			MemoryContextSwitchTo(oldcontext);
-		}
-		PG_CATCH();
-		{
-			int			sqlerrcode = geterrcode();
-
-			MemoryContextSwitchTo(oldcontext);
-			if (ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-				PG_RE_THROW();
-			FlushErrorState();
-			ok = false;
-		}
-		PG_END_TRY();
-
-		if (!ok)
+		MemoryContextSwitchTo(oldcontext);
+		if (jsonb == NULL)
 			taskapi_problem(PROBLEM_UNAUTHENTICATED, NIL, NULL, "The claims are not valid JSON.");
-		derived.jsonb = DatumGetJsonbP(jsonb);
+		derived.jsonb = jsonb;
 	}
 	return derived.jsonb;
+}
+
+/*
+ * No subtransaction is needed to go on after this error: the input function
+ * only computes.  Memory that it took stays until the context is reset.
+ */
+Jsonb *
+taskapi_jsonb_parse(const char *text)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	Jsonb	   *volatile jsonb = NULL;
+
+	PG_TRY();
+	{
+		jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+	PG_CATCH();
+	{
+		int			sqlerrcode = geterrcode();
+
+		MemoryContextSwitchTo(oldcontext);
+		if (ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+
+	return jsonb;
 }
 
 const char *

@@ -37,6 +37,12 @@ extern const char *taskapi_request_cookie(const char *name);
 /* NULL where there are none. */
 extern Jsonb *taskapi_jwt_claims(void);
 
+/*
+ * JSON text as jsonb, palloc'd in the current context.  NULL where jsonb refuses
+ * it, which goes further than the grammar: numbers out of range, for one.
+ */
+extern Jsonb *taskapi_jsonb_parse(const char *text);
+
 /* Claim "sub"; NULL is an anonymous caller. */
 extern const char *taskapi_current_subject(void);
 

@@ -1,1 +1,12 @@
--- jwt
+-- JSON Web Tokens, HS256.
+
+CREATE FUNCTION taskapi.jwt_sign(claims jsonb, secret text DEFAULT NULL) RETURNS text
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_jwt_sign';
+REVOKE ALL ON FUNCTION taskapi.jwt_sign(jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.jwt_sign(jsonb, text) IS
+    'Signs claims as a JWT (HS256) with the current key of purpose jwt, or with the secret given';
+
+CREATE FUNCTION taskapi.jwt_verify(token text, secret text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_jwt_verify';
+COMMENT ON FUNCTION taskapi.jwt_verify(text, text) IS
+    'The claims of a JWT that is signed (HS256), valid now and meant for us; anything else is unauthenticated';
