@@ -89,7 +89,6 @@ static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTran
 static Claim *find_claim(const TaskapiIdempotencyKey *key);
 static void add_claim(const TaskapiIdempotencyKey *key, const uint8 *fingerprint, const Interval *ttl,
 					  TimestampTz now);
-static bool replayable(const TaskapiLedgerRow *row, TimestampTz now);
 static char *text_or_null(FunctionCallInfo fcinfo, int argno);
 
 void
@@ -230,7 +229,7 @@ TaskapiLedgerRow *
 taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const uint8 *fingerprint,
 						  const Interval *ttl)
 {
-	TaskapiLedgerRow *row = NULL;
+	TaskapiLedgerRow *row;
 	bool		locked;
 	TimestampTz now;
 
@@ -239,28 +238,7 @@ taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const ui
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("idempotency key \"%s\" has been begun in this transaction already", key->key)));
 
-	locked = taskapi_idempotency_lock(key, true);
-	if (!locked)
-	{
-		row = taskapi_ledger_find(key);
-		now = GetCurrentTimestamp();
-		if (!replayable(row, now))
-		{
-			taskapi_idempotency_lock(key, false);
-			locked = true;
-		}
-	}
-	if (locked)
-	{
-		row = taskapi_ledger_find(key);
-		now = GetCurrentTimestamp();
-	}
-
-	if (row && taskapi_ledger_row_expired(row, now))
-	{
-		taskapi_ledger_delete(key, row);
-		row = NULL;
-	}
+	row = taskapi_idempotency_look(key, &locked, &now);
 	if (row == NULL)
 	{
 		add_claim(key, fingerprint, ttl, now);
@@ -272,16 +250,35 @@ taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const ui
 	if (check && !taskapi_fingerprint_matches(row, fingerprint))
 		taskapi_idempotency_reused();
 	if (row->status == 0)
-		taskapi_idempotency_in_progress(row->lease_expires_at - now);
+		taskapi_idempotency_in_progress(row->lease_expires_at == DT_NOBEGIN ? 0 : row->lease_expires_at - now);
 	taskapi_ledger_count_replay(row);
 	return row;
 }
 
-/* Can the row, found without the lock, be answered with? */
-static bool
-replayable(const TaskapiLedgerRow *row, TimestampTz now)
+TaskapiLedgerRow *
+taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, TimestampTz *now)
 {
-	return row && row->status != 0 && !taskapi_ledger_row_expired(row, now);
+	TaskapiLedgerRow *row;
+
+	*locked = taskapi_idempotency_lock(key, true);
+	if (!*locked)
+	{
+		/* The other one may be replaying a complete row as we are about to. */
+		row = taskapi_ledger_find(key);
+		*now = GetCurrentTimestamp();
+		if (row && row->status != 0 && !taskapi_ledger_row_expired(row, *now))
+			return row;
+		*locked = taskapi_idempotency_lock(key, false);
+	}
+
+	row = taskapi_ledger_find(key);
+	*now = GetCurrentTimestamp();
+	if (row && taskapi_ledger_row_expired(row, *now))
+	{
+		taskapi_ledger_delete(key, row);
+		row = NULL;
+	}
+	return row;
 }
 
 bool
@@ -291,6 +288,19 @@ taskapi_fingerprint_matches(const TaskapiLedgerRow *row, const uint8 *fingerprin
 		return row->fingerprint == NULL && fingerprint == NULL;
 	return VARSIZE_ANY_EXHDR(row->fingerprint) == TASKAPI_FINGERPRINT_LEN &&
 		memcmp(VARDATA_ANY(row->fingerprint), fingerprint, TASKAPI_FINGERPRINT_LEN) == 0;
+}
+
+struct varlena *
+taskapi_fingerprint_datum(const uint8 *fingerprint)
+{
+	bytea	   *result;
+
+	if (fingerprint == NULL)
+		return NULL;
+	result = palloc(VARHDRSZ + TASKAPI_FINGERPRINT_LEN);
+	SET_VARSIZE(result, VARHDRSZ + TASKAPI_FINGERPRINT_LEN);
+	memcpy(VARDATA(result), fingerprint, TASKAPI_FINGERPRINT_LEN);
+	return result;
 }
 
 void
@@ -340,12 +350,7 @@ taskapi_idempotency_store(const TaskapiIdempotencyKey *key, const uint8 *fingerp
 	row.status = status;
 	row.headers = headers;
 	row.body = body;
-	if (fingerprint)
-	{
-		row.fingerprint = palloc(VARHDRSZ + TASKAPI_FINGERPRINT_LEN);
-		SET_VARSIZE(row.fingerprint, VARHDRSZ + TASKAPI_FINGERPRINT_LEN);
-		memcpy(VARDATA(row.fingerprint), fingerprint, TASKAPI_FINGERPRINT_LEN);
-	}
+	row.fingerprint = taskapi_fingerprint_datum(fingerprint);
 	taskapi_ledger_insert(key, &row);
 	claim->stored_in = GetCurrentSubTransactionId();
 }

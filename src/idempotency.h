@@ -26,6 +26,10 @@
  * The table is read and written directly, not through the executor's permission
  * checks: the caller needs EXECUTE on the functions and no right to the table.
  *
+ * Work that spans transactions takes a lease instead: a row without a status,
+ * committed before the work begins, whose owner is known by a fencing token
+ * (idempotency_lease.c).  To a claim such a row is a key in progress.
+ *
  * Strings and datums that are returned are palloc'd in the current context.
  *
  *-------------------------------------------------------------------------
@@ -82,8 +86,9 @@ typedef struct TaskapiLedgerRow
 	int64		fencing_token;	/* 0: not written through a lease */
 	int			status;
 	TimestampTz completed_at;	/* meaningless while status is 0 */
-	TimestampTz lease_expires_at;	/* 0: no lease */
+	TimestampTz lease_expires_at;	/* DT_NOBEGIN: released; meaningless once complete */
 	Interval   *lease;
+	Interval   *ttl;			/* NULL: not written through a lease */
 	struct varlena *fingerprint;	/* bytea */
 	struct varlena *recovery_point; /* text */
 	struct varlena *state;		/* jsonb */
@@ -132,6 +137,12 @@ extern TaskapiLedgerRow *taskapi_idempotency_claim(const TaskapiIdempotencyKey *
 extern void taskapi_idempotency_store(const TaskapiIdempotencyKey *key, const uint8 *fingerprint, int status,
 									  struct varlena *headers, struct varlena *body);
 
+/*
+ * Take the key's lock and read its row as of "now"; what counts as absent is deleted and not returned.  A complete row
+ * is returned without the lock: "locked" says which.
+ */
+extern TaskapiLedgerRow *taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, TimestampTz *now);
+
 /* Has this transaction claimed the key, without storing yet? */
 extern bool taskapi_idempotency_claimed(const TaskapiIdempotencyKey *key);
 
@@ -139,6 +150,9 @@ pg_noreturn extern void taskapi_idempotency_reused(void);
 
 /* In progress elsewhere, for another "remaining" microseconds at most (0: not known). */
 pg_noreturn extern void taskapi_idempotency_in_progress(int64 remaining);
+
+/* A copy of the digest as a bytea; NULL for NULL. */
+extern struct varlena *taskapi_fingerprint_datum(const uint8 *fingerprint);
 
 /* Does the row's fingerprint equal this one (NULL: none)? */
 extern bool taskapi_fingerprint_matches(const TaskapiLedgerRow *row, const uint8 *fingerprint);

@@ -68,6 +68,7 @@ enum
 	Anum_completed_at,
 	Anum_lease_expires_at,
 	Anum_lease,
+	Anum_ttl,
 	Anum_scope,
 	Anum_key,
 	Anum_fingerprint,
@@ -87,6 +88,7 @@ static Relation open_ledger(LOCKMODE lockmode);
 static Oid	primary_key_index(Relation rel);
 static void row_to_slot(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row, TupleTableSlot *slot);
 static struct varlena *copy_varlena(const Datum *values, const bool *nulls, int attnum);
+static Interval *copy_interval(const Datum *values, const bool *nulls, int attnum);
 
 /* ---------- the lock ---------- */
 
@@ -245,11 +247,8 @@ taskapi_ledger_find(const TaskapiIdempotencyKey *key)
 			row->completed_at = DatumGetTimestampTz(values[Anum_completed_at - 1]);
 		if (!nulls[Anum_lease_expires_at - 1])
 			row->lease_expires_at = DatumGetTimestampTz(values[Anum_lease_expires_at - 1]);
-		if (!nulls[Anum_lease - 1])
-		{
-			row->lease = palloc(sizeof(Interval));
-			*row->lease = *DatumGetIntervalP(values[Anum_lease - 1]);
-		}
+		row->lease = copy_interval(values, nulls, Anum_lease);
+		row->ttl = copy_interval(values, nulls, Anum_ttl);
 		row->fingerprint = copy_varlena(values, nulls, Anum_fingerprint);
 		row->recovery_point = copy_varlena(values, nulls, Anum_recovery_point);
 		row->state = copy_varlena(values, nulls, Anum_state);
@@ -265,6 +264,18 @@ static struct varlena *
 copy_varlena(const Datum *values, const bool *nulls, int attnum)
 {
 	return nulls[attnum - 1] ? NULL : PG_DETOAST_DATUM_COPY(values[attnum - 1]);
+}
+
+static Interval *
+copy_interval(const Datum *values, const bool *nulls, int attnum)
+{
+	Interval   *result;
+
+	if (nulls[attnum - 1])
+		return NULL;
+	result = palloc(sizeof(Interval));
+	*result = *DatumGetIntervalP(values[attnum - 1]);
+	return result;
 }
 
 bool
@@ -295,9 +306,10 @@ row_to_slot(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row, Tuple
 		SET(Anum_status, Int32GetDatum(row->status));
 		SET(Anum_completed_at, TimestampTzGetDatum(row->completed_at));
 	}
-	if (row->lease_expires_at != 0)
+	else
 		SET(Anum_lease_expires_at, TimestampTzGetDatum(row->lease_expires_at));
 	SET_IF(Anum_lease, row->lease);
+	SET_IF(Anum_ttl, row->ttl);
 	SET(Anum_scope, CStringGetTextDatum(key->scope));
 	SET(Anum_key, CStringGetTextDatum(key->key));
 	SET_IF(Anum_fingerprint, row->fingerprint);

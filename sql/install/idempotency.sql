@@ -10,6 +10,7 @@ CREATE TABLE taskapi.idempotency_key (
     completed_at timestamptz,
     lease_expires_at timestamptz,
     lease interval,
+    ttl interval,
     scope text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
     fingerprint bytea,
@@ -33,6 +34,7 @@ COMMENT ON COLUMN taskapi.idempotency_key.status IS 'HTTP status of the stored r
 COMMENT ON COLUMN taskapi.idempotency_key.completed_at IS 'When the response was stored';
 COMMENT ON COLUMN taskapi.idempotency_key.lease_expires_at IS 'From then on the next acquire takes the lease over';
 COMMENT ON COLUMN taskapi.idempotency_key.lease IS 'Length of the lease, by which a checkpoint extends it';
+COMMENT ON COLUMN taskapi.idempotency_key.ttl IS 'How long the response of a lease''s work is kept';
 COMMENT ON COLUMN taskapi.idempotency_key.scope IS 'Whose key: a key counts within its scope alone';
 COMMENT ON COLUMN taskapi.idempotency_key.key IS 'The key, without the quotes of a Structured Field String';
 COMMENT ON COLUMN taskapi.idempotency_key.fingerprint IS 'Digest of the request; another one is refused';
@@ -58,3 +60,72 @@ CREATE FUNCTION taskapi.idempotency_complete(key text, status int, body json, he
 REVOKE ALL ON FUNCTION taskapi.idempotency_complete(text, int, json, jsonb, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.idempotency_complete(text, int, json, jsonb, text) IS
     'Stores the response of a key that idempotency_begin took; it commits together with the effect';
+
+-- One sequence for all keys: a token never goes back, even when the key's row was purged in between.
+CREATE SEQUENCE taskapi.idempotency_fencing_token;
+REVOKE ALL ON SEQUENCE taskapi.idempotency_fencing_token FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('taskapi.idempotency_fencing_token', '');
+COMMENT ON SEQUENCE taskapi.idempotency_fencing_token IS
+    'Fencing tokens: every owner of a lease gets a greater one than all before';
+
+CREATE TYPE taskapi.idempotency_lease AS
+    (outcome text, fencing_token bigint, recovery_point text, state jsonb, status int, headers jsonb, body json);
+COMMENT ON TYPE taskapi.idempotency_lease IS
+    'Outcome of idempotency_acquire: ''acquired'' with the token and how far an earlier owner got, or ''replay'' with the stored response';
+
+CREATE FUNCTION taskapi.idempotency_acquire(key text, request jsonb DEFAULT NULL, lease interval DEFAULT '1 minute',
+        scope text DEFAULT NULL, ttl interval DEFAULT NULL)
+    RETURNS taskapi.idempotency_lease
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_acquire';
+REVOKE ALL ON FUNCTION taskapi.idempotency_acquire(text, jsonb, interval, text, interval) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_acquire(text, jsonb, interval, text, interval) IS
+    'Takes a lease on an idempotency key for work that spans transactions; commit before the work begins';
+
+CREATE FUNCTION taskapi.idempotency_checkpoint(key text, fencing_token bigint, recovery_point text, state jsonb DEFAULT NULL,
+        scope text DEFAULT NULL, lease interval DEFAULT NULL)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_checkpoint';
+REVOKE ALL ON FUNCTION taskapi.idempotency_checkpoint(text, bigint, text, jsonb, text, interval) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_checkpoint(text, bigint, text, jsonb, text, interval) IS
+    'Records how far the work under a lease got (NULL leaves the recovery point or the state as it is), and extends the lease';
+
+CREATE FUNCTION taskapi.idempotency_finish(key text, fencing_token bigint, status int, body json, headers jsonb DEFAULT NULL,
+        scope text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_finish';
+REVOKE ALL ON FUNCTION taskapi.idempotency_finish(text, bigint, int, json, jsonb, text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_finish(text, bigint, int, json, jsonb, text) IS
+    'Stores the response of the work under a lease, and ends the lease';
+
+CREATE FUNCTION taskapi.idempotency_release(key text, fencing_token bigint, scope text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_release';
+REVOKE ALL ON FUNCTION taskapi.idempotency_release(text, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_release(text, bigint, text) IS
+    'Gives a lease up: the next acquire goes on from the recovery point, or starts anew where there is none';
+
+-- Deletes what counts as absent already, so it may overlook a row but never takes a live one. A row that a request is
+-- replacing at this moment is locked, and skipped.
+CREATE FUNCTION taskapi.purge_idempotency_keys(batch int DEFAULT 10000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    purged bigint;
+BEGIN
+    IF batch IS NULL OR batch < 1 THEN
+        RAISE EXCEPTION 'batch must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    DELETE FROM taskapi.idempotency_key
+    WHERE ctid = ANY (ARRAY(
+        SELECT k.ctid FROM taskapi.idempotency_key k
+        WHERE k.expires_at <= statement_timestamp()
+          AND (k.status IS NOT NULL OR k.lease_expires_at <= statement_timestamp())
+        ORDER BY k.expires_at
+        LIMIT batch
+        FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS purged = ROW_COUNT;
+    RETURN purged;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.purge_idempotency_keys(int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_idempotency_keys(int) IS
+    'Deletes up to so many expired keys, without waiting for anybody; returns how many. Repeat it, each time in a transaction of its own, while it returns the full batch';
