@@ -24,8 +24,9 @@
  * So with an unchanged limit each verdict is the one that rational arithmetic
  * gives.  What does not depend on the rate is stored: ns, and the fraction in
  * units of 2^-32 ns rounded up.  As rate < 2^31, that is reversible.  When the
- * limit of a key changes, the stored TAT is rounded up to the new 1/rate, against
- * the caller, by less than a nanosecond.
+ * rate of a key changes, the stored TAT is rounded up to the new 1/rate, against
+ * the caller, by less than a nanosecond; fractions of the two rates that are less
+ * than 2^-32 ns apart count as equal.
  *
  * The times that a verdict reports are rounded up to whole nanoseconds.
  *
