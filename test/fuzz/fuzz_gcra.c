@@ -91,7 +91,7 @@ body(const uint8 *data, size_t size)
 		{
 			state = gcra_refund(&request, state, now);
 			if (cost > 0)
-				tat = used > (wide) cost * per ? tat - (wide) cost * per : 0;
+				tat = cost <= burst && used > (wide) cost * per ? tat - (wide) cost * per : 0;
 		}
 		else
 		{
