@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "counters.h"
 #include "idempotency.h"
 #include "problem.h"
 #include "request.h"
@@ -260,6 +261,7 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 {
 	TaskapiLedgerRow *row;
 
+	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_BEGINS, 1);
 	*locked = taskapi_idempotency_lock(key, true);
 	if (!*locked)
 	{
@@ -268,6 +270,7 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 		*now = GetCurrentTimestamp();
 		if (row && row->status != 0 && !taskapi_ledger_row_expired(row, *now))
 			return row;
+		taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_WAITS, 1);
 		*locked = taskapi_idempotency_lock(key, false);
 	}
 
@@ -306,6 +309,7 @@ taskapi_fingerprint_datum(const uint8 *fingerprint)
 void
 taskapi_idempotency_reused(void)
 {
+	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REUSED, 1);
 	taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_REUSED, NIL, "Use a new key for a new request.",
 					"The key was first used with a request that differs from this one.");
 }

@@ -51,6 +51,7 @@
 
 #include "catalog.h"
 #include "compat.h"
+#include "counters.h"
 #include "idempotency.h"
 #include "problem.h"
 #include "taskapi.h"
@@ -470,6 +471,7 @@ taskapi_ledger_count_replay(const TaskapiLedgerRow *row)
 	Page		page;
 	OffsetNumber offset = ItemPointerGetOffsetNumber(&row->tid);
 
+	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
 	if (rel->rd_tableam != GetHeapamTableAmRoutine())
 	{
 		table_close(rel, AccessShareLock);
