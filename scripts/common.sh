@@ -1,15 +1,35 @@
-# Sourced by the scripts beside it: what is missing from Debian's packages, a scratch folder, a private server.
+# Sourced by the scripts beside it: what is missing from Debian's packages, a scratch folder, private servers.
 #
-# Everything that needs a server runs as an unprivileged user in a scratch folder: a copy of this tree, and a
-# private copy of the PostgreSQL installation (its files symlinked, its programs copied, since a program finds
-# its own share and lib folders relative to itself). So neither the system's installation nor any cluster is touched.
+# Everything that needs a server runs as an unprivileged user in a scratch folder, which holds a copy of this tree and a
+# private copy of the PostgreSQL installation. So neither the system's installation nor any cluster is touched, several
+# trees can be tested at once, and a run as root never leaves files of root's behind.
 
 set -eu
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/.." && pwd -P)
 PG_CONFIG=${PG_CONFIG:-pg_config}
+export LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
 
-say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+say() { printf '== %s\n' "$*" >&2; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# quietly LOG LABEL COMMAND...: run it with its output in LOG, which is shown only where it fails; meanwhile a line every
+# ten seconds tells how far it is.
+quietly() {
+    log=$1 label=$2 rc=0
+    shift 2
+    say "$label"
+    : >"$log"
+    (
+        while sleep 10 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+            printf '   ... %s\n' "$(tail -n 1 "$log" | cut -c 1-100)" >&2
+        done
+    ) 9>&- &
+    ticker=$!
+    "$@" >>"$log" 2>&1 || rc=$?
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    [ $rc = 0 ] || { tail -n 200 "$log" >&2; die "failed: $label"; }
+}
 
 # as_root COMMAND...: run it as root, through sudo where we are somebody else.
 as_root() {
@@ -18,116 +38,171 @@ as_root() {
     else die "this needs root: $*"; fi
 }
 
+# as_user COMMAND...: run it as the unprivileged user. Descriptor 9 is our lock, which no server may keep.
+as_user() {
+    if [ "$(id -u)" = 0 ]; then runuser -u "$user" -- "$@" 9>&-; else "$@" 9>&-; fi
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
 # need_packages PACKAGE...: install those that are missing.
 need_packages() {
     missing=
-    for p in "$@"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"
-    done
+    for p in "$@"; do installed "$p" || missing="$missing $p"; done
     [ -z "$missing" ] && return 0
-    command -v apt-get >/dev/null || die "missing packages:$missing"
-    say "installing$missing"
-    # A fresh Debian would start a cluster on port 5432 as soon as the server package arrives.
-    if [ ! -e /etc/postgresql-common/createcluster.conf ] && [ ! -d /var/lib/postgresql ]; then
-        as_root mkdir -p /etc/postgresql-common
-        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
-    fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-    # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >/dev/null
+    command -v apt-get >/dev/null || die "these packages of Debian's are missing:$missing"
+    apt_log=$(mktemp)
+    # The server's package would create a cluster and start it, unless told not to; for the time of our call only.
+    no_cluster=/etc/postgresql-common/createcluster.d/no-main-cluster-for-tests.conf
+    as_root mkdir -p "${no_cluster%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+    # shellcheck disable=SC2086 # a list
+    quietly "$apt_log" "installing$missing" as_root sh -c '
+        trap "rm -f \"$0\"" EXIT
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -q update && apt-get -q -y --no-install-recommends install "$@"' "$no_cluster" $missing
+    rm -f "$apt_log"
 }
 
-# The major of the server: the one PG_CONFIG names, else the newest that Debian has here.
+# find_major: print the major of the server, the one that PG_CONFIG names, else Debian's own.
 find_major() {
     v=$("$PG_CONFIG" --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/') || v=
-    if [ -z "$v" ] && command -v apt-cache >/dev/null; then
-        apt-cache show postgresql >/dev/null 2>&1 || as_root apt-get -qq update
+    [ -n "$v" ] || v=$(printf %s "$PG_CONFIG" | sed -n 's#^/usr/lib/postgresql/\([0-9]*\)/.*#\1#p')
+    if [ -z "$v" ] && [ "$PG_CONFIG" = pg_config ] && command -v apt-cache >/dev/null; then
+        apt-cache show postgresql >/dev/null 2>&1 || as_root apt-get -qq update >&2
         v=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
     fi
-    [ -n "$v" ] || die "cannot tell which PostgreSQL to use; set PG_CONFIG"
+    [ -n "$v" ] || die "$PG_CONFIG tells no version of PostgreSQL; set PG_CONFIG"
     echo "$v"
 }
 
-# set_up [PACKAGE...]: install what building and testing need, and re-run this script's second half in the scratch folder.
-# Afterwards: $major, $scratch, $prefix (the private installation's bin folder), $user.
-set_up() {
+# need_postgresql [PACKAGE...]: PostgreSQL with its development files, and the packages, where @ stands for the major. A
+# PostgreSQL of another origin than Debian's is used as it is, without the packages of a major. Sets $major and PG_CONFIG.
+need_postgresql() {
     major=$(find_major)
-    need_packages gcc make perl "postgresql-$major" "postgresql-server-dev-$major" "$@"
-    if ! "$PG_CONFIG" --pgxs >/dev/null 2>&1; then PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config; fi
+    wanted=
+    for p in "$@"; do case $p in *@*) ;; *) wanted="$wanted $p" ;; esac; done
+    case $(command -v "$PG_CONFIG" || echo "$PG_CONFIG") in
+        pg_config | /usr/bin/pg_config | /bin/pg_config | "/usr/lib/postgresql/$major/bin/pg_config")
+            PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
+            wanted="postgresql-@ postgresql-server-dev-@ $*" ;;
+    esac
+    # shellcheck disable=SC2046 # a list
+    need_packages $(echo "$wanted" | sed "s/@/$major/g")
+    [ -e "$("$PG_CONFIG" --pgxs)" ] || die "$PG_CONFIG finds no development files"
+    [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || die "$PG_CONFIG finds no server"
+}
+
+# set_up [PACKAGE...]: install what building and testing need, make the scratch folder, and copy this tree and PostgreSQL into it.
+# Afterwards: $major, $user, $scratch, $prefix (the bin folder of the private installation) and its PG_CONFIG.
+set_up() {
+    need_postgresql gcc make perl "$@"
     if [ "$(id -u)" = 0 ]; then user=postgres; else user=$(id -un); fi
+    as_user test -w "${TMPDIR:-/tmp}" || TMPDIR=/tmp
     scratch=${TASKAPI_SCRATCH:-${TMPDIR:-/tmp}/taskapi-$user-$major-$(printf %s "$top" | cksum | cut -d' ' -f1)}
-    mkdir -p "$scratch"
-    [ "$(id -u)" = 0 ] && chown "$user" "$scratch"
-    [ -O "$scratch" ] || [ "$(id -u)" = 0 ] || die "$scratch belongs to somebody else"
-    # The copy keeps modification times, so make rebuilds only what changed.
-    (cd "$top" && tar cf - --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' \
-        --exclude='./tmp_check*' --exclude=node_modules .) | as_user sh -c "rm -rf '$scratch/new' && mkdir '$scratch/new' && tar xf - -C '$scratch/new' -m --no-same-owner && mkdir -p '$scratch/src' && cd '$scratch/new' && find . -type f | while IFS= read -r f; do cmp -s \"\$f\" '$scratch/src/'\"\$f\" || { mkdir -p '$scratch/src/'\"\$(dirname \"\$f\")\"; cp -p \"\$f\" '$scratch/src/'\"\$f\"; }; done; cd '$scratch/src' && find src sql test expected bench scripts -type f ! -name '*.o' ! -name '*.bc' | while IFS= read -r f; do [ -e '$scratch/new/'\"\$f\" ] || rm -f \"\$f\"; done; rm -rf '$scratch/new'"
-    private_install
+    [ -d "$scratch" ] || as_user mkdir -p "$scratch"
+    scratch=$(cd "$scratch" && pwd -P)
+    as_user test -O "$scratch" || die "$scratch belongs to somebody else"
+    lock
+    copy_tree
+    copy_postgresql
 }
 
-# as_user COMMAND...: run it as the unprivileged user.
-as_user() {
-    if [ "$(id -u)" = 0 ]; then runuser -u "$user" -- "$@"; else "$@"; fi
+# One run at a time in a scratch folder. What an interrupted one left running is ended first.
+lock() {
+    exec 9>"$scratch/lock"
+    flock -n 9 || { say "waiting for another run in $scratch"; flock 9; }
+    find "$scratch/src" -name postmaster.pid 2>/dev/null | while read -r f; do end_server "${f%/postmaster.pid}"; done
+    for data in "$scratch"/psql-*; do
+        [ -e "/proc/${data##*-}" ] || [ ! -d "$data" ] || { end_server "$data"; rm -rf "$data"; }
+    done
+}
+unlock() { exec 9>&-; }
+
+# A fresh copy of the tree with its modification times, and the object files of the last run: make compiles what is newer.
+copy_tree() {
+    flags="${COPT:-} ${EXTRA_CFLAGS:-}"
+    [ "$(cat "$scratch/flags" 2>/dev/null)" = "$flags" ] || rm -f "$scratch"/src/src/*.o
+    rm -rf "$scratch/new"
+    as_user mkdir "$scratch/new"
+    tar -C "$top" -cf - --exclude=./.git --exclude=./build --exclude=node_modules --exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
+        as_user tar -C "$scratch/new" -xf - --no-same-owner
+    for o in "$scratch"/src/src/*.o; do [ ! -e "$o" ] || mv "$o" "$scratch/new/src/"; done
+    rm -rf "$scratch/src"
+    mv "$scratch/new" "$scratch/src"
+    printf '%s\n' "$flags" | as_user tee "$scratch/flags" >/dev/null
 }
 
-# Build $scratch/pg, where /usr/lib/postgresql/N and /usr/share/postgresql/N are mirrored by symlinks and bin is copied.
-private_install() {
-    bin=$("$PG_CONFIG" --bindir)
-    lib=$("$PG_CONFIG" --pkglibdir)
-    share=$("$PG_CONFIG" --sharedir)
-    inc=$("$PG_CONFIG" --includedir)
-    stamp=$("$PG_CONFIG" --version)
+# The programs are copied, since each finds its own lib and share folder relative to itself; the files there are links.
+copy_postgresql() {
+    bin=$("$PG_CONFIG" --bindir) lib=$("$PG_CONFIG" --pkglibdir) share=$("$PG_CONFIG" --sharedir) include=$("$PG_CONFIG" --includedir)
+    version="$("$PG_CONFIG" --version) $(stat -c %Y "$bin/postgres" "$lib" "$share/extension" | tr '\n' ' ')"
     prefix=$scratch/pg$bin
-    if [ "$(cat "$scratch/pg/version" 2>/dev/null)" != "$stamp" ]; then
-        as_user sh -c "
-            set -eu
-            rm -rf '$scratch/pg'
-            mkdir -p '$scratch/pg$bin' '$scratch/pg$lib' '$scratch/pg$share/extension' '$scratch/pg$(dirname "$inc")'
-            cp '$bin'/* '$scratch/pg$bin/'
-            for f in '$lib'/*; do [ \"\${f##*/}\" = bitcode ] || ln -s \"\$f\" '$scratch/pg$lib/'; done
-            for f in '$share'/*; do [ \"\${f##*/}\" = extension ] || ln -s \"\$f\" '$scratch/pg$share/'; done
-            ln -s '$share/extension'/* '$scratch/pg$share/extension/'
-            rm -f '$scratch/pg$share/extension'/taskapi*  '$scratch/pg$lib'/taskapi*
-            ln -s '$inc' '$scratch/pg$inc'
-            echo '$stamp' > '$scratch/pg/version'"
-    else
-        # packages installed since then
-        as_user sh -c "for f in '$share/extension'/*; do [ -e '$scratch/pg$share/extension/'\"\${f##*/}\" ] || ln -s \"\$f\" '$scratch/pg$share/extension/'; done
-            for f in '$lib'/*.so; do [ -e '$scratch/pg$lib/'\"\${f##*/}\" ] || ln -s \"\$f\" '$scratch/pg$lib/'; done" 2>/dev/null
+    if [ "$(cat "$scratch/pg/version" 2>/dev/null)" != "$version" ]; then
+        rm -rf "$scratch/pg"
+        as_user sh -eu -c '
+            cd "$1"
+            mkdir -p "pg$2" "pg$3" "pg$4/extension" "pg${5%/*}"
+            cp "$2"/* "pg$2/"
+            ln -s "$3"/* "pg$3/"
+            ln -s "$4"/* "pg$4/" 2>/dev/null || true
+            ln -s "$4/extension"/* "pg$4/extension/"
+            ln -s "$5" "pg$5"
+            rm -rf "pg$3/bitcode" "pg$3"/taskapi.so "pg$4/extension"/taskapi[.-]*
+            printf "%s\n" "$6" >pg/version' sh "$scratch" "$bin" "$lib" "$share" "$include" "$version"
     fi
     PG_CONFIG=$prefix/pg_config
 }
 
-# build: compile and install into the private installation.
+# pgxs TARGET...: make in the copied tree. COPT and EXTRA_CFLAGS add compiler options.
+pgxs() {
+    as_user make -s -C "$scratch/src" with_llvm=no PG_CONFIG="$PG_CONFIG" ${COPT:+COPT="$COPT"} ${EXTRA_CFLAGS:+EXTRA_CFLAGS="$EXTRA_CFLAGS"} "$@"
+}
+
+# build: compile, and install into the private installation.
 build() {
-    say "building for $("$PG_CONFIG" --version)"
-    as_user make -s -C "$scratch/src" -j"$(nproc)" with_llvm=no PG_CONFIG="$PG_CONFIG" ${COPT:+COPT="$COPT"} all >"$scratch/build.log" 2>&1 &&
-        as_user make -s -C "$scratch/src" with_llvm=no PG_CONFIG="$PG_CONFIG" install >>"$scratch/build.log" 2>&1 ||
-        { cat "$scratch/build.log" >&2; die "the build failed"; }
+    quietly "$scratch/build.log" "building for $("$PG_CONFIG" --version)" pgxs -j "$(nproc)" all
+    pgxs install >>"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; die "failed: make install"; }
     grep -E 'warning|error' "$scratch/build.log" >&2 || true
 }
 
-# start_server NAME [LINE...]: a fresh server in $scratch/NAME on a free loopback port, with a socket in its own folder;
-# each LINE goes to postgresql.conf. Sets PGHOST, PGPORT, PGDATA and stops the server when the script ends.
+# end_server FOLDER: end the server of that data folder if it still runs. An old file's pid may be somebody else's by now,
+# so it counts only where that process works in this very folder.
+end_server() {
+    pid=$(sed -n 1p "$1/postmaster.pid" 2>/dev/null) || return 0
+    sockets=$(sed -n 5p "$1/postmaster.pid")
+    if [ "$(readlink "/proc/$pid/cwd")" = "$1" ]; then
+        kill -QUIT "$pid" 2>/dev/null || true
+        for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e "/proc/$pid" ] || break; sleep 0.5; done
+    fi
+    case $sockets in */taskapi-sockets-*) rm -rf "$sockets" ;; esac
+}
+
+# start_server NAME [LINE...]: a fresh server in $scratch/NAME, on a free port of the loopback and a socket in a folder of
+# its own; each LINE goes to postgresql.conf. Sets PGHOST, PGPORT, PGUSER and PGDATA, and stops the server when the script ends.
 start_server() {
-    name=$1; shift
-    data=$scratch/$name
-    [ ! -s "$data/postmaster.pid" ] || as_user "$prefix/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
-    as_user rm -rf "$data"
-    as_user "$prefix/initdb" -D "$data" -U postgres --auth=trust --no-sync -E UTF8 --locale=C >/dev/null
-    # A socket's path must stay below 108 bytes, so it does not live in the data folder.
-    PGHOST=$(as_user mktemp -d "${TMPDIR:-/tmp}/taskapi-XXXXXX")
-    PGPORT=${TASKAPI_PORT:-$(free_port)}
-    PGUSER=postgres PGDATA=$data
-    export PGHOST PGPORT PGUSER
+    PGDATA=$scratch/$1 PGUSER=postgres
+    shift
+    end_server "$PGDATA"
+    rm -rf "$PGDATA"
+    as_user "$prefix/initdb" -D "$PGDATA" -U postgres --auth=trust --no-sync -E UTF8 --locale=C >/dev/null
+    # The path of a socket must stay below 108 bytes, so it is not in the data folder.
+    PGHOST=$(as_user mktemp -d "${TMPDIR:-/tmp}/taskapi-sockets-XXXXXX")
+    export PGHOST PGUSER PGDATA
     {
-        printf "listen_addresses = '127.0.0.1'\nport = %s\nunix_socket_directories = '%s'\n" "$PGPORT" "$PGHOST"
+        printf "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\n" "$PGHOST"
         printf 'fsync = off\nmax_connections = 100\nmax_prepared_transactions = 10\nlog_min_messages = warning\n'
         for line in "$@"; do printf '%s\n' "$line"; done
-    } | as_user tee -a "$data/postgresql.conf" >/dev/null
-    as_user "$prefix/pg_ctl" -D "$data" -l "$data/log" -w start >/dev/null || { cat "$data/log" >&2; die "the server did not start"; }
+    } | as_user tee -a "$PGDATA/postgresql.conf" >/dev/null
     trap stop_server EXIT
-    trap 'exit 130' INT TERM
+    trap 'exit 130' INT TERM HUP
+    for _ in 1 2 3; do    # somebody may take the port meanwhile
+        PGPORT=${TASKAPI_PORT:-$(free_port)}
+        export PGPORT
+        ! as_user "$prefix/pg_ctl" -D "$PGDATA" -l "$PGDATA/log" -o "-p $PGPORT" -w start >/dev/null || return 0
+    done
+    cat "$PGDATA/log" >&2
+    die "the server did not start"
 }
 
 stop_server() {
@@ -138,7 +213,7 @@ stop_server() {
 }
 
 free_port() {
-    perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1) or die $!; print $s->sockport'
+    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1)->sockport'
 }
 
 psql() { as_user "$prefix/psql" -X -v ON_ERROR_STOP=1 "$@"; }
