@@ -1,0 +1,38 @@
+-- The example's own table, and what its server may do. Run as a role that may create schemas; safe to repeat.
+CREATE EXTENSION IF NOT EXISTS taskapi;
+CREATE SCHEMA IF NOT EXISTS shop;
+CREATE SCHEMA IF NOT EXISTS shop_api;
+
+CREATE TABLE IF NOT EXISTS shop.orders (
+    id         uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
+    customer   text NOT NULL DEFAULT taskapi.current_subject(),
+    item       text NOT NULL CONSTRAINT item_length CHECK (pg_catalog.char_length(item) BETWEEN 1 AND 200),
+    quantity   int NOT NULL DEFAULT 1 CONSTRAINT quantity_positive CHECK (quantity > 0),
+    note       text,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE INDEX IF NOT EXISTS orders_by_customer ON shop.orders (customer, created_at, id);
+
+-- A customer sees and changes orders of their own, and no other.
+ALTER TABLE shop.orders ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS own ON shop.orders;
+CREATE POLICY own ON shop.orders USING (customer = (SELECT taskapi.current_subject()));
+
+SELECT taskapi.expose('shop.orders', 'shop_api');
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'shop_server') THEN
+        CREATE ROLE shop_server LOGIN;
+    END IF;
+END
+$$;
+GRANT USAGE ON SCHEMA shop_api TO shop_server;
+SELECT taskapi.grant_resource('shop_api.orders', 'shop_server');
+GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval),
+    taskapi.idempotency_complete(text, int, json, jsonb, text),
+    taskapi.enforce_rate_limits(jsonb, int), taskapi.jwt_verify(text, text) TO shop_server;
+
+INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, description)
+VALUES ('shop_per_customer', 20, '1 minute', 10, 'Requests of one customer of the example')
+ON CONFLICT (name) DO NOTHING;
