@@ -1,37 +1,24 @@
 /*
- * order_by: any bytes are refused with a reason, or parsed; and what was parsed, written canonically, parses to the same.
- *
- * The input is not terminated, so that AddressSanitizer sees a read behind its end.
+ * order_by: any text is either refused or means the same as its canonical spelling, which is its own canonical spelling.
+ * Sources: src/order_by.c
  */
 #include "postgres.h"
 
-#include "compat.h"
 #include "order_by.h"
-#include "problem.h"
 #include "server.h"
-
-void
-taskapi_problem(TaskapiProblem problem, List *headers, const char *hint, const char *fmt,...)
-{
-	abort();
-}
 
 static void
 body(const uint8 *data, size_t size)
 {
-	char	   *text = palloc(Max(size, 1));
+	char	   *text = input_text(data, size);
 	char	   *error = NULL;
-	char	   *canonical;
-	TaskapiOrderBy *order_by;
+	TaskapiOrderBy *order_by = taskapi_order_by_try(text, strlen(text), &error);
 	TaskapiOrderBy *again;
+	char	   *canonical;
 
-	memcpy(text, data, size);
-	order_by = taskapi_order_by_try(text, size, &error);
+	PROPERTY((order_by == NULL) == (error != NULL));
 	if (order_by == NULL)
-	{
-		PROPERTY(error != NULL && error[0] != '\0');
 		return;
-	}
 	PROPERTY(order_by->nterms >= 1 && order_by->nterms <= TASKAPI_MAX_ORDER_TERMS);
 
 	canonical = taskapi_order_by_canonical(order_by);
@@ -43,8 +30,10 @@ body(const uint8 *data, size_t size)
 		PROPERTY(strcmp(again->terms[i].name, order_by->terms[i].name) == 0);
 		PROPERTY(again->terms[i].descending == order_by->terms[i].descending);
 		PROPERTY(again->terms[i].nulls_first == order_by->terms[i].nulls_first);
+		for (int j = 0; j < i; j++)
+			PROPERTY(strcmp(order_by->terms[i].name, order_by->terms[j].name) != 0);
 	}
-	PROPERTY(strcmp(canonical, taskapi_order_by_canonical(again)) == 0);
+	PROPERTY(strcmp(taskapi_order_by_canonical(again), canonical) == 0);
 }
 
 int

@@ -17,6 +17,8 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
+#include "problem.h"
 #include "server.h"
 
 typedef struct Block
@@ -252,6 +254,36 @@ int
 pg_mblen(const char *mbstr)
 {
 	return pg_utf_mblen((const unsigned char *) mbstr);
+}
+
+bool
+pg_verify_mbstr(int encoding, const char *mbstr, int len, bool noError)
+{
+	return pg_encoding_verifymbstr(encoding, mbstr, len) == len;
+}
+
+char *
+pg_any_to_server(const char *s, int len, int encoding)
+{
+	return unconstify(char *, s);
+}
+
+char *
+pg_server_to_any(const char *s, int len, int encoding)
+{
+	return unconstify(char *, s);
+}
+
+/* A problem is an error with a code of its own; its details are formatted, nothing more. */
+void
+taskapi_problem(TaskapiProblem problem, List *headers, const char *hint, const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	format_message(fmt, args);
+	va_end(args);
+	pg_re_throw();
 }
 
 bool
