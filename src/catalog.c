@@ -24,7 +24,7 @@
 #include "compat.h"
 #include "taskapi.h"
 
-#define MAX_TABLE_CACHES 8
+#define MAX_TABLE_CACHES 16
 
 static TaskapiTableCache *caches[MAX_TABLE_CACHES];
 static int	ncaches = 0;

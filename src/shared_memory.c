@@ -63,6 +63,7 @@ init_segment(void *ptr)
 		for (int j = 0; j < TASKAPI_NCOUNTERS; j++)
 			pg_atomic_init_u64(&segment->counters[i].value[j], 0);
 	taskapi_denials_init(segment->denials);
+	taskapi_key_usage_init(segment->key_usage);
 }
 
 #ifdef TASKAPI_HAVE_NAMED_SEGMENTS

@@ -22,6 +22,7 @@
 #include "storage/lwlock.h"
 
 #include "counters.h"
+#include "key_usage.h"
 #include "ratelimit_denials.h"
 
 typedef struct TaskapiCounterStripe
@@ -37,6 +38,7 @@ typedef struct TaskapiShared
 	dsm_handle	rate_limit_table;	/* DSM_HANDLE_INVALID until there is one */
 	TaskapiCounterStripe counters[TASKAPI_COUNTER_STRIPES];
 	TaskapiDenialShard denials[TASKAPI_DENIAL_SHARDS];
+	TaskapiKeyUsageBucket key_usage[TASKAPI_KEY_USAGE_BUCKETS];
 } TaskapiShared;
 
 /* The segment, attached now where it was not yet.  Throws where that fails. */
