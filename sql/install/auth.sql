@@ -29,7 +29,7 @@ ALTER TABLE taskapi.api_role ENABLE ALWAYS TRIGGER invalidate_cache;
 -- API keys.
 
 CREATE TABLE taskapi.api_key (
-    id           uuid PRIMARY KEY DEFAULT taskapi.uuid7(),
+    id           uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
     subject      text NOT NULL CHECK (subject OPERATOR(pg_catalog.<>) ''),
     name         text CHECK (pg_catalog.length(name) <= 200),
     prefix       text NOT NULL,
@@ -59,7 +59,7 @@ ALTER TABLE taskapi.api_key ENABLE ALWAYS TRIGGER invalidate_cache;
 -- Sessions.
 
 CREATE TABLE taskapi.session (
-    id         uuid PRIMARY KEY DEFAULT taskapi.uuid7(),
+    id         uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
     subject    text NOT NULL CHECK (subject OPERATOR(pg_catalog.<>) ''),
     token_hash bytea NOT NULL CONSTRAINT session_token_hash_key UNIQUE CHECK (pg_catalog.length(token_hash) OPERATOR(pg_catalog.=) 32),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
