@@ -119,6 +119,6 @@ DROP ROLE regress_ratelimit_policy;
 DROP EXTENSION taskapi;
 -- The cache does not outlive the table.
 CREATE EXTENSION taskapi;
-SELECT * FROM taskapi.rate_limit_status('{"per_user": "45"}');
+SELECT * FROM taskapi.rate_limit_status('{"dark": "45"}');
 RESET taskapi.test_clock;
 DROP EXTENSION taskapi;
