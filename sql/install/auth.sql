@@ -25,6 +25,7 @@ SELECT pg_catalog.pg_extension_config_dump('taskapi.api_role', '');
 CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.api_role
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
 ALTER TABLE taskapi.api_role ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER invalidate_cache ON taskapi.api_role IS 'Every backend reads the table again';
 
 -- API keys.
 
@@ -55,6 +56,7 @@ CREATE TRIGGER invalidate_cache
     AFTER UPDATE OF id, subject, secret_hash, scopes, expires_at, revoked_at OR DELETE OR TRUNCATE ON taskapi.api_key
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
 ALTER TABLE taskapi.api_key ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER invalidate_cache ON taskapi.api_key IS 'A revoked key ends in every backend at once';
 
 -- Sessions.
 
@@ -81,6 +83,7 @@ CREATE TRIGGER invalidate_cache
     AFTER UPDATE OR DELETE OR TRUNCATE ON taskapi.session
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
 ALTER TABLE taskapi.session ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER invalidate_cache ON taskapi.session IS 'A session that is over ends in every backend at once';
 
 -- The request.
 
@@ -216,22 +219,22 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.my_api_keys() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.my_api_keys() IS 'The caller''s API keys, without their secrets';
 
-CREATE FUNCTION taskapi.create_my_api_key(INOUT name text DEFAULT NULL, INOUT scopes text[] DEFAULT '{read,write}', INOUT expires_at timestamptz DEFAULT NULL,
-                                          OUT id uuid, OUT prefix text, OUT created_at timestamptz, OUT secret text)
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+CREATE FUNCTION taskapi.create_my_api_key(name text DEFAULT NULL, scopes text[] DEFAULT '{read,write}', expires_at timestamptz DEFAULT NULL)
+    RETURNS TABLE (id uuid, name text, prefix text, scopes text[], created_at timestamptz, expires_at timestamptz, secret text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1
     SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-    subject constant text := taskapi.require_subject();
+    subject text := taskapi.require_subject();
     made record;
 BEGIN
     -- else one that leaked would outlive its revocation
     IF taskapi.jwt_claims() ? 'api_key_id' THEN
         PERFORM taskapi.raise_problem('forbidden', 'An API key cannot make another one.');
     END IF;
-    made := taskapi.insert_api_key(subject, name, scopes, expires_at);
-    id := made.id;
-    secret := made.secret;
-    SELECT k.prefix, k.scopes, k.created_at INTO prefix, scopes, created_at FROM taskapi.api_key k WHERE k.id = made.id;
+    made := taskapi.insert_api_key(subject, $1, $2, $3);
+    RETURN QUERY SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, made.secret
+        FROM taskapi.api_key k WHERE k.id = made.id;
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) FROM PUBLIC;
@@ -347,8 +350,7 @@ CREATE FUNCTION taskapi.charge_login(account text) RETURNS void
 BEGIN
     PERFORM taskapi.enforce_rate_limits(s.subjects)
     FROM (SELECT jsonb_object_agg(p.policy, p.subject) AS subjects
-          FROM (VALUES ('login_per_address', coalesce(abbrev(taskapi.client_address()),
-                                                            CASE WHEN current_setting('taskapi.trusted_proxy_hops')::int > 0 THEN 'unknown' END)),
+          FROM (VALUES ('login_per_address', host(network(taskapi.client_address()))),
                        ('login_per_account', left(lower(account), 200))) AS p (policy, subject)
           WHERE p.subject <> '' AND EXISTS (SELECT FROM taskapi.rate_limit_policy l WHERE l.name = p.policy)) s
     WHERE s.subjects IS NOT NULL;
@@ -456,3 +458,4 @@ INSERT INTO taskapi.rate_limit_policy SELECT * FROM taskapi.shipped_rate_limit_p
 CREATE TRIGGER replace_shipped BEFORE INSERT ON taskapi.rate_limit_policy
     FOR EACH ROW EXECUTE FUNCTION taskapi.replace_shipped_policy();
 ALTER TABLE taskapi.rate_limit_policy ENABLE ALWAYS TRIGGER replace_shipped;
+COMMENT ON TRIGGER replace_shipped ON taskapi.rate_limit_policy IS 'A restored policy takes the place of the shipped one';

@@ -81,6 +81,7 @@ COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'For whoever reads th
 CREATE TRIGGER invalidate_cache
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_policy
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
+COMMENT ON TRIGGER invalidate_cache ON taskapi.rate_limit_policy IS 'A changed policy counts in every backend at once';
 
 CREATE FUNCTION taskapi.check_rate_limits(subjects jsonb, cost int DEFAULT 1)
     RETURNS SETOF taskapi.rate_limit_verdict

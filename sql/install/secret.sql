@@ -36,6 +36,8 @@ CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 -- also where session_replication_role says that ordinary triggers rest
 ALTER TABLE taskapi.secret ENABLE ALWAYS TRIGGER replace_initial;
 ALTER TABLE taskapi.secret ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER replace_initial ON taskapi.secret IS 'A restored initial key takes the place of the one just made';
+COMMENT ON TRIGGER invalidate_cache ON taskapi.secret IS 'A changed key counts in every backend at once';
 
 INSERT INTO taskapi.secret (purpose, key_id, secret, initial)
     SELECT purpose, 1, taskapi.random_secret(32), true
