@@ -70,6 +70,13 @@
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
 #endif
 
+/* 18 moved this into the locale object */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_collate_is_c(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define taskapi_collate_is_c(collation) lc_collate_is_c(collation)
+#endif
+
 /* 18 names the library and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)

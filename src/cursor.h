@@ -74,14 +74,4 @@ extern struct varlena *taskapi_cursor_from_wire(StringInfo buf, Node *escontext)
 extern char *taskapi_token_seal(const char *purpose, const uint8 *payload, int len);
 extern uint8 *taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext);
 
-/* What this backend has done so far. */
-typedef struct TaskapiCursorCounts
-{
-	uint64		made;			/* tokens sealed */
-	uint64		opened;			/* tokens opened */
-	uint64		refused;		/* tokens that were not ours, or too old */
-} TaskapiCursorCounts;
-
-extern TaskapiCursorCounts taskapi_cursor_counts;
-
 #endif							/* TASKAPI_CURSOR_H */

@@ -219,22 +219,22 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.my_api_keys() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.my_api_keys() IS 'The caller''s API keys, without their secrets';
 
-CREATE FUNCTION taskapi.create_my_api_key(name text DEFAULT NULL, scopes text[] DEFAULT '{read,write}', expires_at timestamptz DEFAULT NULL)
-    RETURNS TABLE (id uuid, name text, prefix text, scopes text[], created_at timestamptz, expires_at timestamptz, secret text)
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1
+CREATE FUNCTION taskapi.create_my_api_key(INOUT name text DEFAULT NULL, INOUT scopes text[] DEFAULT '{read,write}', INOUT expires_at timestamptz DEFAULT NULL,
+                                          OUT id uuid, OUT prefix text, OUT created_at timestamptz, OUT secret text)
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 DECLARE
-    subject text := taskapi.require_subject();
+    subject constant text := taskapi.require_subject();
     made record;
 BEGIN
     -- else one that leaked would outlive its revocation
     IF taskapi.jwt_claims() ? 'api_key_id' THEN
         PERFORM taskapi.raise_problem('forbidden', 'An API key cannot make another one.');
     END IF;
-    made := taskapi.insert_api_key(subject, $1, $2, $3);
-    RETURN QUERY SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, made.secret
-        FROM taskapi.api_key k WHERE k.id = made.id;
+    made := taskapi.insert_api_key(subject, name, scopes, expires_at);
+    id := made.id;
+    secret := made.secret;
+    SELECT k.prefix, k.scopes, k.created_at INTO prefix, scopes, created_at FROM taskapi.api_key k WHERE k.id = made.id;
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) FROM PUBLIC;
@@ -350,7 +350,8 @@ CREATE FUNCTION taskapi.charge_login(account text) RETURNS void
 BEGIN
     PERFORM taskapi.enforce_rate_limits(s.subjects)
     FROM (SELECT jsonb_object_agg(p.policy, p.subject) AS subjects
-          FROM (VALUES ('login_per_address', host(network(taskapi.client_address()))),
+          FROM (VALUES ('login_per_address', coalesce(abbrev(taskapi.client_address()),
+                                                            CASE WHEN current_setting('taskapi.trusted_proxy_hops')::int > 0 THEN 'unknown' END)),
                        ('login_per_account', left(lower(account), 200))) AS p (policy, subject)
           WHERE p.subject <> '' AND EXISTS (SELECT FROM taskapi.rate_limit_policy l WHERE l.name = p.policy)) s
     WHERE s.subjects IS NOT NULL;

@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor_token.c
+ *	  Sealing and opening tokens (cursor_token.h).
+ *
+ * The HMAC context lives as long as the backend, under a resource owner of its own:
+ * making one for every token would cost more than the hashing.  Key bytes are
+ * fetched anew for each token, since another session may have rotated or retired.
+ *
+ * RFC 2104 and RFC 4231 for the MAC; truncation to 128 bits is that of RFC 4868.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "port/pg_bswap.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "base64url.h"
+#include "compat.h"
+#include "counters.h"
+#include "cursor_token.h"
+#include "problem.h"
+#include "secret.h"
+
+#define TOKEN_VERSION	1
+#define SECRET_PURPOSE	"cursor"
+
+/* version, the longest key id, issue time */
+#define MAX_HEADER		(1 + 5 + 4)
+
+/* 2020-01-01 00:00 UTC, in seconds since 2000-01-01 00:00 UTC */
+#define ISSUE_EPOCH		INT64CONST(631152000)
+
+/* Longer tokens are not ours to make: a cursor is at most what fits an index page and a little more */
+#define MAX_TOKEN_LENGTH	(64 * 1024 * 1024)
+
+int			taskapi_cursor_ttl = 0;
+
+static pg_hmac_ctx *hmac = NULL;
+
+static void compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac);
+static bool equal_in_constant_time(const uint8 *a, const uint8 *b, int len);
+static int64 seconds_now(void);
+static uint8 *refuse(Node *escontext, const char *details);
+
+void
+taskapi_cursor_token_init(void)
+{
+	DefineCustomIntVariable("taskapi.cursor_ttl",
+							"Sets how long cursors and page tokens can be used.",
+							"Zero means without end.",
+							&taskapi_cursor_ttl,
+							0, 0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
+
+char *
+taskapi_token_seal(const char *purpose, const uint8 *payload, int len)
+{
+	TaskapiBytes buf;
+
+	taskapi_token_begin(&buf);
+	taskapi_bytes_append(&buf, payload, len);
+	return taskapi_token_finish(purpose, &buf);
+}
+
+void
+taskapi_token_begin(TaskapiBytes *buf)
+{
+	const TaskapiSecret *key = taskapi_secret_current(SECRET_PURPOSE);
+	uint32		issued = pg_hton32((uint32) (seconds_now() - ISSUE_EPOCH));
+
+	taskapi_bytes_init(buf, 128);
+	taskapi_bytes_append_byte(buf, TOKEN_VERSION);
+	taskapi_bytes_append_varint(buf, key->key_id);
+	taskapi_bytes_append(buf, &issued, sizeof(issued));
+}
+
+char *
+taskapi_token_finish(const char *purpose, TaskapiBytes *buf)
+{
+	const uint8 *pos = buf->data + 1;
+	uint64		key_id = 0;
+	const TaskapiSecret *key;
+	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	char	   *token;
+	int			len;
+
+	/* The payload may have been written by code that changed the keys; the header says which one was meant */
+	taskapi_read_varint(&pos, buf->data + buf->len, &key_id);
+	key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id);
+	if (key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("signing key %d was retired while it was used", (int) key_id)));
+	compute_mac(key, purpose, buf->data, buf->len, mac);
+	taskapi_bytes_append(buf, mac, TASKAPI_TOKEN_MAC_LENGTH);
+
+	token = palloc(TASKAPI_BASE64URL_ENCODED_LEN(buf->len) + 1);
+	len = taskapi_base64url_encode(buf->data, buf->len, token);
+	token[len] = '\0';
+	pfree(buf->data);
+	taskapi_count(TASKAPI_COUNTER_CURSORS_MADE, 1);
+	return token;
+}
+
+uint8 *
+taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext)
+{
+	static const char *const not_ours = "It is not a token that was made here.";
+	uint8	   *data;
+	const uint8 *pos;
+	const uint8 *end;
+	uint64		key_id;
+	const TaskapiSecret *key;
+	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	uint32		issued;
+	uint8	   *payload;
+
+	if (token_len > MAX_TOKEN_LENGTH)
+		return refuse(escontext, not_ours);
+	data = palloc(TASKAPI_BASE64URL_DECODED_LEN(token_len) + 1);
+	*len = taskapi_base64url_decode(token, token_len, data);
+	if (*len < 1 + TASKAPI_TOKEN_MAC_LENGTH || data[0] != TOKEN_VERSION)
+		return refuse(escontext, not_ours);
+	end = data + *len - TASKAPI_TOKEN_MAC_LENGTH;
+	pos = data + 1;
+	if (!taskapi_read_varint(&pos, end, &key_id) || key_id > PG_INT32_MAX ||
+		end - pos < sizeof(issued) ||
+		(key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id)) == NULL)
+		return refuse(escontext, not_ours);
+
+	compute_mac(key, purpose, data, end - data, mac);
+	if (!equal_in_constant_time(mac, end, TASKAPI_TOKEN_MAC_LENGTH))
+		return refuse(escontext, not_ours);
+
+	memcpy(&issued, pos, sizeof(issued));
+	pos += sizeof(issued);
+	if (taskapi_cursor_ttl > 0 && seconds_now() - ISSUE_EPOCH - (int64) pg_ntoh32(issued) > taskapi_cursor_ttl)
+	{
+		taskapi_count(TASKAPI_COUNTER_CURSORS_REFUSED, 1);
+		taskapi_problem_soft(escontext, PROBLEM_CURSOR_EXPIRED, "It is older than %d seconds.", taskapi_cursor_ttl);
+		return NULL;
+	}
+
+	/* One byte more, so that the payload can be taken for a StringInfo's data */
+	*len = end - pos;
+	payload = palloc(*len + 1);
+	memcpy(payload, pos, *len);
+	payload[*len] = '\0';
+	pfree(data);
+	taskapi_count(TASKAPI_COUNTER_CURSORS_OPENED, 1);
+	return payload;
+}
+
+static uint8 *
+refuse(Node *escontext, const char *details)
+{
+	taskapi_count(TASKAPI_COUNTER_CURSORS_REFUSED, 1);
+	taskapi_problem_soft(escontext, PROBLEM_INVALID_CURSOR, "%s", details);
+	return NULL;
+}
+
+static void
+compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac)
+{
+	if (hmac == NULL)
+	{
+		ResourceOwner old = CurrentResourceOwner;
+
+		CurrentResourceOwner = ResourceOwnerCreate(NULL, "taskapi tokens");
+		PG_TRY();
+		{
+			hmac = pg_hmac_create(PG_SHA256);
+		}
+		PG_FINALLY();
+		{
+			CurrentResourceOwner = old;
+		}
+		PG_END_TRY();
+	}
+
+	/* the purpose is a literal, so its terminator is the zero byte between */
+	if (pg_hmac_init(hmac, key->bytes, key->len) < 0 ||
+		pg_hmac_update(hmac, (const uint8 *) purpose, strlen(purpose) + 1) < 0 ||
+		pg_hmac_update(hmac, data, len) < 0 ||
+		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute HMAC: %s", pg_hmac_error(hmac))));
+}
+
+static bool
+equal_in_constant_time(const uint8 *a, const uint8 *b, int len)
+{
+	volatile uint8 difference = 0;
+
+	for (int i = 0; i < len; i++)
+		difference |= a[i] ^ b[i];
+	return difference == 0;
+}
+
+/*
+ * Seconds since 2000-01-01 00:00 UTC, the same throughout a statement.
+ */
+static int64
+seconds_now(void)
+{
+	return GetCurrentStatementStartTimestamp() / USECS_PER_SEC;
+}
