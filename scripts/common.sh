@@ -60,7 +60,8 @@ need_packages() {
     quietly "$apt_log" "installing$missing" as_root sh -c '
         trap "rm -f \"$0\"" EXIT
         export DEBIAN_FRONTEND=noninteractive
-        apt-get -q update && apt-get -q -y --no-install-recommends install "$@"' "$no_cluster" $missing
+        apt-get -q update || echo "going on with the package lists that are here"
+        apt-get -q -y --no-install-recommends install "$@"' "$no_cluster" $missing
     rm -f "$apt_log"
 }
 
