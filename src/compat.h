@@ -40,6 +40,11 @@
 	} while (0)
 #endif
 
+/* 16 added it, and 17 took Abs() away */
+#if PG_VERSION_NUM < 160000
+#define i64abs(i) ((int64) llabs(i))
+#endif
+
 /* 16 lets the JSON parser's actions fail; 17 takes the lexer's memory as an argument */
 #if PG_VERSION_NUM >= 160000
 #define TASKAPI_JSON_ACTION JsonParseErrorType

@@ -219,7 +219,7 @@ taskapi_idempotency_deadline(TimestampTz from, const Interval *length, const cha
 	/*
 	 * Judge the size first, roughly: adding a wild interval could overflow with a message of its own.
 	 */
-	valid = Abs((int64) length->month) <= 12 && Abs((int64) length->day) <= 366 &&
+	valid = i64abs((int64) length->month) <= 12 && i64abs((int64) length->day) <= 366 &&
 		length->time <= MAX_PERIOD && length->time >= -MAX_PERIOD;
 	if (valid)
 	{
