@@ -75,6 +75,15 @@
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
 #endif
 
+/*
+ * The header asks for ICU's headers, which an installation need not have, and
+ * for nothing that we use.
+ */
+#pragma push_macro("USE_ICU")
+#undef USE_ICU
+#include "utils/pg_locale.h"
+#pragma pop_macro("USE_ICU")
+
 /* 18 moved this into the locale object */
 #if PG_VERSION_NUM >= 180000
 #define taskapi_collate_is_c(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
