@@ -6,17 +6,27 @@
  * A key that the caller gives is used alone; otherwise the newest key of purpose
  * 'jwt' signs, and all that are not retired verify.
  *
+ * A client sends the same token for minutes or hours, so what a key of ours has
+ * verified is remembered: the whole token, its claims and its times.  A token that
+ * is found again, byte for byte, needs no second MAC; its times and its audience are
+ * checked each time.  All is forgotten when the keys change.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "common/hashfn.h"
 #include "datatype/timestamp.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "jwt.h"
 #include "problem.h"
@@ -25,10 +35,30 @@
 
 #define MAX_LEEWAY 3600
 
+#define REMEMBERED_TOKENS 256
+#define MAX_REMEMBERED_LEN 2048
+
+/* A verified token in the slot of its hash */
+typedef struct RememberedToken
+{
+	int			len;			/* 0 is a free slot */
+	char	   *token;
+	Jsonb	   *claims;
+	TaskapiJwtTimes times;
+} RememberedToken;
+
 static char *jwt_audience = NULL;
 static int	jwt_leeway = 0;
 
+/* Of the same table as the cache of keys in secret.c: both are dropped together */
+static TaskapiTableCache keys_cache = {.relname = "secret"};
+static MemoryContext remembered_context = NULL;
+static RememberedToken *remembered = NULL;
+
 static void given_secret(text *secret, TaskapiSecret *key);
+static Jsonb *open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times);
+static RememberedToken *remembered_slot(const char *token, int len);
+static void check_token(Jsonb *claims, const TaskapiJwtTimes *times);
 static const char *check_audience(Jsonb *claims);
 pg_noreturn static void refuse_token(const char *reason);
 
@@ -96,18 +126,17 @@ Datum
 taskapi_jwt_verify(PG_FUNCTION_ARGS)
 {
 	TaskapiSecret given;
-	const TaskapiSecret *keys = &given;
-	int			nkeys = 1;
+	const TaskapiSecret *keys;
+	int			nkeys;
+	RememberedToken *slot;
 	text	   *token;
-	const char *reason;
-	char	   *payload;
+	const char *str;
+	int			len;
+	TaskapiJwtTimes times;
 	Jsonb	   *claims;
-	double		now;
 
 	if (!PG_ARGISNULL(1))
 		given_secret(PG_GETARG_TEXT_PP(1), &given);
-	else
-		nkeys = taskapi_secret_all("jwt", &keys);
 
 	if (PG_ARGISNULL(0))
 		refuse_token("There is no token.");
@@ -115,21 +144,96 @@ taskapi_jwt_verify(PG_FUNCTION_ARGS)
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > TASKAPI_JWT_MAX_LENGTH)
 		refuse_token("The token is too long.");
 	token = PG_GETARG_TEXT_PP(0);
+	str = VARDATA_ANY(token);
+	len = VARSIZE_ANY_EXHDR(token);
 
-	now = GetCurrentTimestamp() / (double) USECS_PER_SEC +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
-	payload = taskapi_jwt_open(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), keys, nkeys,
-							   now, jwt_leeway, &reason);
+	if (!PG_ARGISNULL(1))
+	{
+		claims = open_token(str, len, &given, 1, &times);
+		check_token(claims, &times);
+		PG_RETURN_JSONB_P(claims);
+	}
+
+	slot = remembered_slot(str, len);
+	if (slot->len != len || timingsafe_bcmp(slot->token, str, len) != 0)
+	{
+		MemoryContext oldcontext;
+
+		nkeys = taskapi_secret_all("jwt", &keys);
+		claims = open_token(str, len, keys, nkeys, &times);
+		check_token(claims, &times);
+		if (len > MAX_REMEMBERED_LEN)
+			PG_RETURN_JSONB_P(claims);
+
+		if (slot->len != 0)
+		{
+			slot->len = 0;
+			pfree(slot->token);
+			pfree(slot->claims);
+		}
+		oldcontext = MemoryContextSwitchTo(remembered_context);
+		slot->token = pnstrdup(str, len);
+		slot->claims = (Jsonb *) DatumGetPointer(datumCopy(JsonbPGetDatum(claims), false, -1));
+		MemoryContextSwitchTo(oldcontext);
+		slot->times = times;
+		slot->len = len;
+		PG_RETURN_JSONB_P(claims);
+	}
+
+	check_token(slot->claims, &slot->times);
+	PG_RETURN_DATUM(datumCopy(JsonbPGetDatum(slot->claims), false, -1));
+}
+
+/* The claims of a token that one of the keys has signed, else unauthenticated. */
+static Jsonb *
+open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times)
+{
+	const char *reason;
+	char	   *payload = taskapi_jwt_open(token, len, keys, nkeys, times, &reason);
+	Jsonb	   *claims;
+
 	if (payload == NULL)
 		refuse_token(reason);
-
 	claims = taskapi_jsonb_parse(payload);
 	if (claims == NULL)
 		refuse_token("The claims are not valid JSON.");
-	reason = check_audience(claims);
+	return claims;
+}
+
+/*
+ * Where this token is remembered, or would be.  What is still there was verified by
+ * keys that are as they were.
+ */
+static RememberedToken *
+remembered_slot(const char *token, int len)
+{
+	AcceptInvalidationMessages();
+	if (remembered == NULL || !taskapi_table_cache_valid(&keys_cache))
+	{
+		uint64		generation = taskapi_table_cache_generation();
+
+		remembered = NULL;
+		if (remembered_context == NULL)
+			remembered_context = AllocSetContextCreate(TopMemoryContext, "taskapi tokens", ALLOCSET_DEFAULT_SIZES);
+		MemoryContextReset(remembered_context);
+		remembered = MemoryContextAllocZero(remembered_context, REMEMBERED_TOKENS * sizeof(RememberedToken));
+		taskapi_table_cache_filled(&keys_cache, generation);
+	}
+	return &remembered[hash_bytes((const unsigned char *) token, len) % REMEMBERED_TOKENS];
+}
+
+/* Is it good now, and for us? */
+static void
+check_token(Jsonb *claims, const TaskapiJwtTimes *times)
+{
+	double		now = GetCurrentTimestamp() / (double) USECS_PER_SEC +
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+	const char *reason = taskapi_jwt_check_times(times, now, jwt_leeway);
+
+	if (reason == NULL)
+		reason = check_audience(claims);
 	if (reason != NULL)
 		refuse_token(reason);
-	PG_RETURN_JSONB_P(claims);
 }
 
 static void

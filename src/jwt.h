@@ -25,14 +25,24 @@
 /* RFC 7518, section 3.2: a key at least as long as the hash. */
 #define TASKAPI_JWT_MIN_SECRET 32
 
+/* When a token is valid, in seconds since 1970: before "expires", and not before "not_before" (nbf and iat). */
+typedef struct TaskapiJwtTimes
+{
+	double		expires;		/* infinity where there is no exp */
+	double		not_before;		/* the later of nbf and iat; -infinity where there is neither */
+} TaskapiJwtTimes;
+
 /*
- * Verify a token of "len" bytes with any of the keys, at "now" (seconds since
- * 1970) give or take "leeway" seconds.  Returns its payload, palloc'd JSON text in the server
- * encoding, or NULL and in *reason a sentence that says why; neither the token
- * nor a key is in it.  The caller checks aud, which depends on who it is.
+ * Verify a token of "len" bytes with any of the keys.  Returns its payload, palloc'd
+ * JSON text in the server encoding, and its times; or NULL and in *reason a sentence
+ * that says why.  Neither the token nor a key is in it.  The caller checks the
+ * times, and aud, which depends on who he is.
  */
 extern char *taskapi_jwt_open(const char *token, int len, const TaskapiSecret *keys, int nkeys,
-							  double now, double leeway, const char **reason);
+							  TaskapiJwtTimes *times, const char **reason);
+
+/* NULL where it is valid at "now", give or take "leeway" seconds; else why not. */
+extern const char *taskapi_jwt_check_times(const TaskapiJwtTimes *times, double now, double leeway);
 
 /*
  * Sign a payload, JSON text in the server encoding.  Returns the token, palloc'd, or

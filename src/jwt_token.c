@@ -40,20 +40,18 @@
 #define REASON_CLAIM_TYPE "A registered claim of the token has the wrong type."
 #define REASON_EXPIRED "The token has expired."
 #define REASON_NOT_YET "The token is not valid yet."
-#define REASON_FUTURE "The token was issued in the future."
 #define REASON_TOO_LONG "The token would be too long."
 
 static void hmac_sha256(const TaskapiSecret *key, const char *data, int len, uint8 *mac);
 static bool check_header(const char *encoded, int len, const char **reason);
-static bool check_claims(const TaskapiJsonField *fields, int nfields, double now, double leeway,
-						 const char **reason);
+static bool check_claims(const TaskapiJsonField *fields, int nfields, TaskapiJwtTimes *times);
 static char *decode_text(const char *encoded, int len);
 static bool unique_fields(const char *text, TaskapiJsonField **fields, int *nfields);
 static bool numeric_date(const TaskapiJsonField *field, double *seconds);
 
 char *
 taskapi_jwt_open(const char *token, int len, const TaskapiSecret *keys, int nkeys,
-				 double now, double leeway, const char **reason)
+				 TaskapiJwtTimes *times, const char **reason)
 {
 	const char *payload;
 	const char *signature;
@@ -83,11 +81,10 @@ taskapi_jwt_open(const char *token, int len, const TaskapiSecret *keys, int nkey
 		taskapi_base64url_decode(signature, SIGNATURE_LEN, mac) != PG_SHA256_DIGEST_LENGTH)
 		return NULL;
 
-	for (int i = 0; i < nkeys; i++)
+	for (int i = 0; i < nkeys && !verified; i++)
 	{
 		hmac_sha256(&keys[i], token, signature - 1 - token, expected);
-		if (timingsafe_bcmp(mac, expected, PG_SHA256_DIGEST_LENGTH) == 0)
-			verified = true;
+		verified = timingsafe_bcmp(mac, expected, PG_SHA256_DIGEST_LENGTH) == 0;
 	}
 	if (!verified)
 	{
@@ -100,10 +97,24 @@ taskapi_jwt_open(const char *token, int len, const TaskapiSecret *keys, int nkey
 
 	*reason = REASON_PAYLOAD;
 	text = decode_text(payload, signature - 1 - payload);
-	if (text == NULL || !unique_fields(text, &fields, &nfields) ||
-		!check_claims(fields, nfields, now, leeway, reason))
+	if (text == NULL || !unique_fields(text, &fields, &nfields))
 		return NULL;
-	return text;
+	*reason = REASON_CLAIM_TYPE;
+	return check_claims(fields, nfields, times) ? text : NULL;
+}
+
+/*
+ * RFC 7519, sections 4.1.4 to 4.1.6.  A token that was issued in the future is
+ * not valid yet, either.
+ */
+const char *
+taskapi_jwt_check_times(const TaskapiJwtTimes *times, double now, double leeway)
+{
+	if (now >= times->expires + leeway)
+		return REASON_EXPIRED;
+	if (now + leeway < times->not_before)
+		return REASON_NOT_YET;
+	return NULL;
 }
 
 char *
@@ -113,6 +124,7 @@ taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **rea
 	int			utf8_len;
 	int			signed_len;
 	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	TaskapiJwtTimes times;
 	TaskapiJsonField *fields;
 	int			nfields;
 	char	   *token;
@@ -120,8 +132,9 @@ taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **rea
 	*reason = REASON_PAYLOAD;
 	if (!unique_fields(payload, &fields, &nfields))
 		return NULL;
-	/* Types alone: whoever signs may do so in advance, or make an expired one for a test */
-	if (!check_claims(fields, nfields, 0, INFINITY, reason))
+	/* The times are the signer's business: he may sign in advance */
+	*reason = REASON_CLAIM_TYPE;
+	if (!check_claims(fields, nfields, &times))
 		return NULL;
 
 	utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
@@ -223,12 +236,15 @@ check_header(const char *encoded, int len, const char **reason)
 }
 
 /*
- * Types and times of the registered claims (RFC 7519, section 4.1).  aud may be an
- * array, which the caller looks into.
+ * Types of the registered claims (RFC 7519, section 4.1).  aud may be an array, which
+ * the caller looks into.
  */
 static bool
-check_claims(const TaskapiJsonField *fields, int nfields, double now, double leeway, const char **reason)
+check_claims(const TaskapiJsonField *fields, int nfields, TaskapiJwtTimes *times)
 {
+	times->expires = INFINITY;
+	times->not_before = -INFINITY;
+
 	for (int i = 0; i < nfields; i++)
 	{
 		const TaskapiJsonField *field = &fields[i];
@@ -239,30 +255,21 @@ check_claims(const TaskapiJsonField *fields, int nfields, double now, double lee
 
 		if (exp || nbf || iat)
 		{
-			*reason = REASON_CLAIM_TYPE;
 			if (!numeric_date(field, &seconds))
 				return false;
-			if (exp && now >= seconds + leeway)
-			{
-				*reason = REASON_EXPIRED;
-				return false;
-			}
-			if ((nbf || iat) && now + leeway < seconds)
-			{
-				*reason = nbf ? REASON_NOT_YET : REASON_FUTURE;
-				return false;
-			}
+			if (exp)
+				times->expires = seconds;
+			else
+				times->not_before = Max(times->not_before, seconds);
 		}
 		else if (strcmp(field->name, "sub") == 0 || strcmp(field->name, "iss") == 0 ||
 				 strcmp(field->name, "jti") == 0)
 		{
-			*reason = REASON_CLAIM_TYPE;
 			if (field->type != JSON_TOKEN_STRING)
 				return false;
 		}
 		else if (strcmp(field->name, "aud") == 0)
 		{
-			*reason = REASON_CLAIM_TYPE;
 			if (field->type != JSON_TOKEN_STRING && field->type != JSON_TOKEN_ARRAY_START)
 				return false;
 		}

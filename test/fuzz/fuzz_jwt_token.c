@@ -49,25 +49,28 @@ static void
 body(const uint8 *data, size_t size)
 {
 	const char *reason = NULL;
+	TaskapiJwtTimes times;
 	char	   *payload;
 	char	   *token;
 
 	/* No fuzzer finds a signature: nothing that it made up is opened. */
-	payload = taskapi_jwt_open((const char *) data, size, &key, 1, 1700000000, 0, &reason);
+	payload = taskapi_jwt_open((const char *) data, size, &key, 1, &times, &reason);
 	PROPERTY(payload == NULL && reason != NULL);
 
 	token = sign(data, size);
 	reason = NULL;
-	payload = taskapi_jwt_open(token, strlen(token), &key, 1, 1700000000, 0, &reason);
+	payload = taskapi_jwt_open(token, strlen(token), &key, 1, &times, &reason);
 	PROPERTY(payload != NULL || reason != NULL);
 	if (payload)
 	{
 		char	   *sealed = taskapi_jwt_seal(payload, &key, &reason);
 
+		/* NaN would compare with nothing */
+		PROPERTY(times.expires == times.expires && times.not_before == times.not_before);
 		PROPERTY(sealed != NULL);
 		/* and any one bit that differs is refused */
 		token[size % strlen(token)] ^= 1 << (size % 7);
-		PROPERTY(taskapi_jwt_open(token, strlen(token), &key, 1, 1700000000, 0, &reason) == NULL);
+		PROPERTY(taskapi_jwt_open(token, strlen(token), &key, 1, &times, &reason) == NULL);
 	}
 }
 

@@ -45,6 +45,21 @@ SELECT taskapi.retire_secret('jwt', :key - 1);
 SELECT regress_verify(:'old_token', NULL);
 SELECT regress_verify(taskapi.jwt_sign('{"sub": "u1"}'), NULL);
 
+-- a token that was good a moment ago is asked again for its time and its audience
+SELECT taskapi.jwt_sign(jsonb_build_object('sub', 'u1', 'aud', 'us', 'exp', floor(extract(epoch FROM clock_timestamp())) - 5)) AS short_token \gset
+SET taskapi.jwt_leeway = '1h';
+SET taskapi.jwt_audience = 'us';
+SELECT taskapi.jwt_verify(:'short_token') - 'exp' AS first, taskapi.jwt_verify(:'short_token') - 'exp' AS again;
+SET taskapi.jwt_audience = 'them';
+SELECT regress_verify(:'short_token', NULL);
+SET taskapi.jwt_audience = 'us';
+SET taskapi.jwt_leeway = 0;
+SELECT regress_verify(:'short_token', NULL);
+RESET taskapi.jwt_audience;
+-- and its signature, if a byte differs
+SELECT taskapi.jwt_sign('{"sub": "u1"}') AS good_token \gset
+SELECT regress_verify(:'good_token', NULL), regress_verify(overlay(:'good_token' placing CASE right(left(:'good_token', -1), 1) WHEN 'A' THEN 'B' ELSE 'A' END from length(:'good_token') - 1), NULL), regress_verify(:'good_token', NULL);
+
 -- RFC 7515, appendix A.1: the key is bytes, and the token expired in 2011. That is found out after its signature.
 INSERT INTO taskapi.secret (purpose, key_id, secret)
     SELECT 'jwt', :key + 1, decode(translate('AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', '-_', '+/') || '==', 'base64');
