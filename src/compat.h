@@ -91,6 +91,18 @@
 #define taskapi_collate_is_c(collation) lc_collate_is_c(collation)
 #endif
 
+/* 18 renamed the kind of a row comparison, knows NOT NULL constraints that do not hold for all rows, and has OLD and NEW */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_set_row_compare_strategy(expr, strategy) ((expr)->cmptype = (CompareType) (strategy))
+#define taskapi_att_is_not_null(tupdesc, attno) \
+	(TupleDescCompactAttr(tupdesc, (attno) - 1)->attnullability == ATTNULLABLE_VALID)
+#define taskapi_var_is_plain(var) ((var)->varreturningtype == VAR_RETURNING_DEFAULT)
+#else
+#define taskapi_set_row_compare_strategy(expr, strategy) ((expr)->rctype = (RowCompareType) (strategy))
+#define taskapi_att_is_not_null(tupdesc, attno) (TupleDescAttr(tupdesc, (attno) - 1)->attnotnull)
+#define taskapi_var_is_plain(var) true
+#endif
+
 /* 18 names the library and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)
