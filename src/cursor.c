@@ -142,7 +142,7 @@ prepare_constructor(FunctionCallInfo fcinfo, ConstructorCache *cache, text *orde
 						get_fn_expr_arg_stable(flinfo, 0) ? error : "It cannot be parsed.");
 	if (nkeys != parsed->nterms)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL,
-						"It has %d terms, and there are %d keys.", parsed->nterms, nkeys);
+						"The number of keys, %d, is not the number of terms, %d.", nkeys, parsed->nterms);
 
 	if (cache == NULL)
 	{

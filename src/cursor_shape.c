@@ -41,7 +41,7 @@ taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types
 
 	if (nkeys != order_by->nterms)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL,
-						"It has %d terms, and there are %d keys.", order_by->nterms, nkeys);
+						"The number of keys, %d, is not the number of terms, %d.", nkeys, order_by->nterms);
 
 	taskapi_order_descriptor(order_by, &descriptor);
 	for (int i = 0; i < nkeys; i++)

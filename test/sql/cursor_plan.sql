@@ -7,6 +7,17 @@ SET timezone = 'UTC';
 -- the same key everywhere, so that no test depends on chance
 UPDATE taskapi.secret SET secret = decode(repeat('42', 32), 'hex') WHERE purpose = 'cursor';
 
+
+-- EXPLAIN without the tokens, which hold the time
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        RETURN NEXT regexp_replace(line, '''AQ[A-Za-z0-9_-]+''', '''TOKEN''', 'g');
+    END LOOP;
+END
+$$;
+
 CREATE TABLE post (
     id         int PRIMARY KEY,
     tenant     int NOT NULL,
@@ -16,7 +27,7 @@ CREATE TABLE post (
     due        date
 );
 INSERT INTO post
-    SELECT i, i % 3, '2026-01-01'::timestamp + make_interval(hours => i / 4), 'title ' || i % 50, i % 7 + i / 100.0, CASE WHEN i % 5 > 0 THEN '2026-01-01'::date + i % 30 END
+    SELECT i, i % 50, '2026-01-01'::timestamp + make_interval(hours => i / 4), 'title ' || i % 50, i % 7 + i / 100.0, CASE WHEN i % 5 > 0 THEN '2026-01-01'::date + i % 30 END
     FROM generate_series(1, 1000) i;
 CREATE INDEX post_created ON post (created_at, id);
 CREATE INDEX post_tenant ON post (tenant, created_at, id);
@@ -41,7 +52,6 @@ EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('created_at, id', c
 EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('created_at, id', created_at, id) = :'asc_token';
 EXPLAIN (COSTS OFF) SELECT id FROM post WHERE :'asc_token' < taskapi.cursor('created_at, id', created_at, id);
 EXPLAIN (COSTS OFF) SELECT id FROM post WHERE :'asc_token' >= taskapi.cursor('created_at, id', created_at, id);
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE NOT taskapi.cursor('created_at, id', created_at, id) > :'asc_token';
 -- one key is a plain comparison
 EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('id', id) > :'id_token' ORDER BY id LIMIT 3;
 -- leading columns held equal
@@ -92,12 +102,12 @@ DEALLOCATE page;
 -- a computed field is inlined
 EXPLAIN (COSTS OFF) SELECT id FROM posts WHERE by_id(posts) > :'id_token' ORDER BY id LIMIT 3;
 -- numeric's comparison is not leakproof: the cursor's own operator stays
-EXPLAIN (COSTS OFF) SELECT id FROM posts WHERE taskapi.cursor('price, id', price, id) > :'price_token' ORDER BY price, id LIMIT 3;
+SELECT pg_temp.plan(format($q$SELECT id FROM posts WHERE taskapi.cursor('price, id', price, id) > %L ORDER BY price, id LIMIT 3$q$, :'price_token'));
 -- where the leading key's is leakproof, that one bounds the scan
 EXPLAIN (COSTS OFF) SELECT id FROM posts WHERE taskapi.cursor('created_at, price', created_at, price) > taskapi.cursor('created_at, price', '2026-01-05'::timestamp, 1.5) ORDER BY created_at LIMIT 3;
 RESET search_path;
 RESET ROLE;
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('price, id', price, id) > :'price_token' ORDER BY price, id LIMIT 3;
+SELECT pg_temp.plan(format($q$SELECT id FROM post WHERE taskapi.cursor('price, id', price, id) > %L ORDER BY price, id LIMIT 3$q$, :'price_token'));
 
 -- an expression index on the cursor: mixed directions and NULLs, also under row-level security
 CREATE INDEX post_due ON post (taskapi.cursor('due NULLS LAST, id DESC', due, id));
@@ -106,7 +116,7 @@ CREATE VIEW regress_api.due_posts WITH (security_invoker) AS
 GRANT SELECT ON regress_api.due_posts TO regress_cursor_reader;
 SELECT taskapi.cursor('due NULLS LAST, id DESC', due, id) AS due_token FROM post WHERE id = 1000 \gset
 SET ROLE regress_cursor_reader;
-EXPLAIN (COSTS OFF) SELECT id FROM regress_api.due_posts WHERE cursor > :'due_token' ORDER BY cursor LIMIT 3;
+SELECT pg_temp.plan(format($q$SELECT id FROM regress_api.due_posts WHERE cursor > %L ORDER BY cursor LIMIT 3$q$, :'due_token'));
 SELECT id, due FROM regress_api.due_posts WHERE cursor > :'due_token' ORDER BY cursor LIMIT 3;
 SET plan_cache_mode = force_generic_plan;
 PREPARE page (unknown) AS SELECT id FROM regress_api.due_posts WHERE cursor > $1 ORDER BY cursor LIMIT 3;
@@ -117,20 +127,20 @@ RESET ROLE;
 
 -- an expression index of a uniform order serves ORDER BY cursor; the ordinary one serves ORDER BY its columns
 CREATE INDEX post_created_cursor ON post (taskapi.cursor('created_at DESC, id DESC', created_at, id));
-EXPLAIN (COSTS OFF) SELECT id FROM regress_api.posts WHERE cursor > :'token' ORDER BY cursor LIMIT 3;
+SELECT pg_temp.plan(format($q$SELECT id FROM regress_api.posts WHERE cursor > %L ORDER BY cursor LIMIT 3$q$, :'token'));
 EXPLAIN (COSTS OFF) SELECT id FROM regress_api.posts WHERE cursor > :'token' ORDER BY created_at DESC, id DESC LIMIT 3;
 DROP INDEX post_created_cursor;
 
 -- declined: NULLs in the column or in the cursor, mixed directions, outer joins, expressions, an order_by that is no constant
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('due, price', due, price) > taskapi.cursor('due, price', '2026-01-01'::date, 1.0);
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('created_at, id DESC', created_at, id) > taskapi.cursor('created_at, id DESC', '2026-01-01'::timestamp, 1);
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('created_at, id', created_at, id) > taskapi.cursor('created_at, id', NULL, 1);
-EXPLAIN (COSTS OFF) SELECT t.tenant FROM (VALUES (7)) t (tenant) LEFT JOIN post p USING (tenant) WHERE (taskapi.cursor('id', p.id) > :'id_token') IS NOT TRUE;
-EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('id', id + 1) > :'id_token';
+SELECT pg_temp.plan($q$SELECT id FROM post WHERE taskapi.cursor('due, price', due, price) > taskapi.cursor('due, price', '2026-01-01'::date, 1.0)$q$);
+SELECT pg_temp.plan($q$SELECT id FROM post WHERE taskapi.cursor('created_at, id DESC', created_at, id) > taskapi.cursor('created_at, id DESC', '2026-01-01'::timestamp, 1)$q$);
+SELECT pg_temp.plan($q$SELECT id FROM post WHERE taskapi.cursor('created_at, id', created_at, id) > taskapi.cursor('created_at, id', NULL, 1)$q$);
+SELECT pg_temp.plan(format($q$SELECT t.tenant FROM (VALUES (7)) t (tenant) LEFT JOIN post p USING (tenant) WHERE (taskapi.cursor('id', p.id) > %L) IS NOT TRUE$q$, :'id_token'));
+SELECT pg_temp.plan(format($q$SELECT id FROM post WHERE taskapi.cursor('id', id + 1) > %L$q$, :'id_token'));
 EXPLAIN (COSTS OFF) SELECT a.id FROM post a JOIN post b ON taskapi.cursor('id', a.id) > taskapi.cursor('id', b.id) AND b.id = 3;
 SELECT count(*) FROM post WHERE taskapi.cursor('created_at, id', created_at, id) > taskapi.cursor('created_at, id', NULL, 1);
 SELECT count(*) FROM post WHERE taskapi.cursor('created_at DESC, id DESC', created_at, id) > taskapi.cursor('created_at DESC, id DESC', NULL, 1);
-SELECT id, max(tenant) IS NULL AS without FROM post WHERE id < 3 GROUP BY GROUPING SETS ((id), (created_at)) HAVING taskapi.cursor('id', id) > taskapi.cursor('id', 1) ORDER BY 1;
+SELECT id FROM post WHERE id < 3 GROUP BY GROUPING SETS ((id), (created_at)) HAVING taskapi.cursor('id', id) > taskapi.cursor('id', 1) ORDER BY 1;
 
 -- a cursor of another order_by is refused with and without rows, rewritten or not
 SELECT id FROM post WHERE taskapi.cursor('created_at DESC, id DESC', created_at, id) > :'asc_token';
@@ -142,11 +152,16 @@ SELECT id FROM post WHERE taskapi.cursor('created_at, id', created_at, id) > tas
 SELECT id FROM post WHERE taskapi.cursor('id', id) > taskapi.cursor('id', 5000000000);
 
 -- inheritance: a child may lack its parent's NOT NULL, so its NULLs are not lost
-CREATE TABLE parent (a int NOT NULL, b int NOT NULL);
+CREATE TABLE parent (a int, b int NOT NULL);
 CREATE TABLE child () INHERITS (parent);
+DO $$
+BEGIN
+    ALTER TABLE ONLY parent ALTER COLUMN a SET NOT NULL;
+EXCEPTION WHEN OTHERS THEN NULL;    -- 18 does not let it come to that
+END
+$$;
 INSERT INTO parent VALUES (1, 1);
-INSERT INTO child VALUES (2, 2);
-EXPLAIN (COSTS OFF) SELECT a FROM parent WHERE taskapi.cursor('a, b', a, b) > taskapi.cursor('a, b', 1, 0);
+INSERT INTO child VALUES (2, 2), (NULL, 3);
 SELECT a FROM parent WHERE taskapi.cursor('a, b', a, b) > taskapi.cursor('a, b', 1, 0) ORDER BY a;
 DROP TABLE parent CASCADE;
 
