@@ -45,8 +45,7 @@ SELECT p.name, CASE p.name WHEN 'olivia' THEN 'will own projects' WHEN 'edith' T
 \echo 'the assignee. Installed packages are due 180 days after they came; the others have no due date.'
 \echo
 CREATE TEMP TABLE package (name text, version text, section text, priority text, maintainer text, address text, installed date, labels text[], about text);
-\set load '\\copy package FROM ' :packages
-:load
+COPY package FROM :'packages';
 \o /dev/null
 SELECT tasks.create_account(address, NULL, left(min(maintainer), 200)) FROM package GROUP BY address;
 INSERT INTO tasks.project (name, description, creator_id)

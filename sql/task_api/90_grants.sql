@@ -5,7 +5,8 @@ REVOKE ALL ON FUNCTION
     @data@.my_project_ids(text), @data@.my_peer_ids(), @data@.my_newest_task_ids(int, timestamptz, uuid),
     @data@.add_first_owner(), @data@.keep_an_owner(), @data@.replace_removed_member(),
     @data@.set_creator(), @data@.set_completed_at(),
-    @data@.bcrypt(text, text), @data@.create_account(text, text, text), @data@.set_password(uuid, text), @data@.verify_password(text, text),
+    @data@.create_account(text, text, text), @data@.set_password(uuid, text),
+    @data@.log_in(), @data@.log_out(), @data@.create_api_key(), @data@.revoke_api_key(),
     @api@.cursor_by_due_date(@api@.tasks), @api@.cursor_by_priority(@api@.tasks), @api@.cursor_by_updated_at(@api@.tasks),
     @api@.my_tasks(int, text)
 FROM PUBLIC;
@@ -26,6 +27,11 @@ BEGIN
     END LOOP;
     -- Accounts are created by create_account() alone.
     PERFORM taskapi.grant_resource(format('%I.users', api)::regclass, authenticated, '{read,update,delete,restore,purge}');
+
+    EXECUTE format('GRANT INSERT (email, password) ON %I.sessions TO %s, %s', api, anonymous, authenticated);
+    EXECUTE format('GRANT SELECT, DELETE ON %I.sessions TO %s', api, authenticated);
+    EXECUTE format('GRANT SELECT, INSERT (name, scopes, expires_at), DELETE ON %I.api_keys TO %s', api, authenticated);
+    PERFORM taskapi.set_api_roles(anonymous, authenticated);
 
     -- What the policies call, the computed fields, and the lists.
     FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids'] LOOP

@@ -1,0 +1,97 @@
+-- Logging in and out, and API keys. Both resources are views over what taskapi keeps of the caller, and nothing else.
+
+-- POST {"email", "password"} logs in and answers with the session cookie. DELETE logs out: it ends the session that
+-- the request came with; with a filter that leaves that one out (id=eq.ID, current=is.false) the ones that are left.
+CREATE VIEW @api@.sessions AS
+SELECT s.id, s.created_at, s.expires_at, s.user_agent, s.address, s.current, NULL::text AS email, NULL::text AS password
+FROM taskapi.my_sessions() s
+ORDER BY s.current DESC, s.id;
+COMMENT ON VIEW @api@.sessions IS
+    'Where one is logged in. POST {"email", "password"} logs in, DELETE logs out';
+COMMENT ON COLUMN @api@.sessions.current IS 'Is it the session that the request came with?';
+COMMENT ON COLUMN @api@.sessions.email IS 'For POST; NULL otherwise';
+COMMENT ON COLUMN @api@.sessions.password IS 'For POST; NULL otherwise';
+
+-- Runs as its owner, who alone may read password hashes. What it answers, and how long that takes, does not tell an
+-- unknown address from a wrong password.
+CREATE FUNCTION @data@.log_in() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    lasts CONSTANT interval := '12 hours';
+    found uuid;
+    hash  text;
+BEGIN
+    PERFORM taskapi.charge_login(NEW.email);
+    SELECT a.id, a.password_hash INTO found, hash
+    FROM @data@.account a
+    WHERE lower(a.email) = lower(NEW.email) AND a.deleted_at IS NULL;
+    IF NOT taskapi.verify_password(NEW.password, hash) THEN
+        PERFORM taskapi.raise_problem('unauthenticated', 'The e-mail address or the password is wrong.');
+    END IF;
+    PERFORM taskapi.create_session(found::text, lasts);
+    NEW.password := NULL;
+    NEW.created_at := now();
+    NEW.expires_at := now() + lasts;
+    NEW.current := true;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.log_in() IS 'POST /sessions';
+CREATE TRIGGER log_in INSTEAD OF INSERT ON @api@.sessions FOR EACH ROW EXECUTE FUNCTION @data@.log_in();
+
+-- The current session comes first, and where it is asked to end the others are left alone: else a plain
+-- DELETE /sessions would log out everywhere.
+CREATE FUNCTION @data@.log_out() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF TG_LEVEL = 'STATEMENT' THEN
+        PERFORM set_config('task_api.logged_out', '', true);
+        RETURN NULL;
+    END IF;
+    IF current_setting('task_api.logged_out') <> '' OR NOT taskapi.end_my_session(OLD.id) THEN
+        RETURN NULL;
+    END IF;
+    IF OLD.current THEN
+        PERFORM set_config('task_api.logged_out', 'yes', true);
+    END IF;
+    RETURN OLD;
+END
+$body$;
+COMMENT ON FUNCTION @data@.log_out() IS 'DELETE /sessions';
+CREATE TRIGGER begin_log_out BEFORE DELETE ON @api@.sessions FOR EACH STATEMENT EXECUTE FUNCTION @data@.log_out();
+CREATE TRIGGER log_out INSTEAD OF DELETE ON @api@.sessions FOR EACH ROW EXECUTE FUNCTION @data@.log_out();
+
+CREATE VIEW @api@.api_keys AS
+SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.last_used_at, NULL::text AS secret
+FROM taskapi.my_api_keys() k
+WHERE k.revoked_at IS NULL;
+ALTER VIEW @api@.api_keys ALTER COLUMN scopes SET DEFAULT '{read,write}';
+COMMENT ON VIEW @api@.api_keys IS
+    'Keys for programs that act for the caller (X-API-Key). POST {"name", "scopes", "expires_at"} makes one, DELETE ends it';
+COMMENT ON COLUMN @api@.api_keys.prefix IS 'How the secret begins, to recognize it by';
+COMMENT ON COLUMN @api@.api_keys.scopes IS 'read: GET and HEAD; write: all other methods';
+COMMENT ON COLUMN @api@.api_keys.secret IS 'Shown once, in the answer to POST; NULL ever after';
+
+CREATE FUNCTION @data@.create_api_key() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    SELECT k.id, k.prefix, k.created_at, k.secret INTO NEW.id, NEW.prefix, NEW.created_at, NEW.secret
+    FROM taskapi.create_my_api_key(NEW.name, NEW.scopes, NEW.expires_at) k;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.create_api_key() IS 'POST /api_keys';
+CREATE TRIGGER create_api_key INSTEAD OF INSERT ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.create_api_key();
+
+CREATE FUNCTION @data@.revoke_api_key() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    RETURN CASE WHEN taskapi.revoke_my_api_key(OLD.id) THEN OLD END;
+END
+$body$;
+COMMENT ON FUNCTION @data@.revoke_api_key() IS 'DELETE /api_keys';
+CREATE TRIGGER revoke_api_key INSTEAD OF DELETE ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.revoke_api_key();
