@@ -35,7 +35,7 @@ INSERT INTO action (resource, action, kind, least, method, statement) VALUES
     ('members', 'restore', 'write', 'owner', 'PATCH', 'UPDATE {api}.deleted_members SET deleted_at = NULL WHERE project_id = {project} AND account_id = {removed}'),
     ('members', 'purge', 'write', 'owner', 'DELETE', 'DELETE FROM {api}.deleted_members WHERE project_id = {project} AND account_id = {removed}'),
     ('tasks', 'list', 'read', 'viewer', 'GET', 'SELECT * FROM {api}.tasks'),
-    ('tasks', 'read one', 'read', 'viewer', 'GET', 'SELECT *, t.cursor_by_due_date, t.cursor_by_priority, t.cursor_by_updated_at FROM {api}.tasks t WHERE id = {task}'),
+    ('tasks', 'read one', 'read', 'viewer', 'GET', 'SELECT *, {api}.cursor_by_due_date(t), {api}.cursor_by_priority(t), {api}.cursor_by_updated_at(t) FROM {api}.tasks t WHERE id = {task}'),
     ('tasks', 'page', 'page', 'viewer', 'GET', 'SELECT * FROM {api}.tasks_page() p WHERE p.items::text <> ''[]'''),
     ('tasks', 'my tasks', 'read', 'viewer', 'GET', 'SELECT * FROM {api}.my_tasks()'),
     ('tasks', 'create', 'create', 'editor', 'POST', 'INSERT INTO {api}.tasks (project_id, title) VALUES ({project}, ''new'') RETURNING id'),

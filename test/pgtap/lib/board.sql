@@ -15,7 +15,7 @@ CREATE FUNCTION pg_temp.id(who text) RETURNS uuid LANGUAGE sql AS 'SELECT p.id F
 CREATE TEMP TABLE made (name text PRIMARY KEY, id uuid DEFAULT taskapi.uuidv7());
 INSERT INTO made VALUES ('project'), ('gone project'), ('task'), ('gone task'), ('task of gone project');
 CREATE FUNCTION pg_temp.made(name text) RETURNS uuid LANGUAGE sql AS 'SELECT m.id FROM pg_temp.made m WHERE m.name = $1';
-INSERT INTO board.project (id, name, creator_id) SELECT m.id, m.name, pg_temp.id('owner') FROM made m WHERE m.name LIKE '%project' AND m.name NOT LIKE 'task%';
+INSERT INTO board.project (id, name, creator_id, created_at) SELECT m.id, m.name, pg_temp.id('owner'), now() - interval '1 day' FROM made m WHERE m.name LIKE '%project' AND m.name NOT LIKE 'task%';
 INSERT INTO board.membership (project_id, account_id, role)
 SELECT pg_temp.made(project), pg_temp.id(who), CASE who WHEN 'editor' THEN who ELSE 'viewer' END
 FROM unnest(ARRAY['project', 'gone project']) project, unnest(ARRAY['editor', 'viewer', 'extra', 'removed']) who;
