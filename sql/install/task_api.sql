@@ -1,4 +1,16 @@
--- The task API, created from the text of sql/task_api/, as the caller and in the caller's schemas.
+-- What the task API's policies are made of, and the task API itself.
+
+CREATE FUNCTION taskapi.one_of_support(internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_one_of_support';
+REVOKE ALL ON FUNCTION taskapi.one_of_support(internal) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.one_of_support(internal) IS 'Planner support of one_of()';
+
+CREATE FUNCTION taskapi.one_of(value uuid, elements uuid[]) RETURNS bool
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.one_of_support AS 'MODULE_PATHNAME', 'taskapi_one_of';
+COMMENT ON FUNCTION taskapi.one_of(uuid, uuid[]) IS
+    'value = ANY (elements) for a row-level security policy: bounds an index scan, and leaves the query the plan that it has without the policy';
+
+-- It is created from the text of sql/task_api/, as the caller and in the caller's schemas.
 
 CREATE FUNCTION taskapi.create_task_api(data_schema name DEFAULT 'tasks', api_schema name DEFAULT 'api',
                                         anonymous regrole DEFAULT NULL, authenticated regrole DEFAULT NULL)

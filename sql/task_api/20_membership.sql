@@ -1,7 +1,7 @@
 -- Who belongs to what. The functions below are the only place that knows; the policies call them in a sub-select,
 -- which the planner runs once per statement and whose result can bound an index scan:
 --
---     project_id = ANY ((SELECT my_project_ids())::uuid[])
+--     taskapi.one_of(project_id, (SELECT my_project_ids()))
 --
 -- They run as their owner, so that reading memberships needs no policy of its own. A membership that went along with
 -- its project still counts: else nobody could see a deleted project, let alone restore it. One that was removed by
