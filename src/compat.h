@@ -45,6 +45,12 @@
 #define i64abs(i) ((int64) llabs(i))
 #endif
 
+/* 16 keeps the extra value of a setting in memory of its own */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#define guc_free(ptr) free(ptr)
+#endif
+
 /* 16 lets the JSON parser's actions fail; 17 takes the lexer's memory as an argument */
 #if PG_VERSION_NUM >= 160000
 #define TASKAPI_JSON_ACTION JsonParseErrorType

@@ -101,7 +101,7 @@ check_test_clock(char **newval, void **extra, GucSource source)
 	TimestampTz timestamp;
 	int64	   *ns;
 
-	ns = malloc(sizeof(int64));
+	ns = guc_malloc(LOG, sizeof(int64));
 	if (ns == NULL)
 		return false;
 	*ns = -1;
@@ -115,13 +115,13 @@ check_test_clock(char **newval, void **extra, GucSource source)
 			tm2timestamp(&tm, fsec, &tz, &timestamp) != 0)
 		{
 			GUC_check_errdetail("It must be a timestamp.");
-			free(ns);
+			guc_free(ns);
 			return false;
 		}
 		if (timestamp < unix_epoch || timestamp >= unix_epoch + INT64CONST(180) * 365 * USECS_PER_DAY)
 		{
 			GUC_check_errdetail("It must lie between the years 1970 and 2149.");
-			free(ns);
+			guc_free(ns);
 			return false;
 		}
 		*ns = (timestamp - unix_epoch) * 1000;
