@@ -11,6 +11,7 @@
 --   charge_login(account)                           before the password is looked at: per address and per account, or rate_limited
 --   verify_password(password, hash) -> boolean      takes the same time for a hash that is NULL (no such account, no password)
 --   create_session(subject) -> text                 the token, and the cookie; ends the session that the request came with
+--   revoke_credentials(subject) -> bigint           all keys and sessions of somebody whose password changed or who is gone
 
 -- The roles that an HTTP layer switches to.
 
@@ -187,6 +188,24 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.create_session(text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.create_session(text, interval) IS
     'Makes a session of a subject and returns its token, which is stored nowhere; inside a request it sets the cookie';
+
+CREATE FUNCTION taskapi.revoke_credentials(subject text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    keys bigint;
+    sessions bigint;
+BEGIN
+    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = revoke_credentials.subject AND k.revoked_at IS NULL;
+    GET DIAGNOSTICS keys = ROW_COUNT;
+    UPDATE taskapi.session s SET revoked_at = now()
+        WHERE s.subject = revoke_credentials.subject AND s.revoked_at IS NULL AND s.expires_at > now();
+    GET DIAGNOSTICS sessions = ROW_COUNT;
+    RETURN keys + sessions;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.revoke_credentials(text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.revoke_credentials(text) IS 'Ends every API key and session of a subject at once; returns how many there were';
 
 -- One's own.
 

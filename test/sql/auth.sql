@@ -130,6 +130,7 @@ SELECT taskapi.new_credential('api_key');
 SELECT taskapi.set_api_roles('regress_auth_anon', 'regress_auth_user');
 SELECT taskapi.flush_api_key_usage();
 SELECT taskapi.purge_sessions();
+SELECT taskapi.revoke_credentials('u1');
 SELECT taskapi.charge_login('a@example.com');
 SELECT taskapi.hash_password('x');
 SELECT taskapi.verify_password('x', 'y');
@@ -172,6 +173,13 @@ COMMIT;
 INSERT INTO taskapi.session (subject, token_hash, expires_at) SELECT 'gone', sha256(n::text::bytea), now() - interval '1 hour' FROM generate_series(1, 25) n;
 SELECT taskapi.purge_sessions(10), taskapi.purge_sessions(10), taskapi.purge_sessions(10), taskapi.purge_sessions(10);
 SELECT count(*) FROM taskapi.session;
+
+-- all that somebody has, and nobody else
+BEGIN;
+SELECT taskapi.create_api_key('u1') IS NOT NULL AS another;
+SELECT taskapi.revoke_credentials('u1'), taskapi.revoke_credentials('u1') AS again, taskapi.revoke_credentials('nobody') AS nobody, taskapi.revoke_credentials(NULL) AS none;
+SELECT subject, count(*) FILTER (WHERE revoked_at IS NULL) AS live FROM (SELECT subject, revoked_at FROM taskapi.api_key UNION ALL SELECT subject, revoked_at FROM taskapi.session) c GROUP BY 1 ORDER BY 1;
+ROLLBACK;
 
 -- attempts to log in are limited by account, whether there is one or not, and by address
 UPDATE taskapi.rate_limit_policy SET rate = 3, burst = 3, per = '1000 hours' WHERE name LIKE 'login%';
