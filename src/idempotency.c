@@ -198,7 +198,7 @@ add_claim(const TaskapiIdempotencyKey *key, const uint8 *fingerprint, const Inte
 	bool		found;
 
 	if (claims == NULL)
-		claims = claims_create(TopTransactionContext, 16, NULL);
+		claims = claims_create(TopTransactionContext, 4, NULL);
 
 	id.bytes = memcpy(MemoryContextAlloc(TopTransactionContext, key->idlen), key->id, key->idlen);
 	id.len = key->idlen;
