@@ -276,7 +276,8 @@ sub statement
 sub step
 {
 	my $s = pick(@sessions);
-	my $key = pick(@keys);
+	my @claimed = grep { ((own($s, 'claims', $_))[1] // '') eq 'claimed' } @keys;
+	my $key = @claimed && rand() < 0.5 ? pick(@claimed) : pick(@keys);
 	my $print = rand() < 0.9 ? 1 : 2;
 	my $status = pick(200, 201, 402);
 	my $row = row($s, $key);
@@ -291,25 +292,25 @@ sub step
 		$expected = '';
 		return ($s, 'BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'));
 	}
-	if ($open && $r < ($s->{failed} ? 0.6 : 0.2))
+	if ($open && $r < ($s->{failed} ? 0.8 : 0.25))
 	{
 		my @savepoints = grep { $_ > 0 } 0 .. $#{ $s->{levels} };
-		my $what = rand();
+		my $what = $s->{failed} && rand() < 0.9 ? 0.4 + rand(0.6) : rand();
 		$expected = '';
-		if ($what < 0.3)
+		if ($what < 0.4)
 		{
 			$expected = '25P02', return ($s, 'SAVEPOINT x') if $s->{failed};
 			push @{ $s->{levels} }, { };
 			return ($s, 'SAVEPOINT s' . $#{ $s->{levels} });
 		}
-		if ($what < 0.6 && @savepoints)
+		if ($what < 0.7 && @savepoints)
 		{
 			my $n = pick(@savepoints);
 			splice @{ $s->{levels} }, $n, @{ $s->{levels} } - $n, { };
 			$s->{failed} = 0;
 			return ($s, "ROLLBACK TO s$n");
 		}
-		if ($what < 0.7 && @savepoints)
+		if ($what < 0.78 && @savepoints)
 		{
 			my $n = pick(@savepoints);
 			$expected = '25P02', return ($s, "RELEASE s$n") if $s->{failed};
@@ -320,7 +321,7 @@ sub step
 			}
 			return ($s, "RELEASE s$n");
 		}
-		if ($what < 0.9)
+		if ($what < 0.92)
 		{
 			commit($s);
 			return ($s, 'COMMIT');
@@ -330,13 +331,13 @@ sub step
 	}
 
 	$r = rand();
-	if ($r < 0.03)
+	if ($r < 0.1)
 	{
 		# An administrator's hand makes the key expire, or a lease lapse.
 		my $mine = $committed{$key};
 		$expected = '';
 		return ($admin, 'SELECT') if locked_by($key) || !$mine;
-		if (rand() < 0.5)
+		if ($mine->{status} || rand() < 0.3)
 		{
 			$mine->{expired} = 1;
 			return ($admin, "UPDATE taskapi.idempotency_key SET expires_at = clock_timestamp() WHERE key = '$key'");
@@ -345,7 +346,7 @@ sub step
 		$mine->{live} = 0;
 		return ($admin, "UPDATE taskapi.idempotency_key SET lease_expires_at = clock_timestamp() WHERE key = '$key'");
 	}
-	if ($r < 0.05)
+	if ($r < 0.12)
 	{
 		my @gone = grep { absent($committed{$_}) && !locked_by($_) } keys %committed;
 		$expected = @gone;
@@ -353,18 +354,26 @@ sub step
 		return ($admin, 'SELECT taskapi.purge_idempotency_keys()');
 	}
 	$body++;
-	return ($s, statement($s, "SELECT outcome, status, body FROM taskapi.idempotency_begin('$key', '$print', 's')", \&model_begin, $key, $print))
-	  if $r < 0.35;
-	return ($s, statement($s, "SELECT taskapi.idempotency_complete('$key', $status, '$body', scope => 's')", \&model_complete, $key, $status, $body))
-	  if $r < 0.55;
-	return ($s, statement($s, "SELECT outcome, fencing_token, recovery_point, status, body FROM taskapi.idempotency_acquire('$key', '$print', '1 hour', 's')",
-			\&model_acquire, $key, $print))
-	  if $r < 0.72;
-	return ($s, statement($s, "SELECT taskapi.idempotency_checkpoint('$key', $t, 'p$body', scope => 's')", \&model_checkpoint, $key, $t, "p$body"))
-	  if $r < 0.82;
-	return ($s, statement($s, "SELECT taskapi.idempotency_finish('$key', $t, $status, '$body', scope => 's')", \&model_finish, $key, $t, $status, $body))
-	  if $r < 0.9;
-	return ($s, statement($s, "SELECT taskapi.idempotency_release('$key', $t, 's')", \&model_release, $key, $t));
+
+	# Mostly what fits the state, so that walks get far; the rest is what must be refused.
+	my $claimed = ((own($s, 'claims', $key))[1] // '') eq 'claimed';
+	my %odds =
+	    $claimed ? (complete => 55, begin => 5, acquire => 5, finish => 2)
+	  : $row && $row->{token} && !$row->{status} ? (checkpoint => 30, finish => 20, release => 15, acquire => 20, begin => 5, complete => 2)
+	  : (begin => 45, acquire => 40, complete => 3, checkpoint => 3, finish => 3, release => 3);
+	my $sum = 0;
+	$sum += $_ for values %odds;
+	$r = rand($sum);
+	my $op = (grep { ($r -= $odds{$_}) < 0 } sort keys %odds)[0];
+	my %call = (
+		begin => ["SELECT outcome, status, body FROM taskapi.idempotency_begin('$key', '$print', 's')", \&model_begin, $key, $print],
+		complete => ["SELECT taskapi.idempotency_complete('$key', $status, '$body', scope => 's')", \&model_complete, $key, $status, $body],
+		acquire => ["SELECT outcome, fencing_token, recovery_point, status, body FROM taskapi.idempotency_acquire('$key', '$print', '1 hour', 's')",
+			\&model_acquire, $key, $print],
+		checkpoint => ["SELECT taskapi.idempotency_checkpoint('$key', $t, 'p$body', scope => 's')", \&model_checkpoint, $key, $t, "p$body"],
+		finish => ["SELECT taskapi.idempotency_finish('$key', $t, $status, '$body', scope => 's')", \&model_finish, $key, $t, $status, $body],
+		release => ["SELECT taskapi.idempotency_release('$key', $t, 's')", \&model_release, $key, $t]);
+	return ($s, statement($s, @{ $call{$op} }));
 }
 
 sub table_is_right
