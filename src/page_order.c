@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_order.c
+ *	  Binding an order_by to a relation, and finding its index (page_order.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/stratnum.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "page_order.h"
+#include "problem.h"
+
+static TaskapiOrderBy *add_tie_breaker(const TaskapiPageSource *source, const TaskapiOrderBy *given);
+static void bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given);
+static bool match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool predicate_holds(const TaskapiPageSource *source, Relation index, const Bitmapset *isnull);
+
+TaskapiPageOrder *
+taskapi_page_order(const TaskapiPageSource *source, const char *order_by, int len)
+{
+	TaskapiPageOrder *order = palloc0(sizeof(TaskapiPageOrder));
+	int			left = source->nkeys;
+
+	if (order_by == NULL && source->nkeys == 0)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Say order_by.", "\"%s\" has no key to order by.", source->name);
+	order->order_by = add_tie_breaker(source, order_by ? taskapi_order_by_parse(order_by, len) : NULL);
+	order->nterms = order->order_by->nterms;
+	order->unique = source->nkeys > 0 && source->key_proven;
+
+	for (int i = 0; i < order->nterms; i++)
+	{
+		bind_term(&order->terms[i], source, &order->order_by->terms[i]);
+		for (int k = 0; k < source->nkeys; k++)
+			left -= source->keys[k] == order->terms[i].column->attno;
+		if (order->nscan == 0 && left == 0 && order->unique)
+			order->nscan = i + 1;
+	}
+	if (order->nscan == 0)
+		order->nscan = order->nterms;
+	return order;
+}
+
+static TaskapiOrderBy *
+add_tie_breaker(const TaskapiPageSource *source, const TaskapiOrderBy *given)
+{
+	int			ngiven = given ? given->nterms : 0;
+	bool		descending = given ? given->terms[ngiven - 1].descending : false;
+	TaskapiOrderBy *result = palloc0(offsetof(TaskapiOrderBy, terms) +
+									 sizeof(TaskapiOrderTerm) * (ngiven + source->nkeys));
+
+	if (given)
+		memcpy(result->terms, given->terms, sizeof(TaskapiOrderTerm) * ngiven);
+	result->nterms = ngiven;
+	for (int k = 0; k < source->nkeys; k++)
+	{
+		const char *name = source->columns[source->keys[k] - 1].name;
+		bool		there = false;
+
+		for (int i = 0; i < ngiven && !there; i++)
+			there = strcmp(given->terms[i].name, name) == 0;
+		if (!there)
+		{
+			TaskapiOrderTerm *term = &result->terms[result->nterms++];
+
+			strlcpy(term->name, name, NAMEDATALEN);
+			term->descending = descending;
+			term->nulls_first = descending;
+		}
+	}
+	if (result->nterms > TASKAPI_MAX_ORDER_TERMS)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "With the key of \"%s\" it has more than %d terms.",
+						source->name, TASKAPI_MAX_ORDER_TERMS);
+	return result;
+}
+
+static void
+bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given)
+{
+	static const int strategies[5] = {
+		BTEqualStrategyNumber, BTLessStrategyNumber, BTLessEqualStrategyNumber, BTGreaterStrategyNumber, BTGreaterEqualStrategyNumber
+	};
+	const char **sql[5] = {&term->eq, &term->lt, &term->le, &term->gt, &term->ge};
+	TypeCacheEntry *type;
+
+	term->column = taskapi_page_column(source, given->name);
+	if (term->column == NULL)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "There is no column \"%s\" that can be read.", given->name);
+	term->descending = given->descending;
+	term->nulls_first = given->nulls_first;
+
+	/* LT_OPR besides, since only that looks whether an array's elements have an order */
+	type = lookup_type_cache(term->column->basetype, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_LT_OPR);
+	if (!OidIsValid(type->lt_opr))
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "Column \"%s\" is of type %s, which has no order.",
+						given->name, format_type_be(term->column->typid));
+	term->opfamily = type->btree_opf;
+	for (int i = 0; i < lengthof(strategies); i++)
+	{
+		Oid			opno = get_opfamily_member(type->btree_opf, type->btree_opintype, type->btree_opintype, strategies[i]);
+
+		if (!OidIsValid(opno))
+			elog(ERROR, "missing operator %d(%u,%u) in opfamily %u",
+				 strategies[i], type->btree_opintype, type->btree_opintype, type->btree_opf);
+		*sql[i] = taskapi_operator_sql(opno);
+	}
+}
+
+void
+taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder *order,
+						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
+{
+	Relation	base;
+	ListCell   *cell;
+	TaskapiPageIndex candidate;
+	bool		found = false;
+
+	if (OidIsValid(source->base_relid))
+	{
+		base = relation_open(source->base_relid, AccessShareLock);
+		foreach(cell, RelationGetIndexList(base))
+		{
+			Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+			/* A partial one is smaller, and made for this */
+			if (match_index(source, order, index, equal, isnull, &candidate) &&
+				(!found || (candidate.partial && !result->partial) ||
+				 (candidate.partial == result->partial && candidate.nitems < result->nitems)))
+			{
+				*result = candidate;
+				found = true;
+			}
+			index_close(index, AccessShareLock);
+		}
+		relation_close(base, NoLock);
+	}
+
+	if (!found)
+	{
+		memset(result, 0, sizeof(TaskapiPageIndex));
+		for (int i = 0; i < order->nscan; i++)
+			result->items[result->nitems++] = (TaskapiSortItem)
+			{
+				.column = order->terms[i].column,
+				.descending = order->terms[i].descending,
+				.nulls_first = order->terms[i].nulls_first
+			};
+	}
+}
+
+static bool
+match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+			const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
+{
+	Form_pg_index form = index->rd_index;
+	int			next = 0;
+	bool		directed = false;
+	bool		opposite = false;
+
+	if (!form->indisvalid || !form->indisready || index->rd_rel->relam != BTREE_AM_OID)
+		return false;
+	memset(result, 0, sizeof(TaskapiPageIndex));
+	result->indexoid = RelationGetRelid(index);
+	if (!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+	{
+		if (!predicate_holds(source, index, isnull))
+			return false;
+		result->partial = true;
+	}
+
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	attno = form->indkey.values[i];
+		bool		descending = (index->rd_indoption[i] & INDOPTION_DESC) != 0;
+		bool		nulls_first = (index->rd_indoption[i] & INDOPTION_NULLS_FIRST) != 0;
+		const TaskapiPageTerm *term;
+
+		/* A term that is constant need not be in the index */
+		while (next < order->nscan && order->terms[next].column->base_attno != attno &&
+			   bms_is_member(order->terms[next].column->base_attno, equal))
+			next++;
+		if (next == order->nscan)
+			break;
+		term = &order->terms[next];
+
+		if (attno > 0 && attno == term->column->base_attno)
+		{
+			if (index->rd_opfamily[i] != term->opfamily || index->rd_indcollation[i] != term->column->collation)
+				return false;
+			if (!directed)
+				opposite = (descending != term->descending);
+			else if (opposite != (descending != term->descending))
+				return false;
+			directed = true;
+			if (!term->column->notnull && nulls_first != (term->nulls_first != opposite))
+				return false;
+			result->items[result->nitems++] = (TaskapiSortItem)
+			{
+				.column = term->column,
+				.descending = descending,
+				.nulls_first = nulls_first
+			};
+			if (bms_is_member(attno, equal) || bms_is_member(attno, isnull))
+				result->constant = bms_add_member(result->constant, attno);
+			next++;
+		}
+		else if (attno > 0 && bms_is_member(attno, equal))
+			result->constant = bms_add_member(result->constant, attno);
+		else if (attno > 0 && bms_is_member(attno, isnull))
+		{
+			/* The planner does not know that IS NULL makes a column constant, so order by it as well */
+			result->constant = bms_add_member(result->constant, attno);
+			result->items[result->nitems++] = (TaskapiSortItem)
+			{
+				.column = taskapi_page_base_column(source, attno),
+				.descending = descending,
+				.nulls_first = nulls_first
+			};
+		}
+		else
+			return false;
+	}
+	while (next < order->nscan && bms_is_member(order->terms[next].column->base_attno, equal))
+		next++;
+	if (next < order->nscan)
+		return false;
+
+	/* So far the index's own directions */
+	for (int i = 0; i < result->nitems; i++)
+	{
+		result->items[i].descending ^= opposite;
+		result->items[i].nulls_first ^= opposite;
+	}
+	return true;
+}
+
+/*
+ * Does a partial index have all rows that the view, and conditions IS NULL, leave?
+ */
+static bool
+predicate_holds(const TaskapiPageSource *source, Relation index, const Bitmapset *isnull)
+{
+	List	   *clauses = list_copy(source->base_quals);
+	int			attno = -1;
+
+	while ((attno = bms_next_member(isnull, attno)) >= 0)
+	{
+		const TaskapiPageColumn *column = taskapi_page_base_column(source, attno);
+		NullTest   *test = makeNode(NullTest);
+
+		test->arg = (Expr *) makeVar(1, attno, column->typid, column->typmod, column->collation, 0);
+		test->nulltesttype = IS_NULL;
+		test->location = -1;
+		clauses = lappend(clauses, test);
+	}
+	return predicate_implied_by(RelationGetIndexPredicate(index), clauses, false);
+}

@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_source.h
+ *	  What page() has to know of a relation: columns, a key, and the table behind a
+ *	  simple view.
+ *
+ * A view is simple where every row of it is one row of one table, with columns
+ * passed through: no join, grouping, DISTINCT, LIMIT, set operation or function that
+ * returns sets.  Such a view has the table's key, NOT NULL columns and indexes;
+ * views on views are seen through.  Any other view has none of these.
+ *
+ * A key is the primary key, else the unique index of NOT NULL columns with the
+ * fewest of them, whose columns can all be read.  A materialized view has no NOT
+ * NULL columns, so that its unique index is a tie-breaker but no proof.
+ *
+ * Describing takes AccessShareLock on every relation involved, kept until the
+ * transaction ends.  The result holds for as long as no relcache invalidation comes for one of
+ * "relids"; readability is the present user's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_PAGE_SOURCE_H
+#define TASKAPI_PAGE_SOURCE_H
+
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
+
+typedef struct TaskapiPageColumn
+{
+	AttrNumber	attno;
+	AttrNumber	base_attno;		/* in the table behind, 0 where it is no plain column of it */
+	bool		dropped;
+	bool		readable;
+	bool		notnull;
+	Oid			typid;
+	int32		typmod;
+	Oid			basetype;		/* no domain, and text for varchar: the type of parameters compared with it */
+	Oid			collation;
+	char	   *name;
+	char	   *sql;			/* r."name" */
+} TaskapiPageColumn;
+
+typedef struct TaskapiPageSource
+{
+	Oid			relid;
+	char	   *schema;
+	char	   *name;
+	char	   *sql;			/* schema-qualified and quoted */
+	int			natts;
+	TaskapiPageColumn *columns; /* by attribute number - 1 */
+	bool		all_readable;
+
+	Oid			base_relid;		/* InvalidOid behind a view that is not simple */
+	char		base_relkind;
+	bool		base_rls;		/* row security is on there, so that rows may be filtered */
+	bool		base_filtered;	/* the view, or one that it is made of, has a WHERE */
+	List	   *base_quals;		/* that of the innermost view, ANDed; Vars have varno 1 and the table's attribute numbers */
+
+	int			nkeys;			/* 0 is no key */
+	AttrNumber *keys;			/* numbers of the source's own columns */
+	bool		key_proven;		/* no two rows are equal in it */
+
+	List	   *relids;
+} TaskapiPageSource;
+
+/* Describe a relation, palloc'd.  Errors: no such relation, no relation with rows, nothing of it readable. */
+extern TaskapiPageSource *taskapi_page_source(Oid relid);
+
+/* The column of that name; NULL where there is none that the user may read. */
+extern const TaskapiPageColumn *taskapi_page_column(const TaskapiPageSource *source, const char *name);
+
+/* The column that shows the table's column; NULL where none does. */
+extern const TaskapiPageColumn *taskapi_page_base_column(const TaskapiPageSource *source, AttrNumber base_attno);
+
+/* OPERATOR(schema.name), independent of search_path. */
+extern char *taskapi_operator_sql(Oid opno);
+
+#endif							/* TASKAPI_PAGE_SOURCE_H */

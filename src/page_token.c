@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_token.c
+ *	  Page tokens (page_token.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+
+#include "base64url.h"
+#include "compat.h"
+#include "fingerprint.h"
+#include "page_token.h"
+#include "problem.h"
+
+#define PAGE_PURPOSE	"page"
+
+#define PAGE_TOKEN		0x80
+#define PAGE_BACKWARD	0x01
+#define PAGE_INCLUSIVE	0x02
+
+static bool is_page_token(const char *token, int len);
+
+void
+taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *binding)
+{
+	uint8		filter[TASKAPI_FINGERPRINT_LEN];
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+
+	taskapi_fingerprint_jsonb(taskapi_filter_canonical(conditions), filter);
+	if (pg_cryptohash_init(ctx) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) source->schema, strlen(source->schema) + 1) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) source->name, strlen(source->name) + 1) < 0 ||
+		pg_cryptohash_update(ctx, filter, sizeof(filter)) < 0 ||
+		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute %s hash: %s", "SHA-256", pg_cryptohash_error(ctx))));
+	pg_cryptohash_free(ctx);
+	memcpy(binding, digest, TASKAPI_PAGE_BINDING_LENGTH);
+}
+
+char *
+taskapi_page_token_seal(TaskapiPageShape *shape, const uint8 *binding, const TaskapiPagePosition *position)
+{
+	TaskapiCursorView view;
+	TaskapiBytes payload;
+
+	taskapi_bytes_init(&payload, 128);
+	taskapi_bytes_append_byte(&payload, PAGE_TOKEN | (position->backward ? PAGE_BACKWARD : 0) |
+							  (position->inclusive ? PAGE_INCLUSIVE : 0));
+	taskapi_bytes_append(&payload, binding, TASKAPI_PAGE_BINDING_LENGTH);
+	taskapi_cursor_view(taskapi_cursor_build(shape->cursor, position->values, position->isnull), &view);
+	taskapi_cursor_write_wire(shape->cursor, &view, &payload);
+	return taskapi_token_seal(PAGE_PURPOSE, payload.data, payload.len);
+}
+
+void
+taskapi_page_token_open(TaskapiPageShape *shape, const uint8 *binding, const char *token, int len,
+						bool cursors, TaskapiPagePosition *position)
+{
+	struct varlena *cursor;
+
+	if (cursors && !is_page_token(token, len))
+	{
+		cursor = taskapi_cursor_open(token, len, NULL);
+		position->backward = position->inclusive = false;
+	}
+	else
+	{
+		int			payload_len;
+		uint8	   *payload = taskapi_token_open(PAGE_PURPOSE, token, len, &payload_len, NULL);
+		const uint8 *pos = payload + 1 + TASKAPI_PAGE_BINDING_LENGTH;
+
+		if (payload_len <= 1 + TASKAPI_PAGE_BINDING_LENGTH || !(payload[0] & PAGE_TOKEN))
+			taskapi_problem(PROBLEM_INVALID_CURSOR, NIL, NULL, "It holds nothing that can be read here.");
+		if (memcmp(payload + 1, binding, TASKAPI_PAGE_BINDING_LENGTH) != 0)
+			taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Ask for the first page again.",
+							"It is the token of another source or filter.");
+		position->backward = (payload[0] & PAGE_BACKWARD) != 0;
+		position->inclusive = (payload[0] & PAGE_INCLUSIVE) != 0;
+		cursor = taskapi_cursor_read_wire(&shape->opened, &pos, payload + payload_len, NULL);
+	}
+	taskapi_cursor_values(shape->cursor, cursor, position->values, position->isnull);
+}
+
+/*
+ * Which of the two kinds a token says it is.  This chooses what it is verified as, and proves nothing.
+ */
+static bool
+is_page_token(const char *token, int len)
+{
+	uint8	   *data = palloc(TASKAPI_BASE64URL_DECODED_LEN(len) + 1);
+	const uint8 *pos = data + 1;
+	const uint8 *end = data + taskapi_base64url_decode(token, len, data);
+	uint64		key_id;
+
+	return end > pos && taskapi_read_varint(&pos, end, &key_id) && end - pos > sizeof(uint32) &&
+		(pos[sizeof(uint32)] & PAGE_TOKEN) != 0;
+}
