@@ -1,0 +1,125 @@
+# A server with the task API and a PostgREST in front of it, for the tests beside this file.
+package Layer;
+
+use strict;
+use warnings;
+use HTTP::Tiny;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $secret = 'a secret that the layer and the database share';
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+
+# new(name, sql): sql runs when the roles are there: anonymous, authenticated, authenticator.
+sub new
+{
+	my ($class, $name, $sql) = @_;
+	my ($postgrest) = grep { -x } map { "$_/postgrest" } split /:/, $ENV{PATH};
+	plan skip_all => 'there is no program "postgrest" on PATH' unless $postgrest;
+
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init;
+	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = 1\n");
+	$node->start;
+	$node->safe_psql('postgres', qq{
+		CREATE ROLE anonymous;
+		CREATE ROLE authenticated;
+		CREATE ROLE authenticator LOGIN NOINHERIT;
+		GRANT anonymous, authenticated TO authenticator;
+		CREATE EXTENSION pgcrypto;
+		CREATE EXTENSION taskapi;
+		SELECT taskapi.set_secret('jwt', '$secret');
+		$sql});
+
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $admin = PostgreSQL::Test::Cluster::get_free_port();
+	my $folder = PostgreSQL::Test::Utils::tempdir;
+	my ($dbhost, $dbport) = ($node->host, $node->port);
+	append_to_file("$folder/postgrest.conf", <<"END");
+db-uri = "postgres://authenticator\@/postgres?host=$dbhost&port=$dbport"
+db-schemas = "api"
+db-anon-role = "anonymous"
+db-pre-request = "taskapi.pre_request"
+db-pool = 8
+jwt-secret = "$secret"
+server-host = "127.0.0.1"
+server-port = $port
+admin-server-host = "127.0.0.1"
+admin-server-port = $admin
+log-level = "error"
+END
+	my $log = "$PostgreSQL::Test::Utils::log_path/${name}_postgrest.log";
+	my $layer = IPC::Run::start([ $postgrest, "$folder/postgrest.conf" ], '<', \undef, '>', $log, '2>&1');
+	my $self = bless {
+		node => $node, layer => $layer, log => $log,
+		base => "http://127.0.0.1:$port",
+		http => HTTP::Tiny->new(timeout => 60, max_redirect => 0, agent => 'taskapi test')
+	}, $class;
+	for (1 .. 300)
+	{
+		return $self if $self->{http}->get("http://127.0.0.1:$admin/ready")->{status} == 200;
+		select undef, undef, undef, 0.1;
+	}
+	die "PostgREST did not become ready:\n" . slurp_file($log);
+}
+
+sub DESTROY
+{
+	my ($self) = @_;
+	local $?;
+	$self->{layer}->signal('KILL') if $self->{layer};
+	return;
+}
+
+sub sql
+{
+	my ($self, $sql) = @_;
+	return $self->{node}->safe_psql('postgres', $sql);
+}
+
+# token(SUBJECT, CLAIMS): a bearer token for it.
+sub token
+{
+	my ($self, $subject, %claims) = @_;
+	my $claims = $json->encode({ role => 'authenticated', sub => $subject, exp => time + 3600, %claims });
+	$self->{token}{$claims} //= $self->sql("SELECT taskapi.jwt_sign('$claims')");
+	return $self->{token}{$claims};
+}
+
+# call(METHOD, PATH, ...): as => SUBJECT sends a token, json => DATA a body, and whatever begins with a capital letter is a
+# header. Gives status, headers (lower-case names), text, and json, the body decoded where it is JSON.
+sub call
+{
+	my ($self, $method, $path, %with) = @_;
+	my %headers = map { $_ => $with{$_} } grep { /^[A-Z]/ } keys %with;
+	$headers{Authorization} = 'Bearer ' . $self->token($with{as}) if $with{as};
+	my %options = (headers => \%headers);
+	if (exists $with{json})
+	{
+		$headers{'Content-Type'} //= 'application/json';
+		$options{content} = ref $with{json} ? $json->encode($with{json}) : $with{json};
+	}
+	my $answer = $self->{http}->request($method, $self->{base} . $path, \%options);
+	die $answer->{content} if $answer->{status} == 599;
+	my $type = $answer->{headers}{'content-type'} // '';
+	return {
+		status => $answer->{status},
+		headers => $answer->{headers},
+		text => $answer->{content},
+		json => $type =~ /json/ && length $answer->{content} ? $json->decode($answer->{content}) : undef,
+	};
+}
+
+# is_problem(ANSWER, STATUS, CODE, NAME): the answer is that problem, with all four members of the body.
+sub is_problem
+{
+	my ($self, $answer, $status, $code, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $body = ref $answer->{json} eq 'HASH' ? $answer->{json} : {};
+	is("$answer->{status} " . ($body->{code} // "without a problem: $answer->{text}"), "$status $code", $name);
+	return;
+}
+
+1;
