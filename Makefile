@@ -5,6 +5,7 @@
 #   make test                 set up what is missing, then every suite in a throw-away server
 #   make demo                 the same set-up, then the task API on real data
 #   make lint matrix bench    see scripts/
+#   make dist                 the archive of a release
 #
 # PG_CONFIG=... chooses another major for each of them.
 
@@ -45,12 +46,13 @@ REGRESS        = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test
-TAP_TESTS      = 1
+# They need Debian's libipc-run-perl.
+TAP_TESTS      = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS   ?= test/t/*.pl
 EXTRA_CLEAN    = sql/task_api.embedded.sql
 
 SCRIPT_TARGETS = test demo lint matrix bench
-.PHONY: $(SCRIPT_TARGETS)
+.PHONY: $(SCRIPT_TARGETS) typedefs dist
 
 PG_CONFIG ?= pg_config
 PGXS      := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -67,6 +69,13 @@ $(OBJS): $(wildcard src/*.h)
 
 $(SCRIPT_TARGETS):
 	@PG_CONFIG="$(PG_CONFIG)" scripts/$@
+
+typedefs:
+	scripts/typedefs > typedefs.list
+
+# The archive for PGXN: what is committed, without what .gitattributes leaves out.
+dist:
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(EXTENSION)-$(EXTVERSION).zip HEAD
 
 # CREATE OR REPLACE could adopt an object that somebody planted before, so the
 # install script never holds it. The task API is data here, not code: it is
