@@ -63,6 +63,20 @@ taskapi_relation_oid(const char *relname)
 }
 
 Oid
+taskapi_relation_owner(const char *relname)
+{
+	Oid			relid = taskapi_relation_oid(relname);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
 taskapi_type_oid(const char *typname)
 {
 	Oid			typid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(typname),

@@ -45,6 +45,7 @@ extern Oid	taskapi_schema_oid(void);
 
 /* OID of a relation or a type in schema taskapi; an error where it is missing. */
 extern Oid	taskapi_relation_oid(const char *relname);
+extern Oid	taskapi_relation_owner(const char *relname);
 extern Oid	taskapi_type_oid(const char *typname);
 
 extern bool taskapi_table_cache_valid(TaskapiTableCache *cache);

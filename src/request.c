@@ -316,7 +316,7 @@ taskapi_set_response_header(const char *name, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid header name: \"%s\"", name)));
-	if (!is_field_value(value))
+	if (value != NULL && !is_field_value(value))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value of header \"%s\"", name),
@@ -334,7 +334,9 @@ taskapi_set_response_header(const char *name, const char *value)
 				header = h;
 		}
 	}
-	if (header)
+	if (value == NULL)
+		response.headers = list_delete_ptr(response.headers, header);
+	else if (header)
 		header->value = pstrdup(value);
 	else
 		response.headers = taskapi_headers_add(response.headers, name, value);

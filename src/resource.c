@@ -1,15 +1,407 @@
 /*-------------------------------------------------------------------------
  *
  * resource.c
+ *	  The triggers of a resource's view: what a statement is, and which row
+ *	  goes where.
+ *
+ * The statements that are under way form a stack, see resource.h.  A statement
+ * is found by its view and command from the top, and ends in its AFTER
+ * STATEMENT trigger; the rollback of a subtransaction takes along the
+ * statements that started in it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "catalog.h"
 #include "compat.h"
+#include "precondition.h"
+#include "problem.h"
+#include "request.h"
+#include "resource.h"
+#include "resource_write.h"
 #include "taskapi.h"
+
+bool		taskapi_require_if_match = false;
+TaskapiResourceHooks taskapi_resource_hooks;
+
+static TaskapiResourceStatement *statements = NULL;
+
+/* How many row writes are under way, one within the other */
+static int	write_depth = 0;
+
+static CmdType trigger_operation(TriggerEvent event);
+static TaskapiResourceStatement *find_statement(Oid view, CmdType operation);
+static TaskapiResourceStatement *start_statement(Oid view, CmdType operation, const Bitmapset *updated);
+static void end_statement(TaskapiResourceStatement *statement);
+static bool precondition_applies(void);
+static HeapTuple write_row(TaskapiResourceStatement *statement, TaskapiView *view, TriggerData *trigdata);
+static void row_written(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple row);
+static void xact_callback(XactEvent event, void *arg);
+static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg);
+static void require_owner(Oid relid);
 
 void
 taskapi_resource_init(void)
 {
+	DefineCustomBoolVariable("taskapi.require_if_match",
+							 "Refuses PATCH, PUT and DELETE on a resource that do not say which version they are made from.",
+							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
+	taskapi_resource_cache_init();
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+static CmdType
+trigger_operation(TriggerEvent event)
+{
+	if (TRIGGER_FIRED_BY_INSERT(event))
+		return CMD_INSERT;
+	if (TRIGGER_FIRED_BY_UPDATE(event))
+		return CMD_UPDATE;
+	return CMD_DELETE;
+}
+
+/*
+ * Statements below the one that is writing a row wait for it: they are other
+ * executions, even of the same view and command.
+ */
+static TaskapiResourceStatement *
+find_statement(Oid view, CmdType operation)
+{
+	for (TaskapiResourceStatement *s = statements; s != NULL && s->depth == write_depth; s = s->outer)
+	{
+		if (s->view == view && s->operation == operation)
+			return s;
+	}
+	return NULL;
+}
+
+/*
+ * Preconditions are the client's, about the resource that it names by PATCH, PUT
+ * or DELETE; not about what a function that it called does on the way.
+ */
+static bool
+precondition_applies(void)
+{
+	const char *method = taskapi_request_method();
+
+	return method != NULL &&
+		(strcmp(method, "PATCH") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "DELETE") == 0);
+}
+
+static TaskapiResourceStatement *
+start_statement(Oid view, CmdType operation, const Bitmapset *updated)
+{
+	TaskapiView *meta = taskapi_view(view);
+	MemoryContext oldcontext = MemoryContextSwitchTo(CurTransactionContext);
+	TaskapiResourceStatement *s = palloc0(sizeof(TaskapiResourceStatement));
+
+	s->view = view;
+	s->operation = operation;
+	s->subid = GetCurrentSubTransactionId();
+	s->depth = write_depth;
+	s->registration = meta->registration;
+	s->deleted_rows = meta->deleted_rows;
+	s->client = (write_depth == 0 && taskapi_in_request());
+	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&
+					   bms_is_member(meta->version + 1 - FirstLowInvalidHeapAttributeNumber, updated));
+	if (s->client && meta->registration.versioned && precondition_applies())
+	{
+		const char *field = taskapi_request_header("If-Match");
+
+		if (field)
+			s->if_match = pstrdup(field);
+		field = taskapi_request_header("If-None-Match");
+		if (field)
+			s->if_none_match = pstrdup(field);
+		/* of a PUT, whether it changes something shows at the row */
+		if (taskapi_require_if_match && !s->if_match && !s->version_sent && operation != CMD_INSERT)
+			taskapi_precondition_required();
+	}
+	MemoryContextSwitchTo(oldcontext);
+
+	s->outer = statements;
+	statements = s;
+	if (taskapi_resource_hooks.statement_start)
+		taskapi_resource_hooks.statement_start(s);
+	return s;
+}
+
+static void
+end_statement(TaskapiResourceStatement *statement)
+{
+	TaskapiResourceStatement **link = &statements;
+
+	/* RFC 9110, 13.1.1: what is not there matches nothing, not even "*" */
+	if (statement->rows == 0 &&
+		(statement->if_match != NULL || statement->version_sent))
+		taskapi_version_conflict(-1);
+	if (taskapi_resource_hooks.statement_end)
+		taskapi_resource_hooks.statement_end(statement);
+
+	while (*link != statement)
+		link = &(*link)->outer;
+	*link = statement->outer;
+	pfree(statement);
+}
+
+/*
+ * resource_statement() -> trigger: BEFORE and AFTER each statement on a resource
+ */
+PG_FUNCTION_INFO_V1(taskapi_resource_statement);
+Datum
+taskapi_resource_statement(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	CmdType		operation;
+	Oid			view;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) ||
+		TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called as a statement trigger of a resource", "resource_statement")));
+
+	operation = trigger_operation(trigdata->tg_event);
+	view = RelationGetRelid(trigdata->tg_relation);
+	if (TRIGGER_FIRED_BEFORE(trigdata->tg_event))
+		start_statement(view, operation, trigdata->tg_updatedcols);
+	else
+	{
+		TaskapiResourceStatement *statement = find_statement(view, operation);
+
+		if (statement != NULL)
+			end_statement(statement);
+	}
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * resource_write() -> trigger: INSTEAD OF INSERT, UPDATE or DELETE on a resource
+ *
+ * Runs as the caller.  The row comes back as the view shows it.
+ */
+PG_FUNCTION_INFO_V1(taskapi_resource_write);
+Datum
+taskapi_resource_write(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	TaskapiResourceStatement *statement;
+	TaskapiView *view;
+	CmdType		operation;
+	HeapTuple	old;
+	HeapTuple	new;
+	HeapTuple	result = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	int			depth = write_depth;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_INSTEAD(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called as an INSTEAD OF trigger", "resource_write")));
+
+	desc = RelationGetDescr(trigdata->tg_relation);
+	operation = trigger_operation(trigdata->tg_event);
+	view = taskapi_view(RelationGetRelid(trigdata->tg_relation));
+	statement = find_statement(view->entry.relid, operation);
+	if (statement == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("resource \"%s\" lacks its statement triggers", RelationGetRelationName(trigdata->tg_relation)),
+				 errhint("Call taskapi.expose() again.")));
+
+	old = operation == CMD_INSERT ? NULL : trigdata->tg_trigtuple;
+	new = operation == CMD_UPDATE ? trigdata->tg_newtuple : operation == CMD_INSERT ? trigdata->tg_trigtuple : NULL;
+	if (taskapi_resource_hooks.before_row)
+	{
+		result = taskapi_resource_hooks.before_row(statement, desc, old, new);
+		if (result != NULL)
+		{
+			statement->rows++;
+			return PointerGetDatum(result);
+		}
+	}
+
+	PG_TRY();
+	{
+		write_depth++;
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		result = write_row(statement, view, trigdata);
+		SPI_finish();
+		write_depth = depth;
+	}
+	PG_CATCH();
+	{
+		write_depth = depth;
+		taskapi_resource_rethrow(context, operation);
+	}
+	PG_END_TRY();
+
+	if (result != NULL)
+		row_written(statement, view, desc, result);
+	return PointerGetDatum(result);
+}
+
+static HeapTuple
+write_row(TaskapiResourceStatement *statement, TaskapiView *view, TriggerData *trigdata)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	HeapTuple	row = trigdata->tg_trigtuple;
+
+	switch (statement->operation)
+	{
+		case CMD_INSERT:
+			if (statement->client && strcmp(taskapi_request_method(), "PUT") == 0)
+				return taskapi_resource_put(statement, view, desc, row);
+			return taskapi_resource_insert(statement, view, desc, row);
+		case CMD_UPDATE:
+			if (view->deleted_rows)
+				return taskapi_resource_restore(statement, view, desc, row, trigdata->tg_newtuple);
+			return taskapi_resource_update(statement, view, desc, row, trigdata->tg_newtuple);
+		default:
+			if (view->deleted_rows)
+				return taskapi_resource_purge(statement, view, desc, row);
+			return taskapi_resource_delete(statement, view, desc, row);
+	}
+}
+
+/*
+ * The first row's tag is the answer's, unless a second row follows.
+ */
+static void
+row_written(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple row)
+{
+	statement->rows++;
+	if (statement->client && view->version >= 0 && statement->operation != CMD_DELETE)
+	{
+		int64		version = taskapi_row_version(view, desc, row);
+
+		if (statement->rows == 1 && version >= 0)
+			taskapi_set_etag(version);
+		else if (statement->rows == 2)
+			taskapi_unset_etag();
+	}
+	if (taskapi_resource_hooks.row_written)
+		taskapi_resource_hooks.row_written(statement, desc, row);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	{
+		statements = NULL;
+		write_depth = 0;
+		taskapi_delete_request = NULL;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (statements != NULL && statements->subid >= subid)
+			statements = statements->outer;
+	}
+}
+
+static void
+require_owner(Oid relid)
+{
+	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+}
+
+/*
+ * register_resource(resource regclass, source regclass, deleted_resource regclass, page_function regprocedure,
+ *		order_by text, soft_delete bool, versioned bool, idempotent bool) -> void
+ *
+ * Enters a resource into the registry, which its owner cannot write, or changes its entry.  The caller must own all
+ * three relations.
+ */
+PG_FUNCTION_INFO_V1(taskapi_register_resource);
+Datum
+taskapi_register_resource(PG_FUNCTION_ARGS)
+{
+	static const Oid argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGPROCEDUREOID, TEXTOID,
+	BOOLOID, BOOLOID, BOOLOID};
+	Datum		values[8];
+	char		nulls[8];
+	Oid			save_userid;
+	int			save_sec_context;
+
+	for (int i = 0; i < 8; i++)
+	{
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
+		if (PG_ARGISNULL(i) && i != 2 && i != 3)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d must not be null", i + 1)));
+		if (i < 3 && !PG_ARGISNULL(i))
+			require_owner(DatumGetObjectId(values[i]));
+	}
+
+	SPI_connect();
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SPI_execute_with_args("INSERT INTO taskapi.resource AS r (resource, source, deleted_resource, page_function, order_by,"
+						  " soft_delete, versioned, idempotent)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+						  " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
+						  " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
+						  " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
+						  " versioned = excluded.versioned, idempotent = excluded.idempotent",
+						  8, unconstify(Oid *, argtypes), values, nulls, false, 0);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * unregister_resource(resource regclass) -> void
+ *
+ * Takes a resource out of the registry, and entries whose relations are gone. The caller must own it.
+ */
+PG_FUNCTION_INFO_V1(taskapi_unregister_resource);
+Datum
+taskapi_unregister_resource(PG_FUNCTION_ARGS)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Datum		values[1] = {PG_GETARG_DATUM(0)};
+	Oid			save_userid;
+	int			save_sec_context;
+
+	require_owner(PG_GETARG_OID(0));
+
+	SPI_connect();
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	SPI_execute_with_args("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) $1"
+						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.resource)"
+						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
+						  1, argtypes, values, NULL, false, 0);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	SPI_finish();
+	PG_RETURN_VOID();
 }
