@@ -130,4 +130,11 @@
 #define taskapi_eval_plan_qual_init(epqstate, estate) EvalPlanQualInit(epqstate, estate, NULL, NIL, -1)
 #endif
 
+/* 16 has one function for every class of object */
+#if PG_VERSION_NUM >= 160000
+#define taskapi_owns_relation(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#else
+#define taskapi_owns_relation(relid, role) pg_class_ownercheck(relid, role)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */

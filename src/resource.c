@@ -16,21 +16,14 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "catalog.h"
 #include "compat.h"
 #include "precondition.h"
-#include "problem.h"
 #include "request.h"
 #include "resource.h"
 #include "resource_write.h"
@@ -45,7 +38,7 @@ static TaskapiResourceStatement *statements = NULL;
 static int	write_depth = 0;
 
 static CmdType trigger_operation(TriggerEvent event);
-static TaskapiResourceStatement *find_statement(Oid view, CmdType operation);
+static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation);
 static TaskapiResourceStatement *start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
 static bool precondition_applies(void);
@@ -53,7 +46,6 @@ static HeapTuple write_row(TaskapiResourceStatement *statement, TaskapiView *vie
 static void row_written(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg);
-static void require_owner(Oid relid);
 
 void
 taskapi_resource_init(void)
@@ -321,87 +313,4 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 		while (statements != NULL && statements->subid >= subid)
 			statements = statements->outer;
 	}
-}
-
-static void
-require_owner(Oid relid)
-{
-	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
-}
-
-/*
- * register_resource(resource regclass, source regclass, deleted_resource regclass, page_function regprocedure,
- *		order_by text, soft_delete bool, versioned bool, idempotent bool) -> void
- *
- * Enters a resource into the registry, which its owner cannot write, or changes its entry.  The caller must own all
- * three relations.
- */
-PG_FUNCTION_INFO_V1(taskapi_register_resource);
-Datum
-taskapi_register_resource(PG_FUNCTION_ARGS)
-{
-	static const Oid argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGPROCEDUREOID, TEXTOID,
-	BOOLOID, BOOLOID, BOOLOID};
-	Datum		values[8];
-	char		nulls[8];
-	Oid			save_userid;
-	int			save_sec_context;
-
-	for (int i = 0; i < 8; i++)
-	{
-		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
-		if (PG_ARGISNULL(i) && i != 2 && i != 3)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %d must not be null", i + 1)));
-		if (i < 3 && !PG_ARGISNULL(i))
-			require_owner(DatumGetObjectId(values[i]));
-	}
-
-	SPI_connect();
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	SPI_execute_with_args("INSERT INTO taskapi.resource AS r (resource, source, deleted_resource, page_function, order_by,"
-						  " soft_delete, versioned, idempotent)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-						  " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
-						  " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
-						  " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
-						  " versioned = excluded.versioned, idempotent = excluded.idempotent",
-						  8, unconstify(Oid *, argtypes), values, nulls, false, 0);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
-	SPI_finish();
-	PG_RETURN_VOID();
-}
-
-/*
- * unregister_resource(resource regclass) -> void
- *
- * Takes a resource out of the registry, and entries whose relations are gone. The caller must own it.
- */
-PG_FUNCTION_INFO_V1(taskapi_unregister_resource);
-Datum
-taskapi_unregister_resource(PG_FUNCTION_ARGS)
-{
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[1] = {PG_GETARG_DATUM(0)};
-	Oid			save_userid;
-	int			save_sec_context;
-
-	require_owner(PG_GETARG_OID(0));
-
-	SPI_connect();
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	SPI_execute_with_args("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) $1"
-						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.resource)"
-						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
-						  1, argtypes, values, NULL, false, 0);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
-	SPI_finish();
-	PG_RETURN_VOID();
 }

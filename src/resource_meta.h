@@ -91,6 +91,30 @@ typedef struct TaskapiView
 	List	   *view_plans;		/* of TaskapiViewPlan */
 } TaskapiView;
 
+/* The plans that belong to a foreign key, with the key's values as the first parameters. */
+typedef enum TaskapiForeignKeyPlan
+{
+	FK_PLAN_LOCK_LIVE,			/* incoming: live rows that refer to the key */
+	FK_PLAN_DELETE,				/* mark them; then deleted_at, deletion_id */
+	FK_PLAN_HAS_LIVE,			/* is there one? */
+	FK_PLAN_LOCK_DELETION,		/* those of a deletion; then deletion_id */
+	FK_PLAN_RESTORE,			/* unmark them; then deletion_id */
+	FK_PLAN_LOCK_ALL,			/* all rows that refer to the key */
+	FK_PLAN_PARENT,				/* outgoing: is the row referred to live?  Locks it FOR KEY SHARE */
+	FK_PLAN_COUNT
+} TaskapiForeignKeyPlan;
+
+/* The plans that belong to a table, with the primary key's values as the first parameters. */
+typedef enum TaskapiTablePlan
+{
+	TABLE_PLAN_LOCK,
+	TABLE_PLAN_DELETE,			/* mark the row; then deleted_at, deletion_id */
+	TABLE_PLAN_RESTORE,
+	TABLE_PLAN_PURGE,
+	TABLE_PLAN_OLD,				/* rows deleted before $1; no key */
+	TABLE_PLAN_COUNT
+} TaskapiTablePlan;
+
 /* A foreign key, seen from one of its two tables. */
 typedef struct TaskapiForeignKey
 {
@@ -104,10 +128,10 @@ typedef struct TaskapiForeignKey
 	int			nkeys;
 	int		   *columns;		/* indexes into this table's columns */
 	char	   *condition;		/* on the other table as o, by $1 ... of this one's values */
-	SPIPlanPtr	plans[8];		/* by resource_cascade.c and resource_table.c */
+	SPIPlanPtr	plans[FK_PLAN_COUNT];
 } TaskapiForeignKey;
 
-/* Columns are those that some statement here needs: keys, and what foreign keys are made of. */
+/* Columns are those that some statement here needs: the key's, and what foreign keys are made of. */
 typedef struct TaskapiTableColumn
 {
 	AttrNumber	attno;
@@ -128,15 +152,17 @@ typedef struct TaskapiTable
 	int			nkeys;			/* 0: no primary key */
 	int		   *keys;			/* indexes into columns */
 	char	   *key_condition;	/* on the table as t, by $1 ... of the key's values */
-	char	   *column_list;	/* t.a, t.b, ... */
 	List	   *incoming;		/* of TaskapiForeignKey: who refers to it */
 	List	   *outgoing;		/* to whom it refers */
-	SPIPlanPtr	plans[8];
+	SPIPlanPtr	plans[TABLE_PLAN_COUNT];
 } TaskapiTable;
 
 /* An error where the view is no resource. */
 extern TaskapiView *taskapi_view(Oid view);
 extern TaskapiTable *taskapi_table(Oid table);
+
+extern SPIPlanPtr taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
+extern SPIPlanPtr taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 
 /* The plan of a kind for a set of columns (indexes), made where it is missing; see view_plan_text() for parameters. */
 extern SPIPlanPtr taskapi_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns);

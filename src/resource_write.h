@@ -39,6 +39,9 @@ typedef enum TaskapiRowState
 
 extern TaskapiRowState taskapi_resource_probe(TaskapiView *view, TupleDesc desc, HeapTuple row, int64 *version);
 
+/* Does a column, by its index, have another value (another image of it) in the one row than in the other? */
+extern bool taskapi_column_differs(TaskapiView *view, TupleDesc desc, int column, HeapTuple old, HeapTuple new);
+
 /* The version in a row of the view, or -1. */
 extern int64 taskapi_row_version(TaskapiView *view, TupleDesc desc, HeapTuple row);
 
@@ -75,6 +78,9 @@ typedef struct TaskapiRow
 	bool	   *nulls;
 } TaskapiRow;
 
+/* A row that a statement of resource_graph.c returned, copied into the current context. */
+extern TaskapiRow *taskapi_copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
+
 /* The row of a key, locked FOR UPDATE, with the owner's rights; NULL where there is none. */
 extern TaskapiRow *taskapi_lock_row(TaskapiTable *table, const Datum *key);
 
@@ -98,11 +104,8 @@ extern bool taskapi_purge_row(TaskapiRow *row);
  */
 typedef struct TaskapiDeleteRequest
 {
-	Oid			table;
-	int			nkeys;
-	const char *const *names;	/* of the key's columns, not quoted */
-	const Datum *key;
 	const TaskapiTable *meta;
+	const Datum *key;
 	bool		passed;
 	struct TaskapiDeleteRequest *outer;
 } TaskapiDeleteRequest;

@@ -1,1 +1,130 @@
--- resource
+-- Resources: the registry, and the triggers behind every resource.
+
+CREATE TABLE taskapi.resource (
+    resource         regclass PRIMARY KEY,
+    source           regclass NOT NULL,
+    deleted_resource regclass,
+    page_function    regprocedure,
+    order_by         text NOT NULL,
+    soft_delete      boolean NOT NULL,
+    versioned        boolean NOT NULL,
+    idempotent       boolean NOT NULL
+);
+REVOKE ALL ON TABLE taskapi.resource FROM PUBLIC;
+COMMENT ON TABLE taskapi.resource IS 'What expose() has made a resource of';
+COMMENT ON COLUMN taskapi.resource.resource IS 'The view of the live rows';
+COMMENT ON COLUMN taskapi.resource.source IS 'The table';
+COMMENT ON COLUMN taskapi.resource.deleted_resource IS 'The view of the deleted rows; NULL without soft_delete';
+COMMENT ON COLUMN taskapi.resource.page_function IS 'RESOURCE_page(), a page of the resource for GET over /rpc';
+COMMENT ON COLUMN taskapi.resource.order_by IS 'The order of its column cursor, and of its pages unless they say otherwise';
+COMMENT ON COLUMN taskapi.resource.soft_delete IS 'DELETE marks rows as deleted';
+COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Match';
+COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
+-- An entry whose view was dropped by hand must not fail a restore.
+SELECT pg_catalog.pg_extension_config_dump('taskapi.resource',
+    'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.resource
+    FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
+-- also where session_replication_role says that ordinary triggers rest
+ALTER TABLE taskapi.resource ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER invalidate_cache ON taskapi.resource IS 'Every backend reads the table again';
+
+-- Whoever exposes a table creates these triggers, hence EXECUTE for all. On anything that is not a registered resource
+-- they raise an error or do nothing.
+
+CREATE FUNCTION taskapi.resource_write() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_write';
+COMMENT ON FUNCTION taskapi.resource_write() IS 'INSTEAD OF trigger of every resource: writes the row to its table, as the caller';
+
+CREATE FUNCTION taskapi.resource_statement() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_statement';
+COMMENT ON FUNCTION taskapi.resource_statement() IS
+    'BEFORE and AFTER STATEMENT trigger of every resource: what holds for all rows of a write, such as If-Match';
+
+CREATE FUNCTION taskapi.resource_touch() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_touch';
+COMMENT ON FUNCTION taskapi.resource_touch() IS
+    'BEFORE UPDATE trigger of a versioned table: sets version and updated_at where anything else changes';
+
+CREATE FUNCTION taskapi.resource_soft_delete() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_soft_delete';
+COMMENT ON FUNCTION taskapi.resource_soft_delete() IS
+    'BEFORE DELETE trigger of a table with soft deletion: stops the DELETE that comes from the resource, and no other';
+
+CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_reference';
+COMMENT ON FUNCTION taskapi.resource_reference() IS
+    'AFTER INSERT OR UPDATE trigger of an exposed table: no live row begins to refer to a deleted one';
+
+-- What expose() and its kin, which run as their caller, need of C. The caller must own what it is about.
+
+CREATE FUNCTION taskapi.register_resource(resource regclass, source regclass, deleted_resource regclass, page_function regprocedure,
+                                          order_by text, soft_delete boolean, versioned boolean, idempotent boolean) RETURNS void
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_register_resource';
+COMMENT ON FUNCTION taskapi.register_resource(regclass, regclass, regclass, regprocedure, text, boolean, boolean, boolean) IS
+    'Internal: enters a resource, whose relations the caller must own, into the registry';
+
+CREATE FUNCTION taskapi.unregister_resource(resource regclass) RETURNS void
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'taskapi_unregister_resource';
+COMMENT ON FUNCTION taskapi.unregister_resource(regclass) IS
+    'Internal: takes a resource, which the caller must own, out of the registry';
+
+CREATE FUNCTION taskapi.resource_columns(resource regclass, OUT name name, OUT source_attnum smallint) RETURNS SETOF record
+    LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'taskapi_resource_columns';
+COMMENT ON FUNCTION taskapi.resource_columns(regclass) IS
+    'The columns of a resource, and which column of its table each is; NULL for a computed one';
+
+CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resource
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT r FROM taskapi.resource r WHERE r.resource = $1 OR r.deleted_resource = $1;
+    END;
+COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS 'The registry entry of a resource, by either of its views; NULL for anything else';
+
+CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT bool_or(r.soft_delete), bool_or(r.versioned) FROM taskapi.resource r WHERE r.source = $1;
+    END;
+COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs where there is none';
+
+CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT last_descending boolean) RETURNS record
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_columns';
+COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'The columns that an order_by names, and whether the last one is descending';
+
+CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';
+COMMENT ON FUNCTION taskapi.order_by_canonical(text) IS 'The one spelling of all order_bys that mean the same';
+
+CREATE FUNCTION taskapi.purge_source(source regclass, deleted_before timestamptz, batch int) RETURNS bigint
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'taskapi_purge_source';
+REVOKE ALL ON FUNCTION taskapi.purge_source(regclass, timestamptz, int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int) IS
+    'Internal: removes rows of one table that were deleted before then, with its owner''s rights';
+
+CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    purged bigint := 0;
+    table_ regclass;
+BEGIN
+    IF older_than IS NULL OR older_than < interval '0' THEN
+        RAISE EXCEPTION 'older_than must not be negative' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF batch IS NULL OR batch < 1 THEN
+        RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR table_ IN
+        SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1
+    LOOP
+        EXIT WHEN purged >= batch;
+        purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
+    END LOOP;
+    RETURN purged;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_deleted(interval, int) IS
+    'Removes for good up to batch rows, of all resources, that were deleted longer ago; never one that a live row refers to. Returns how many, without those that went along';
