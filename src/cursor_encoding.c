@@ -114,6 +114,21 @@ taskapi_read_varint(const uint8 **pos, const uint8 *end, uint64 *value)
 }
 
 void
+taskapi_invert(uint8 *data, int len)
+{
+	for (; len >= sizeof(uint64); data += sizeof(uint64), len -= sizeof(uint64))
+	{
+		uint64		word;
+
+		memcpy(&word, data, sizeof(word));
+		word = ~word;
+		memcpy(data, &word, sizeof(word));
+	}
+	for (; len > 0; data++, len--)
+		*data = ~*data;
+}
+
+void
 taskapi_encode_uint(TaskapiBytes *buf, uint64 magnitude)
 {
 	int			n = magnitude_bytes(magnitude);
@@ -265,10 +280,7 @@ taskapi_encode_numeric(TaskapiBytes *buf, Numeric value, int *dscale)
 			*p++ = word & 0xFF;
 		}
 		if (sign == NUMERIC_SEND_NEG)
-		{
-			for (uint8 *q = body; q < p; q++)
-				*q ^= 0xFF;
-		}
+			taskapi_invert(body, p - body);
 
 		natural = (ndigits - 1 - weight) * NUMERIC_DIGIT_WIDTH;
 		for (; natural > 0 && last % 10 == 0; last /= 10)

@@ -56,6 +56,9 @@ taskapi_bytes_append_byte(TaskapiBytes *buf, uint8 byte)
 extern void taskapi_bytes_append_varint(TaskapiBytes *buf, uint64 value);
 extern bool taskapi_read_varint(const uint8 **pos, const uint8 *end, uint64 *value);
 
+/* Invert every byte. */
+extern void taskapi_invert(uint8 *data, int len);
+
 /* For small signed numbers in a varint */
 extern uint64 taskapi_zigzag(int64 value);
 extern int64 taskapi_unzigzag(uint64 value);

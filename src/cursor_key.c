@@ -304,10 +304,7 @@ taskapi_key_encode(const TaskapiKeyType *type, Datum value, int term, TaskapiByt
 	}
 
 	if (type->descending)
-	{
-		for (int i = start; i < key->len; i++)
-			key->data[i] ^= 0xFF;
-	}
+		taskapi_invert(key->data + start, key->len - start);
 }
 
 bool

@@ -27,6 +27,7 @@
 #include "problem.h"
 
 static void append_collation_name(TaskapiBytes *buf, Oid collation);
+static void make_prefix(TaskapiCursorShape *shape);
 static TaskapiCursorShape *make_shape(const TaskapiBytes *descriptor, MemoryContext context);
 static bool fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiKeyCollation kind);
 
@@ -62,6 +63,7 @@ taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types
 							format_type_be(types[i]), order_by->terms[i].name);
 	}
 	pfree(descriptor.data);
+	make_prefix(shape);
 	return shape;
 }
 
@@ -103,7 +105,25 @@ taskapi_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext cont
 			!fill_key(shape, i, entry.typid, collation, entry.collation_kind))
 			return NULL;
 	}
+	make_prefix(shape);
 	return shape;
+}
+
+static void
+make_prefix(TaskapiCursorShape *shape)
+{
+	MemoryContext old = MemoryContextSwitchTo(shape->context);
+	TaskapiBytes buf;
+
+	taskapi_bytes_init(&buf, VARHDRSZ + 16 + shape->descriptor_len);
+	memset(buf.data, 0, VARHDRSZ);
+	buf.len = VARHDRSZ;
+	taskapi_bytes_append_byte(&buf, CURSOR_VERSION | (shape->raw ? CURSOR_RAW : 0));
+	taskapi_bytes_append_varint(&buf, shape->descriptor_len);
+	taskapi_bytes_append(&buf, shape->descriptor, shape->descriptor_len);
+	shape->prefix = buf.data;
+	shape->prefix_len = buf.len;
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -150,11 +170,9 @@ taskapi_cursor_build(TaskapiCursorShape *shape, const Datum *values, const bool 
 	TaskapiBytes buf;
 	TaskapiBytes tail = {NULL, 0, 0};
 
-	taskapi_bytes_init(&buf, VARHDRSZ + shape->descriptor_len + 16 + 20 * shape->nterms);
-	buf.len = VARHDRSZ;
-	taskapi_bytes_append_byte(&buf, CURSOR_VERSION | (shape->raw ? CURSOR_RAW : 0));
-	taskapi_bytes_append_varint(&buf, shape->descriptor_len);
-	taskapi_bytes_append(&buf, shape->descriptor, shape->descriptor_len);
+	taskapi_bytes_init(&buf, shape->prefix_len + 20 * shape->nterms);
+	memcpy(buf.data, shape->prefix, shape->prefix_len);
+	buf.len = shape->prefix_len;
 	for (int i = 0; i < shape->nterms; i++)
 	{
 		if (isnull[i])

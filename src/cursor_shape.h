@@ -50,6 +50,8 @@ struct TaskapiCursorShape
 	int			names_len;		/* 0 with DESCRIPTOR_DIGEST */
 	int			descriptor_len;
 	uint8	   *descriptor;
+	int			prefix_len;
+	uint8	   *prefix;			/* what every cursor begins with, varlena header included */
 	TaskapiKeyType keys[FLEXIBLE_ARRAY_MEMBER];
 };
 

@@ -4,8 +4,12 @@
  *	  Sealing and opening tokens (cursor_token.h).
  *
  * The HMAC context lives as long as the backend, under a resource owner of its own:
- * making one for every token would cost more than the hashing.  Key bytes are
- * fetched anew for each token, since another session may have rotated or retired.
+ * making one for every token would cost more than the hashing, and so would keying
+ * it.  OpenSSL starts anew with the key that a context has when it is given
+ * none; PostgreSQL's own implementation would take that for the empty key.  So a freshly
+ * keyed context is tried both ways on the same bytes, and keeps its key only where
+ * both MACs agree.  Which key it must be is looked up for each token, since another
+ * session may have rotated or retired.
  *
  * RFC 2104 and RFC 4231 for the MAC; truncation to 128 bits is that of RFC 4868.
  *
@@ -18,6 +22,7 @@
 #include "common/sha2.h"
 #include "port/pg_bswap.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
@@ -43,7 +48,13 @@
 int			taskapi_cursor_ttl = 0;
 
 static pg_hmac_ctx *hmac = NULL;
+static uint8 *hmac_key = NULL;	/* the key that the context keeps; NULL is none */
+static int	hmac_key_len = 0;
 
+static void make_hmac(void);
+static void set_key(const TaskapiSecret *key);
+static void forget_key(void);
+static bool hmac_once(const uint8 *key, int key_len, const char *purpose, const uint8 *data, int len, uint8 *mac);
 static void compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac);
 static bool equal_in_constant_time(const uint8 *a, const uint8 *b, int len);
 static int64 seconds_now(void);
@@ -172,30 +183,85 @@ refuse(Node *escontext, const char *details)
 static void
 compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac)
 {
+	bool		keyed = hmac_key && hmac_key_len == key->len && memcmp(hmac_key, key->bytes, key->len) == 0;
+
 	if (hmac == NULL)
+		make_hmac();
+	if (!keyed)
 	{
-		ResourceOwner old = CurrentResourceOwner;
-
-		CurrentResourceOwner = ResourceOwnerCreate(NULL, "taskapi tokens");
-		PG_TRY();
-		{
-			hmac = pg_hmac_create(PG_SHA256);
-		}
-		PG_FINALLY();
-		{
-			CurrentResourceOwner = old;
-		}
-		PG_END_TRY();
+		set_key(key);
+		keyed = (hmac_key != NULL);
 	}
+	if (keyed ? hmac_once(NULL, 0, purpose, data, len, mac) :
+		hmac_once(key->bytes, key->len, purpose, data, len, mac))
+		return;
 
-	/* the purpose is a literal, so its terminator is the zero byte between */
-	if (pg_hmac_init(hmac, key->bytes, key->len) < 0 ||
-		pg_hmac_update(hmac, (const uint8 *) purpose, strlen(purpose) + 1) < 0 ||
-		pg_hmac_update(hmac, data, len) < 0 ||
-		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute HMAC: %s", pg_hmac_error(hmac))));
+	forget_key();
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not compute HMAC: %s", pg_hmac_error(hmac))));
+}
+
+static void
+make_hmac(void)
+{
+	ResourceOwner old = CurrentResourceOwner;
+
+	CurrentResourceOwner = ResourceOwnerCreate(NULL, "taskapi tokens");
+	PG_TRY();
+	{
+		hmac = pg_hmac_create(PG_SHA256);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = old;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Give the context its key, and find out whether it keeps it.
+ */
+static void
+set_key(const TaskapiSecret *key)
+{
+	uint8		with_key[PG_SHA256_DIGEST_LENGTH];
+	uint8		without[PG_SHA256_DIGEST_LENGTH];
+
+	forget_key();
+	if (hmac_once(key->bytes, key->len, "", (const uint8 *) "", 0, with_key) &&
+		hmac_once(NULL, 0, "", (const uint8 *) "", 0, without) &&
+		memcmp(with_key, without, sizeof(with_key)) == 0)
+	{
+		uint8	   *copy = MemoryContextAlloc(TopMemoryContext, key->len);
+
+		memcpy(copy, key->bytes, key->len);
+		hmac_key_len = key->len;
+		hmac_key = copy;
+	}
+}
+
+static void
+forget_key(void)
+{
+	if (hmac_key)
+	{
+		explicit_bzero(hmac_key, hmac_key_len);
+		pfree(hmac_key);
+		hmac_key = NULL;
+	}
+}
+
+/*
+ * The purpose is a literal, so its terminator is the zero byte between.
+ */
+static bool
+hmac_once(const uint8 *key, int key_len, const char *purpose, const uint8 *data, int len, uint8 *mac)
+{
+	return pg_hmac_init(hmac, key, key_len) >= 0 &&
+		pg_hmac_update(hmac, (const uint8 *) purpose, strlen(purpose) + 1) >= 0 &&
+		pg_hmac_update(hmac, data, len) >= 0 &&
+		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) >= 0;
 }
 
 static bool

@@ -3,9 +3,12 @@
  * cursor_wire.c
  *	  The wire form of a cursor: what its token carries.
  *
- *		order		as in the descriptor (cursor_shape.h)
- *		types		as there, but a type that is not built in has OID 0 followed by schema and name
- *		NULLs		one bit a term, low bits first
+ *		terms		1 byte: their number less one, and WIRE_ bits
+ *		one byte a term		as in the descriptor (cursor_shape.h)
+ *		names		concatenated; with WIRE_PACKED six bits a character, four characters in three bytes, as base64url
+ *					reads them, filled up with 'A'; with WIRE_DIGEST the digest
+ *		types		as in the descriptor, but a type that is not built in has OID 0 followed by schema and name
+ *		NULLs		with WIRE_NULLS, one bit a term, low bits first
  *		values		binary send form, of those that are not NULL; a length before it where the type alone does not tell
  *
  * OIDs of built-in types are the same everywhere; others are not, so that a token of a
@@ -33,19 +36,30 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base64url.h"
 #include "compat.h"
 #include "cursor_shape.h"
 #include "problem.h"
 
+#define WIRE_NULLS		0x20
+#define WIRE_DIGEST		0x40
+#define WIRE_PACKED		0x80
+#define WIRE_TERMS(byte) (((byte) & 0x1F) + 1)
+
 /* So long that the token of (timestamptz, uuid) keeps within 96 characters, however long its names are */
 #define MAX_SHORT_WIRE	49
 
+#define UNREADABLE		"It holds nothing that can be read here."
+
 static int	fixed_size(const TaskapiKeyType *type);
+static int	append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start);
 static void append_types(const TaskapiCursorShape *shape, TaskapiBytes *buf);
 static void append_value(TaskapiKeyType *type, Datum value, TaskapiBytes *buf);
-static const uint8 *skip_types(const uint8 *pos, const uint8 *end, int nterms);
-static TaskapiCursorShape *shape_of_wire(const uint8 *header, int order_len, const uint8 *types_end, MemoryContext context);
+static const uint8 *skip_header(const uint8 *pos, const uint8 *end);
+static TaskapiCursorShape *shape_of_wire(const uint8 *wire, const uint8 *types_end, MemoryContext context);
 static bool read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *value);
+static int	begin_server_encoding(void);
+static void end_server_encoding(int client);
 static bytea *send_value(TaskapiKeyType *type, Datum value);
 static Datum receive_value(TaskapiKeyType *type, StringInfo buf);
 
@@ -84,40 +98,82 @@ void
 taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *view, TaskapiBytes *buf)
 {
 	int			start = buf->len;
-	int			order_len = shape->order_len;
-	int			bitmap;
+	int			nterms = shape->nterms;
+	int			names_len;
+	int			bitmap_len = 0;
+	uint8	   *wire;
+	uint8		bitmap[TASKAPI_MAX_ORDER_TERMS / 8] = {0};
 	Datum		values[TASKAPI_MAX_ORDER_TERMS];
 	bool		isnull[TASKAPI_MAX_ORDER_TERMS];
 
 	if (!taskapi_cursor_read_keys(shape, view, values, isnull))
 		taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
 
-	taskapi_bytes_append(buf, shape->descriptor, order_len);
+	taskapi_bytes_append_byte(buf, nterms - 1);
+	taskapi_bytes_append(buf, shape->descriptor + 1, nterms);
+	names_len = append_names(shape, buf, start);
 	append_types(shape, buf);
-	bitmap = buf->len;
-	memset(taskapi_bytes_reserve(buf, (shape->nterms + 7) / 8), 0, (shape->nterms + 7) / 8);
-	buf->len += (shape->nterms + 7) / 8;
-	for (int i = 0; i < shape->nterms; i++)
+	for (int i = 0; i < nterms; i++)
 	{
 		if (isnull[i])
-			buf->data[bitmap + i / 8] |= 1 << (i % 8);
-		else
+		{
+			bitmap[i / 8] |= 1 << (i % 8);
+			bitmap_len = (nterms + 7) / 8;
+		}
+	}
+	taskapi_bytes_append(buf, bitmap, bitmap_len);
+	for (int i = 0; i < nterms; i++)
+	{
+		if (!isnull[i])
 			append_value(&shape->keys[i], values[i], buf);
 	}
 
-	/* Long names: their digest instead, where that makes a token short */
-	if (buf->len - start > MAX_SHORT_WIRE && shape->names_len > DIGEST_LENGTH &&
-		buf->len - start - shape->names_len + DIGEST_LENGTH <= MAX_SHORT_WIRE)
-	{
-		uint8	   *order = buf->data + start;
+	wire = buf->data + start;
+	if (bitmap_len > 0)
+		wire[0] |= WIRE_NULLS;
 
-		order[0] |= DESCRIPTOR_DIGEST;
-		taskapi_descriptor_digest(shape->descriptor, order_len, order + 1 + shape->nterms);
-		for (int i = 1; i <= shape->nterms; i++)
-			order[i] &= TERM_DESCENDING | TERM_NULLS_FIRST;
-		memmove(order + 1 + shape->nterms + DIGEST_LENGTH, order + order_len, buf->len - start - order_len);
-		buf->len -= shape->names_len - DIGEST_LENGTH;
+	/* Long names: their digest instead, where that makes a token short */
+	if (buf->len - start > MAX_SHORT_WIRE && names_len > DIGEST_LENGTH &&
+		buf->len - start - names_len + DIGEST_LENGTH <= MAX_SHORT_WIRE)
+	{
+		uint8	   *names = wire + 1 + nterms;
+
+		wire[0] = (wire[0] & ~WIRE_PACKED) | WIRE_DIGEST;
+		for (int i = 1; i <= nterms; i++)
+			wire[i] &= TERM_DESCENDING | TERM_NULLS_FIRST;
+		memmove(names + DIGEST_LENGTH, names + names_len, buf->len - start - 1 - nterms - names_len);
+		taskapi_descriptor_digest(shape->descriptor, shape->order_len, names);
+		buf->len -= names_len - DIGEST_LENGTH;
 	}
+}
+
+/*
+ * The names as they stand in the descriptor, packed where that is shorter.  Returns the bytes they take.
+ */
+static int
+append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start)
+{
+	const uint8 *names = shape->descriptor + 1 + shape->nterms;
+	int			len = shape->order_len - 1 - shape->nterms;
+	int			chars = (len + 3) / 4 * 4;
+	int			packed_len = chars / 4 * 3;
+	char		text[TASKAPI_MAX_ORDER_TERMS * NAMEDATALEN];
+
+	if (shape->descriptor[0] & DESCRIPTOR_DIGEST)
+		buf->data[start] |= WIRE_DIGEST;
+	else if (packed_len < len)
+	{
+		memcpy(text, names, len);
+		memset(text + len, 'A', chars - len);
+		if (taskapi_base64url_decode(text, chars, taskapi_bytes_reserve(buf, packed_len)) == packed_len)
+		{
+			buf->data[start] |= WIRE_PACKED;
+			buf->len += packed_len;
+			return packed_len;
+		}
+	}
+	taskapi_bytes_append(buf, names, len);
+	return len;
 }
 
 struct varlena *
@@ -125,37 +181,43 @@ taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint
 {
 	const uint8 *start = *pos;
 	const uint8 *p;
-	const uint8 *nulls;
-	int			order_len = taskapi_descriptor_order_len(start, end - start);
+	const uint8 *nulls = NULL;
 	int			nterms;
+	int			header_len;
+	uint8		first;
 	Datum		values[TASKAPI_MAX_ORDER_TERMS];
 	bool		isnull[TASKAPI_MAX_ORDER_TERMS];
 	TaskapiCursorShape *shape;
 
-	if (order_len < 0)
-		goto damaged;
-	nterms = DESCRIPTOR_TERMS(start[0]);
-	p = skip_types(start + order_len, end, nterms);
+	p = skip_header(start, end);
 	if (p == NULL)
 		goto damaged;
+	nterms = WIRE_TERMS(start[0]);
+	header_len = p - start;
+	first = start[0] & ~WIRE_NULLS;
 
-	if (cache->shape && cache->len == p - start && memcmp(cache->bytes, start, cache->len) == 0)
+	if (cache->shape && cache->len == header_len && cache->bytes[0] == first &&
+		memcmp(cache->bytes + 1, start + 1, header_len - 1) == 0)
 		shape = cache->shape;
 	else
 	{
-		shape = shape_of_wire(start, order_len, p, taskapi_shape_cache_reset(cache));
+		shape = shape_of_wire(start, p, taskapi_shape_cache_reset(cache));
 		if (shape == NULL)
 			goto damaged;
-		taskapi_shape_cache_fill(cache, start, p - start, shape);
+		taskapi_shape_cache_fill(cache, start, header_len, shape);
+		cache->bytes[0] = first;
 	}
 
-	nulls = p;
-	if (end - p < (nterms + 7) / 8)
-		goto damaged;
-	p += (nterms + 7) / 8;
+	if (start[0] & WIRE_NULLS)
+	{
+		nulls = p;
+		if (end - p < (nterms + 7) / 8)
+			goto damaged;
+		p += (nterms + 7) / 8;
+	}
 	for (int i = 0; i < nterms; i++)
 	{
-		isnull[i] = (nulls[i / 8] & (1 << (i % 8))) != 0;
+		isnull[i] = nulls && (nulls[i / 8] & (1 << (i % 8))) != 0;
 		values[i] = (Datum) 0;
 		if (!isnull[i] && !read_value(&shape->keys[i], &p, end, &values[i]))
 			goto damaged;
@@ -164,7 +226,7 @@ taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint
 	return taskapi_cursor_build(shape, values, isnull);
 
 damaged:
-	taskapi_problem_soft(escontext, PROBLEM_INVALID_CURSOR, "It holds nothing that can be read here.");
+	taskapi_problem_soft(escontext, PROBLEM_INVALID_CURSOR, UNREADABLE);
 	return NULL;
 }
 
@@ -240,11 +302,33 @@ append_types(const TaskapiCursorShape *shape, TaskapiBytes *buf)
 }
 
 /*
- * The names of a type that is not built in come before those of a collation, as append_types() wrote them.
+ * Behind everything that makes the shape; NULL where it does not end.
  */
 static const uint8 *
-skip_types(const uint8 *pos, const uint8 *end, int nterms)
+skip_header(const uint8 *pos, const uint8 *end)
 {
+	const uint8 *start = pos;
+	int			nterms;
+	int			names_len = 0;
+
+	if (end - pos < 1 || end - pos - 1 < (nterms = WIRE_TERMS(pos[0])))
+		return NULL;
+	for (int i = 1; i <= nterms; i++)
+		names_len += TERM_NAME_LENGTH(start[i]);
+	if (start[0] & WIRE_DIGEST)
+	{
+		if (names_len > 0 || (start[0] & WIRE_PACKED))
+			return NULL;
+		names_len = DIGEST_LENGTH;
+	}
+	else if (start[0] & WIRE_PACKED)
+		names_len = (names_len + 3) / 4 * 3;
+	pos += 1 + nterms;
+	if (end - pos < names_len)
+		return NULL;
+	pos += names_len;
+
+	/* The names of a type that is not built in come before those of a collation, as append_types() wrote them. */
 	for (int i = 0; i < nterms; i++)
 	{
 		uint64		word;
@@ -266,17 +350,38 @@ skip_types(const uint8 *pos, const uint8 *end, int nterms)
 }
 
 /*
- * Wire header to shape; NULL where it names what is not there.
+ * Wire header, from "wire" to "types_end", to shape; NULL where it names what is not there.
  */
 static TaskapiCursorShape *
-shape_of_wire(const uint8 *header, int order_len, const uint8 *types_end, MemoryContext context)
+shape_of_wire(const uint8 *wire, const uint8 *types_end, MemoryContext context)
 {
+	int			nterms = WIRE_TERMS(wire[0]);
+	int			names_len = 0;
+	const uint8 *pos = wire + 1 + nterms;
 	TaskapiBytes descriptor;
-	const uint8 *pos = header + order_len;
 
-	taskapi_bytes_init(&descriptor, types_end - header + 32);
-	taskapi_bytes_append(&descriptor, header, order_len);
-	for (int i = 0; i < DESCRIPTOR_TERMS(header[0]); i++)
+	for (int i = 1; i <= nterms; i++)
+		names_len += TERM_NAME_LENGTH(wire[i]);
+	taskapi_bytes_init(&descriptor, types_end - wire + 32);
+	taskapi_bytes_append_byte(&descriptor, nterms | (wire[0] & WIRE_DIGEST ? DESCRIPTOR_DIGEST : 0));
+	taskapi_bytes_append(&descriptor, wire + 1, nterms);
+	if (wire[0] & WIRE_PACKED)
+	{
+		int			packed_len = (names_len + 3) / 4 * 3;
+
+		taskapi_base64url_encode(pos, packed_len, (char *) taskapi_bytes_reserve(&descriptor, (names_len + 3) / 4 * 4));
+		descriptor.len += names_len;
+		pos += packed_len;
+	}
+	else
+	{
+		if (wire[0] & WIRE_DIGEST)
+			names_len = DIGEST_LENGTH;
+		taskapi_bytes_append(&descriptor, pos, names_len);
+		pos += names_len;
+	}
+
+	for (int i = 0; i < nterms; i++)
 	{
 		uint64		word = 0;
 		uint64		typid;
@@ -287,12 +392,10 @@ shape_of_wire(const uint8 *header, int order_len, const uint8 *types_end, Memory
 		typid = word >> 2;
 		if (typid == 0)
 		{
-			char	   *schema;
 			Oid			namespace;
 
 			taskapi_read_short_string(&pos, types_end, &str, &len);
-			schema = pnstrdup(str, len);
-			namespace = get_namespace_oid(schema, true);
+			namespace = get_namespace_oid(pnstrdup(str, len), true);
 			taskapi_read_short_string(&pos, types_end, &str, &len);
 			if (OidIsValid(namespace))
 				typid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(pnstrdup(str, len)),
@@ -549,11 +652,7 @@ read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *val
 				/* a copy, since some receive functions write behind an element while they read it */
 				initStringInfo(&buf);
 				appendBinaryStringInfo(&buf, (const char *) p, (int) len);
-				if (type->kind == KEY_NUMERIC)
-					*value = DirectFunctionCall3(numeric_recv, PointerGetDatum(&buf),
-												 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-				else
-					*value = receive_value(type, &buf);
+				*value = receive_value(type, &buf);
 				return buf.cursor == buf.len;
 			}
 	}
@@ -561,42 +660,84 @@ read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *val
 }
 
 /*
- * Call a type's send or receive function with no conversion of text.  A token is opened in whatever session.
+ * Text in a type's binary form is converted to and from the client's encoding.  A token is one byte string
+ * whoever asks for it, so the client's is the server's for the time of the call.  Returns what to restore.
  */
-#define IN_SERVER_ENCODING(statement) \
-	do { \
-		int			client_ = pg_get_client_encoding(); \
-		if (client_ == GetDatabaseEncoding()) \
-			statement; \
-		else \
-		{ \
-			SetClientEncoding(GetDatabaseEncoding()); \
-			PG_TRY(); \
-			{ \
-				statement; \
-			} \
-			PG_FINALLY(); \
-			{ \
-				SetClientEncoding(client_); \
-			} \
-			PG_END_TRY(); \
-		} \
-	} while (0)
+static int
+begin_server_encoding(void)
+{
+	int			client = pg_get_client_encoding();
+
+	if (client != GetDatabaseEncoding())
+		SetClientEncoding(GetDatabaseEncoding());
+	return client;
+}
+
+static void
+end_server_encoding(int client)
+{
+	if (client != pg_get_client_encoding())
+		SetClientEncoding(client);
+}
 
 static bytea *
 send_value(TaskapiKeyType *type, Datum value)
 {
 	bytea	   *volatile result = NULL;
+	int			client = begin_server_encoding();
 
-	IN_SERVER_ENCODING(result = SendFunctionCall(&type->send, value));
+	PG_TRY();
+	{
+		result = SendFunctionCall(&type->send, value);
+	}
+	PG_FINALLY();
+	{
+		end_server_encoding(client);
+	}
+	PG_END_TRY();
 	return result;
 }
 
+/*
+ * A value that its type no longer takes (a label of an enum that was renamed, a composite type that got a
+ * column) makes an invalid cursor, not an error of that type's own.
+ */
 static Datum
 receive_value(TaskapiKeyType *type, StringInfo buf)
 {
 	volatile Datum result = (Datum) 0;
+	MemoryContext context = CurrentMemoryContext;
+	int			client = begin_server_encoding();
 
-	IN_SERVER_ENCODING(result = ReceiveFunctionCall(&type->recv, buf, type->ioparam, -1));
+	PG_TRY();
+	{
+		if (type->kind == KEY_NUMERIC)
+			result = DirectFunctionCall3(numeric_recv, PointerGetDatum(buf),
+										 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+		else
+			result = ReceiveFunctionCall(&type->recv, buf, type->ioparam, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		end_server_encoding(client);
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+		{
+			case ERRCODE_CONNECTION_EXCEPTION:	/* protocol violation */
+			case ERRCODE_DATA_EXCEPTION:
+			case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+			case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+			case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+				FlushErrorState();
+				taskapi_problem(PROBLEM_INVALID_CURSOR, NIL, NULL, UNREADABLE);
+			default:
+				PG_RE_THROW();
+		}
+	}
+	PG_END_TRY();
+	end_server_encoding(client);
 	return result;
 }
