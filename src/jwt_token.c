@@ -284,10 +284,10 @@ decode_text(const char *encoded, int len)
 	char	   *text = palloc(TASKAPI_BASE64URL_DECODED_LEN(len) + 1);
 	int			text_len = taskapi_base64url_decode(encoded, len, (uint8 *) text);
 
-	/* a verifier of UTF-8 takes a NUL byte for the end, or for a character */
-	if (text_len < 0 || memchr(text, '\0', text_len) != NULL)
+	if (text_len < 0)
 		return NULL;
 	text[text_len] = '\0';
+	/* a NUL byte is no valid UTF-8 here, either */
 	if (!pg_verify_mbstr(PG_UTF8, text, text_len, true))
 		return NULL;
 	return pg_any_to_server(text, text_len, PG_UTF8);

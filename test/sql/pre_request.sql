@@ -100,6 +100,16 @@ SELECT call('GET', '{}', '{}', '{"sub": 5}');
 SELECT call('GET', '{}', '{}', '{"sub": ""}');
 SELECT call('GET', '{}', '{}', '[');
 COMMIT;
+-- a check sum that is wrong is found out without asking the table
+BEGIN READ ONLY;
+SELECT idx_scan AS before FROM pg_stat_xact_all_tables WHERE schemaname = 'taskapi' AND relname = 'api_key' \gset
+SELECT call('GET', jsonb_build_object('x-api-key', left(secret, -1) || CASE right(secret, 1) WHEN 'a' THEN 'b' ELSE 'a' END)) FROM secret WHERE name = 'deleted';
+RESET ROLE;
+SELECT idx_scan - :before AS looked_up FROM pg_stat_xact_all_tables WHERE schemaname = 'taskapi' AND relname = 'api_key';
+SELECT call('GET', key('deleted'));
+RESET ROLE;
+SELECT idx_scan - :before AS looked_up FROM pg_stat_xact_all_tables WHERE schemaname = 'taskapi' AND relname = 'api_key';
+COMMIT;
 -- two headers of the name, as the layer hands them on
 BEGIN READ ONLY;
 SELECT set_config('request.method', 'GET', true), set_config('request.jwt.claims', '{"role": "regress_anon"}', true), 'set' AS headers
