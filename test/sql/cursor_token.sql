@@ -124,7 +124,9 @@ SELECT pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), 
        pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), age - 86410)) AS a_little_older
 FROM (SELECT extract(epoch FROM statement_timestamp() - '2020-01-01')::int AS age) s;
 SELECT pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)))::taskapi.cursor;
+\set VERBOSITY sqlstate
 SET taskapi.cursor_ttl = -1;
+\set VERBOSITY default
 RESET taskapi.cursor_ttl;
 
 -- rotation: the old key opens what it signed, the new one signs; retired, it opens nothing
