@@ -1,0 +1,559 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_idempotency.c
+ *	  The Idempotency-Key header of POST and PATCH on resources.
+ *
+ * A key covers one statement of the client, all its rows.  It is claimed before
+ * the first row and stored after the last, in the transaction of the rows; a
+ * statement that wrote nothing, or failed, leaves no key.
+ *
+ * What the request was is known by its rows, not by its text: for a POST the
+ * columns that the client gave, with their values, row by row in their order;
+ * for a PATCH the columns that it sets, with their new values, which are the
+ * same in every row.  Columns that defaults filled in do not count, since they
+ * differ with every repetition.  Values are taken in their binary form, so that
+ * no setting of the session plays a part.
+ *
+ * A replay writes nothing and answers with the rows as they were stored: for a
+ * POST one after the other, for a PATCH the one of the same key.  The stored
+ * form is JSON, as the view showed the row, so that it outlives changes of the
+ * table: a column that was added since is NULL, one that was dropped is left
+ * out.  A cursor is kept unsealed, since its token may have expired.  Nothing is
+ * answered that the caller may not see any more: each row is looked for, as the
+ * caller, and its absence is not_found.
+ *
+ * The rows of a repeated PATCH may match its filter no longer.  Then there is
+ * nothing to answer with, and nothing is done.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "catalog.h"
+#include "compat.h"
+#include "cursor.h"
+#include "idempotency.h"
+#include "precondition.h"
+#include "problem.h"
+#include "request.h"
+#include "resource.h"
+#include "resource_idempotency.h"
+#include "resource_write.h"
+
+/* How a column's values become bytes */
+typedef struct DigestColumn
+{
+	bool		counts;
+	FmgrInfo	send;
+} DigestColumn;
+
+/* What TaskapiResourceStatement.idempotency points to, in a context of its own. */
+typedef struct StatementKey
+{
+	MemoryContext context;
+	TaskapiIdempotencyKey *key;
+	int			ncolumns;
+	DigestColumn *columns;		/* NULL until the first row */
+	uint8		digest[TASKAPI_FINGERPRINT_LEN];	/* of the rows so far */
+	StringInfoData body;		/* of a new request */
+	bool		replay;
+	TaskapiLedgerRow *stored;
+	int			nrows;			/* stored ones */
+	HeapTuple  *rows;
+	int			answered;
+} StatementKey;
+
+static void statement_start(TaskapiResourceStatement *statement);
+static HeapTuple before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new);
+static void row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row);
+static void statement_end(TaskapiResourceStatement *statement);
+static bool key_applies(TaskapiResourceStatement *statement, const char **key);
+static Bitmapset *given_columns(TaskapiResourceStatement *statement);
+static void prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
+static void digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row);
+static void load_rows(StatementKey *state, TupleDesc desc);
+static HeapTuple next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old);
+static bool same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b);
+static void check_visible(TaskapiView *view, TupleDesc desc, HeapTuple row);
+static int	cursor_column(TupleDesc desc);
+
+void
+taskapi_resource_idempotency_init(void)
+{
+	taskapi_resource_hooks.statement_start = statement_start;
+	taskapi_resource_hooks.before_row = before_row;
+	taskapi_resource_hooks.row_written = row_written;
+	taskapi_resource_hooks.statement_end = statement_end;
+}
+
+/* ---------- the statement ---------- */
+
+/*
+ * Only the client's own statement: one that a function does on the way, called over /rpc, is that function's business.
+ */
+static bool
+key_applies(TaskapiResourceStatement *statement, const char **key)
+{
+	const char *method;
+	const char *path;
+	bool		post;
+
+	if (!statement->client || !statement->registration.idempotent || statement->deleted_rows)
+		return false;
+	path = taskapi_request_path();
+	if (path && strncmp(path, "/rpc/", 5) == 0)
+		return false;
+	method = taskapi_request_method();
+	post = statement->operation == CMD_INSERT && strcmp(method, "POST") == 0;
+	if (!post && !(statement->operation == CMD_UPDATE && strcmp(method, "PATCH") == 0))
+		return false;
+
+	*key = taskapi_request_header("Idempotency-Key");
+	if (*key)
+		*key = pstrdup(*key);
+	return *key != NULL || (post && taskapi_require_idempotency_key);
+}
+
+static void
+statement_start(TaskapiResourceStatement *statement)
+{
+	const char *header;
+	MemoryContext context;
+	MemoryContext oldcontext;
+	StatementKey *state;
+
+	if (!key_applies(statement, &header))
+		return;
+
+	context = AllocSetContextCreate(CurTransactionContext, "taskapi idempotent statement", ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	state = palloc0(sizeof(StatementKey));
+	state->context = context;
+	state->key = taskapi_idempotency_key(NULL, header);
+	initStringInfo(&state->body);
+	state->stored = taskapi_idempotency_claim(state->key, false, NULL, NULL);
+	state->replay = state->stored != NULL;
+	if (state->replay)
+	{
+		/* What an idempotency_begin() of the same scope has stored is no answer of a resource. */
+		if (state->stored->fingerprint == NULL || state->stored->body == NULL)
+			taskapi_idempotency_reused();
+		taskapi_set_response_header("Idempotency-Replayed", "true");
+	}
+	MemoryContextSwitchTo(oldcontext);
+	statement->idempotency = state;
+}
+
+static HeapTuple
+before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new)
+{
+	StatementKey *state = statement->idempotency;
+	TaskapiView *view;
+	HeapTuple	row;
+
+	if (state == NULL)
+		return NULL;
+	if (state->columns == NULL)
+		prepare_digest(state, statement, desc);
+	digest_row(state, statement->operation, desc, new);
+	if (!state->replay)
+		return NULL;
+
+	view = taskapi_view(statement->view);
+	if (state->rows == NULL)
+		load_rows(state, desc);
+	row = next_row(state, view, statement->operation, desc, old);
+	check_visible(view, desc, row);
+
+	/* As row by row in resource.c, which does not see the rows that are answered here. */
+	if (++state->answered == 1 && view->version >= 0)
+	{
+		int64		version = taskapi_row_version(view, desc, row);
+
+		if (version >= 0)
+			taskapi_set_etag(version);
+	}
+	else if (state->answered == 2 && view->version >= 0)
+		taskapi_unset_etag();
+	return heap_copytuple(row);
+}
+
+static void
+row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row)
+{
+	StatementKey *state = statement->idempotency;
+	int			cursor;
+	Datum		json;
+
+	if (state == NULL)
+		return;
+
+	cursor = cursor_column(desc);
+	appendStringInfoString(&state->body, state->body.len == 0 ? "[" : ",\n");
+	appendStringInfoString(&state->body, "{\"row\":");
+	if (cursor > 0)
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(row, cursor, desc, &isnull);
+		Datum		null = (Datum) 0;
+		bool		yes = true;
+		HeapTuple	rest = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &null, &yes);
+
+		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(rest, desc));
+		appendStringInfoString(&state->body, TextDatumGetCString(json));
+		if (!isnull)
+		{
+			StringInfoData wire;
+			char	   *hex;
+
+			initStringInfo(&wire);
+			taskapi_cursor_to_wire((struct varlena *) DatumGetPointer(value), &wire);
+			hex = palloc(wire.len * 2 + 1);
+			hex[hex_encode(wire.data, wire.len, hex)] = '\0';
+			appendStringInfo(&state->body, ",\"cursor\":\"%s\"", hex);
+		}
+	}
+	else
+	{
+		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, desc));
+		appendStringInfoString(&state->body, TextDatumGetCString(json));
+	}
+	appendStringInfoChar(&state->body, '}');
+}
+
+static void
+statement_end(TaskapiResourceStatement *statement)
+{
+	StatementKey *state = statement->idempotency;
+
+	if (state == NULL)
+		return;
+
+	if (state->replay)
+	{
+		/* Of a PATCH, rows may match the filter no longer; of a POST, one that is missing is another request. */
+		if ((state->answered > 0 || statement->operation == CMD_INSERT) &&
+			!taskapi_fingerprint_matches(state->stored, state->digest))
+			taskapi_idempotency_reused();
+		if (statement->operation == CMD_INSERT && state->answered < state->nrows)
+			taskapi_idempotency_reused();
+	}
+	else if (state->body.len > 0)
+	{
+		appendStringInfoChar(&state->body, ']');
+		taskapi_idempotency_store(state->key, state->digest, statement->operation == CMD_INSERT ? 201 : 200, NULL,
+								  (struct varlena *) cstring_to_text_with_len(state->body.data, state->body.len));
+	}
+	statement->idempotency = NULL;
+	MemoryContextDelete(state->context);
+}
+
+/* ---------- what the request was ---------- */
+
+/*
+ * The columns that the client's statement names, offset by FirstLowInvalidHeapAttributeNumber: those that it needs the
+ * privilege for.  NULL where the statement is not the one that the session is running.
+ */
+static Bitmapset *
+given_columns(TaskapiResourceStatement *statement)
+{
+	Bitmapset  *result = NULL;
+	ListCell   *lc;
+
+	if (ActivePortal == NULL)
+		return NULL;
+	foreach(lc, ActivePortal->stmts)
+	{
+		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
+		ListCell   *lr;
+
+		foreach(lr, stmt->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lr);
+
+			if (rte->rtekind == RTE_RELATION && rte->relid == statement->view)
+				result = bms_add_members(result, statement->operation == CMD_INSERT ?
+										 taskapi_inserted_columns(stmt, rte) :
+										 taskapi_updated_columns(stmt, rte));
+		}
+	}
+	return result;
+}
+
+static void
+prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
+	Bitmapset  *given = given_columns(statement);
+	Relation	rel = NULL;
+
+	state->ncolumns = desc->natts;
+	state->columns = palloc0(sizeof(DigestColumn) * Max(desc->natts, 1));
+	if (given == NULL)
+		rel = RelationIdGetRelation(statement->view);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		DigestColumn *column = &state->columns[i];
+		Oid			function;
+		bool		is_varlena;
+		int16		len;
+		bool		byval;
+		char		align;
+		char		delim;
+		Oid			ioparam;
+
+		if (att->attisdropped)
+			continue;
+		if (given != NULL)
+			column->counts = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
+		else
+		{
+			/* Run from a function: all that no changing default can have filled in. */
+			Node	   *filler = rel ? build_column_default(rel, att->attnum) : NULL;
+
+			column->counts = statement->operation == CMD_INSERT && !(filler && contain_mutable_functions(filler));
+		}
+		if (!column->counts)
+			continue;
+
+		get_type_io_data(att->atttypid, IOFunc_send, &len, &byval, &align, &delim, &ioparam, &function);
+		if (!OidIsValid(function))
+			getTypeOutputInfo(att->atttypid, &function, &is_varlena);
+		fmgr_info_cxt(function, &column->send, state->context);
+	}
+	if (rel)
+		RelationClose(rel);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * A POST: digest = SHA-256(digest before, row).  A PATCH sets the same in every row, so the rows' digests are equal,
+ * or else it is told from any other request by the first row in which they are not.
+ */
+static void
+digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row)
+{
+	pg_cryptohash_ctx *hash;
+	uint8		digest[TASKAPI_FINGERPRINT_LEN];
+	StringInfoData buf;
+	bool		first = state->answered == 0 && state->body.len == 0;
+
+	initStringInfo(&buf);
+	appendBinaryStringInfo(&buf, operation == CMD_INSERT ? "I" : "U", 1);
+	if (operation == CMD_INSERT)
+		appendBinaryStringInfo(&buf, (const char *) state->digest, TASKAPI_FINGERPRINT_LEN);
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		Datum		value;
+		bool		isnull;
+		bytea	   *bytes;
+		uint32		len;
+
+		if (!state->columns[i].counts)
+			continue;
+		appendBinaryStringInfo(&buf, NameStr(TupleDescAttr(desc, i)->attname),
+							   strlen(NameStr(TupleDescAttr(desc, i)->attname)) + 1);
+		value = heap_getattr(row, i + 1, desc, &isnull);
+		if (isnull)
+		{
+			appendStringInfoChar(&buf, 'n');
+			continue;
+		}
+		appendStringInfoChar(&buf, 'v');
+		if (TupleDescAttr(desc, i)->atttypid == JSONBOID)
+		{
+			uint8		canonical[TASKAPI_FINGERPRINT_LEN];
+
+			taskapi_fingerprint_jsonb(DatumGetJsonbP(value), canonical);
+			appendBinaryStringInfo(&buf, (const char *) canonical, sizeof(canonical));
+			continue;
+		}
+		bytes = DatumGetByteaPP(FunctionCall1(&state->columns[i].send, value));
+		len = VARSIZE_ANY_EXHDR(bytes);
+		appendBinaryStringInfo(&buf, (const char *) &len, sizeof(len));
+		appendBinaryStringInfo(&buf, VARDATA_ANY(bytes), len);
+	}
+
+	hash = pg_cryptohash_create(PG_SHA256);
+	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
+		pg_cryptohash_update(hash, (const uint8 *) buf.data, buf.len) < 0 ||
+		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute a %s hash: %s", "SHA-256", pg_cryptohash_error(hash))));
+	pg_cryptohash_free(hash);
+	pfree(buf.data);
+
+	if (operation == CMD_INSERT || first)
+		memcpy(state->digest, digest, sizeof(digest));
+	else if (memcmp(state->digest, digest, sizeof(digest)) != 0)
+	{
+		/* rows in any order */
+		for (int i = 0; i < sizeof(digest); i++)
+			state->digest[i] ^= digest[i];
+	}
+}
+
+/* ---------- the stored answer ---------- */
+
+static int
+cursor_column(TupleDesc desc)
+{
+	Oid			type = taskapi_type_oid("cursor");
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i)->atttypid == type && !TupleDescAttr(desc, i)->attisdropped)
+			return i + 1;
+	}
+	return 0;
+}
+
+/*
+ * Make tuples of the view's row type as it is now from the stored JSON.
+ */
+static void
+load_rows(StatementKey *state, TupleDesc desc)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext oldcontext;
+	Datum		body = PointerGetDatum(state->stored->body);
+	Oid			type = JSONOID;
+	int			cursor = cursor_column(desc);
+	FmgrInfo	populate;
+	LOCAL_FCINFO(call, 3);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (plan == NULL)
+	{
+		SPIPlanPtr	new_plan = SPI_prepare("SELECT e.value OPERATOR(pg_catalog.->) 'row', e.value OPERATOR(pg_catalog.->>) 'cursor'"
+										   " FROM pg_catalog.json_array_elements($1) WITH ORDINALITY AS e (value, n)"
+										   " ORDER BY e.n", 1, &type);
+
+		if (new_plan == NULL || SPI_keepplan(new_plan) != 0)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		plan = new_plan;
+	}
+	if (SPI_execute_plan(plan, &body, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed");
+
+	oldcontext = MemoryContextSwitchTo(state->context);
+	fmgr_info(F_JSON_POPULATE_RECORD, &populate);
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
+											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
+											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
+					   &populate);
+	state->nrows = (int) SPI_processed;
+	state->rows = palloc(sizeof(HeapTuple) * Max(state->nrows, 1));
+	for (int i = 0; i < state->nrows; i++)
+	{
+		HeapTuple	element = SPI_tuptable->vals[i];
+		bool		isnull;
+		HeapTupleData tuple;
+		HeapTupleHeader record;
+
+		InitFunctionCallInfoData(*call, &populate, 3, InvalidOid, NULL, NULL);
+		call->args[0].value = (Datum) 0;
+		call->args[0].isnull = true;
+		call->args[1].value = SPI_getbinval(element, SPI_tuptable->tupdesc, 1, &call->args[1].isnull);
+		call->args[2].value = BoolGetDatum(false);
+		call->args[2].isnull = false;
+		record = DatumGetHeapTupleHeader(FunctionCallInvoke(call));
+		if (call->isnull)
+			taskapi_idempotency_reused();
+		tuple.t_len = HeapTupleHeaderGetDatumLength(record);
+		ItemPointerSetInvalid(&tuple.t_self);
+		tuple.t_tableOid = InvalidOid;
+		tuple.t_data = record;
+		state->rows[i] = heap_copytuple(&tuple);
+
+		if (cursor > 0)
+		{
+			Datum		value = SPI_getbinval(element, SPI_tuptable->tupdesc, 2, &isnull);
+
+			if (!isnull)
+			{
+				char	   *hex = TextDatumGetCString(value);
+				StringInfoData wire;
+				bool		no = false;
+
+				initStringInfo(&wire);
+				enlargeStringInfo(&wire, strlen(hex) / 2);
+				wire.len = hex_decode(hex, strlen(hex), wire.data);
+				value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
+				state->rows[i] = heap_modify_tuple_by_cols(state->rows[i], desc, 1, &cursor, &value, &no);
+			}
+		}
+	}
+	MemoryContextSwitchTo(oldcontext);
+	SPI_finish();
+}
+
+static HeapTuple
+next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old)
+{
+	if (operation == CMD_INSERT)
+	{
+		if (state->answered < state->nrows)
+			return state->rows[state->answered];
+	}
+	else
+	{
+		for (int i = 0; i < state->nrows; i++)
+		{
+			if (same_key(view, desc, state->rows[i], old))
+				return state->rows[i];
+		}
+	}
+	taskapi_idempotency_reused();
+}
+
+static bool
+same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b)
+{
+	for (int i = 0; i < view->nkeys; i++)
+	{
+		if (taskapi_column_differs(view, desc, view->keys[i].column, a, b))
+			return false;
+	}
+	return view->nkeys > 0;
+}
+
+static void
+check_visible(TaskapiView *view, TupleDesc desc, HeapTuple row)
+{
+	TaskapiRowState seen = ROW_ABSENT;
+	int64		version;
+
+	if (view->nkeys > 0)
+	{
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		seen = taskapi_resource_probe(view, desc, row, &version);
+		SPI_finish();
+	}
+	if (seen != ROW_LIVE)
+		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
+						"A row of the stored response does not exist any more, or is not visible to this caller.");
+}

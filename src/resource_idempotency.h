@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_idempotency.h
+ *	  Idempotency keys of requests on resources, which take part in writes
+ *	  through taskapi_resource_hooks alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_RESOURCE_IDEMPOTENCY_H
+#define TASKAPI_RESOURCE_IDEMPOTENCY_H
+
+/* Set the hooks. */
+extern void taskapi_resource_idempotency_init(void);
+
+#endif							/* TASKAPI_RESOURCE_IDEMPOTENCY_H */
