@@ -137,4 +137,15 @@
 #define taskapi_owns_relation(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* 16 moved the columns that a statement needs privileges for out of the range table entry */
+#if PG_VERSION_NUM >= 160000
+#define taskapi_inserted_columns(stmt, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, rte)->insertedCols : NULL)
+#define taskapi_updated_columns(stmt, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, rte)->updatedCols : NULL)
+#else
+#define taskapi_inserted_columns(stmt, rte) ((rte)->insertedCols)
+#define taskapi_updated_columns(stmt, rte) ((rte)->updatedCols)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */

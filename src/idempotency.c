@@ -42,6 +42,7 @@
 #include "idempotency.h"
 #include "problem.h"
 #include "request.h"
+#include "resource_idempotency.h"
 #include "taskapi.h"
 
 /* The id of a key as hash key; see TaskapiIdempotencyKey. */
@@ -118,6 +119,7 @@ taskapi_idempotency_init(void)
 							 NULL, NULL, NULL);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+	taskapi_resource_idempotency_init();
 }
 
 /* ---------- this transaction's claims ---------- */
@@ -252,7 +254,8 @@ taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const ui
 		taskapi_idempotency_reused();
 	if (row->status == 0)
 		taskapi_idempotency_in_progress(row->lease_expires_at == DT_NOBEGIN ? 0 : row->lease_expires_at - now);
-	taskapi_ledger_count_replay(row);
+	if (check)
+		taskapi_ledger_count_replay(row);
 	return row;
 }
 

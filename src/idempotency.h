@@ -125,7 +125,7 @@ extern void taskapi_ledger_count_replay(const TaskapiLedgerRow *row);
  * claimed it already without storing.
  *
  * With "check", another fingerprint (NULL: none) than the row's is idempotency_key_reused; without it the caller
- * compares.  ttl NULL is taskapi_idempotency_ttl; it counts from store.
+ * compares, and counts the replay.  ttl NULL is taskapi_idempotency_ttl; it counts from store.
  */
 extern TaskapiLedgerRow *taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check,
 												   const uint8 *fingerprint, const Interval *ttl);

@@ -110,6 +110,7 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->registration = meta->registration;
 	s->deleted_rows = meta->deleted_rows;
 	s->client = (write_depth == 0 && taskapi_in_request());
+	s->updated = bms_copy(updated);
 	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&
 					   bms_is_member(meta->version + 1 - FirstLowInvalidHeapAttributeNumber, updated));
 	if (s->client && meta->registration.versioned && precondition_applies())

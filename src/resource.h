@@ -54,7 +54,8 @@ typedef struct TaskapiResourceStatement
 	TaskapiRegistration registration;
 	bool		deleted_rows;	/* the view is deleted_RESOURCE */
 	bool		client;			/* the request's own statement */
-	bool		version_sent;	/* UPDATE: version is among the columns that were set */
+	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */
+	bool		version_sent;	/* UPDATE: version is among them */
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;
 	int64		rows;			/* written so far */

@@ -37,6 +37,8 @@
 #include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
@@ -87,7 +89,7 @@ static HeapTuple before_row(TaskapiResourceStatement *statement, TupleDesc desc,
 static void row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row);
 static void statement_end(TaskapiResourceStatement *statement);
 static bool key_applies(TaskapiResourceStatement *statement, const char **key);
-static Bitmapset *given_columns(TaskapiResourceStatement *statement);
+static bool inserted_columns(Oid view, Bitmapset **columns);
 static void prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
 static void digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row);
 static void load_rows(StatementKey *state, TupleDesc desc);
@@ -108,7 +110,7 @@ taskapi_resource_idempotency_init(void)
 /* ---------- the statement ---------- */
 
 /*
- * Only the client's own statement: one that a function does on the way, called over /rpc, is that function's business.
+ * Not what a function that the client calls over /rpc does on the way: that is the function's business.
  */
 static bool
 key_applies(TaskapiResourceStatement *statement, const char **key)
@@ -256,6 +258,7 @@ statement_end(TaskapiResourceStatement *statement)
 			taskapi_idempotency_reused();
 		if (statement->operation == CMD_INSERT && state->answered < state->nrows)
 			taskapi_idempotency_reused();
+		taskapi_ledger_count_replay(state->stored);
 	}
 	else if (state->body.len > 0)
 	{
@@ -270,45 +273,46 @@ statement_end(TaskapiResourceStatement *statement)
 /* ---------- what the request was ---------- */
 
 /*
- * The columns that the client's statement names, offset by FirstLowInvalidHeapAttributeNumber: those that it needs the
- * privilege for.  NULL where the statement is not the one that the session is running.
+ * The columns that an INSERT names, offset by FirstLowInvalidHeapAttributeNumber: those that it needs the privilege for.
+ * False where the session's own statement is another one, which called a function that ran this one.
  */
-static Bitmapset *
-given_columns(TaskapiResourceStatement *statement)
+static bool
+inserted_columns(Oid view, Bitmapset **columns)
 {
-	Bitmapset  *result = NULL;
+	bool		found = false;
 	ListCell   *lc;
 
+	*columns = NULL;
 	if (ActivePortal == NULL)
-		return NULL;
+		return false;
 	foreach(lc, ActivePortal->stmts)
 	{
 		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
 		ListCell   *lr;
 
-		foreach(lr, stmt->rtable)
+		foreach(lr, stmt->resultRelations)
 		{
-			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lr);
+			RangeTblEntry *rte = rt_fetch(lfirst_int(lr), stmt->rtable);
 
-			if (rte->rtekind == RTE_RELATION && rte->relid == statement->view)
-				result = bms_add_members(result, statement->operation == CMD_INSERT ?
-										 taskapi_inserted_columns(stmt, rte) :
-										 taskapi_updated_columns(stmt, rte));
+			if (rte->relid != view)
+				continue;
+			*columns = bms_add_members(*columns, taskapi_inserted_columns(stmt, rte));
+			found = true;
 		}
 	}
-	return result;
+	return found;
 }
 
 static void
 prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
-	Bitmapset  *given = given_columns(statement);
+	Bitmapset  *given = statement->updated;
 	Relation	rel = NULL;
 
 	state->ncolumns = desc->natts;
 	state->columns = palloc0(sizeof(DigestColumn) * Max(desc->natts, 1));
-	if (given == NULL)
+	if (statement->operation == CMD_INSERT && !inserted_columns(statement->view, &given))
 		rel = RelationIdGetRelation(statement->view);
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -324,14 +328,14 @@ prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDe
 
 		if (att->attisdropped)
 			continue;
-		if (given != NULL)
+		if (rel == NULL)
 			column->counts = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
 		else
 		{
-			/* Run from a function: all that no changing default can have filled in. */
-			Node	   *filler = rel ? build_column_default(rel, att->attnum) : NULL;
+			/* not known: all that no changing default can have filled in */
+			Node	   *filler = build_column_default(rel, att->attnum);
 
-			column->counts = statement->operation == CMD_INSERT && !(filler && contain_mutable_functions(filler));
+			column->counts = !(filler && contain_mutable_functions(filler));
 		}
 		if (!column->counts)
 			continue;
@@ -347,8 +351,7 @@ prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDe
 }
 
 /*
- * A POST: digest = SHA-256(digest before, row).  A PATCH sets the same in every row, so the rows' digests are equal,
- * or else it is told from any other request by the first row in which they are not.
+ * A POST: digest = SHA-256(digest before, row).  A PATCH sets the same in every row, so the first one's counts.
  */
 static void
 digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row)
@@ -392,6 +395,10 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 		len = VARSIZE_ANY_EXHDR(bytes);
 		appendBinaryStringInfo(&buf, (const char *) &len, sizeof(len));
 		appendBinaryStringInfo(&buf, VARDATA_ANY(bytes), len);
+
+		/* 1.5 and 1.50 are one number: the third field is the display scale */
+		if (getBaseType(TupleDescAttr(desc, i)->atttypid) == NUMERICOID && len >= 8)
+			memset(buf.data + buf.len - len + 6, 0, 2);
 	}
 
 	hash = pg_cryptohash_create(PG_SHA256);
@@ -406,12 +413,6 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 
 	if (operation == CMD_INSERT || first)
 		memcpy(state->digest, digest, sizeof(digest));
-	else if (memcmp(state->digest, digest, sizeof(digest)) != 0)
-	{
-		/* rows in any order */
-		for (int i = 0; i < sizeof(digest); i++)
-			state->digest[i] ^= digest[i];
-	}
 }
 
 /* ---------- the stored answer ---------- */
