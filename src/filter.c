@@ -581,7 +581,8 @@ scalar_text(const JsonbValue *value)
 		case jbvString:
 			return pnstrdup(value->val.string.val, value->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+			/* 1.0 is the number 1, and reads as an integer */
+			return numeric_normalize(value->val.numeric);
 		case jbvBool:
 			return pstrdup(value->val.boolean ? "true" : "false");
 		default:

@@ -18,7 +18,7 @@
 
 #define PAGE_PURPOSE	"page"
 
-#define PAGE_TOKEN		0x80
+#define PAGE_TOKEN		0xC0
 #define PAGE_BACKWARD	0x01
 #define PAGE_INCLUSIVE	0x02
 
@@ -76,7 +76,7 @@ taskapi_page_token_open(TaskapiPageShape *shape, const uint8 *binding, const cha
 		uint8	   *payload = taskapi_token_open(PAGE_PURPOSE, token, len, &payload_len, NULL);
 		const uint8 *pos = payload + 1 + TASKAPI_PAGE_BINDING_LENGTH;
 
-		if (payload_len <= 1 + TASKAPI_PAGE_BINDING_LENGTH || !(payload[0] & PAGE_TOKEN))
+		if (payload_len <= 1 + TASKAPI_PAGE_BINDING_LENGTH || (payload[0] & PAGE_TOKEN) != PAGE_TOKEN)
 			taskapi_problem(PROBLEM_INVALID_CURSOR, NIL, NULL, "It holds nothing that can be read here.");
 		if (memcmp(payload + 1, binding, TASKAPI_PAGE_BINDING_LENGTH) != 0)
 			taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Ask for the first page again.",
@@ -100,5 +100,5 @@ is_page_token(const char *token, int len)
 	uint64		key_id;
 
 	return end > pos && taskapi_read_varint(&pos, end, &key_id) && end - pos > sizeof(uint32) &&
-		(pos[sizeof(uint32)] & PAGE_TOKEN) != 0;
+		(pos[sizeof(uint32)] & PAGE_TOKEN) == PAGE_TOKEN;
 }

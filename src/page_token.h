@@ -9,8 +9,8 @@
  *		binding		8 bytes of SHA-256 of the source's schema and name and the filter's meaning
  *		position	the wire form of a cursor, which is bound to the order_by itself
  *
- * A cursor's own token begins with the number of its terms, in which the bit PAGE_TOKEN is never set, so
- * that the two can be told apart.
+ * PAGE_TOKEN is two bits that the first byte of a cursor's own token (cursor_wire.c) never has at once, so that the
+ * two can be told apart.
  *
  *-------------------------------------------------------------------------
  */
