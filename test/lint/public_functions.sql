@@ -10,7 +10,7 @@ WHERE has_function_privilege('public', p.oid, 'EXECUTE')
         'request_header', 'request_cookie', 'jwt_claims', 'current_subject', 'current_subject_id', 'require_subject', 'client_address',
         'same_origin', 'session_cookie', 'set_response_header', 'set_response_status', 'raise_problem', 'problems', 'pre_request', 'jwt_verify',
         -- pure
-        'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'check_rate_limit_policy', 'rate_limit_headers',
+        'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
         -- cursors and pages, which run as the caller
         'cursor', 'cursor_in', 'cursor_out', 'cursor_recv', 'cursor_send', 'cursor_eq', 'cursor_ne', 'cursor_lt', 'cursor_le', 'cursor_gt', 'cursor_ge',
         'cursor_cmp', 'cursor_encode', 'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_sortsupport', 'page', 'page_rows', 'index_advice',
