@@ -46,17 +46,22 @@ CREATE FUNCTION @api@.my_tasks(page_size int DEFAULT NULL, page_token text DEFAU
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    after taskapi.cursor := nullif(page_token, '');
-    size  int := coalesce(nullif(page_size, 0), current_setting('taskapi.default_page_size')::int);
+    after taskapi.cursor;
+    size  int;
     ids   uuid[];
 BEGIN
+    IF taskapi.current_subject() IS NULL THEN
+        RETURN;
+    END IF;
+    after := nullif(page_token, '');
+    size := coalesce(nullif(page_size, 0), coalesce(current_setting('taskapi.default_page_size',true),'50')::int);
     IF size < 0 THEN
         PERFORM taskapi.raise_problem('invalid_page_size', format('page_size is %s.', size));
     END IF;
     -- A cursor of another order does not compare with this one: cursor_mismatch.
     PERFORM after < taskapi.cursor('created_at DESC, id DESC', now(), '00000000-0000-0000-0000-000000000000'::uuid);
     ids := @data@.my_newest_task_ids(
-        least(size, current_setting('taskapi.max_page_size')::int),
+        least(size, coalesce(current_setting('taskapi.max_page_size',true),'1000')::int),
         coalesce(taskapi.cursor_value(after, 1, NULL::timestamptz), 'infinity'),
         coalesce(taskapi.cursor_value(after, 2, NULL::uuid), 'ffffffff-ffff-ffff-ffff-ffffffffffff'));
     RETURN QUERY SELECT * FROM @api@.tasks t WHERE t.id = ANY (ids) ORDER BY t.created_at DESC, t.id DESC;

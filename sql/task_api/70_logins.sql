@@ -95,3 +95,16 @@ END
 $body$;
 COMMENT ON FUNCTION @data@.revoke_api_key() IS 'DELETE /api_keys';
 CREATE TRIGGER revoke_api_key INSTEAD OF DELETE ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.revoke_api_key();
+
+-- Neither can be changed. Without a trigger that would be an error of the server's, not of the client's.
+CREATE FUNCTION @data@.refuse_update() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    PERFORM taskapi.raise_problem('forbidden', format('%s cannot be changed.', TG_TABLE_NAME), 'Delete it and create another.');
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.refuse_update() IS 'PATCH of what cannot be changed';
+CREATE TRIGGER refuse_update INSTEAD OF UPDATE ON @api@.sessions FOR EACH ROW EXECUTE FUNCTION @data@.refuse_update();
+CREATE TRIGGER refuse_update INSTEAD OF UPDATE ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.refuse_update();
