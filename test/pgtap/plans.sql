@@ -1,0 +1,89 @@
+-- Indexes under row-level security, and the merged list of all one's tasks.
+\set ON_ERROR_STOP on
+\set QUIET on
+BEGIN;
+\ir lib/board.sql
+
+-- People with 1, 20 and 200 projects of 0 to 199 tasks; many of one creation time, some deleted.
+INSERT INTO person SELECT 'with ' || n, board.create_account('with' || n || '@example.org') FROM unnest(ARRAY[1, 20, 200]) n;
+CREATE TEMP TABLE crowd AS SELECT n, taskapi.uuidv7() AS id FROM generate_series(1, 250) n;
+INSERT INTO board.project (id, name, creator_id) SELECT id, 'p' || n, NULL FROM crowd;
+INSERT INTO board.membership (project_id, account_id, role)
+SELECT c.id, p.id, 'viewer' FROM crowd c, person p WHERE p.who LIKE 'with %' AND c.n <= split_part(p.who, ' ', 2)::int;
+INSERT INTO board.task (id, project_id, title, created_at, due_date, priority, deleted_at, deletion_id)
+SELECT taskapi.uuidv7(), c.id, 't' || i, date '2026-01-01' + ((i * c.n) % 50) * interval '1 hour', CASE WHEN i % 3 > 0 THEN date '2026-06-01' + i % 20 END, i % 4,
+       CASE WHEN i % 10 = 0 THEN now() END, CASE WHEN i % 10 = 0 THEN taskapi.uuidv7() END
+FROM crowd c, LATERAL generate_series(1, (c.n * 7919) % 200) i;
+ANALYZE board.task, board.project, board.membership, board.account;
+
+-- A statement as somebody, or as the owner: what EXPLAIN tells of it.
+CREATE FUNCTION pg_temp.explain(who text, statement text, OUT buffers int, OUT plan json) LANGUAGE plpgsql AS $$
+BEGIN
+    IF who IS NOT NULL THEN
+        PERFORM set_config('request.jwt.claims', json_build_object('sub', pg_temp.id(who))::text, true), set_config('role', 'regress_authenticated', true);
+    END IF;
+    EXECUTE statement;      -- whatever is read but once a session
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || statement INTO plan;
+    PERFORM set_config('role', 'none', true), set_config('request.jwt.claims', '', true);
+    buffers := (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::int + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::int;
+END
+$$;
+CREATE TEMP TABLE list (name text, statement text);
+INSERT INTO list VALUES
+    ('newest first', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY t.created_at DESC, t.id DESC LIMIT 50'),
+    ('by due date', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_due_date(t) LIMIT 50'),
+    ('by priority', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_priority(t) LIMIT 50'),
+    ('by change', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_updated_at(t) LIMIT 50');
+
+-- Every page of all tasks, to the end.
+CREATE FUNCTION pg_temp.walk(who text, page_size int) RETURNS uuid[] LANGUAGE plpgsql AS $$
+DECLARE
+    seen  uuid[] := '{}';
+    page  uuid[];
+    token text := '';
+BEGIN
+    PERFORM set_config('request.jwt.claims', json_build_object('sub', pg_temp.id(who))::text, true), set_config('role', 'regress_authenticated', true);
+    LOOP
+        SELECT array_agg(t.id ORDER BY n), (array_agg(t.cursor ORDER BY n DESC))[1] INTO page, token
+        FROM (SELECT t.id, t.cursor::text, row_number() OVER () AS n FROM board_api.my_tasks(page_size, token) t) t;
+        EXIT WHEN page IS NULL OR cardinality(seen) > 100000;
+        seen := seen || page;
+    END LOOP;
+    PERFORM set_config('role', 'none', true), set_config('request.jwt.claims', '', true);
+    RETURN seen;
+END
+$$;
+CREATE FUNCTION pg_temp.all_tasks(who text) RETURNS uuid[] LANGUAGE sql AS $$
+    SELECT array_agg(t.id ORDER BY t.created_at DESC, t.id DESC)
+    FROM board.task t JOIN board.membership m ON m.project_id = t.project_id
+    WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL
+$$;
+
+SELECT plan(15 + (SELECT count(*)::int FROM list) * 2);
+
+-- Every foreign key has an index that can serve it, over deleted rows as well.
+SELECT is_empty($$
+    SELECT c.conname FROM pg_constraint c
+    WHERE c.contype = 'f' AND c.connamespace = 'board'::regnamespace AND NOT EXISTS (
+        SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indkey[0] = c.conkey[1])$$, 'every foreign key has an index');
+SELECT is_empty($$SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
+
+-- A member reads what the owner of the tables reads, plus the memberships, once a statement.
+SELECT cmp_ok(m.buffers, '<=', o.buffers * 3, format('%s: a member reads %s buffers, the owner %s', name, m.buffers, o.buffers))
+FROM list, LATERAL pg_temp.explain('with 200', format(statement, (SELECT id FROM crowd WHERE n = 97))) m,
+     LATERAL pg_temp.explain(NULL, format(statement, (SELECT id FROM crowd WHERE n = 97))) o;
+SELECT unalike(m.plan::text, '%"Sort"%', format('%s: read in order, not sorted', name))
+FROM list, LATERAL pg_temp.explain('with 200', format(statement, (SELECT id FROM crowd WHERE n = 97))) m;
+SELECT unalike(plan::text, '%"SubPlan%', 'nothing is asked per row') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.tasks');
+SELECT unalike(plan::text, '%"SubPlan%', 'nor of projects') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.projects');
+SELECT unalike(plan::text, '%"Seq Scan"%', 'all tasks without a condition: bounded by the policy') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.tasks ORDER BY created_at DESC LIMIT 50');
+
+-- my_tasks() is the list, whole and in order.
+SELECT is(cardinality(pg_temp.all_tasks('with 200')) > 10000, true, 'there is something to walk');
+SELECT is(pg_temp.walk('with ' || n, size), pg_temp.all_tasks('with ' || n), format('all tasks of %s projects, %s a page', n, size))
+FROM (VALUES (1, 50), (1, 7), (20, 1), (20, 50), (200, 500), (200, 1000)) t (n, size);
+SELECT is(pg_temp.walk('stranger', 50), '{}', 'a stranger has none');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(-1)'), 'invalid_page_size', 'a negative page size');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at, id'', now(), {task}::uuid))'), 'cursor_mismatch', 'a cursor of another order');
+SELECT * FROM finish();
+ROLLBACK;
