@@ -15,7 +15,7 @@ SET synchronous_commit = off;
 \echo 'CREATE ROLE anonymous NOLOGIN;'
 \echo 'CREATE ROLE authenticated NOLOGIN;'
 \echo 'CREATE ROLE authenticator LOGIN NOINHERIT IN ROLE anonymous, authenticated;'
-\echo "SELECT taskapi.create_task_api(anonymous => 'anonymous', authenticated => 'authenticated');"
+\echo 'SELECT taskapi.create_task_api(anonymous => ''anonymous'', authenticated => ''authenticated'');'
 CREATE EXTENSION pgcrypto;
 CREATE EXTENSION taskapi;
 CREATE ROLE anonymous NOLOGIN;
@@ -28,7 +28,7 @@ SELECT taskapi.create_task_api(anonymous => 'anonymous', authenticated => 'authe
 \echo
 \echo 'Its resources:'
 \echo
-SELECT c.relname AS resource, obj_description(c.oid) AS about FROM pg_class c
+SELECT c.relname AS resource, split_part(obj_description(c.oid), '. ', 1) AS about FROM pg_class c
 WHERE c.relnamespace = 'api'::regnamespace AND c.relkind = 'v' AND c.relname NOT LIKE 'deleted%' ORDER BY 1;
 
 \echo '=== 2. Accounts, and data that nobody wrote for this ==='
@@ -67,7 +67,9 @@ FROM tasks.task;
 \pset format unaligned
 \echo
 \echo '--- Olivia creates a project, and is its owner; she adds Edith and Victor'
-SELECT demo.request('olivia', 'POST /projects?select=id,name,version', '{"name": "Security review"}');
+SELECT demo.request('olivia', 'POST /projects?select=id,name,version', '{"name": "Security review"}', limits => true);
+\echo
+\echo '                (The RateLimit headers, which every answer has, are left out from here on.)'
 SELECT body -> 0 ->> 'id' AS project FROM answer \gset
 SELECT id AS edith FROM demo.person WHERE name = 'edith' \gset
 SELECT id AS victor FROM demo.person WHERE name = 'victor' \gset
@@ -149,18 +151,22 @@ SELECT demo.request('olivia', 'DELETE /members?project_id=eq.' || :'project' || 
 
 \echo
 \echo '--- Logging in: a session cookie instead of a token'
-SELECT demo.request('nobody', 'POST /sessions?select=account_id,expires_at', '{"email": "edith@example.org", "password": "wrong"}');
-SELECT demo.request('nobody', 'POST /sessions?select=account_id,expires_at', '{"email": "edith@example.org", "password": "edith likes paging"}');
+SELECT demo.request('nobody', 'POST /sessions?select=email,expires_at', '{"email": "edith@example.org", "password": "wrong"}');
+SELECT demo.request('nobody', 'POST /sessions?select=email,expires_at', '{"email": "edith@example.org", "password": "edith likes paging"}');
 SELECT split_part(h ->> 'Set-Cookie', ';', 1) AS cookie FROM answer, jsonb_array_elements(headers) h WHERE h ? 'Set-Cookie' \gset
 SELECT json_build_object('cookie', :'cookie') AS with_cookie \gset
+SELECT demo.request('nobody', 'GET /projects?select=name,version', NULL, :'with_cookie');
+SELECT demo.request('nobody', 'GET /sessions?select=current,expires_at', NULL, :'with_cookie');
+SELECT json_build_object('cookie', :'cookie', 'sec-fetch-site', 'same-origin') AS with_cookie \gset
+SELECT demo.request('nobody', 'DELETE /sessions?select=current', NULL, :'with_cookie');
 SELECT demo.request('nobody', 'GET /projects?select=name,version', NULL, :'with_cookie');
 
 \echo
 \echo '=== 4. A table of your own ==='
 \echo
 \echo 'CREATE TABLE public.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, total numeric CHECK (total > 0));'
-\echo "SELECT taskapi.expose('public.orders');"
-\echo "SELECT taskapi.grant_resource('api.orders', 'authenticated');"
+\echo 'SELECT taskapi.expose(''public.orders'');'
+\echo 'SELECT taskapi.grant_resource(''api.orders'', ''authenticated'');'
 CREATE TABLE public.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, total numeric CHECK (total > 0));
 \o /dev/null
 SELECT taskapi.expose('public.orders');
@@ -170,3 +176,8 @@ SELECT demo.request('sam', 'POST /orders', '[{"customer": "Ada", "total": 12.50}
 SELECT demo.request('sam', 'PATCH /orders?id=eq.1&select=id,customer,total,version', '{"total": 13}', '{"if-match": "\"1\""}');
 SELECT demo.request('sam', 'DELETE /orders?id=eq.2&select=id,customer');
 SELECT demo.request('sam', 'GET /deleted_orders?select=id,customer,total');
+
+-- For the last part, which scripts/demo prints: a secret that the HTTP layer would have too.
+\o /dev/null
+CREATE TABLE demo.jwt_secret AS SELECT encode(gen_random_bytes(24), 'hex') AS secret;
+SELECT taskapi.set_secret('jwt', secret) FROM demo.jwt_secret;

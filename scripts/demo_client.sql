@@ -81,8 +81,8 @@ BEGIN
 END
 $$;
 
--- One request, as PostgREST would run it.
-CREATE FUNCTION demo.request(who text, request text, body json DEFAULT NULL, headers json DEFAULT '{}') RETURNS SETOF text LANGUAGE plpgsql AS $$
+-- One request, as PostgREST would run it. The RateLimit headers, which are in every answer, are shown on demand.
+CREATE FUNCTION demo.request(who text, request text, body json DEFAULT NULL, headers json DEFAULT '{}', limits bool DEFAULT false) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     method  text := split_part(request, ' ', 1);
     path    text := split_part(split_part(request, ' ', 2), '?', 1);
@@ -97,12 +97,12 @@ DECLARE
     line    text;
 BEGIN
     RETURN NEXT '';
-    RETURN NEXT rpad(CASE WHEN person IS NULL THEN who ELSE who || '''s token' END, 16) || request;
+    RETURN NEXT rpad(CASE WHEN person IS NULL THEN who ELSE who || '''s token' END, 16) || regexp_replace(request, '([A-Za-z0-9_-]{16})[A-Za-z0-9_-]{38,}', '\1…');
     FOR line IN SELECT initcap(key) || ': ' || value FROM json_each_text(headers) LOOP
         RETURN NEXT repeat(' ', 16) || CASE WHEN length(line) > 90 THEN left(line, 89) || '…' ELSE line END;
     END LOOP;
     IF body IS NOT NULL THEN
-        RETURN NEXT repeat(' ', 16) || CASE WHEN length(body::text) > 200 THEN left(body::text, 199) || '…' ELSE body::text END;
+        RETURN NEXT repeat(' ', 16) || replace(body::text, '" : ', '": ');
     END IF;
     BEGIN
         PERFORM set_config('search_path', 'api', true),
@@ -132,8 +132,12 @@ BEGIN
     END;
     DELETE FROM pg_temp.answer;
     INSERT INTO pg_temp.answer VALUES (status, answers, rows);
-    RETURN NEXT rpad('    ' || status, 16) || coalesce((SELECT string_agg(h.key || ': ' || CASE WHEN length(h.value) > 80 THEN left(h.value, 79) || '…' ELSE h.value END, E'\n' || repeat(' ', 16))
-        FROM jsonb_array_elements(answers) a CROSS JOIN LATERAL jsonb_each_text(a) h), CASE WHEN rows::text = '[]' THEN '[]' ELSE '' END);
+    SELECT string_agg(h.key || ': ' || CASE WHEN length(h.value) > 100 THEN left(h.value, 99) || '…' ELSE h.value END, E'\n' || repeat(' ', 16))
+    INTO line FROM jsonb_array_elements(answers) a CROSS JOIN LATERAL jsonb_each_text(a) h WHERE limits OR h.key NOT LIKE 'RateLimit%';
+    RETURN NEXT rtrim(rpad('    ' || status, 16) || coalesce(line, CASE WHEN rows::text = '[]' THEN '[]' END, ''));
+    IF line IS NOT NULL AND rows::text = '[]' THEN
+        RETURN NEXT repeat(' ', 16) || '[]';
+    END IF;
     IF json_typeof(rows) = 'object' THEN
         RETURN QUERY SELECT repeat(' ', 16) || to_json(key) || ': ' || value FROM json_each(rows) WHERE value::text <> 'null';
     ELSIF json_array_length(rows) > 0 THEN

@@ -29,6 +29,8 @@ BEGIN
     PERFORM taskapi.grant_resource(format('%I.users', api)::regclass, authenticated, '{read,update,delete,restore,purge}');
 
     EXECUTE format('GRANT INSERT (email, password) ON %I.sessions TO %s, %s', api, anonymous, authenticated);
+    -- To see the answer to one's own log-in. What GET would ask for, an anonymous caller may not execute.
+    EXECUTE format('GRANT SELECT (id, created_at, expires_at, user_agent, address, current, email, password) ON %I.sessions TO %s', api, anonymous);
     EXECUTE format('GRANT SELECT, DELETE ON %I.sessions TO %s', api, authenticated);
     EXECUTE format('GRANT SELECT, INSERT (name, scopes, expires_at), DELETE ON %I.api_keys TO %s', api, authenticated);
     PERFORM taskapi.set_api_roles(anonymous, authenticated);
