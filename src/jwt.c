@@ -6,10 +6,11 @@
  * A key that the caller gives is used alone; otherwise the newest key of purpose
  * 'jwt' signs, and all that are not retired verify.
  *
- * A client sends the same token for minutes or hours, so what a key of ours has
- * verified is remembered: the whole token, its claims and its times.  A token that
- * is found again, byte for byte, needs no second MAC; its times and its audience are
- * checked each time.  All is forgotten when the keys change.
+ * A client sends the same token for minutes or hours, so what has been verified
+ * is remembered: the whole token, the secret if one was given, claims and times.  A
+ * token that is found again, byte for byte and for the same secret, needs no second
+ * MAC; its times and its audience are checked each time.  All is forgotten when the
+ * keys change.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,6 +44,8 @@ typedef struct RememberedToken
 {
 	int			len;			/* 0 is a free slot */
 	char	   *token;
+	int			secret_len;		/* 0 is the keys of purpose 'jwt' */
+	char	   *secret;
 	Jsonb	   *claims;
 	TaskapiJwtTimes times;
 } RememberedToken;
@@ -58,6 +61,9 @@ static RememberedToken *remembered = NULL;
 static void given_secret(text *secret, TaskapiSecret *key);
 static Jsonb *open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times);
 static RememberedToken *remembered_slot(const char *token, int len);
+static void remember_token(RememberedToken *slot, const char *token, int len, const TaskapiSecret *given,
+						   Jsonb *claims, const TaskapiJwtTimes *times);
+static void forget_token(RememberedToken *slot);
 static void check_token(Jsonb *claims, const TaskapiJwtTimes *times);
 static const char *check_audience(Jsonb *claims);
 pg_noreturn static void refuse_token(const char *reason);
@@ -125,9 +131,9 @@ PG_FUNCTION_INFO_V1(taskapi_jwt_verify);
 Datum
 taskapi_jwt_verify(PG_FUNCTION_ARGS)
 {
-	TaskapiSecret given;
-	const TaskapiSecret *keys;
-	int			nkeys;
+	TaskapiSecret given = {0};
+	const TaskapiSecret *keys = &given;
+	int			nkeys = 1;
 	RememberedToken *slot;
 	text	   *token;
 	const char *str;
@@ -147,41 +153,22 @@ taskapi_jwt_verify(PG_FUNCTION_ARGS)
 	str = VARDATA_ANY(token);
 	len = VARSIZE_ANY_EXHDR(token);
 
-	if (!PG_ARGISNULL(1))
-	{
-		claims = open_token(str, len, &given, 1, &times);
-		check_token(claims, &times);
-		PG_RETURN_JSONB_P(claims);
-	}
-
 	slot = remembered_slot(str, len);
-	if (slot->len != len || timingsafe_bcmp(slot->token, str, len) != 0)
+	if (slot->len == len && slot->secret_len == given.len && len > 0 &&
+		timingsafe_bcmp(slot->token, str, len) == 0 &&
+		(given.len == 0 || timingsafe_bcmp(slot->secret, given.bytes, given.len) == 0))
 	{
-		MemoryContext oldcontext;
-
-		nkeys = taskapi_secret_all("jwt", &keys);
-		claims = open_token(str, len, keys, nkeys, &times);
-		check_token(claims, &times);
-		if (len > MAX_REMEMBERED_LEN)
-			PG_RETURN_JSONB_P(claims);
-
-		if (slot->len != 0)
-		{
-			slot->len = 0;
-			pfree(slot->token);
-			pfree(slot->claims);
-		}
-		oldcontext = MemoryContextSwitchTo(remembered_context);
-		slot->token = pnstrdup(str, len);
-		slot->claims = (Jsonb *) DatumGetPointer(datumCopy(JsonbPGetDatum(claims), false, -1));
-		MemoryContextSwitchTo(oldcontext);
-		slot->times = times;
-		slot->len = len;
-		PG_RETURN_JSONB_P(claims);
+		check_token(slot->claims, &slot->times);
+		PG_RETURN_DATUM(datumCopy(JsonbPGetDatum(slot->claims), false, -1));
 	}
 
-	check_token(slot->claims, &slot->times);
-	PG_RETURN_DATUM(datumCopy(JsonbPGetDatum(slot->claims), false, -1));
+	if (PG_ARGISNULL(1))
+		nkeys = taskapi_secret_all("jwt", &keys);
+	claims = open_token(str, len, keys, nkeys, &times);
+	check_token(claims, &times);
+	if (len <= MAX_REMEMBERED_LEN && given.len <= MAX_REMEMBERED_LEN)
+		remember_token(slot, str, len, &given, claims, &times);
+	PG_RETURN_JSONB_P(claims);
 }
 
 /* The claims of a token that one of the keys has signed, else unauthenticated. */
@@ -212,6 +199,8 @@ remembered_slot(const char *token, int len)
 	{
 		uint64		generation = taskapi_table_cache_generation();
 
+		for (int i = 0; remembered != NULL && i < REMEMBERED_TOKENS; i++)
+			forget_token(&remembered[i]);
 		remembered = NULL;
 		if (remembered_context == NULL)
 			remembered_context = AllocSetContextCreate(TopMemoryContext, "taskapi tokens", ALLOCSET_DEFAULT_SIZES);
@@ -220,6 +209,43 @@ remembered_slot(const char *token, int len)
 		taskapi_table_cache_filled(&keys_cache, generation);
 	}
 	return &remembered[hash_bytes((const unsigned char *) token, len) % REMEMBERED_TOKENS];
+}
+
+static void
+remember_token(RememberedToken *slot, const char *token, int len, const TaskapiSecret *given,
+			   Jsonb *claims, const TaskapiJwtTimes *times)
+{
+	MemoryContext oldcontext;
+
+	forget_token(slot);
+	oldcontext = MemoryContextSwitchTo(remembered_context);
+	slot->token = pnstrdup(token, len);
+	slot->claims = DatumGetJsonbP(datumCopy(JsonbPGetDatum(claims), false, -1));
+	if (given->len > 0)
+	{
+		slot->secret = palloc(given->len);
+		memcpy(slot->secret, given->bytes, given->len);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	slot->secret_len = given->len;
+	slot->times = *times;
+	slot->len = len;
+}
+
+/* Secrets are wiped before their memory is used for something else. */
+static void
+forget_token(RememberedToken *slot)
+{
+	if (slot->len == 0)
+		return;
+	slot->len = 0;
+	pfree(slot->token);
+	pfree(slot->claims);
+	if (slot->secret_len > 0)
+	{
+		explicit_bzero(slot->secret, slot->secret_len);
+		pfree(slot->secret);
+	}
 }
 
 /* Is it good now, and for us? */

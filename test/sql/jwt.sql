@@ -59,6 +59,10 @@ RESET taskapi.jwt_audience;
 -- and its signature, if a byte differs
 SELECT taskapi.jwt_sign('{"sub": "u1"}') AS good_token \gset
 SELECT regress_verify(:'good_token', NULL), regress_verify(overlay(:'good_token' placing CASE right(left(:'good_token', -1), 1) WHEN 'A' THEN 'B' ELSE 'A' END from length(:'good_token') - 1), NULL), regress_verify(:'good_token', NULL);
+-- and whose secret verified it
+SELECT taskapi.jwt_sign('{"sub": "u1"}', repeat('k', 32)) AS given_token \gset
+SELECT regress_verify(:'given_token'), regress_verify(:'given_token') AS again, regress_verify(:'given_token', repeat('K', 32)) AS another, regress_verify(:'given_token', repeat('k', 33)) AS longer, regress_verify(:'given_token', NULL) AS ours, regress_verify(:'given_token') AS again;
+SELECT regress_verify(:'good_token') AS given, regress_verify(:'good_token', NULL) AS ours;
 
 -- RFC 7515, appendix A.1: the key is bytes, and the token expired in 2011. That is found out after its signature.
 INSERT INTO taskapi.secret (purpose, key_id, secret)
