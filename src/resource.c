@@ -26,6 +26,7 @@
 #include "precondition.h"
 #include "request.h"
 #include "resource.h"
+#include "resource_put.h"
 #include "resource_write.h"
 #include "taskapi.h"
 
@@ -54,6 +55,7 @@ taskapi_resource_init(void)
 							 "Refuses PATCH, PUT and DELETE on a resource that do not say which version they are made from.",
 							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	taskapi_resource_cache_init();
+	taskapi_resource_put_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }

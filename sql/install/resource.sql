@@ -108,6 +108,7 @@ CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', bat
 AS $$
 DECLARE
     purged bigint := 0;
+    before bigint;
     table_ regclass;
 BEGIN
     IF older_than IS NULL OR older_than < interval '0' THEN
@@ -116,11 +117,16 @@ BEGIN
     IF batch IS NULL OR batch < 1 THEN
         RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    FOR table_ IN
-        SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1
+    -- Again as long as there is progress: what a purged row referred to may be free to go as well.
     LOOP
-        EXIT WHEN purged >= batch;
-        purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
+        before := purged;
+        FOR table_ IN
+            SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1
+        LOOP
+            EXIT WHEN purged >= batch;
+            purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
+        END LOOP;
+        EXIT WHEN purged = before OR purged >= batch;
     END LOOP;
     RETURN purged;
 END
