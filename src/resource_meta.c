@@ -495,6 +495,7 @@ append_image_condition(TaskapiView *view, StringInfo buf, const Bitmapset *colum
 	int			i = -1;
 
 	initStringInfo(&values);
+	/* the casts keep the parser from comparing column by column, with an operator that they do not have */
 	appendStringInfoString(buf, " AND ROW(");
 	while ((i = bms_next_member(columns, i)) >= 0)
 	{
@@ -503,7 +504,7 @@ append_image_condition(TaskapiView *view, StringInfo buf, const Bitmapset *colum
 		appendStringInfo(&values, "%s$%d", separator, *nargs);
 		separator = ", ";
 	}
-	appendStringInfo(buf, ") OPERATOR(pg_catalog.*=) ROW(%s)", values.data);
+	appendStringInfo(buf, ")::pg_catalog.record OPERATOR(pg_catalog.*=) ROW(%s)::pg_catalog.record", values.data);
 }
 
 static void
