@@ -135,7 +135,7 @@ RESET ROLE;
 
 DROP SCHEMA expose_api, expose_data CASCADE;
 DROP TABLE temporary;
-DELETE FROM taskapi.resource;
+DROP EXTENSION taskapi;
 DROP OWNED BY regress_expose_owner, regress_expose_other;
 DROP ROLE regress_expose_owner;
 DROP ROLE regress_expose_other;

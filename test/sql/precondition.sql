@@ -102,4 +102,4 @@ RESET taskapi.require_if_match;
 
 RESET search_path;
 DROP SCHEMA precondition_api, precondition_data CASCADE;
-DELETE FROM taskapi.resource;
+DROP EXTENSION taskapi;

@@ -172,4 +172,4 @@ SELECT taskapi.resource_write();
 
 DROP SCHEMA resource_api, resource_data CASCADE;
 DROP ROLE regress_resource_user;
-DELETE FROM taskapi.resource;
+DROP EXTENSION taskapi;

@@ -134,4 +134,4 @@ DELETE FROM soft_api.child WHERE id = 10 RETURNING id;
 SELECT id, deleted_at IS NOT NULL AS deleted FROM soft_data.child WHERE id >= 10;
 
 DROP SCHEMA soft_api, soft_data CASCADE;
-DELETE FROM taskapi.resource;
+DROP EXTENSION taskapi;
