@@ -24,6 +24,7 @@ _PG_init(void)
 	taskapi_cursor_init();
 	taskapi_idempotency_init();
 	taskapi_jwt_init();
+	taskapi_operations_init();
 	taskapi_page_init();
 	taskapi_ratelimit_init();
 	taskapi_resource_init();

@@ -1,1 +1,56 @@
--- operations
+-- Upkeep, and everything counted.
+
+-- Every statement names its schemas: a procedure that commits cannot pin its search_path.
+CREATE PROCEDURE taskapi.maintain(batch int DEFAULT 10000)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    retention pg_catalog.interval;
+    done      pg_catalog.int8;
+BEGIN
+    IF batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
+        RAISE EXCEPTION 'batch must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
+    LOOP
+        done := taskapi.purge_idempotency_keys(batch);
+        COMMIT;
+        EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+    END LOOP;
+
+    LOOP
+        done := taskapi.purge_sessions(batch);
+        COMMIT;
+        EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+    END LOOP;
+
+    IF pg_catalog.current_setting('taskapi.deleted_retention') OPERATOR(pg_catalog.<>) '-1' THEN
+        retention := pg_catalog.current_setting('taskapi.deleted_retention')::pg_catalog.interval;
+        LOOP
+            done := taskapi.purge_deleted(retention, batch);
+            COMMIT;
+            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+        END LOOP;
+    END IF;
+
+    PERFORM taskapi.flush_api_key_usage();
+    PERFORM taskapi.save_rate_limits();
+    COMMIT;
+END
+$$;
+REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
+COMMENT ON PROCEDURE taskapi.maintain(int) IS
+    'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch by batch; writes down when API keys were used, and saves the limiter. For a scheduler';
+
+CREATE VIEW taskapi.stats AS
+    SELECT c.name, c.value FROM taskapi.counters() c
+    UNION ALL
+    SELECT v.name, v.value
+    FROM taskapi.rate_limit_table() t,
+         LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity), ('rate_limit_bytes', t.bytes)) v(name, value);
+REVOKE ALL ON taskapi.stats FROM PUBLIC;
+GRANT SELECT ON taskapi.stats TO pg_monitor;
+COMMENT ON VIEW taskapi.stats IS
+    'Everything counted, over all databases since the server started: cursors made, opened, refused; idempotent begins, replays, reuse, waits; the limiter';
+COMMENT ON COLUMN taskapi.stats.name IS 'What was counted';
+COMMENT ON COLUMN taskapi.stats.value IS 'How often, or how much there is now (rate_limit_keys, _capacity, _bytes)';

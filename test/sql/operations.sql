@@ -1,0 +1,65 @@
+-- maintain() purges what has expired and nothing else, and commits batch by batch.
+CREATE EXTENSION taskapi;
+\set SHOW_CONTEXT never
+INSERT INTO taskapi.session (subject, token_hash, expires_at)
+    SELECT 'gone', sha256(n::text::bytea), now() - interval '1 hour' FROM generate_series(1, 25) n
+    UNION ALL SELECT 'stays', sha256((n + 100)::text::bytea), now() + interval '1 hour' FROM generate_series(1, 3) n;
+SELECT count(*) FROM generate_series(1, 25) n, taskapi.idempotency_begin('k' || n, scope => 's', ttl => '1 second') e, taskapi.idempotency_complete('k' || n, 200, '{}', scope => 's') c;
+SELECT count(*) FROM generate_series(1, 3) n, taskapi.idempotency_begin('live' || n, scope => 's') e, taskapi.idempotency_complete('live' || n, 200, '{}', scope => 's') c;
+UPDATE taskapi.idempotency_key SET created_at = created_at - interval '1 day', expires_at = expires_at - interval '1 day' WHERE key LIKE 'k%';
+
+CREATE TABLE note (id int PRIMARY KEY, body text);
+SELECT taskapi.expose('note', 'public', 'notes');
+INSERT INTO note SELECT n FROM generate_series(1, 28) n;
+DELETE FROM notes WHERE id <= 26;
+UPDATE note SET deleted_at = now() - interval '31 days' WHERE id <= 25;
+
+CALL taskapi.maintain(10);
+SELECT subject, count(*) FROM taskapi.session GROUP BY 1;
+SELECT count(*) FROM taskapi.idempotency_key;
+SELECT id, deleted_at IS NOT NULL AS deleted FROM note ORDER BY id;
+-- a shorter retention takes the last one; -1 takes none
+UPDATE note SET deleted_at = now() - interval '1 hour' WHERE id = 26;
+SET taskapi.deleted_retention = -1;
+CALL taskapi.maintain();
+SELECT count(*) FROM note;
+SET taskapi.deleted_retention = '30min';
+CALL taskapi.maintain();
+SELECT count(*) FROM note;
+RESET taskapi.deleted_retention;
+
+CALL taskapi.maintain(0);
+CALL taskapi.maintain(NULL);
+-- it commits, so it refuses to run inside a transaction
+BEGIN;
+CALL taskapi.maintain();
+ROLLBACK;
+-- a hostile search_path changes nothing: no unqualified name is looked up in it
+CREATE SCHEMA regress_hostile;
+CREATE FUNCTION regress_hostile.current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$;
+CREATE FUNCTION regress_hostile.purge_sessions(int) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'hijacked'; END $$;
+SET search_path = regress_hostile, pg_catalog;
+CALL taskapi.maintain();
+RESET search_path;
+
+-- what is counted: each name once, and it moves
+SELECT count(*) = count(DISTINCT name) AS unique_names, bool_and(value >= 0) AS counted FROM taskapi.stats;
+SELECT value AS before FROM taskapi.stats WHERE name = 'rate_limit_denied' \gset
+SELECT (taskapi.rate_limit('regress operations ' || clock_timestamp(), 1, cost => 2)).allowed;
+SELECT value - :before AS denied_since FROM taskapi.stats WHERE name = 'rate_limit_denied';
+
+-- nobody but a monitor sees it, and nobody runs it
+CREATE ROLE regress_operations;
+SET ROLE regress_operations;
+SELECT count(*) FROM taskapi.stats;
+CALL taskapi.maintain();
+RESET ROLE;
+GRANT pg_monitor TO regress_operations;
+SET ROLE regress_operations;
+SELECT count(*) > 10 AS sees FROM taskapi.stats;
+RESET ROLE;
+DROP ROLE regress_operations;
+DROP SCHEMA regress_hostile CASCADE;
+DROP VIEW IF EXISTS notes CASCADE;
+DROP TABLE note CASCADE;
+DROP EXTENSION taskapi CASCADE;
