@@ -16,6 +16,12 @@ transactions() {
         sed -n 's/^tps = \([0-9.]*\).*/\1/p'
 }
 
+# transactions_as ROLE CLIENTS FILE [pgbench options]: the same as somebody else.
+transactions_as() {
+    role=$1; shift
+    PGUSER=$role transactions "$@"
+}
+
 # latencies CLIENTS FILE: 'average p50 p99' in milliseconds of a pgbench script.
 latencies() {
     clients=$1 file=$2; shift 2
