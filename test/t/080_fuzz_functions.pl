@@ -62,7 +62,7 @@ my %pool = (
 	inet => [ "'127.0.0.1'", "'::1'" ],
 	_text => [ "'{}'", "'{read}'", "'{read,write}'", "'{NULL}'", "'{{a,b},{c,d}}'", "'{nope}'" ],
 	_uuid => [ "'{}'", "'{NULL}'" ],
-	anyelement => [ 'NULL::int', '1', "'a'::text", 'NULL::public.canary', 'NULL::public.canaries', "'NaN'::numeric", 'NULL::taskapi.cursor', 'NULL::timestamptz', 'ROW(1, 2)' ],
+	anyelement => [ 'NULL::int', '1', "'a'::text", 'NULL::public.canary', 'NULL::public.canaries', "'NaN'::numeric", 'NULL::taskapi.cursor', 'NULL::timestamptz' ],
 	any => [ 'NULL::int', '1', "'a'::text", "'NaN'::float8", "'-0'::float8", "'infinity'::timestamptz", "'1e-1000'::numeric", "'NaN'::numeric", "'{}'::jsonb", "ARRAY[1, NULL]", "'(1,2)'::point", 'ROW(1, NULL)', "'\\x00'::bytea", 'true', "repeat('x', 100000)" ],
 	cursor => [ "taskapi.cursor('id', 5)", "taskapi.cursor('due NULLS FIRST, id DESC', NULL::date, 5)", map { quote($_) } @tokens, 'garbage' ],
 	_rate_limit_verdict => [ "'{}'", "ARRAY[taskapi.rate_limit('x', 1)]", 'ARRAY[NULL]::taskapi.rate_limit_verdict[]', "ARRAY[ROW(true, E'a\"b\\\\', -1, NULL, 'NaN', 'infinity')]::taskapi.rate_limit_verdict[]" ],);
@@ -117,7 +117,7 @@ while (@statements < $rounds)
 	{
 		my $v = value($types[$i]);
 		if (!defined $v) { $unknown{ $types[$i] } = 1; $ok = 0; last; }
-		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*)/ && $1 =~ /verdict/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : "($v)::$types[$i]";
+		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*verdict)/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : "($v)::$types[$i]";
 	}
 	next unless $ok;
 	push @args, map { value('any') } 1 .. int(rand(4)) if $variadic eq 't';
