@@ -430,6 +430,9 @@ BEGIN
     IF anonymous IS NULL OR authenticated IS NULL OR anonymous = authenticated THEN
         RAISE EXCEPTION 'two different roles are needed' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF (SELECT count(*) FROM pg_roles p WHERE p.oid IN (anonymous, authenticated)) <> 2 THEN
+        RAISE EXCEPTION 'role % or % does not exist', anonymous, authenticated USING ERRCODE = 'undefined_object';
+    END IF;
     SELECT r.role INTO before FROM taskapi.api_role r WHERE r.name = 'authenticated' AND r.role <> authenticated
         AND EXISTS (SELECT FROM pg_roles p WHERE p.oid = r.role);
     IF FOUND THEN

@@ -31,7 +31,7 @@ BEGIN
         RAISE EXCEPTION 'either both roles are given or none' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     FOREACH name IN ARRAY ARRAY[data_schema, api_schema] LOOP
-        IF name ~ '[@$]' OR name = 'taskapi' OR name ~ '^pg_' OR name = 'information_schema' THEN
+        IF name ~ '^$|[@$]' OR name = 'taskapi' OR name ~ '^pg_' OR name = 'information_schema' THEN
             RAISE EXCEPTION 'schema "%" cannot hold the task API', name USING ERRCODE = 'invalid_parameter_value';
         END IF;
         IF to_regnamespace(quote_ident(name)) IS NULL THEN
