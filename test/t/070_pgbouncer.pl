@@ -176,7 +176,7 @@ $ann->('ROLLBACK');
 # Many clients at once, each with a subject of its own and half of them failing: nobody ever meets another's.
 my $script = "$folder/mixed.sql";
 append_to_file($script, <<'END');
-\set sub random(1, 1000000)
+\set sub random(1, 1000000000000)
 \set fail random(0, 1)
 BEGIN;
 SELECT set_config('role', 'member', true), set_config('request.method', 'POST', true), set_config('request.headers', '{"x-note": ":sub"}', true),

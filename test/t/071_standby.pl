@@ -75,9 +75,10 @@ is(join(' ', @got), '1 1 1 rate_limited rate_limited', 'a changed policy counts 
 $primary->safe_psql('postgres', q{UPDATE taskapi.rate_limit_policy SET rate = 1000000, burst = 1000000, per = '1 second'});
 
 # What is revoked on the primary is refused by a backend of the standby that has it cached.
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+$standby->safe_psql('postgres', q{SELECT taskapi.reset_rate_limits(jsonb_build_object('per_key', id::text)) FROM taskapi.api_key});
 my $backend = $standby->background_psql('postgres', on_error_stop => 0);
 my $authenticate = qq{BEGIN READ ONLY; SET LOCAL ROLE standby_anonymous; SET LOCAL request.method = 'GET'; SET LOCAL request.headers = '$key'; SELECT taskapi.pre_request() IS NOT NULL, current_user; ROLLBACK;};
-$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 like($backend->query($authenticate), qr/standby_user/, 'the key is in the cache of a backend');
 $primary->safe_psql('postgres', 'UPDATE taskapi.api_key SET revoked_at = now()');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));

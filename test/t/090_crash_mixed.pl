@@ -96,7 +96,9 @@ for my $round (1 .. $rounds)
 		# all of them at once, as when the machine goes
 		$node->kill9;
 		$_->finish for @clients;
-		$node->start;
+		# until the processes of the old one are gone
+		my $tries = 0;
+		until ($node->start(fail_ok => 1)) { die 'no restart' if ++$tries > 100; usleep(100_000); }
 	}
 	else
 	{
