@@ -30,6 +30,9 @@ BEGIN
     IF (anonymous IS NULL) <> (authenticated IS NULL) THEN
         RAISE EXCEPTION 'either both roles are given or none' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF EXISTS (SELECT FROM unnest(ARRAY[anonymous, authenticated]) r WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles p WHERE p.oid = r)) THEN
+        RAISE EXCEPTION 'role % or % does not exist', anonymous, authenticated USING ERRCODE = 'undefined_object';
+    END IF;
     FOREACH name IN ARRAY ARRAY[data_schema, api_schema] LOOP
         IF name ~ '^$|[@$]' OR name = 'taskapi' OR name ~ '^pg_' OR name = 'information_schema' THEN
             RAISE EXCEPTION 'schema "%" cannot hold the task API', name USING ERRCODE = 'invalid_parameter_value';

@@ -48,7 +48,7 @@ pidfile = $folder/pgbouncer.pid
 query_wait_timeout = 30
 END
 my $pooler = IPC::Run::start([ $pgbouncer, "$folder/pgbouncer.ini" ], '>', '/dev/null', '2>', '/dev/null');
-END { $pooler->kill_kill if $pooler; }
+END { local $?; $pooler->kill_kill if $pooler; }
 
 # client(POOL): a psql that stays connected. It answers with what a statement prints, errors included; without one it
 # is killed.

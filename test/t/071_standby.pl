@@ -96,7 +96,7 @@ my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
 $subscriber->start;
 $subscriber->safe_psql('postgres', q{CREATE EXTENSION taskapi; SELECT taskapi.create_task_api(); CREATE SCHEMA scratch});
-my $connstr = $primary->connstr('postgres');
+my $connstr = $primary->connstr . ' dbname=postgres';
 $primary->safe_psql('postgres', 'CREATE PUBLICATION tasks FOR TABLE tasks.account, tasks.project, tasks.membership, tasks.task');
 $subscriber->safe_psql('postgres', qq{CREATE SUBSCRIPTION tasks CONNECTION '$connstr' PUBLICATION tasks});
 $subscriber->wait_for_subscription_sync($primary, 'tasks');
