@@ -110,7 +110,7 @@ is( $subscriber->safe_psql('postgres', q{SELECT (SELECT count(*) FROM api.tasks)
 $primary->stop;
 $standby->promote;
 is($standby->safe_psql('postgres', q{INSERT INTO api.tasks (project_id, title) SELECT id, 'after promotion' FROM tasks.project RETURNING version}), '1', 'POST after promotion');
-is($standby->safe_psql('postgres', q{SELECT outcome FROM taskapi.idempotency_begin('k', scope => 's'); SELECT taskapi.idempotency_complete('k', 200, '{}', scope => 's')}), "new\n", 'an idempotent request after promotion');
+is($standby->safe_psql('postgres', q{BEGIN; SELECT outcome FROM taskapi.idempotency_begin('k', scope => 's'); SELECT taskapi.idempotency_complete('k', 200, '{}', scope => 's'); COMMIT}), "new\n", 'an idempotent request after promotion');
 is($standby->safe_psql('postgres', q{SELECT body FROM taskapi.idempotency_begin('k', scope => 's')}), '{}', 'and its replay');
 $standby->safe_psql('postgres', 'CALL taskapi.maintain()');
 pass('maintain() after promotion');
