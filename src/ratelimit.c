@@ -10,14 +10,17 @@
  * The time goes by CLOCK_REALTIME, in nanoseconds: it is the only clock that has the same
  * meaning after a restart.
  *
- * What a call site needs in each call, the checked limit and the shape of the
- * result, is kept in fn_extra and compared by value.
+ * What one call works out, the next one uses: the checked limit is kept with the
+ * arguments that it came from, and the result is a copy of a verdict's row made
+ * once, with its figures filled in.  Both are the backend's, not the call site's:
+ * a statement that checks one key lives too short to learn anything.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/tupmacs.h"
 #include "common/int.h"
 #include "funcapi.h"
 #include "nodes/nodeFuncs.h"
@@ -43,7 +46,7 @@ PG_FUNCTION_INFO_V1(taskapi_rate_limit_reset);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_table);
 PG_FUNCTION_INFO_V1(taskapi_check_rate_limit_policy);
 
-/* What a call site was called with last, and what follows from it */
+/* The arguments of the last call, and what follows from them */
 typedef struct RateLimitCall
 {
 	bool		valid;
@@ -52,15 +55,30 @@ typedef struct RateLimitCall
 	int32		cost;
 	Interval	per;
 	GcraRequest request;
-	TypeCacheEntry *result_type;
 } RateLimitCall;
+
+/* A verdict's row without its figures, and where they go */
+typedef struct VerdictForm
+{
+	HeapTupleHeader row;
+	Size		len;
+	int			offset[RATELIMIT_VERDICT_NATTS];
+} VerdictForm;
+
+/* For retry_after with a value, and for retry_after NULL */
+typedef struct VerdictForms
+{
+	uint64		identifier;		/* of the row type's descriptor, 0 for none */
+	VerdictForm form[2];
+} VerdictForms;
 
 static bool check_test_clock(char **newval, void **extra, GucSource source);
 static void assign_test_clock(const char *newval, void *extra);
-static RateLimitCall *get_call(FunctionCallInfo fcinfo, int32 rate, const Interval *per, int32 burst, int32 cost);
+static const GcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
 static text *get_key(FunctionCallInfo fcinfo);
 static void check_not_null(FunctionCallInfo fcinfo, const char *const *names, int n);
-static Datum verdict_datum(const RateLimitCall *call, const GcraVerdict *verdict);
+static Datum verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict);
+static void make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type);
 
 static char *test_clock = NULL;
 
@@ -231,33 +249,26 @@ get_key(FunctionCallInfo fcinfo)
 	return key;
 }
 
-static RateLimitCall *
-get_call(FunctionCallInfo fcinfo, int32 rate, const Interval *per, int32 burst, int32 cost)
+/* Valid until the next call */
+static const GcraRequest *
+get_request(int32 rate, const Interval *per, int32 burst, int32 cost)
 {
-	FmgrInfo   *flinfo = fcinfo->flinfo;
-	RateLimitCall *call = flinfo->fn_extra;
+	static RateLimitCall call = {false};
 
-	if (unlikely(call == NULL))
+	if (!call.valid || call.rate != rate || call.burst != burst || call.cost != cost ||
+		call.per.time != per->time || call.per.day != per->day || call.per.month != per->month)
 	{
-		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(RateLimitCall));
-		call->result_type = lookup_type_cache(flinfo->fn_expr ? exprType(flinfo->fn_expr) : get_func_rettype(flinfo->fn_oid),
-											  TYPECACHE_TUPDESC);
-		flinfo->fn_extra = call;
-	}
-	if (!call->valid || call->rate != rate || call->burst != burst || call->cost != cost ||
-		call->per.time != per->time || call->per.day != per->day || call->per.month != per->month)
-	{
-		call->valid = false;
+		call.valid = false;
 		taskapi_ratelimit_check_cost(cost);
-		taskapi_ratelimit_limit(&call->request.limit, rate, per, burst);
-		gcra_request_init(&call->request, cost);
-		call->rate = rate;
-		call->burst = burst;
-		call->cost = cost;
-		call->per = *per;
-		call->valid = true;
+		taskapi_ratelimit_limit(&call.request.limit, rate, per, burst);
+		gcra_request_init(&call.request, cost);
+		call.rate = rate;
+		call.burst = burst;
+		call.cost = cost;
+		call.per = *per;
+		call.valid = true;
 	}
-	return call;
+	return &call.request;
 }
 
 /* rate_limit(key text, rate int, per interval, burst int, cost int) -> rate_limit_verdict */
@@ -265,27 +276,27 @@ Datum
 taskapi_rate_limit(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"key", "rate", "interval", NULL, "cost"};
-	RateLimitCall *call;
+	const GcraRequest *request;
 	RateLimitKey key;
 	GcraVerdict verdict;
 	text	   *key_text;
 	int64		now;
 
 	check_not_null(fcinfo, names, lengthof(names));
-	call = get_call(fcinfo, PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
-					PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3),
-					PG_GETARG_INT32(4));
+	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
+						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3),
+						  PG_GETARG_INT32(4));
 	key_text = get_key(fcinfo);
 
 	key = taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text));
-	now = taskapi_ratelimit_decide(key, &call->request, &verdict);
-	if (call->cost > 0)
+	now = taskapi_ratelimit_decide(key, request, &verdict);
+	if (request->cost > 0)
 	{
 		taskapi_count(verdict.allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
 		if (!verdict.allowed)
 			taskapi_denial_record(key.hash1, NULL, 0, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text), now);
 	}
-	return verdict_datum(call, &verdict);
+	return verdict_datum(fcinfo, request, &verdict);
 }
 
 /* rate_limit_peek(key text, rate int, per interval, burst int) -> rate_limit_verdict */
@@ -293,18 +304,18 @@ Datum
 taskapi_rate_limit_peek(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"key", "rate", "interval", NULL};
-	RateLimitCall *call;
+	const GcraRequest *request;
 	GcraVerdict verdict;
 	text	   *key;
 
 	check_not_null(fcinfo, names, lengthof(names));
-	call = get_call(fcinfo, PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
-					PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3), 0);
+	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
+						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3), 0);
 	key = get_key(fcinfo);
 
 	(void) taskapi_ratelimit_decide(taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)),
-									&call->request, &verdict);
-	return verdict_datum(call, &verdict);
+									request, &verdict);
+	return verdict_datum(fcinfo, request, &verdict);
 }
 
 /* rate_limit_refund(key text, rate int, per interval, cost int) -> void */
@@ -395,16 +406,80 @@ taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const GcraVer
 	values[5] = Float8GetDatum((double) verdict->reset_after_ns / 1e9);
 }
 
+/* A verdict of no policy */
 static Datum
-verdict_datum(const RateLimitCall *call, const GcraVerdict *verdict)
+verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict)
 {
-	Datum		values[RATELIMIT_VERDICT_NATTS];
-	bool		nulls[RATELIMIT_VERDICT_NATTS];
+	static TypeCacheEntry *type = NULL;
+	static VerdictForms forms = {0};
+	Oid			type_id = fcinfo->flinfo->fn_expr ? exprType(fcinfo->flinfo->fn_expr) : get_func_rettype(fcinfo->flinfo->fn_oid);
+	const VerdictForm *form;
+	char	   *row;
+	int64		limit = request->limit.burst;
+	double		retry_after = verdict->retry_after_ns / 1e9;
+	double		reset_after = verdict->reset_after_ns / 1e9;
 
-	/* Entries of the type cache stay where they are; their descriptors may be dropped by an invalidation. */
-	if (unlikely(call->result_type->tupDesc == NULL))
-		(void) lookup_type_cache(call->result_type->type_id, TYPECACHE_TUPDESC);
+	/*
+	 * Entries of the type cache stay where they are.  Their descriptor and its
+	 * identifier go at an invalidation, and the next identifier is a new one.
+	 */
+	if (unlikely(type == NULL || type->type_id != type_id || type->tupDesc_identifier != forms.identifier || forms.identifier == 0))
+	{
+		type = lookup_type_cache(type_id, TYPECACHE_TUPDESC);
+		make_verdict_forms(&forms, type);
+	}
 
-	taskapi_ratelimit_verdict_values(NULL, call->request.limit.burst, verdict, values, nulls);
-	return HeapTupleGetDatum(heap_form_tuple(call->result_type->tupDesc, values, nulls));
+	form = &forms.form[verdict->retry_after_ns < 0];
+	row = palloc(form->len);
+	memcpy(row, form->row, form->len);
+	memcpy(row + form->offset[0], &verdict->allowed, sizeof(bool));
+	memcpy(row + form->offset[2], &limit, sizeof(int64));
+	memcpy(row + form->offset[3], &verdict->remaining, sizeof(int64));
+	if (verdict->retry_after_ns >= 0)
+		memcpy(row + form->offset[4], &retry_after, sizeof(double));
+	memcpy(row + form->offset[5], &reset_after, sizeof(double));
+	return PointerGetDatum(row);
+}
+
+static void
+make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type)
+{
+	TupleDesc	tupdesc = type->tupDesc;
+
+	if (tupdesc->natts != RATELIMIT_VERDICT_NATTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has changed", format_type_be(type->type_id))));
+	forms->identifier = 0;
+	for (int i = 0; i < lengthof(forms->form); i++)
+	{
+		VerdictForm *form = &forms->form[i];
+		GcraVerdict verdict = {.retry_after_ns = -i};
+		Datum		values[RATELIMIT_VERDICT_NATTS];
+		bool		nulls[RATELIMIT_VERDICT_NATTS];
+		HeapTuple	tuple;
+		Size		offset;
+
+		taskapi_ratelimit_verdict_values(NULL, 0, &verdict, values, nulls);
+		tuple = heap_form_tuple(tupdesc, values, nulls);
+		offset = tuple->t_data->t_hoff;
+		for (int j = 0; j < RATELIMIT_VERDICT_NATTS; j++)
+		{
+			Form_pg_attribute att = TupleDescAttr(tupdesc, j);
+
+			if (nulls[j])
+				continue;
+			offset = att_align_nominal(offset, att->attalign);
+			form->offset[j] = offset;
+			offset += att->attlen;
+		}
+		if (form->row)
+			pfree(form->row);
+		form->row = NULL;
+		form->row = MemoryContextAlloc(TopMemoryContext, tuple->t_len);
+		form->len = tuple->t_len;
+		memcpy(form->row, tuple->t_data, tuple->t_len);
+		heap_freetuple(tuple);
+	}
+	forms->identifier = type->tupDesc_identifier;
 }
