@@ -139,17 +139,21 @@ taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len)
 	return key;
 }
 
-/* The upper half of hash1 picks the neighbourhood, the lower one where to begin in it. */
+/* The upper half of hash1 picks the neighbourhood. */
 static inline RateLimitBucket *
 find_bucket(RateLimitTable *tab, RateLimitKey key)
 {
 	return &tab->bucket[((key.hash1 >> 32) * tab->nbuckets) >> 32];
 }
 
-static inline int
-first_slot(uint64 hash1)
+/* Bring the lock, and the first entries beside it, while the clock is read. */
+static inline void
+prefetch_bucket(const RateLimitBucket *bucket)
 {
-	return (int) (((hash1 & 0xffffffff) * RATELIMIT_BUCKET_ENTRIES) >> 32);
+#if defined(__GNUC__) || defined(__clang__)
+	__builtin_prefetch(bucket, 1);
+	__builtin_prefetch((const char *) bucket + PG_CACHE_LINE_SIZE / 2, 1);
+#endif
 }
 
 static inline GcraState
@@ -172,18 +176,14 @@ set_entry_state(RateLimitEntry *entry, GcraState state)
 static inline RateLimitEntry *
 find_entry(RateLimitBucket *bucket, RateLimitKey key)
 {
-	int			slot = first_slot(key.hash1);
-
 	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
 	{
-		RateLimitEntry *entry = &bucket->entry[slot];
+		RateLimitEntry *entry = &bucket->entry[i];
 
 		if (entry->hash1 == key.hash1 && entry->hash2 == key.hash2)
 			return entry;
 		if (entry->hash1 == 0)
 			return NULL;
-		if (++slot == RATELIMIT_BUCKET_ENTRIES)
-			slot = 0;
 	}
 	return NULL;
 }
@@ -196,13 +196,12 @@ find_entry(RateLimitBucket *bucket, RateLimitKey key)
 static RateLimitEntry *
 claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)
 {
-	int			slot = first_slot(key.hash1);
 	RateLimitEntry *victim = NULL;
 
 	*event = TASKAPI_COUNTER_RATE_LIMIT_EVICTED;
 	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
 	{
-		RateLimitEntry *entry = &bucket->entry[slot];
+		RateLimitEntry *entry = &bucket->entry[i];
 
 		if (gcra_expired(entry_state(entry), now))
 		{
@@ -212,8 +211,6 @@ claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)
 		}
 		if (victim == NULL || entry->tat_ns < victim->tat_ns)
 			victim = entry;
-		if (++slot == RATELIMIT_BUCKET_ENTRIES)
-			slot = 0;
 	}
 	victim->hash1 = key.hash1;
 	victim->hash2 = key.hash2;
@@ -238,8 +235,10 @@ taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdi
 	RateLimitEntry *entry;
 	GcraState	state = {0, 0};
 	GcraState	new_state;
-	int64		now = taskapi_ratelimit_clock();
+	int64		now;
 
+	prefetch_bucket(bucket);
+	now = taskapi_ratelimit_clock();
 	SpinLockAcquire(&bucket->lock);
 	now = time_in_bucket(bucket, now);
 	entry = find_entry(bucket, key);
@@ -279,6 +278,7 @@ taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 		while (pos > 0 && buckets[pos - 1] > bucket)
 			pos--;
 		items[i].bucket = bucket;
+		prefetch_bucket(bucket);
 		if (pos > 0 && buckets[pos - 1] == bucket)
 			continue;
 		memmove(&buckets[pos + 1], &buckets[pos], (nbuckets - pos) * sizeof(buckets[0]));

@@ -5,7 +5,8 @@
  *
  * Layout.  The table is an array of neighbourhoods of 1 kB, sixteen cache lines,
  * each with a spinlock and 42 entries of 24 bytes; a key belongs to exactly one
- * neighbourhood, and there to any entry.  There are twice as many entries as
+ * neighbourhood, and there to any entry, from the front: while the table is far from
+ * full, a decision touches one or two lines.  There are twice as many entries as
  * taskapi.rate_limit_max_keys asks for, which makes about 49 bytes a key: so many
  * keys overfill none of the neighbourhoods, but by bad luck of about one in ten
  * over the whole of the default table.  The size is fixed when the first backend
