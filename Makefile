@@ -42,9 +42,9 @@ DATA_built  = taskapi--$(EXTVERSION).sql
 PG_CPPFLAGS = -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
 
-REGRESS        = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=test
-ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION     ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test
 # They need Debian's libipc-run-perl.
 TAP_TESTS      = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)

@@ -226,7 +226,8 @@ taskapi_cursor_open(const char *token, int len, Node *escontext)
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
 	struct varlena *cursor = open_token(&cache, token, len, escontext);
 
-	taskapi_shape_cache_free(&cache);
+	if (cache.context)
+		MemoryContextDelete(cache.context);
 	return cursor;
 }
 
@@ -236,7 +237,7 @@ taskapi_cursor_seal(const struct varlena *cursor)
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
 	char	   *token = seal(&cache, PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor)));
 
-	taskapi_shape_cache_free(&cache);
+	MemoryContextDelete(cache.context);
 	return token;
 }
 

@@ -73,19 +73,34 @@ sub DESTROY
 	return;
 }
 
+# task_api(NAME, SQL): a layer before the task API, with accounts ann, bob, cid and dee, whose ids are in $layer->{id}.
+sub task_api
+{
+	my ($class, $name, $sql) = @_;
+	my $self = $class->new($name, q{
+		SELECT taskapi.create_task_api(anonymous => 'anonymous', authenticated => 'authenticated');
+		UPDATE taskapi.rate_limit_policy SET rate = 1000000, burst = NULL;
+		SELECT tasks.create_account(name || '@example.org', name || '''s password', initcap(name)) FROM unnest('{ann,bob,cid,dee}'::text[]) name;
+	} . ($sql // ''));
+	$self->{id} = { split /[|\n]/, $self->sql('SELECT lower(display_name), id FROM tasks.account') };
+	return $self;
+}
+
 sub sql
 {
 	my ($self, $sql) = @_;
 	return $self->{node}->safe_psql('postgres', $sql);
 }
 
-# token(SUBJECT, CLAIMS): a bearer token for it.
+# token(SUBJECT, CLAIMS): a bearer token for it; one of the accounts goes by its name.
 sub token
 {
 	my ($self, $subject, %claims) = @_;
-	my $claims = $json->encode({ role => 'authenticated', sub => $subject, exp => time + 3600, %claims });
-	$self->{token}{$claims} //= $self->sql("SELECT taskapi.jwt_sign('$claims')");
-	return $self->{token}{$claims};
+	return $self->{token}{$subject} if $self->{token}{$subject} && !%claims;
+	my $text = $json->encode({ role => 'authenticated', sub => $self->{id}{$subject} // $subject, exp => time + 3600, %claims });
+	my $token = $self->sql("SELECT taskapi.jwt_sign('$text')");
+	$self->{token}{$subject} = $token unless %claims;
+	return $token;
 }
 
 # call(METHOD, PATH, ...): as => SUBJECT sends a token, json => DATA a body, and whatever begins with a capital letter is a
@@ -120,6 +135,15 @@ sub is_problem
 	my $body = ref $answer->{json} eq 'HASH' ? $answer->{json} : {};
 	is("$answer->{status} " . ($body->{code} // "without a problem: $answer->{text}"), "$status $code", $name);
 	return;
+}
+
+# created(ANSWER, NAME): the one row of an answer to a POST.
+sub created
+{
+	my ($self, $answer, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($answer->{status}, 201, $name) or diag($answer->{text});
+	return ref $answer->{json} eq 'ARRAY' ? $answer->{json}[0] : {};
 }
 
 1;
