@@ -16,6 +16,8 @@ CREATE FUNCTION taskapi.create_task_api(data_schema name DEFAULT 'tasks', api_sc
                                         anonymous regrole DEFAULT NULL, authenticated regrole DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+    -- what expose() advises is seen to
+    SET client_min_messages = warning
 AS $create_task_api$
 DECLARE
     task_api text := $task_api$
@@ -23,6 +25,7 @@ DECLARE
 $task_api$;
     name     text;
     has      text;
+    lacks    text;
 BEGIN
     IF data_schema IS NULL OR api_schema IS NULL OR data_schema = api_schema THEN
         RAISE EXCEPTION 'the task API needs two schemas' USING ERRCODE = 'invalid_parameter_value';
@@ -49,6 +52,14 @@ BEGIN
         RAISE EXCEPTION 'the task API cannot be created in "%" and "%"', data_schema, api_schema
             USING ERRCODE = 'duplicate_table', DETAIL = format('Taken already: %s.', has),
                   HINT = 'Name two other schemas. To bring an existing task API up to date, call taskapi.expose() on its tables again.';
+    END IF;
+    SELECT string_agg(f, ', ') INTO lacks
+    FROM unnest(ARRAY['taskapi.hash_password(text)', 'taskapi.verify_password(text,text)', 'taskapi.charge_login(text)',
+                      'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)']) f
+    WHERE NOT has_function_privilege(f, 'EXECUTE');
+    IF lacks IS NOT NULL THEN
+        RAISE WARNING 'passwords, log-ins and grant_api() will not work for role "%"', current_user
+            USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
     END IF;
     task_api := replace(task_api, '@data@', quote_ident(data_schema));
     task_api := replace(task_api, '@api@', quote_ident(api_schema));

@@ -4,10 +4,14 @@ CREATE FUNCTION @data@.create_account(email text, password text DEFAULT NULL, di
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    hash   text;
     new_id uuid;
 BEGIN
+    IF password IS NOT NULL THEN
+        hash := taskapi.hash_password(password);
+    END IF;
     INSERT INTO @data@.account AS a (email, password_hash, display_name)
-    VALUES (create_account.email, taskapi.hash_password(create_account.password),
+    VALUES (create_account.email, hash,
             coalesce(create_account.display_name, left(split_part(create_account.email, '@', 1), 200)))
     RETURNING a.id INTO new_id;
     RETURN new_id;

@@ -101,6 +101,48 @@ UPDATE tasks.task SET status = 'cancelled' WHERE title = 'not done' RETURNING co
 DELETE FROM tasks.project;
 SELECT (SELECT count(*) FROM tasks.task) AS tasks, (SELECT count(*) FROM tasks.membership) AS members;
 
+-- by a role that is no superuser: told what it needs, and with it, everything works
+CREATE ROLE regress_builder;
+CREATE ROLE regress_nobody;
+CREATE ROLE regress_somebody;
+GRANT CREATE ON DATABASE :DBNAME TO regress_builder;
+GRANT EXECUTE ON FUNCTION taskapi.create_task_api TO regress_builder;
+SET ROLE regress_builder;
+\set VERBOSITY default
+SELECT taskapi.create_task_api('regress_built', 'regress_built_api');
+\set VERBOSITY terse
+SELECT regress_built.create_account('bea@example.org') IS NOT NULL AS created;
+SELECT regress_built.create_account('ben@example.org', 'secret');
+SELECT regress_built.grant_api('regress_nobody', 'regress_somebody');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION taskapi.hash_password(text), taskapi.verify_password(text,text), taskapi.charge_login(text), taskapi.create_session(text,interval), taskapi.set_api_roles(regrole,regrole) TO regress_builder;
+SET ROLE regress_builder;
+SELECT regress_built.create_account('ben@example.org', 'secret') AS ben \gset
+SELECT regress_built.grant_api('regress_nobody', 'regress_somebody');
+RESET ROLE;
+SET ROLE regress_nobody;
+INSERT INTO regress_built_api.sessions (email, password) VALUES ('ben@example.org', 'secret') RETURNING email;
+SELECT * FROM regress_built_api.sessions;
+SELECT * FROM regress_built_api.tasks;
+RESET ROLE;
+BEGIN;
+SELECT set_config('request.jwt.claims', json_build_object('sub', :'ben')::text, true) IS NOT NULL AS ben;
+SET LOCAL ROLE regress_somebody;
+INSERT INTO regress_built_api.projects (name) VALUES ('of ben') RETURNING name, version;
+INSERT INTO regress_built_api.tasks (project_id, title) SELECT id, 'first' FROM regress_built_api.projects RETURNING title, creator_id = :'ben' AS by_ben;
+DELETE FROM regress_built_api.projects RETURNING name;
+SELECT title FROM regress_built_api.deleted_tasks;
+UPDATE regress_built_api.deleted_projects SET deleted_at = NULL RETURNING name;
+SELECT title FROM regress_built_api.my_tasks();
+SELECT current FROM regress_built_api.sessions;
+INSERT INTO regress_built_api.api_keys (name) VALUES ('k') RETURNING name, scopes, secret LIKE 'tak\_%' AS secret;
+SELECT name, secret FROM regress_built_api.api_keys;
+COMMIT;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA taskapi FROM regress_builder, regress_somebody;
+DROP SCHEMA regress_built, regress_built_api CASCADE;
+REVOKE CREATE ON DATABASE :DBNAME FROM regress_builder;
+DROP ROLE regress_builder, regress_nobody, regress_somebody;
+
 -- the tables are the user's: they outlive the extension
 INSERT INTO tasks.project (name, creator_id) VALUES ('kept', :'ann');
 DROP EXTENSION taskapi CASCADE;
