@@ -64,7 +64,6 @@ start_redis() {
 stop_redis() { as_user redis-cli -s "$scratch/redis.sock" shutdown nosave >/dev/null 2>&1 || true; }
 
 ratelimit() {
-    need_packages redis-server
     ratelimit_setup
     start_redis
     fixed_window="local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return n"

@@ -388,6 +388,7 @@ taskapi_ratelimit_live_keys(void)
 	{
 		RateLimitBucket *bucket = &tab->bucket[i];
 
+		CHECK_FOR_INTERRUPTS();
 		SpinLockAcquire(&bucket->lock);
 		for (int j = 0; j < RATELIMIT_BUCKET_ENTRIES; j++)
 			live += !gcra_expired(entry_state(&bucket->entry[j]), now);

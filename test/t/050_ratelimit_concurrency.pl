@@ -69,6 +69,14 @@ is($node->safe_psql('postgres', 'SELECT keys FROM taskapi.rate_limit_stats'), 10
 hammer(8, 300, q{SELECT taskapi.rate_limit_refund('refunded', 1000, '1 day') FROM taskapi.rate_limit('refunded', 1000, '1 day') WHERE allowed;});
 is($node->safe_psql('postgres', q{SELECT remaining FROM taskapi.rate_limit_peek('refunded', 1000, '1 day')}), 1000, 'charges and refunds cancel out');
 
+# The workers of a parallel query share the limit, and the test clock.
+my $parallel = q{
+	SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2;
+	%s SELECT count(*) FROM many WHERE (taskapi.rate_limit('parallel', 700, '1 day')).allowed;};
+$node->safe_psql('postgres', 'CREATE TABLE many AS SELECT i FROM generate_series(1, 20000) i; ALTER TABLE many SET (parallel_workers = 2); ANALYZE many');
+like($node->safe_psql('postgres', sprintf($parallel, 'EXPLAIN')), qr/Gather/, 'a query with a limit may be parallel');
+is($node->safe_psql('postgres', sprintf($parallel, '')), 700, 'and its workers admit as many as one would');
+
 # Several policies are one decision. The order in which they are named differs, and their subjects overlap.
 $node->safe_psql('postgres', q{
 	INSERT INTO taskapi.rate_limit_policy (name, rate, per) VALUES ('a', 700, '1 day'), ('b', 500, '1 day'), ('longer', 100000, '1 day');

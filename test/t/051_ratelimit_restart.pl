@@ -42,6 +42,16 @@ my $wal = $node->safe_psql('postgres', qq{
 	SELECT pg_current_wal_insert_lsn() - :'before'::pg_lsn});
 is($wal, "1000|4000\nt\n\n1000|4000\nt\n0", 'admissions and denials write no WAL and take no transaction id');
 
+# Memory is bounded, and whoever is denied often is found among any number who are denied once: a count is never too
+# low, and too high by at most its error.
+is($node->safe_psql('postgres', q{
+	SELECT count(*) FROM generate_series(1, 5000) i, generate_series(1, 2) j,
+		taskapi.rate_limit(CASE WHEN i % 10 = 0 THEN 'heavy' ELSE 'light ' || i END, 1, '1 hour', cost => least(j, 1)) v WHERE NOT v.allowed;
+	SELECT count(*) FROM taskapi.rate_limit_denials;
+	SELECT subject, denied >= 999, denied - error <= 999 FROM taskapi.rate_limit_denials WHERE subject <> 'wal' LIMIT 1;}),
+	"5499\n512\nheavy|t|t", 'the most denied are found in bounded memory');
+$node->restart;
+
 # Restarts.
 charge('kept', 40);
 $node->restart;
