@@ -615,4 +615,3 @@ tail_begin(TaskapiBytes *tail, int term)
 {
 	taskapi_bytes_append_byte(tail, term);
 }
-

@@ -16,7 +16,8 @@
  *		number of terms		1 byte, with DESCRIPTOR_DIGEST
  *		one byte a term		length of the name << 2 | TERM_NULLS_FIRST | TERM_DESCENDING
  *		names				concatenated; or, with DESCRIPTOR_DIGEST, a digest of the above and the names
- *		one type a term		varint of OID << 2 | TaskapiKeyCollation; COLLATION_NAMED is followed by schema and name, each with a length byte
+ *		one type a term		varint of OID << 2 | TaskapiKeyCollation; COLLATION_NAMED is followed by schema and name,
+ *							each with a length byte
  *
  * The digest stands in where the names would make a token too long.  Type OIDs survive pg_upgrade and
  * a dump does not carry them (it has tokens, which name types that are not built in).

@@ -100,9 +100,9 @@ static bool index_holds_keys(Relation index, Keyset *keyset);
 static bool compare_key(Keyset *keyset, Oid key_function, int term, int strategy, KeyComparison *cmp);
 static Expr *comparison_clause(const KeyComparison *cmp, Oid opno);
 
-PG_FUNCTION_INFO_V1(taskapi_cursor_keyset_support);
+PG_FUNCTION_INFO_V1(taskapi_cursor_support);
 Datum
-taskapi_cursor_keyset_support(PG_FUNCTION_ARGS)
+taskapi_cursor_support(PG_FUNCTION_ARGS)
 {
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	Node	   *result = NULL;

@@ -52,21 +52,21 @@ CREATE FUNCTION taskapi.cursor_key(taskapi.cursor, order_by text, "position" int
 COMMENT ON FUNCTION taskapi.cursor_key(taskapi.cursor, text, int, anyelement) IS
     'Internal: cursor_value() as the planner puts it into a row comparison; refuses a cursor of another order_by';
 
-CREATE FUNCTION taskapi.cursor_keyset_support(internal) RETURNS internal
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_keyset_support';
-COMMENT ON FUNCTION taskapi.cursor_keyset_support(internal) IS
+CREATE FUNCTION taskapi.cursor_support(internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_support';
+COMMENT ON FUNCTION taskapi.cursor_support(internal) IS
     'Planner support: rewrites a comparison with cursor(...) into a row comparison that an ordinary index serves';
 
 CREATE FUNCTION taskapi.cursor_lt(taskapi.cursor, taskapi.cursor) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_keyset_support AS 'MODULE_PATHNAME', 'taskapi_cursor_lt';
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_support AS 'MODULE_PATHNAME', 'taskapi_cursor_lt';
 COMMENT ON FUNCTION taskapi.cursor_lt(taskapi.cursor, taskapi.cursor) IS 'Implementation of < operator';
 
 CREATE FUNCTION taskapi.cursor_le(taskapi.cursor, taskapi.cursor) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_keyset_support AS 'MODULE_PATHNAME', 'taskapi_cursor_le';
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_support AS 'MODULE_PATHNAME', 'taskapi_cursor_le';
 COMMENT ON FUNCTION taskapi.cursor_le(taskapi.cursor, taskapi.cursor) IS 'Implementation of <= operator';
 
 CREATE FUNCTION taskapi.cursor_eq(taskapi.cursor, taskapi.cursor) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_keyset_support AS 'MODULE_PATHNAME', 'taskapi_cursor_eq';
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_support AS 'MODULE_PATHNAME', 'taskapi_cursor_eq';
 COMMENT ON FUNCTION taskapi.cursor_eq(taskapi.cursor, taskapi.cursor) IS 'Implementation of = operator';
 
 CREATE FUNCTION taskapi.cursor_ne(taskapi.cursor, taskapi.cursor) RETURNS boolean
@@ -74,11 +74,11 @@ CREATE FUNCTION taskapi.cursor_ne(taskapi.cursor, taskapi.cursor) RETURNS boolea
 COMMENT ON FUNCTION taskapi.cursor_ne(taskapi.cursor, taskapi.cursor) IS 'Implementation of <> operator';
 
 CREATE FUNCTION taskapi.cursor_ge(taskapi.cursor, taskapi.cursor) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_keyset_support AS 'MODULE_PATHNAME', 'taskapi_cursor_ge';
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_support AS 'MODULE_PATHNAME', 'taskapi_cursor_ge';
 COMMENT ON FUNCTION taskapi.cursor_ge(taskapi.cursor, taskapi.cursor) IS 'Implementation of >= operator';
 
 CREATE FUNCTION taskapi.cursor_gt(taskapi.cursor, taskapi.cursor) RETURNS boolean
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_keyset_support AS 'MODULE_PATHNAME', 'taskapi_cursor_gt';
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_support AS 'MODULE_PATHNAME', 'taskapi_cursor_gt';
 COMMENT ON FUNCTION taskapi.cursor_gt(taskapi.cursor, taskapi.cursor) IS 'Implementation of > operator';
 
 -- In pg_catalog, which is always searched: an HTTP layer writes "cursor" > 'token' with a search_path of its own.
