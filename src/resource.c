@@ -113,9 +113,10 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->deleted_rows = meta->deleted_rows;
 	s->client = (write_depth == 0 && taskapi_in_request());
 	s->updated = bms_copy(updated);
+	s->may_read = (operation != CMD_INSERT || taskapi_may_read(meta));
 	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&
 					   bms_is_member(meta->version + 1 - FirstLowInvalidHeapAttributeNumber, updated));
-	if (s->client && meta->registration.versioned && precondition_applies())
+	if (s->client && precondition_applies())
 	{
 		const char *field = taskapi_request_header("If-Match");
 
@@ -125,7 +126,7 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 		if (field)
 			s->if_none_match = pstrdup(field);
 		/* of a PUT, whether it changes something shows at the row */
-		if (taskapi_require_if_match && !s->if_match && !s->version_sent && operation != CMD_INSERT)
+		if (taskapi_require_if_match && meta->version >= 0 && !s->if_match && !s->version_sent && operation != CMD_INSERT)
 			taskapi_precondition_required();
 	}
 	MemoryContextSwitchTo(oldcontext);

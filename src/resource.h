@@ -55,6 +55,7 @@ typedef struct TaskapiResourceStatement
 	bool		deleted_rows;	/* the view is deleted_RESOURCE */
 	bool		client;			/* the request's own statement */
 	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */
+	bool		may_read;		/* INSERT: the caller may read what it makes */
 	bool		version_sent;	/* UPDATE: version is among them */
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;

@@ -21,6 +21,7 @@
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -395,6 +396,7 @@ view_plan_text(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *col
 	switch (kind)
 	{
 		case VIEW_PLAN_INSERT:
+		case VIEW_PLAN_INSERT_ONLY:
 			appendStringInfo(&buf, "INSERT INTO %s AS t ", view->source_name);
 			if (bms_is_empty(columns))
 				appendStringInfoString(&buf, "DEFAULT VALUES");
@@ -411,7 +413,8 @@ view_plan_text(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *col
 				}
 				appendStringInfo(&buf, ") VALUES (%s)", values.data);
 			}
-			appendStringInfo(&buf, " RETURNING %s", view->returning);
+			if (kind == VIEW_PLAN_INSERT)
+				appendStringInfo(&buf, " RETURNING %s", view->returning);
 			break;
 
 		case VIEW_PLAN_UPDATE_VERSION:
@@ -466,6 +469,22 @@ view_plan_text(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *col
 			break;
 	}
 	return buf.data;
+}
+
+bool
+taskapi_may_read(TaskapiView *view)
+{
+	Oid			source = view->registration.source;
+
+	if (pg_class_aclcheck(source, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	for (int i = 0; i < view->ncolumns; i++)
+	{
+		if (view->columns[i].source_attno != 0 &&
+			pg_attribute_aclcheck(source, view->columns[i].source_attno, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			return false;
+	}
+	return true;
 }
 
 static void

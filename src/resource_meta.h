@@ -39,6 +39,7 @@ typedef struct TaskapiCacheEntry
 typedef enum TaskapiViewPlanKind
 {
 	VIEW_PLAN_INSERT,
+	VIEW_PLAN_INSERT_ONLY,		/* for callers who may not read the row */
 	VIEW_PLAN_UPDATE_VERSION,	/* where the version is the one given */
 	VIEW_PLAN_UPDATE_IMAGE,		/* where the columns to change are as given */
 	VIEW_PLAN_DELETE,
@@ -159,6 +160,9 @@ typedef struct TaskapiTable
 
 /* An error where the view is no resource. */
 extern TaskapiView *taskapi_view(Oid view);
+
+/* May the caller read all that the view shows of a row? */
+extern bool taskapi_may_read(TaskapiView *view);
 extern TaskapiTable *taskapi_table(Oid table);
 
 extern SPIPlanPtr taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);

@@ -180,8 +180,11 @@ taskapi_resource_insert(TaskapiResourceStatement *statement, TaskapiView *view, 
 	}
 
 	add_arguments(view, desc, new, columns, values, nulls, 0);
-	if (run(taskapi_view_plan(view, VIEW_PLAN_INSERT, columns), values, nulls) == 0)
+	if (run(taskapi_view_plan(view, statement->may_read ? VIEW_PLAN_INSERT : VIEW_PLAN_INSERT_ONLY, columns),
+			values, nulls) == 0)
 		return NULL;			/* a trigger's veto */
+	if (!statement->may_read)
+		return new;
 	return SPI_copytuple(SPI_tuptable->vals[0]);
 }
 

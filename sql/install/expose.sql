@@ -397,6 +397,11 @@ BEGIN
         RAISE EXCEPTION 'resource % has no deleted rows to restore or purge', entry.resource USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
+    SELECT c.relname INTO odd FROM pg_class c WHERE c.oid IN (entry.resource, entry.source) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'must be owner of %', odd USING ERRCODE = 'insufficient_privilege';
+    END IF;
+
     -- The views run with their caller's privileges, so the same columns are granted of the table.
     SELECT string_agg(format('%I', a.attname), ', '), string_agg(format('%I', a.attname), ', ')
                FILTER (WHERE a.attgenerated = '' AND NOT (entry.versioned AND a.attname IN ('version', 'updated_at')))
@@ -405,8 +410,12 @@ BEGIN
     hidden := CASE WHEN entry.soft_delete THEN ', deleted_at, deletion_id' ELSE '' END;
 
     -- USAGE of the table's schema too: statements on the table are parsed as the caller.
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = entry.resource), grantee);
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = entry.source), grantee);
+    FOR odd IN
+        SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid IN (entry.resource, entry.source) AND NOT has_schema_privilege(grantee, n.oid, 'USAGE')
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', odd, grantee);
+    END LOOP;
     IF 'read' = ANY (actions) THEN
         EXECUTE format('GRANT SELECT ON %s TO %s', entry.resource, grantee);
         EXECUTE format('GRANT SELECT (%s%s) ON %s TO %s', columns, hidden, entry.source, grantee);

@@ -100,6 +100,11 @@ SELECT request('POST', '{}', $$INSERT INTO items (id) VALUES (31)$$);
 UPDATE items SET note = 'outside a request' WHERE id = 1 RETURNING version;
 RESET taskapi.require_if_match;
 
+-- What has no version matches nothing but "*".
+SELECT taskapi.expose('precondition_data.item', 'precondition_api', 'plain', soft_delete => false, versioned => false);
+SELECT request('PATCH', '{"if-match": "\"11\""}', $$UPDATE plain SET note = 'o' WHERE id = 1$$);
+SELECT request('PATCH', '{"if-match": "*"}', $$UPDATE plain SET note = 'o' WHERE id = 1$$);
+
 RESET search_path;
 DROP SCHEMA precondition_api, precondition_data CASCADE;
 DROP EXTENSION taskapi;

@@ -164,6 +164,19 @@ SELECT resource_data.refused($$UPDATE resource_api.deleted_notes SET deleted_at 
 SELECT resource_data.refused($$DELETE FROM resource_api.deleted_notes WHERE id = 10$$);
 RESET ROLE;
 
+-- Who may create and not read gets no more than that.
+CREATE ROLE regress_resource_dropbox;
+CREATE TABLE resource_data.letter (id int PRIMARY KEY, body text, at timestamptz DEFAULT now());
+SELECT taskapi.expose('resource_data.letter', 'resource_api', 'letters');
+SELECT taskapi.grant_resource('resource_api.letters', 'regress_resource_dropbox', '{create}');
+GRANT EXECUTE ON FUNCTION resource_data.refused(text) TO regress_resource_dropbox;
+SET ROLE regress_resource_dropbox;
+INSERT INTO resource_api.letters VALUES (1, 'dear');
+INSERT INTO resource_api.letters VALUES (2, 'sir') RETURNING id;
+SELECT taskapi.grant_resource('resource_api.letters', 'regress_resource_user');
+RESET ROLE;
+SELECT id, body, version, at IS NOT NULL AS at FROM resource_api.letters;
+
 -- The triggers are of no use to anything but a resource.
 CREATE VIEW resource_data.fake AS SELECT * FROM resource_data.note;
 CREATE TRIGGER fake INSTEAD OF UPDATE ON resource_data.fake FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write();
@@ -172,4 +185,5 @@ SELECT taskapi.resource_write();
 
 DROP SCHEMA resource_api, resource_data CASCADE;
 DROP ROLE regress_resource_user;
+DROP ROLE regress_resource_dropbox;
 DROP EXTENSION taskapi;
