@@ -226,8 +226,7 @@ taskapi_cursor_open(const char *token, int len, Node *escontext)
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
 	struct varlena *cursor = open_token(&cache, token, len, escontext);
 
-	if (cache.context)
-		MemoryContextDelete(cache.context);
+	taskapi_shape_cache_free(&cache);
 	return cursor;
 }
 
@@ -237,7 +236,7 @@ taskapi_cursor_seal(const struct varlena *cursor)
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
 	char	   *token = seal(&cache, PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor)));
 
-	MemoryContextDelete(cache.context);
+	taskapi_shape_cache_free(&cache);
 	return token;
 }
 

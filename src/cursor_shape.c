@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -143,8 +144,6 @@ make_shape(const TaskapiBytes *descriptor, MemoryContext context)
 	memcpy(shape->descriptor, descriptor->data, descriptor->len);
 	shape->order_len = taskapi_descriptor_order_len(descriptor->data, descriptor->len);
 	Assert(shape->order_len > 0);
-	if (!(descriptor->data[0] & DESCRIPTOR_DIGEST))
-		shape->names_len = shape->order_len - 1 - nterms;
 	for (int i = 0; i < nterms; i++)
 	{
 		shape->keys[i].descending = (descriptor->data[1 + i] & TERM_DESCENDING) != 0;
@@ -440,14 +439,28 @@ taskapi_shape_cache_fill(TaskapiShapeCache *cache, const uint8 *bytes, int len, 
 	cache->shape = shape;
 }
 
+void
+taskapi_shape_cache_free(TaskapiShapeCache *cache)
+{
+	if (cache->context)
+		MemoryContextDelete(cache->context);
+}
+
 TaskapiCursorShape *
 taskapi_shape_of_cursor(TaskapiShapeCache *cache, const TaskapiCursorView *view)
 {
+	static TaskapiLastingShapes lasting;
 	TaskapiCursorShape *shape;
 
 	if (cache->shape && cache->len == view->descriptor_len &&
 		memcmp(cache->bytes, view->descriptor, cache->len) == 0)
 		return cache->shape;
+	shape = taskapi_find_lasting_shape(&lasting, view->descriptor, view->descriptor_len);
+	if (shape == NULL)
+		shape = taskapi_add_lasting_shape(&lasting, view->descriptor, view->descriptor_len,
+										  view->descriptor, view->descriptor_len);
+	if (shape != NULL)
+		return shape;
 
 	shape = taskapi_shape_of_descriptor(view->descriptor, view->descriptor_len, taskapi_shape_cache_reset(cache));
 	if (shape == NULL)
@@ -455,5 +468,63 @@ taskapi_shape_of_cursor(TaskapiShapeCache *cache, const TaskapiCursorView *view)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("a type or collation of a cursor no longer exists")));
 	taskapi_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
+	return shape;
+}
+
+TaskapiCursorShape *
+taskapi_find_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len)
+{
+	for (int i = 0; i < LASTING_SHAPES; i++)
+	{
+		int			n = (shapes->last + i) % LASTING_SHAPES;
+
+		if (shapes->entries[n].shape && shapes->entries[n].len == len &&
+			memcmp(shapes->entries[n].bytes, bytes, len) == 0)
+		{
+			shapes->last = n;
+			return shapes->entries[n].shape;
+		}
+	}
+	return NULL;
+}
+
+TaskapiCursorShape *
+taskapi_add_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len,
+						  const uint8 *descriptor, int descriptor_len)
+{
+	const uint8 *pos = descriptor + taskapi_descriptor_order_len(descriptor, descriptor_len);
+	int			n = (shapes->last + LASTING_SHAPES - 1) % LASTING_SHAPES;
+	MemoryContext context;
+	TaskapiCursorShape *shape;
+
+	for (int i = 0; i < DESCRIPTOR_TERMS(descriptor[0]); i++)
+	{
+		TaskapiTypeEntry entry;
+
+		if (!taskapi_read_type_entry(&pos, descriptor + descriptor_len, &entry) ||
+			entry.typid >= FirstGenbkiObjectId ||
+			taskapi_key_kind(entry.typid, entry.collation_kind) == KEY_RAW)
+			return NULL;
+	}
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi lasting cursor shape", ALLOCSET_SMALL_SIZES);
+	shape = taskapi_shape_of_descriptor(descriptor, descriptor_len, context);
+	if (shape == NULL)
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
+	if (shapes->entries[n].shape)
+	{
+		shapes->entries[n].shape = NULL;
+		MemoryContextDelete(shapes->entries[n].context);
+	}
+	MemoryContextSetParent(context, TopMemoryContext);
+	shapes->entries[n].bytes = MemoryContextAlloc(context, len);
+	memcpy(shapes->entries[n].bytes, bytes, len);
+	shapes->entries[n].len = len;
+	shapes->entries[n].context = context;
+	shapes->entries[n].shape = shape;
+	shapes->last = n;
 	return shape;
 }

@@ -48,11 +48,13 @@ struct TaskapiCursorShape
 	bool		raw;			/* some key is KEY_RAW */
 	int			nterms;
 	int			order_len;		/* of the descriptor, without the types */
-	int			names_len;		/* 0 with DESCRIPTOR_DIGEST */
 	int			descriptor_len;
 	uint8	   *descriptor;
 	int			prefix_len;
 	uint8	   *prefix;			/* what every cursor begins with, varlena header included */
+	int			wire_len;
+	int			wire_names_len;
+	uint8	   *wire;			/* cursor_wire.c: what every wire form begins with; NULL until it is needed */
 	TaskapiKeyType keys[FLEXIBLE_ARRAY_MEMBER];
 };
 
@@ -142,7 +144,7 @@ extern Oid	taskapi_named_collation(const char *schema, int schema_len, const cha
 extern TaskapiCursorShape *taskapi_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext context);
 
 /*
- * The last shape that was used, kept for the next call: in fn_extra, in ssup_extra.  "bytes" is what it was
+ * The last shape that was used and does not last, kept for the next call: in fn_extra, in ssup_extra.  "bytes" is what it was
  * made of.  taskapi_shape_cache_reset() prepares for another one and returns the context for it.
  */
 typedef struct TaskapiShapeCache
@@ -156,7 +158,33 @@ typedef struct TaskapiShapeCache
 
 extern TaskapiShapeCache *taskapi_shape_cache(FmgrInfo *flinfo);
 extern MemoryContext taskapi_shape_cache_reset(TaskapiShapeCache *cache);
+extern void taskapi_shape_cache_free(TaskapiShapeCache *cache);
 extern void taskapi_shape_cache_fill(TaskapiShapeCache *cache, const uint8 *bytes, int len, TaskapiCursorShape *shape);
+
+/*
+ * Shapes of built-in types with an encoding depend on nothing in the catalog and call no code of others, so
+ * the last few are kept for the backend.  What calls an output function anew for each value (json_agg, record
+ * output) never comes to use fn_extra.  A shape found is good until the next call of taskapi_add_lasting_shape().
+ */
+#define LASTING_SHAPES 8
+
+typedef struct TaskapiLastingShapes
+{
+	int			last;			/* where to look first */
+	struct
+	{
+		MemoryContext context;
+		uint8	   *bytes;		/* what the shape was asked for with */
+		int			len;
+		TaskapiCursorShape *shape;
+	}			entries[LASTING_SHAPES];
+} TaskapiLastingShapes;
+
+extern TaskapiCursorShape *taskapi_find_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len);
+
+/* Make the shape of a descriptor and keep it under "bytes"; NULL where it is not one to keep. */
+extern TaskapiCursorShape *taskapi_add_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len,
+													 const uint8 *descriptor, int descriptor_len);
 
 /* The shape of a cursor that is at hand; an error where its types are gone. */
 extern TaskapiCursorShape *taskapi_shape_of_cursor(TaskapiShapeCache *cache, const TaskapiCursorView *view);

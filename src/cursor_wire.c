@@ -52,11 +52,12 @@
 #define UNREADABLE		"It holds nothing that can be read here."
 
 static int	fixed_size(const TaskapiKeyType *type);
-static int	append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start);
+static void make_header(TaskapiCursorShape *shape);
+static int	append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf);
 static void append_types(const TaskapiCursorShape *shape, TaskapiBytes *buf);
 static void append_value(TaskapiKeyType *type, Datum value, TaskapiBytes *buf);
 static const uint8 *skip_header(const uint8 *pos, const uint8 *end);
-static TaskapiCursorShape *shape_of_wire(const uint8 *wire, const uint8 *types_end, MemoryContext context);
+static bool descriptor_of_wire(const uint8 *wire, const uint8 *types_end, TaskapiBytes *descriptor);
 static bool read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *value);
 static int	begin_server_encoding(void);
 static void end_server_encoding(int client);
@@ -76,7 +77,7 @@ taskapi_cursor_to_wire(const struct varlena *cursor, StringInfo out)
 	taskapi_cursor_write_wire(taskapi_shape_of_cursor(&cache, &view), &view, &buf);
 	appendBinaryStringInfo(out, (char *) buf.data, buf.len);
 	pfree(buf.data);
-	MemoryContextDelete(cache.context);
+	taskapi_shape_cache_free(&cache);
 }
 
 struct varlena *
@@ -89,8 +90,7 @@ taskapi_cursor_from_wire(StringInfo buf, Node *escontext)
 
 	cursor = taskapi_cursor_read_wire(&cache, &pos, (const uint8 *) buf->data + buf->len, escontext);
 	buf->cursor += pos - start;
-	if (cache.context)
-		MemoryContextDelete(cache.context);
+	taskapi_shape_cache_free(&cache);
 	return cursor;
 }
 
@@ -109,10 +109,9 @@ taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *vi
 	if (!taskapi_cursor_read_keys(shape, view, values, isnull))
 		taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
 
-	taskapi_bytes_append_byte(buf, nterms - 1);
-	taskapi_bytes_append(buf, shape->descriptor + 1, nterms);
-	names_len = append_names(shape, buf, start);
-	append_types(shape, buf);
+	if (shape->wire == NULL)
+		make_header(shape);
+	taskapi_bytes_append(buf, shape->wire, shape->wire_len);
 	for (int i = 0; i < nterms; i++)
 	{
 		if (isnull[i])
@@ -133,6 +132,7 @@ taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *vi
 		wire[0] |= WIRE_NULLS;
 
 	/* Long names: their digest instead, where that makes a token short */
+	names_len = shape->wire_names_len;
 	if (buf->len - start > MAX_SHORT_WIRE && names_len > DIGEST_LENGTH &&
 		buf->len - start - names_len + DIGEST_LENGTH <= MAX_SHORT_WIRE)
 	{
@@ -148,10 +148,29 @@ taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *vi
 }
 
 /*
+ * What the wire form of all cursors of a shape begins with, but for WIRE_NULLS.
+ */
+static void
+make_header(TaskapiCursorShape *shape)
+{
+	MemoryContext old = MemoryContextSwitchTo(shape->context);
+	TaskapiBytes buf;
+
+	taskapi_bytes_init(&buf, 128);
+	taskapi_bytes_append_byte(&buf, shape->nterms - 1);
+	taskapi_bytes_append(&buf, shape->descriptor + 1, shape->nterms);
+	shape->wire_names_len = append_names(shape, &buf);
+	append_types(shape, &buf);
+	shape->wire_len = buf.len;
+	shape->wire = buf.data;
+	MemoryContextSwitchTo(old);
+}
+
+/*
  * The names as they stand in the descriptor, packed where that is shorter.  Returns the bytes they take.
  */
 static int
-append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start)
+append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf)
 {
 	const uint8 *names = shape->descriptor + 1 + shape->nterms;
 	int			len = shape->order_len - 1 - shape->nterms;
@@ -160,14 +179,14 @@ append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start)
 	char		text[TASKAPI_MAX_ORDER_TERMS * NAMEDATALEN];
 
 	if (shape->descriptor[0] & DESCRIPTOR_DIGEST)
-		buf->data[start] |= WIRE_DIGEST;
+		buf->data[0] |= WIRE_DIGEST;
 	else if (packed_len < len)
 	{
 		memcpy(text, names, len);
 		memset(text + len, 'A', chars - len);
 		if (taskapi_base64url_decode(text, chars, taskapi_bytes_reserve(buf, packed_len)) == packed_len)
 		{
-			buf->data[start] |= WIRE_PACKED;
+			buf->data[0] |= WIRE_PACKED;
 			buf->len += packed_len;
 			return packed_len;
 		}
@@ -179,6 +198,7 @@ append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf, int start)
 struct varlena *
 taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext)
 {
+	static TaskapiLastingShapes lasting;
 	const uint8 *start = *pos;
 	const uint8 *p;
 	const uint8 *nulls = NULL;
@@ -199,13 +219,21 @@ taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint
 	if (cache->shape && cache->len == header_len && cache->bytes[0] == first &&
 		memcmp(cache->bytes + 1, start + 1, header_len - 1) == 0)
 		shape = cache->shape;
-	else
+	else if ((shape = taskapi_find_lasting_shape(&lasting, start, header_len)) == NULL)
 	{
-		shape = shape_of_wire(start, p, taskapi_shape_cache_reset(cache));
-		if (shape == NULL)
+		TaskapiBytes descriptor;
+
+		if (!descriptor_of_wire(start, p, &descriptor))
 			goto damaged;
-		taskapi_shape_cache_fill(cache, start, header_len, shape);
-		cache->bytes[0] = first;
+		shape = taskapi_add_lasting_shape(&lasting, start, header_len, descriptor.data, descriptor.len);
+		if (shape == NULL)
+		{
+			shape = taskapi_shape_of_descriptor(descriptor.data, descriptor.len, taskapi_shape_cache_reset(cache));
+			if (shape == NULL)
+				goto damaged;
+			taskapi_shape_cache_fill(cache, start, header_len, shape);
+			cache->bytes[0] = first;
+		}
 	}
 
 	if (start[0] & WIRE_NULLS)
@@ -350,34 +378,33 @@ skip_header(const uint8 *pos, const uint8 *end)
 }
 
 /*
- * Wire header, from "wire" to "types_end", to shape; NULL where it names what is not there.
+ * Wire header, from "wire" to "types_end", to descriptor; false where it names what is not there.
  */
-static TaskapiCursorShape *
-shape_of_wire(const uint8 *wire, const uint8 *types_end, MemoryContext context)
+static bool
+descriptor_of_wire(const uint8 *wire, const uint8 *types_end, TaskapiBytes *descriptor)
 {
 	int			nterms = WIRE_TERMS(wire[0]);
 	int			names_len = 0;
 	const uint8 *pos = wire + 1 + nterms;
-	TaskapiBytes descriptor;
 
 	for (int i = 1; i <= nterms; i++)
 		names_len += TERM_NAME_LENGTH(wire[i]);
-	taskapi_bytes_init(&descriptor, types_end - wire + 32);
-	taskapi_bytes_append_byte(&descriptor, nterms | (wire[0] & WIRE_DIGEST ? DESCRIPTOR_DIGEST : 0));
-	taskapi_bytes_append(&descriptor, wire + 1, nterms);
+	taskapi_bytes_init(descriptor, types_end - wire + 32);
+	taskapi_bytes_append_byte(descriptor, nterms | (wire[0] & WIRE_DIGEST ? DESCRIPTOR_DIGEST : 0));
+	taskapi_bytes_append(descriptor, wire + 1, nterms);
 	if (wire[0] & WIRE_PACKED)
 	{
 		int			packed_len = (names_len + 3) / 4 * 3;
 
-		taskapi_base64url_encode(pos, packed_len, (char *) taskapi_bytes_reserve(&descriptor, (names_len + 3) / 4 * 4));
-		descriptor.len += names_len;
+		taskapi_base64url_encode(pos, packed_len, (char *) taskapi_bytes_reserve(descriptor, (names_len + 3) / 4 * 4));
+		descriptor->len += names_len;
 		pos += packed_len;
 	}
 	else
 	{
 		if (wire[0] & WIRE_DIGEST)
 			names_len = DIGEST_LENGTH;
-		taskapi_bytes_append(&descriptor, pos, names_len);
+		taskapi_bytes_append(descriptor, pos, names_len);
 		pos += names_len;
 	}
 
@@ -401,21 +428,21 @@ shape_of_wire(const uint8 *wire, const uint8 *types_end, MemoryContext context)
 				typid = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(pnstrdup(str, len)),
 										ObjectIdGetDatum(namespace));
 			if (typid == 0)
-				return NULL;
+				return false;
 		}
 		else if (typid >= FirstGenbkiObjectId)
-			return NULL;
-		taskapi_bytes_append_varint(&descriptor, (typid << 2) | (word & 3));
+			return false;
+		taskapi_bytes_append_varint(descriptor, (typid << 2) | (word & 3));
 		if ((word & 3) == COLLATION_NAMED)
 		{
 			const uint8 *start = pos;
 
 			taskapi_read_short_string(&pos, types_end, &str, &len);
 			taskapi_read_short_string(&pos, types_end, &str, &len);
-			taskapi_bytes_append(&descriptor, start, pos - start);
+			taskapi_bytes_append(descriptor, start, pos - start);
 		}
 	}
-	return taskapi_shape_of_descriptor(descriptor.data, descriptor.len, context);
+	return true;
 }
 
 static void

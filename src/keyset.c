@@ -317,7 +317,7 @@ holds_null(Const *cursor, int nterms)
 		found = taskapi_key_is_null(&shape->keys[i], pos);
 		pos = taskapi_key_skip(&shape->keys[i], pos, view.keys_end);
 	}
-	MemoryContextDelete(cache.context);
+	taskapi_shape_cache_free(&cache);
 	return found;
 }
 

@@ -120,7 +120,7 @@ Datum
 taskapi_page(PG_FUNCTION_ARGS)
 {
 	PageRequest request;
-	PageResult		page;
+	PageResult	page;
 	TupleDesc	desc;
 	Datum		values[5];
 	bool		nulls[5] = {false};
@@ -159,7 +159,7 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			relid = OidIsValid(type) ? get_typ_typrelid(getBaseType(type)) : InvalidOid;
 	PageRequest request;
-	PageResult		page;
+	PageResult	page;
 	TupleDesc	desc;
 	Datum	   *values;
 	bool	   *nulls;

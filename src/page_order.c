@@ -94,7 +94,8 @@ static void
 bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given)
 {
 	static const int strategies[5] = {
-		BTEqualStrategyNumber, BTLessStrategyNumber, BTLessEqualStrategyNumber, BTGreaterStrategyNumber, BTGreaterEqualStrategyNumber
+		BTEqualStrategyNumber, BTLessStrategyNumber, BTLessEqualStrategyNumber,
+		BTGreaterStrategyNumber, BTGreaterEqualStrategyNumber
 	};
 	const char **sql[5] = {&term->eq, &term->lt, &term->le, &term->gt, &term->ge};
 	TypeCacheEntry *type;

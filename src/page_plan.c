@@ -123,7 +123,11 @@ shape_key(Oid relid, const char *order_by, int order_len, List *conditions, int 
 		bool		missing = false;
 
 		for (int i = 1; SearchSysCacheExists2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(i)); i++)
-			appendStringInfoChar(&buf, pg_attribute_aclcheck_ext(relid, i, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK ? 'r' : '-');
+		{
+			AclResult	result = pg_attribute_aclcheck_ext(relid, i, GetUserId(), ACL_SELECT, &missing);
+
+			appendStringInfoChar(&buf, result == ACLCHECK_OK ? 'r' : '-');
+		}
 	}
 	return buf.data;
 }

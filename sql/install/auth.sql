@@ -370,7 +370,7 @@ BEGIN
     PERFORM taskapi.enforce_rate_limits(s.subjects)
     FROM (SELECT jsonb_object_agg(p.policy, p.subject) AS subjects
           FROM (VALUES ('login_per_address', coalesce(abbrev(taskapi.client_address()),
-                                                            CASE WHEN current_setting('taskapi.trusted_proxy_hops')::int > 0 THEN 'unknown' END)),
+                                                            CASE WHEN current_setting('taskapi.trusted_proxy_hops', true)::int > 0 THEN 'unknown' END)),
                        ('login_per_account', left(lower(account), 200))) AS p (policy, subject)
           WHERE p.subject <> '' AND EXISTS (SELECT FROM taskapi.rate_limit_policy l WHERE l.name = p.policy)) s
     WHERE s.subjects IS NOT NULL;

@@ -20,6 +20,7 @@ COMMENT ON FUNCTION taskapi.page(regclass, text, int, text, jsonb) IS
 
 CREATE FUNCTION taskapi.page_rows_support(internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_page_rows_support';
+REVOKE ALL ON FUNCTION taskapi.page_rows_support(internal) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.page_rows_support(internal) IS 'Planner support: how many rows a page has';
 
 CREATE FUNCTION taskapi.page_rows(row_type anyelement, order_by text DEFAULT NULL, page_size int DEFAULT NULL,

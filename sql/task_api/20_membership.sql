@@ -103,13 +103,15 @@ CREATE FUNCTION @data@.replace_removed_member() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    DELETE FROM @data@.membership m
-    WHERE m.project_id = NEW.project_id AND m.account_id = NEW.account_id AND m.deleted_at IS NOT NULL;
+    IF TG_OP = 'INSERT' OR (NEW.project_id, NEW.account_id) <> (OLD.project_id, OLD.account_id) THEN
+        DELETE FROM @data@.membership m
+        WHERE m.project_id = NEW.project_id AND m.account_id = NEW.account_id AND m.deleted_at IS NOT NULL;
+    END IF;
     RETURN NEW;
 END
 $body$;
 COMMENT ON FUNCTION @data@.replace_removed_member() IS 'Adding a member anew takes the place of the membership that was removed';
-CREATE TRIGGER membership_replaces_a_removed_one BEFORE INSERT ON @data@.membership
+CREATE TRIGGER membership_replaces_a_removed_one BEFORE INSERT OR UPDATE OF project_id, account_id ON @data@.membership
     FOR EACH ROW EXECUTE FUNCTION @data@.replace_removed_member();
 
 -- A membership that is deleted already when its account or its project is has nothing left to come back to. It goes for
@@ -146,6 +148,7 @@ BEGIN
             NEW.creator_id := taskapi.current_subject_id();
             NEW.created_at := now();
         ELSE
+            NEW.id := OLD.id;
             NEW.creator_id := OLD.creator_id;
             NEW.created_at := OLD.created_at;
         END IF;
@@ -153,11 +156,27 @@ BEGIN
     RETURN NEW;
 END
 $body$;
-COMMENT ON FUNCTION @data@.set_creator() IS 'Sets creator_id and created_at, which API callers cannot';
-CREATE TRIGGER project_sets_creator BEFORE INSERT OR UPDATE OF creator_id, created_at ON @data@.project
+COMMENT ON FUNCTION @data@.set_creator() IS 'Sets creator_id and created_at, which API callers cannot, and keeps the id';
+CREATE TRIGGER project_sets_creator BEFORE INSERT OR UPDATE OF id, creator_id, created_at ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
-CREATE TRIGGER task_sets_creator BEFORE INSERT OR UPDATE OF creator_id, created_at ON @data@.task
+CREATE TRIGGER task_sets_creator BEFORE INSERT OR UPDATE OF id, creator_id, created_at ON @data@.task
     FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
+
+CREATE FUNCTION @data@.set_created_at() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF row_security_active(TG_RELID) THEN
+        NEW.created_at := CASE WHEN TG_OP = 'INSERT' THEN now() ELSE OLD.created_at END;
+    END IF;
+    RETURN NEW;
+END
+$body$;
+COMMENT ON FUNCTION @data@.set_created_at() IS 'Sets created_at, which API callers cannot';
+CREATE TRIGGER account_sets_created_at BEFORE INSERT OR UPDATE OF created_at ON @data@.account
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_created_at();
+CREATE TRIGGER membership_sets_created_at BEFORE INSERT OR UPDATE OF created_at ON @data@.membership
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_created_at();
 
 CREATE FUNCTION @data@.set_completed_at() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -3,7 +3,7 @@
 \set QUIET on
 BEGIN;
 \ir lib/board.sql
-SELECT plan(59);
+SELECT plan(64);
 
 CREATE FUNCTION pg_temp.does(who text, method text, statement text) RETURNS text LANGUAGE sql AS 'SELECT pg_temp.attempt(who, method, statement, true)';
 
@@ -19,6 +19,11 @@ SELECT is(pg_temp.does('editor', 'POST', 'INSERT INTO {api}.tasks (project_id, t
 SELECT results_eq($$SELECT creator_id = pg_temp.id('editor'), created_at = now(), completed_at = now() FROM board.task WHERE title = 'forged'$$, 'VALUES (true, true, true)', 'has the true ones');
 SELECT is(pg_temp.does('editor', 'PATCH', 'UPDATE {api}.tasks SET creator_id = {owner}, created_at = ''2000-01-01'', title = ''forged 2'' WHERE title = ''forged'''), 'rows', 'a forging PATCH');
 SELECT results_eq($$SELECT creator_id = pg_temp.id('editor'), created_at = now() FROM board.task WHERE title = 'forged 2'$$, 'VALUES (true, true)', 'changes nothing of them');
+SELECT is(pg_temp.does('editor', 'PATCH', 'UPDATE {api}.tasks SET id = {gone} WHERE title = ''forged 2'''), 'rows', 'nor of its id');
+SELECT is((SELECT count(*) FROM board.task WHERE id = pg_temp.id('gone')), 0::bigint, 'which stays');
+SELECT is(pg_temp.does('owner', 'POST', 'INSERT INTO {api}.members (project_id, account_id, created_at) VALUES ({project}, {stranger}, ''2000-01-01'')'), 'rows', 'a member since long ago');
+SELECT is((SELECT created_at FROM board.membership WHERE account_id = pg_temp.id('stranger') AND project_id = pg_temp.made('project')), now(), 'is one since now');
+SELECT is(pg_temp.does('owner', 'DELETE', 'DELETE FROM {api}.members WHERE project_id = {project} AND account_id = {stranger}'), 'rows', 'and is removed');
 SELECT is(pg_temp.does('editor', 'PATCH', 'UPDATE {api}.tasks SET status = ''todo'' WHERE title = ''forged 2'''), 'rows', 'a task is opened again');
 SELECT is((SELECT completed_at FROM board.task WHERE title = 'forged 2'), NULL, 'and is not completed');
 
@@ -45,7 +50,7 @@ SELECT is(pg_temp.attempt('removed', 'PATCH', 'UPDATE {api}.deleted_members SET 
 SELECT is(pg_temp.does('owner', 'POST', 'INSERT INTO {api}.members (project_id, account_id, role) VALUES ({project}, {removed}, ''editor'') RETURNING role'), 'rows', 'added anew');
 SELECT is(pg_temp.attempt('removed', 'PATCH', 'UPDATE {api}.tasks SET title = ''x'' WHERE id = {task}'), 'rows', 'they have the new role');
 SELECT is(pg_temp.attempt('owner', 'POST', 'INSERT INTO {api}.members (project_id, account_id, role) VALUES ({project}, {removed}, ''viewer'')'), 'already_exists', 'a member is one once');
-SELECT is(pg_temp.attempt('owner', 'GET', 'SELECT * FROM {api}.deleted_members WHERE project_id = {project}'), 'nothing', 'the removal is replaced');
+SELECT is(pg_temp.attempt('owner', 'GET', 'SELECT * FROM {api}.deleted_members WHERE project_id = {project} AND account_id = {removed}'), 'nothing', 'the removal is replaced');
 
 -- A deleted project: its members still see it, and it comes back whole.
 SELECT is(pg_temp.does('editor', 'DELETE', 'DELETE FROM {api}.tasks WHERE id = {gone task}'), 'rows', 'a task is deleted by itself');

@@ -92,6 +92,14 @@ BEGIN
     IF random_below(seed, 2) = 1 THEN
         EXECUTE format('CREATE INDEX ON w (%s)', sort);
     END IF;
+    -- and indexes that are almost right: other directions, other places for NULLs
+    FOR i IN 1 .. random_below(seed, 4) LOOP
+        word := '';
+        FOREACH col IN ARRAY cols LOOP
+            word := word || format('%I', col.name) || (ARRAY['', ' DESC'])[1 + random_below(seed, 2)] || (ARRAY['', ' NULLS FIRST', ' NULLS LAST'])[1 + random_below(seed, 3)] || ', ';
+        END LOOP;
+        EXECUTE format('CREATE INDEX ON w (%sid%s)', word, (ARRAY['', ' DESC'])[1 + random_below(seed, 2)]);
+    END LOOP;
     ANALYZE w;
 END $$;
 

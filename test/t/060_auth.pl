@@ -86,6 +86,9 @@ for my $server (@servers)
 	$open{$name}->quit;
 }
 
+# A log-in may be the first thing that a session does, before the library is loaded.
+is($primary->safe_psql('postgres', q{SELECT taskapi.charge_login('somebody@example.org')}), '', 'an attempt to log in, first of all');
+
 # The use of a key is known though nothing was written, and written down when asked.
 is($primary->safe_psql('postgres', q{SELECT last_used_at IS NULL AND taskapi.api_key_last_used(id) IS NOT NULL FROM taskapi.api_key WHERE subject = 'u2'}), 't', 'used, in memory');
 is($primary->safe_psql('postgres', q{SELECT taskapi.flush_api_key_usage()}), 2, 'both keys are written down');

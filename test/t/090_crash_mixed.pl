@@ -94,11 +94,12 @@ for my $round (1 .. $rounds)
 	if ($round % 3 == 0)
 	{
 		# all of them at once, as when the machine goes
+		my $postmaster = $node->{_pid};
 		$node->kill9;
 		$_->finish for @clients;
-		# until the processes of the old one are gone
-		my $tries = 0;
-		until ($node->start(fail_ok => 1)) { die 'no restart' if ++$tries > 100; usleep(100_000); }
+		# its process has to be reaped before another one may take the folder
+		for (1 .. 300) { last unless kill 0, $postmaster; usleep(100_000); }
+		$node->start;
 	}
 	else
 	{
