@@ -33,3 +33,18 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.set_password(uuid, text) IS 'Sets the password of an account; NULL takes it away';
+
+-- Whoever knew the old password, or holds a key of somebody who is gone, is out at once.
+CREATE FUNCTION @data@.end_logins() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    PERFORM taskapi.revoke_credentials(OLD.id::text);
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.end_logins() IS 'Ends the sessions and API keys of an account that has another password or is deleted';
+CREATE TRIGGER end_logins AFTER UPDATE OF password_hash, deleted_at ON @data@.account FOR EACH ROW
+    WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash OR NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL)
+    EXECUTE FUNCTION @data@.end_logins();
+CREATE TRIGGER end_logins_of_deleted AFTER DELETE ON @data@.account FOR EACH ROW EXECUTE FUNCTION @data@.end_logins();

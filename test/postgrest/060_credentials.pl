@@ -134,6 +134,22 @@ is($layer->call('GET', '/projects')->{status}, 401, 'anonymous callers read noth
 is($layer->call('GET', '/sessions')->{status}, 401, 'nor sessions');
 is($layer->call('POST', '/api_keys', json => {})->{status}, 401, 'nor make keys');
 
+# a password that changes, and an account that goes, take their sessions and keys along
+my $carl = $layer->sql(q{SELECT tasks.create_account('carl@example.org', 'staple')});
+my ($carls) = cookie(log_in('carl@example.org', 'staple'));
+my $carls_key = $layer->call('POST', '/api_keys', as => $carl, json => {}, @representation)->{json}[0]{secret};
+is($layer->call('GET', '/projects', Cookie => $carls)->{status}, 200, 'a session');
+is($layer->call('GET', '/projects', 'X-Api-Key' => $carls_key)->{status}, 200, 'and a key');
+$layer->sql("SELECT tasks.set_password('$carl', 'another')");
+$layer->is_problem($layer->call('GET', '/projects', Cookie => $carls), 401, 'unauthenticated', 'another password ends the session');
+$layer->is_problem($layer->call('GET', '/projects', 'X-Api-Key' => $carls_key), 401, 'unauthenticated', 'and the key');
+($carls) = cookie(log_in('carl@example.org', 'another'));
+is($layer->call('PATCH', "/users?id=eq.$carl", Cookie => $carls, json => { display_name => 'Carl' }, @same_origin)->{status}, 204, 'another name');
+is($layer->call('GET', '/projects', Cookie => $carls)->{status}, 200, 'ends nothing');
+is($layer->call('DELETE', "/users?id=eq.$carl", Cookie => $carls, @same_origin)->{status}, 204, 'the account is deleted');
+$layer->is_problem($layer->call('GET', '/projects', Cookie => $carls), 401, 'unauthenticated', 'and its session with it');
+$layer->is_problem(log_in('carl@example.org', 'another'), 401, 'unauthenticated', 'and nobody logs in to it');
+
 # limits: by key, by user, by address, and what is charged
 $layer->sql(q{UPDATE taskapi.rate_limit_policy SET rate = 1000, per = '1000 hours', burst = CASE name WHEN 'per_key' THEN 3 WHEN 'per_user' THEN 5 WHEN 'per_address' THEN 4 ELSE 1000 END});
 my @from = ('X-Forwarded-For' => '198.51.100.1, 203.0.113.5');
