@@ -7,13 +7,10 @@ import pg from 'pg';
 export function build(pool, { logger = false } = {}) {
     const app = Fastify({ logger });
 
-    // A problem's DETAIL is JSON {code, status, headers, details}: the answer is all there.
+    // A problem brings status, headers and body along.
     app.setErrorHandler((error, request, reply) => {
         const problem = problemOf(error);
-        if (problem) {
-            return reply.code(problem.status).headers(problem.headers)
-                .send({ code: problem.code, message: error.message, details: problem.details, hint: error.hint ?? null });
-        }
+        if (problem) return reply.code(problem.status).headers(problem.headers).send(problem.body);
         if (error.statusCode && error.statusCode < 500) {
             return reply.code(error.statusCode).send({ code: 'bad_request', message: error.message });
         }
@@ -25,19 +22,21 @@ export function build(pool, { logger = false } = {}) {
         return reply.code(500).send({ code: 'internal_error', message: 'internal error' });
     });
 
-    // One request is one transaction. The caller and the headers go where row-level security and the resource views
-    // look for them, for this transaction alone; what the database wants answered comes back from response.headers.
+    // One request is one transaction. The caller, the method and the headers go where row-level security and the
+    // resource views look for them, for this transaction alone; what the database wants answered comes back from
+    // response.headers. The views would honour Idempotency-Key by themselves; here the routes do, so it is not passed on.
     async function transaction(request, reply, work) {
         const client = await pool.connect();
         let broken;
         try {
             await client.query('BEGIN');
             const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+            const { 'idempotency-key': _, authorization: __, ...headers } = request.headers;
             const { rows: [claims] } = await client.query(
-                `SELECT taskapi.jwt_verify($1) ->> 'sub' AS subject,
-                        set_config('request.jwt.claims', taskapi.jwt_verify($1)::text, true),
-                        set_config('request.headers', $2, true)`,
-                [token, JSON.stringify(request.headers)]);
+                `SELECT claims ->> 'sub' AS subject, set_config('request.jwt.claims', claims::text, true)
+                 FROM (SELECT set_config('request.method', $2, true), set_config('request.path', $3, true),
+                              set_config('request.headers', $4, true), taskapi.jwt_verify($1) AS claims OFFSET 0) AS request`,
+                [token, request.method, request.routeOptions.url, JSON.stringify(headers)]);
             await client.query('SELECT taskapi.enforce_rate_limits($1)', [{ shop_per_customer: claims.subject }]);
             const body = await work(client, claims.subject);
             const { rows: [answer] } = await client.query(`SELECT current_setting('response.headers', true) AS headers`);
@@ -101,13 +100,10 @@ export function build(pool, { logger = false } = {}) {
     return app;
 }
 
+// In a request a problem is raised as SQLSTATE PGRST: MESSAGE is the body, DETAIL {status, headers}, both in JSON.
 function problemOf(error) {
-    try {
-        const problem = JSON.parse(error.detail);
-        return typeof problem.code === 'string' && Number.isInteger(problem.status) ? problem : null;
-    } catch {
-        return null;
-    }
+    if (error.code !== 'PGRST') return null;
+    return { body: JSON.parse(error.message), ...JSON.parse(error.detail) };
 }
 
 // "node server.js" listens on loopback; the connection comes from the usual PG* variables.
