@@ -92,6 +92,21 @@ sub sql
 	return $self->{node}->safe_psql('postgres', $sql);
 }
 
+# set(SETTING): ALTER ROLE authenticator with it, for new connections, which all will be.
+sub set
+{
+	my ($self, $setting) = @_;
+	$self->sql("ALTER ROLE authenticator $setting");
+	$self->sql(q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'authenticator'});
+	# PostgREST notices, and connects again
+	for (1 .. 300)
+	{
+		return if $self->call('GET', '/')->{status} < 500;
+		select undef, undef, undef, 0.1;
+	}
+	die 'PostgREST did not come back';
+}
+
 # token(SUBJECT, CLAIMS): a bearer token for it; one of the accounts goes by its name.
 sub token
 {
