@@ -21,7 +21,7 @@ sub new
 
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init;
-	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = 1\n");
+	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = 1\nlog_statement = none\n");
 	$node->start;
 	$node->safe_psql('postgres', qq{
 		CREATE ROLE anonymous;
