@@ -143,5 +143,8 @@ BEGIN
     ELSIF json_array_length(rows) > 0 THEN
         RETURN QUERY SELECT repeat(' ', 16) || t FROM demo.as_table(rows) t;
     END IF;
+    IF status >= 500 THEN
+        RAISE EXCEPTION '% failed: %', request, rows;
+    END IF;
 END
 $$;
