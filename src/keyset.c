@@ -357,6 +357,15 @@ keys_never_null(Keyset *keyset)
 		return false;
 	keyset->partitioned = (rte->relkind == RELKIND_PARTITIONED_TABLE);
 
+	/* the quals of a table's children are simplified again: what was decided for the table stands */
+	if (keyset->root->append_rel_array && keyset->varno < keyset->root->simple_rel_array_size)
+	{
+		AppendRelInfo *child = keyset->root->append_rel_array[keyset->varno];
+
+		if (child && rt_fetch(child->parent_relid, parse->rtable)->rtekind == RTE_RELATION)
+			return false;
+	}
+
 	/* a child that is no partition may be without its parent's NOT NULL */
 	if (rte->relkind == RELKIND_RELATION && rte->inh && has_subclass(rte->relid))
 		return false;

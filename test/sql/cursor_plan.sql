@@ -176,6 +176,14 @@ SELECT taskapi.cursor('at, id', '2026-02-27'::date, 57) AS event_token \gset
 EXPLAIN (COSTS OFF) SELECT * FROM event WHERE taskapi.cursor('at, id', at, id) > :'event_token' ORDER BY at, id LIMIT 3;
 SELECT * FROM event WHERE taskapi.cursor('at, id', at, id) > :'event_token' ORDER BY at, id LIMIT 3;
 EXPLAIN (COSTS OFF) SELECT * FROM event WHERE taskapi.cursor('at, id', at, id) < :'event_token' ORDER BY at DESC, id DESC LIMIT 3;
+-- ordered by the cursor itself, an expression index of the partitions serves
+CREATE INDEX event_cursor ON event (taskapi.cursor('at, id', at, id));
+SELECT pg_temp.plan(format($q$SELECT * FROM event WHERE taskapi.cursor('at, id', at, id) > %L ORDER BY taskapi.cursor('at, id', at, id) LIMIT 3$q$, :'event_token'));
+SELECT * FROM event WHERE taskapi.cursor('at, id', at, id) > :'event_token' ORDER BY taskapi.cursor('at, id', at, id) LIMIT 3;
+-- a view over UNION ALL
+CREATE VIEW regress_api.both_posts AS SELECT id, taskapi.cursor('id', id) AS cursor FROM post UNION ALL SELECT id, taskapi.cursor('id', id) FROM event_1;
+SELECT pg_temp.plan(format($q$SELECT id FROM regress_api.both_posts WHERE cursor > %L$q$, :'id_token'));
+DROP VIEW regress_api.both_posts;
 DROP TABLE event;
 
 DROP SCHEMA regress_api CASCADE;
