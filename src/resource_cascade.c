@@ -17,10 +17,12 @@
  *	 children see that their parent is gone.
  *
  * All rows of one deletion, the root and what went along, have one deletion_id.
- * Restoring takes the same way with the same deletion_id, and then asks of every
- * row that it restored whether what it refers to is live.  So restoring a row
- * that went along with another one is refused, and so is restoring a row whose
- * other parent was deleted since.
+ * Restoring takes the same way with the same deletion_id.  A row whose other
+ * parent, ON DELETE CASCADE too, was deleted since would have gone along with
+ * that one: it is handed over to that deletion, with all below it, and comes back
+ * when that parent does.  In the end every restored row is asked whether what it
+ * refers to is live.  So restoring a row that itself went along with another one
+ * is refused.
  *
  * Everything is done row by row, as referential integrity does it, with the
  * rights of each table's owner.
@@ -60,7 +62,12 @@ static int	run_foreign_key(TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeig
 							Datum *values, long limit);
 static void refuse_dependents(TaskapiRow *row);
 static void refuse_deleted_parents(TaskapiRow *row);
+static void refuse_restore(TaskapiTable *table);
+static Datum other_deletion(TaskapiRow *row, TaskapiRow *parent, TaskapiForeignKey *via, Datum deletion_id);
+static void hand_over(TaskapiRow *top, Datum deletion_id);
+static bool run_table(TaskapiRow *row, TaskapiTablePlan kind, Datum argument);
 static bool is_strict(const TaskapiForeignKey *fk);
+static bool goes_along(const TaskapiForeignKey *fk);
 
 /*
  * Does the reference have to hold between live rows?
@@ -69,6 +76,15 @@ static bool
 is_strict(const TaskapiForeignKey *fk)
 {
 	return fk->on_delete != FKCONSTR_ACTION_SETNULL && fk->on_delete != FKCONSTR_ACTION_SETDEFAULT;
+}
+
+/*
+ * Do rows at the other end go along, or take along, softly?
+ */
+static bool
+goes_along(const TaskapiForeignKey *fk)
+{
+	return fk->on_delete == FKCONSTR_ACTION_CASCADE && fk->other_soft;
 }
 
 TaskapiRow *
@@ -132,10 +148,29 @@ run_foreign_key(TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeignKeyPlan ki
 	return (int) SPI_processed;
 }
 
-TaskapiRow *
-taskapi_lock_row(TaskapiTable *table, const Datum *key)
+/*
+ * Run a plan of the row's own table on it, with one more argument where the plan has one; was it there?
+ */
+static bool
+run_table(TaskapiRow *row, TaskapiTablePlan kind, Datum argument)
 {
-	taskapi_run_as_owner(table->owner, taskapi_table_plan(table, TABLE_PLAN_LOCK), unconstify(Datum *, key), NULL, 0);
+	TaskapiTable *table = row->table;
+	Datum		values[INDEX_MAX_KEYS + 1];
+
+	CHECK_FOR_INTERRUPTS();
+	for (int i = 0; i < table->nkeys; i++)
+		values[i] = row->values[table->keys[i]];
+	values[table->nkeys] = argument;
+	taskapi_run_as_owner(table->owner, taskapi_table_plan(table, kind), values, NULL, 0);
+	return SPI_processed > 0;
+}
+
+TaskapiRow *
+taskapi_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked)
+{
+	SPIPlanPtr	plan = taskapi_table_plan(table, skip_locked ? TABLE_PLAN_LOCK_FREE : TABLE_PLAN_LOCK);
+
+	taskapi_run_as_owner(table->owner, plan, unconstify(Datum *, key), NULL, 0);
 	if (SPI_processed == 0)
 		return NULL;
 	return taskapi_copy_row(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
@@ -167,7 +202,7 @@ taskapi_cascade_delete(TaskapiRow *root)
 			TaskapiForeignKey *fk = lfirst(lc);
 			int			locked;
 
-			if (fk->on_delete != FKCONSTR_ACTION_CASCADE || !fk->other_soft || !key_of_row(row, fk, values))
+			if (!goes_along(fk) || !key_of_row(row, fk, values))
 				continue;
 			locked = run_foreign_key(row, fk, FK_PLAN_LOCK_LIVE, values, 0);
 			if (locked == 0)
@@ -197,7 +232,7 @@ refuse_dependents(TaskapiRow *row)
 	{
 		TaskapiForeignKey *fk = lfirst(lc);
 
-		if (!is_strict(fk) || (fk->on_delete == FKCONSTR_ACTION_CASCADE && fk->other_soft) ||
+		if (!is_strict(fk) || goes_along(fk) ||
 			!key_of_row(row, fk, values))
 			continue;
 		if (run_foreign_key(row, fk, FK_PLAN_HAS_LIVE, values, 1) > 0)
@@ -211,11 +246,9 @@ taskapi_cascade_restore(TaskapiRow *root)
 {
 	List	   *rows = list_make1(root);
 	Datum		values[INDEX_MAX_KEYS + 1];
-	TaskapiTable *table = root->table;
 
-	for (int i = 0; i < table->nkeys; i++)
-		values[i] = root->values[table->keys[i]];
-	taskapi_run_as_owner(table->owner, taskapi_table_plan(table, TABLE_PLAN_RESTORE), values, NULL, 0);
+	if (!run_table(root, TABLE_PLAN_RESTORE, (Datum) 0))
+		refuse_restore(root->table);
 
 	/* a row that was not deleted through a resource has no deletion_id, and took nothing along */
 	for (int at = 0; at < list_length(rows) && !root->deletion_id_null; at++)
@@ -226,23 +259,101 @@ taskapi_cascade_restore(TaskapiRow *root)
 		foreach(lc, row->table->incoming)
 		{
 			TaskapiForeignKey *fk = lfirst(lc);
-			int			locked;
+			List	   *children;
+			ListCell   *lc2;
 
-			if (fk->on_delete != FKCONSTR_ACTION_CASCADE || !fk->other_soft || !key_of_row(row, fk, values))
+			if (!goes_along(fk) || !key_of_row(row, fk, values))
 				continue;
 			values[fk->nkeys] = root->deletion_id;
-			locked = run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0);
-			if (locked == 0)
+			if (run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0) == 0)
 				continue;
-			if (run_foreign_key(row, fk, FK_PLAN_RESTORE, values, 0) != locked)
-				taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
-								"A trigger keeps rows of %s from being restored.", fk->other_relname);
-			rows = append_rows(rows, taskapi_table(fk->other));
+			children = append_rows(NIL, taskapi_table(fk->other));
+			foreach(lc2, children)
+			{
+				TaskapiRow *child = lfirst(lc2);
+				Datum		heir = other_deletion(child, row, fk, root->deletion_id);
+
+				if (heir != (Datum) 0)
+					hand_over(child, heir);
+				else if (run_table(child, TABLE_PLAN_RESTORE, (Datum) 0))
+					rows = lappend(rows, child);
+				else
+					refuse_restore(child->table);
+			}
 		}
 	}
 
 	for (int at = 0; at < list_length(rows); at++)
 		refuse_deleted_parents(list_nth(rows, at));
+}
+
+static void
+refuse_restore(TaskapiTable *table)
+{
+	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+					"A trigger keeps rows of %s from being restored.", get_rel_name(table->entry.relid));
+}
+
+/*
+ * The deletion of another parent of the row than the one that it is being restored with; (Datum) 0 where there is none.
+ */
+static Datum
+other_deletion(TaskapiRow *row, TaskapiRow *parent, TaskapiForeignKey *via, Datum deletion_id)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	ListCell   *lc;
+
+	foreach(lc, row->table->outgoing)
+	{
+		TaskapiForeignKey *fk = lfirst(lc);
+		bool		isnull;
+		Datum		other;
+
+		if (!goes_along(fk) || !key_of_row(row, fk, values) ||
+			(fk->other == parent->table->entry.relid && strcmp(fk->name, via->name) == 0))
+			continue;
+		if (run_foreign_key(row, fk, FK_PLAN_PARENT, values, 1) == 0 ||
+			DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+			continue;
+		other = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+		if (!isnull && memcmp(DatumGetPointer(other), DatumGetPointer(deletion_id), UUID_LEN) != 0)
+			return datumCopy(other, false, UUID_LEN);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * A deleted row, with all that went along below it, becomes part of another deletion.
+ */
+static void
+hand_over(TaskapiRow *top, Datum deletion_id)
+{
+	List	   *rows = list_make1(top);
+	Datum		values[INDEX_MAX_KEYS + 1];
+
+	run_table(top, TABLE_PLAN_HAND_OVER, deletion_id);
+	for (int at = 0; at < list_length(rows); at++)
+	{
+		TaskapiRow *row = list_nth(rows, at);
+		ListCell   *lc;
+
+		foreach(lc, row->table->incoming)
+		{
+			TaskapiForeignKey *fk = lfirst(lc);
+			List	   *children;
+			ListCell   *lc2;
+
+			if (!goes_along(fk) || !key_of_row(row, fk, values))
+				continue;
+			values[fk->nkeys] = top->deletion_id;
+			if (run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0) == 0)
+				continue;
+			children = append_rows(NIL, taskapi_table(fk->other));
+			foreach(lc2, children)
+				run_table(lfirst(lc2), TABLE_PLAN_HAND_OVER, deletion_id);
+			rows = list_concat(rows, children);
+		}
+	}
 }
 
 static void
@@ -336,11 +447,5 @@ taskapi_cascade_purge_obstacle(TaskapiRow *root)
 bool
 taskapi_purge_row(TaskapiRow *row)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	TaskapiTable *table = row->table;
-
-	for (int i = 0; i < table->nkeys; i++)
-		values[i] = row->values[table->keys[i]];
-	taskapi_run_as_owner(table->owner, taskapi_table_plan(table, TABLE_PLAN_PURGE), values, NULL, 0);
-	return SPI_processed > 0;
+	return run_table(row, TABLE_PLAN_PURGE, (Datum) 0);
 }

@@ -125,7 +125,7 @@ taskapi_resource_delete(TaskapiResourceStatement *statement, TaskapiView *view, 
 		return NULL;
 	}
 	taskapi_key_arguments(view, desc, old, key, nulls);
-	row = taskapi_lock_row(table, key);
+	row = taskapi_lock_row(table, key, false);
 	if (row == NULL || !row->live)
 		return NULL;
 	taskapi_cascade_delete(row);
@@ -148,7 +148,7 @@ taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view, T
 		return NULL;
 	}
 	taskapi_key_arguments(view, desc, old, key, nulls);
-	row = taskapi_lock_row(table, key);
+	row = taskapi_lock_row(table, key, false);
 	if (row == NULL || row->live)
 		return NULL;
 	obstacle = taskapi_cascade_purge_obstacle(row);
@@ -204,7 +204,7 @@ taskapi_resource_restore(TaskapiResourceStatement *statement, TaskapiView *view,
 		version != taskapi_row_version(view, desc, old))
 		taskapi_version_conflict(version);
 
-	row = taskapi_lock_row(table, key);
+	row = taskapi_lock_row(table, key, false);
 	if (row == NULL || row->live)
 		return NULL;
 	taskapi_cascade_restore(row);

@@ -263,21 +263,15 @@ taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiFore
 			break;
 		case FK_PLAN_LOCK_DELETION:
 			argtypes[n++] = UUIDOID;
-			appendStringInfo(&buf, "SELECT 1 FROM %s AS o WHERE %s AND o.deletion_id OPERATOR(pg_catalog.=) $%d FOR UPDATE",
-							 fk->other_name, fk->condition, n);
-			break;
-		case FK_PLAN_RESTORE:
-			argtypes[n++] = UUIDOID;
-			appendStringInfo(&buf, "UPDATE %s AS o SET deleted_at = NULL, deletion_id = NULL"
-							 " WHERE %s AND o.deletion_id OPERATOR(pg_catalog.=) $%d RETURNING %s",
-							 fk->other_name, fk->condition, n, rows);
+			appendStringInfo(&buf, "SELECT %s FROM %s AS o WHERE %s AND o.deletion_id OPERATOR(pg_catalog.=) $%d FOR UPDATE",
+							 rows, fk->other_name, fk->condition, n);
 			break;
 		case FK_PLAN_LOCK_ALL:
 			appendStringInfo(&buf, "SELECT %s FROM %s AS o WHERE %s FOR UPDATE",
 							 rows, fk->other_name, fk->condition);
 			break;
 		case FK_PLAN_PARENT:
-			appendStringInfo(&buf, "SELECT o.deleted_at IS NULL FROM %s AS o WHERE %s FOR KEY SHARE",
+			appendStringInfo(&buf, "SELECT o.deleted_at IS NULL, o.deletion_id FROM %s AS o WHERE %s FOR KEY SHARE",
 							 fk->other_name, fk->condition);
 			break;
 		case FK_PLAN_COUNT:
@@ -303,8 +297,10 @@ taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 	switch (kind)
 	{
 		case TABLE_PLAN_LOCK:
-			appendStringInfo(&buf, "SELECT %s FROM %s AS t WHERE %s FOR UPDATE",
-							 row_list(table, "t"), table->name, table->key_condition);
+		case TABLE_PLAN_LOCK_FREE:
+			appendStringInfo(&buf, "SELECT %s FROM %s AS t WHERE %s FOR UPDATE%s",
+							 row_list(table, "t"), table->name, table->key_condition,
+							 kind == TABLE_PLAN_LOCK_FREE ? " SKIP LOCKED" : "");
 			break;
 		case TABLE_PLAN_DELETE:
 			argtypes[n] = TIMESTAMPTZOID;
@@ -318,6 +314,11 @@ taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 			appendStringInfo(&buf, "UPDATE %s AS t SET deleted_at = NULL, deletion_id = NULL"
 							 " WHERE %s AND t.deleted_at IS NOT NULL",
 							 table->name, table->key_condition);
+			break;
+		case TABLE_PLAN_HAND_OVER:
+			argtypes[n++] = UUIDOID;
+			appendStringInfo(&buf, "UPDATE %s AS t SET deletion_id = $%d WHERE %s AND t.deleted_at IS NOT NULL",
+							 table->name, n, table->key_condition);
 			break;
 		case TABLE_PLAN_PURGE:
 			appendStringInfo(&buf, "DELETE FROM %s AS t WHERE %s AND t.deleted_at IS NOT NULL",

@@ -98,10 +98,10 @@ typedef enum TaskapiForeignKeyPlan
 	FK_PLAN_LOCK_LIVE,			/* incoming: live rows that refer to the key */
 	FK_PLAN_DELETE,				/* mark them; then deleted_at, deletion_id */
 	FK_PLAN_HAS_LIVE,			/* is there one? */
-	FK_PLAN_LOCK_DELETION,		/* those of a deletion; then deletion_id */
-	FK_PLAN_RESTORE,			/* unmark them; then deletion_id */
+	FK_PLAN_LOCK_DELETION,		/* rows of a deletion; then deletion_id */
 	FK_PLAN_LOCK_ALL,			/* all rows that refer to the key */
-	FK_PLAN_PARENT,				/* outgoing: is the row referred to live?  Locks it FOR KEY SHARE */
+	FK_PLAN_PARENT,				/* outgoing: is the row referred to live, and its deletion_id?  Locks it FOR KEY
+								 * SHARE */
 	FK_PLAN_COUNT
 } TaskapiForeignKeyPlan;
 
@@ -109,8 +109,10 @@ typedef enum TaskapiForeignKeyPlan
 typedef enum TaskapiTablePlan
 {
 	TABLE_PLAN_LOCK,
+	TABLE_PLAN_LOCK_FREE,		/* unless somebody else has locked it */
 	TABLE_PLAN_DELETE,			/* mark the row; then deleted_at, deletion_id */
 	TABLE_PLAN_RESTORE,
+	TABLE_PLAN_HAND_OVER,		/* to another deletion; then its deletion_id */
 	TABLE_PLAN_PURGE,
 	TABLE_PLAN_OLD,				/* rows deleted before $1; no key */
 	TABLE_PLAN_COUNT

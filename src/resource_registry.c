@@ -218,7 +218,7 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 		for (int i = 0; i < table->nkeys; i++)
 			key[i] = row->values[table->keys[i]];
 		/* as it is now: it may have gone with another one, or have been restored and deleted anew */
-		row = taskapi_lock_row(table, key);
+		row = taskapi_lock_row(table, key, true);
 		if (row != NULL && !row->live && taskapi_cascade_purge_obstacle(row) == NULL && taskapi_purge_row(row))
 			purged++;
 		MemoryContextSwitchTo(oldcontext);

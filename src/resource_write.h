@@ -81,13 +81,16 @@ typedef struct TaskapiRow
 /* A row that a statement of resource_graph.c returned, copied into the current context. */
 extern TaskapiRow *taskapi_copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
 
-/* The row of a key, locked FOR UPDATE, with the owner's rights; NULL where there is none. */
-extern TaskapiRow *taskapi_lock_row(TaskapiTable *table, const Datum *key);
+/* The row of a key, locked FOR UPDATE, with the owner's rights; NULL where there is none, or somebody else has locked it. */
+extern TaskapiRow *taskapi_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked);
 
 /* Mark a row, locked already, and all that goes along with it as deleted; has_dependents otherwise. */
 extern void taskapi_cascade_delete(TaskapiRow *row);
 
-/* Undo it.  parent_deleted where something restored would refer to a deleted row. */
+/*
+ * Undo it.  What belongs to another deletion by now is handed over to that; parent_deleted where something restored
+ * would refer to a deleted row.
+ */
 extern void taskapi_cascade_restore(TaskapiRow *row);
 
 /* Would purging the row, locked already, take nothing along but deleted rows?  What is in the way, or NULL. */

@@ -133,4 +133,4 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_deleted(interval, int) IS
-    'Removes for good up to batch rows, of all resources, that were deleted longer ago; never one that a live row refers to. Returns how many, without those that went along';
+    'Removes for good up to batch rows, of all resources, that were deleted longer ago; never one that a live row refers to, nor one that is locked just now. Returns how many, without those that went along';

@@ -83,11 +83,12 @@ SELECT soft_data.refused('UPDATE soft_api.deleted_parent SET deleted_at = NULL W
 SELECT count(*) FROM soft_data.rows WHERE deleted_at IS NOT NULL;
 DELETE FROM soft_api.parent WHERE a = 7;
 
--- Another parent that was deleted since.
+-- Another parent that was deleted since: what would have gone along with that one comes back with that one.
 DELETE FROM soft_api.other_parent;
-SELECT soft_data.refused('UPDATE soft_api.deleted_parent SET deleted_at = NULL WHERE a = 1');
-UPDATE soft_api.deleted_other_parent SET deleted_at = NULL;
 UPDATE soft_api.deleted_parent SET deleted_at = NULL WHERE a = 1 RETURNING a, deleted_at, version;
+SELECT what, id, deleted_at IS NOT NULL AS deleted, dense_rank() OVER (ORDER BY deletion_id) AS deletion FROM soft_data.rows ORDER BY what, id;
+SELECT soft_data.refused('UPDATE soft_api.deleted_child SET deleted_at = NULL WHERE id = 1');
+UPDATE soft_api.deleted_other_parent SET deleted_at = NULL RETURNING id;
 SELECT what, id, deleted_at IS NOT NULL AS deleted, deletion_id IS NOT NULL AS in_deletion FROM soft_data.rows ORDER BY what, id;
 UPDATE soft_api.deleted_child SET deleted_at = NULL WHERE id = 2 RETURNING id;
 
