@@ -5,6 +5,7 @@
 #   plain     the effect alone
 #   ours      idempotency_begin, the effect, idempotency_complete
 #   plpgsql   INSERT ... ON CONFLICT DO NOTHING of the key, the effect, UPDATE of the key's row with the response
+# And a POST of one row to a resource, in the statements that PostgREST makes of it, without and with an Idempotency-Key.
 . "$(dirname "$0")/../scripts/common.sh"
 set_up
 build
@@ -17,7 +18,7 @@ start_server bench "fsync = on" "shared_buffers = 512MB" "max_wal_size = 8GB" "c
 reset() {
     psql -q <<'SQL'
 SET client_min_messages = warning;
-DROP SCHEMA IF EXISTS bench CASCADE;
+DROP SCHEMA IF EXISTS bench, bench_api CASCADE;
 DROP EXTENSION IF EXISTS taskapi;
 CREATE EXTENSION taskapi;
 CREATE SCHEMA bench;
@@ -80,6 +81,9 @@ BEGIN
 END
 $$;
 
+CREATE SCHEMA bench_api;
+SELECT taskapi.expose('bench.charge', 'bench_api') \g /dev/null
+
 SELECT count(bench.ours('replay' || i, jsonb_build_object('customer', i, 'amount', i, 'note', 'a note of an ordinary length for a charge'))),
        count(bench.plpgsql('replay' || i, jsonb_build_object('customer', i, 'amount', i, 'note', 'a note of an ordinary length for a charge')))
 FROM generate_series(1, 10000) i \g /dev/null
@@ -88,12 +92,37 @@ CHECKPOINT;
 SQL
 }
 
+# left_behind: 'bytes of WAL, dead tuples' so far.
+left_behind() {
+    psql -qAt -c 'SELECT pg_stat_force_next_flush()' -c "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') || ' ' ||
+        (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname IN ('bench', 'taskapi'))" | tail -n 1
+}
+
 request="jsonb_build_object('customer', :n::int, 'amount', :n::int, 'note', 'a note of an ordinary length for a charge')"
 for v in plain ours plpgsql; do
     printf '\\set n random(1, 10000)\nSELECT bench.%s(gen_random_uuid()::text, %s);\n' $v "$request" | as_user tee "$scripts/$v.sql" >/dev/null
     printf '\\set n random(1, 10000)\nSELECT bench.%s(%s, %s);\n' $v "'replay' || :n::int" "$request" | as_user tee "$scripts/$v-replay.sql" >/dev/null
     printf '\\set n 1\nSELECT bench.%s(%s, %s);\n' $v "'replay1'" "$request" | as_user tee "$scripts/$v-one.sql" >/dev/null
 done
+
+
+# resource NAME HEADER KEY: a POST to the resource with one header.
+resource() {
+    as_user tee "$scripts/$1.sql" >/dev/null <<SQL
+\set n random(1, 500)
+BEGIN;
+SELECT set_config('request.method', 'POST', true), set_config('request.path', '/charge', true),
+       set_config('request.headers', json_build_object('$2', $3)::text, true), set_config('request.jwt.claims', '{"sub":"bench"}', true);
+WITH source AS (INSERT INTO bench_api.charge (customer, amount, note)
+    SELECT customer, amount, note FROM json_to_record(json_build_object('customer', :n::int, 'amount', :n::int, 'note', 'a note of an ordinary length for a charge'))
+        AS body (customer int, amount int, note text) RETURNING *)
+SELECT json_agg(source) FROM source;
+COMMIT;
+SQL
+}
+resource resource-plain x-request-id "gen_random_uuid()"
+resource resource-key idempotency-key "gen_random_uuid()"
+resource resource-replay idempotency-key "'resource' || :n::int"
 
 for run in $(seq "$BENCH_RUNS"); do
     reset
@@ -108,6 +137,13 @@ for run in $(seq "$BENCH_RUNS"); do
             done
         done
     done
+    for commit in on off; do
+        export PGOPTIONS="-c synchronous_commit=$commit"
+        [ $commit = off ] || as_user "$prefix/pgbench" -n -M prepared -c 1 -t 5000 -f "$scripts/resource-replay.sql" postgres >/dev/null 2>>"$scratch/bench.log"
+        for v in plain key replay; do
+            record "idempotency: POST to a resource, synchronous_commit=$commit, clients: 8" "$v" tps "$run" "$(transactions 8 "$scripts/resource-$v.sql")"
+        done
+    done
     for clients in 1 8; do
         for v in ours plpgsql; do
             record "idempotency: replays of one key, $v" "clients: $clients" tps "$run" "$(transactions $clients "$scripts/$v-one.sql")"
@@ -115,18 +151,17 @@ for run in $(seq "$BENCH_RUNS"); do
     done
     unset PGOPTIONS
 
-    # What 1000 calls leave behind.
-    for v in plain ours plpgsql; do
-        reset
-        psql -q -c "CREATE TABLE bench.mark AS SELECT pg_current_wal_insert_lsn() AS lsn"
-        as_user "$prefix/pgbench" -n -M prepared -c 1 -t 1000 -f "$scripts/$v.sql" postgres >/dev/null 2>>"$scratch/bench.log"
-        record "idempotency: what a new key leaves behind" "$v" "bytes of WAL" "$run" "$(psql -qAtc "SELECT (pg_current_wal_insert_lsn() - lsn) / 1000 FROM bench.mark")"
-        [ $v = plain ] || record "idempotency: what a new key leaves behind" "$v" "dead tuples" "$run" "$(psql -qAtc "SELECT pg_stat_force_next_flush(); SELECT sum(n_tup_upd + n_tup_del) / 1000 FROM pg_stat_user_tables WHERE relname IN ('key', 'idempotency_key')" | tail -n 1)"
-        [ $v = plain ] || {
-            psql -q -c "UPDATE bench.mark SET lsn = pg_current_wal_insert_lsn()"
-            as_user "$prefix/pgbench" -n -M prepared -c 1 -t 1000 -f "$scripts/$v-replay.sql" postgres >/dev/null 2>>"$scratch/bench.log"
-            record "idempotency: what a replay leaves behind" "$v" "bytes of WAL" "$run" "$(psql -qAtc "SELECT (pg_current_wal_insert_lsn() - lsn) / 1000 FROM bench.mark")"
-        }
+    # What 1000 calls leave behind: WAL, and rows that are dead or have a dead version.
+    reset
+    for call in "plain plain" "ours ours" "plpgsql plpgsql" "ours,_replay ours-replay" "plpgsql,_replay plpgsql-replay"; do
+        v=$(printf %s "${call% *}" | tr _ ' ')
+        # pages that are touched for the first time since the checkpoint are written whole, which is not the call's doing
+        as_user "$prefix/pgbench" -n -M prepared -c 1 -t 1000 -f "$scripts/${call#* }.sql" postgres >/dev/null 2>>"$scratch/bench.log"
+        before=$(left_behind)
+        as_user "$prefix/pgbench" -n -M prepared -c 1 -t 1000 -f "$scripts/${call#* }.sql" postgres >/dev/null 2>>"$scratch/bench.log"
+        after=$(left_behind)
+        record "idempotency: what a call leaves behind" "$v" "bytes of WAL" "$run" "$(((${after% *} - ${before% *}) / 1000))"
+        record "idempotency: what a call leaves behind" "$v" "dead tuples in 1000 calls" "$run" "$((${after#* } - ${before#* }))"
     done
 done
 [ -n "${BENCH_RESULTS:-}" ] || "$top/bench/report" "$results"

@@ -113,8 +113,16 @@ check_key(const char *key)
 
 	for (const char *s = key; *s; chars++)
 	{
-		int			len = pg_mblen(s);
+		int			len;
 
+		/* nearly all there ever is */
+		if (*s > ' ' && *s < 0x7F)
+		{
+			blank = false;
+			s++;
+			continue;
+		}
+		len = pg_mblen(s);
 		if (!is_printable((const unsigned char *) s, len))
 			taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_INVALID, NIL, NULL,
 							"The key has a character that is not printable.");

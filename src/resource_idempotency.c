@@ -92,6 +92,8 @@ static bool key_applies(TaskapiResourceStatement *statement, const char **key);
 static bool inserted_columns(Oid view, Bitmapset **columns);
 static void prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
 static void digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row);
+static const char *skip_json_value(const char *s, const char *end);
+static bool skip_text(const char **s, const char *end, const char *piece);
 static void load_rows(StatementKey *state, TupleDesc desc);
 static HeapTuple next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old);
 static bool same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b);
@@ -431,84 +433,131 @@ cursor_column(TupleDesc desc)
 }
 
 /*
+ * The end of the JSON value that begins at "s".  The text is valid JSON, as all of the type is.
+ */
+static const char *
+skip_json_value(const char *s, const char *end)
+{
+	int			depth = 0;
+	bool		in_string = false;
+
+	for (; s < end; s++)
+	{
+		if (in_string)
+		{
+			if (*s == '\\')
+				s++;
+			else if (*s == '"')
+				in_string = false;
+			continue;
+		}
+		if ((*s == ',' || *s == '}' || *s == ']') && depth == 0)
+			break;
+		if (*s == '"')
+			in_string = true;
+		else if (*s == '{' || *s == '[')
+			depth++;
+		else if (*s == '}' || *s == ']')
+			depth--;
+	}
+	return s;
+}
+
+/* Step over a piece of what row_written() wrote around the rows; false where something else stands there. */
+static bool
+skip_text(const char **s, const char *end, const char *piece)
+{
+	int			len = strlen(piece);
+
+	if (end - *s < len || memcmp(*s, piece, len) != 0)
+		return false;
+	*s += len;
+	return true;
+}
+
+/*
  * Make tuples of the view's row type as it is now from the stored JSON.
  */
 static void
 load_rows(StatementKey *state, TupleDesc desc)
 {
-	static SPIPlanPtr plan = NULL;
-	MemoryContext oldcontext;
-	Datum		body = PointerGetDatum(state->stored->body);
-	Oid			type = JSONOID;
+	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
+	const char *s = VARDATA_ANY(state->stored->body);
+	const char *end = s + VARSIZE_ANY_EXHDR(state->stored->body);
 	int			cursor = cursor_column(desc);
+	int			allocated = 16;
 	FmgrInfo	populate;
 	LOCAL_FCINFO(call, 3);
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (plan == NULL)
-	{
-		SPIPlanPtr	new_plan = SPI_prepare("SELECT e.value OPERATOR(pg_catalog.->) 'row', e.value OPERATOR(pg_catalog.->>) 'cursor'"
-										   " FROM pg_catalog.json_array_elements($1) WITH ORDINALITY AS e (value, n)"
-										   " ORDER BY e.n", 1, &type);
-
-		if (new_plan == NULL || SPI_keepplan(new_plan) != 0)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		plan = new_plan;
-	}
-	if (SPI_execute_plan(plan, &body, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan failed");
-
-	oldcontext = MemoryContextSwitchTo(state->context);
 	fmgr_info(F_JSON_POPULATE_RECORD, &populate);
 	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
 											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
 											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
 					   &populate);
-	state->nrows = (int) SPI_processed;
-	state->rows = palloc(sizeof(HeapTuple) * Max(state->nrows, 1));
-	for (int i = 0; i < state->nrows; i++)
+	state->rows = palloc(sizeof(HeapTuple) * allocated);
+
+	while (skip_text(&s, end, state->nrows == 0 ? "[" : ",\n"))
 	{
-		HeapTuple	element = SPI_tuptable->vals[i];
-		bool		isnull;
+		const char *start;
 		HeapTupleData tuple;
 		HeapTupleHeader record;
+		HeapTuple	row;
+
+		if (!skip_text(&s, end, "{\"row\":") || s == end || *s != '{')
+			break;
+		start = s;
+		s = skip_json_value(s, end);
 
 		InitFunctionCallInfoData(*call, &populate, 3, InvalidOid, NULL, NULL);
 		call->args[0].value = (Datum) 0;
 		call->args[0].isnull = true;
-		call->args[1].value = SPI_getbinval(element, SPI_tuptable->tupdesc, 1, &call->args[1].isnull);
+		call->args[1].value = PointerGetDatum(cstring_to_text_with_len(start, s - start));
+		call->args[1].isnull = false;
 		call->args[2].value = BoolGetDatum(false);
 		call->args[2].isnull = false;
 		record = DatumGetHeapTupleHeader(FunctionCallInvoke(call));
 		if (call->isnull)
-			taskapi_idempotency_reused();
+			break;
 		tuple.t_len = HeapTupleHeaderGetDatumLength(record);
 		ItemPointerSetInvalid(&tuple.t_self);
 		tuple.t_tableOid = InvalidOid;
 		tuple.t_data = record;
-		state->rows[i] = heap_copytuple(&tuple);
+		row = heap_copytuple(&tuple);
 
-		if (cursor > 0)
+		if (skip_text(&s, end, ",\"cursor\":\""))
 		{
-			Datum		value = SPI_getbinval(element, SPI_tuptable->tupdesc, 2, &isnull);
+			StringInfoData wire;
+			Datum		value;
+			bool		no = false;
 
-			if (!isnull)
+			start = s;
+			while (s < end && *s != '"')
+				s++;
+			initStringInfo(&wire);
+			enlargeStringInfo(&wire, (s - start) / 2);
+			wire.len = hex_decode(start, s - start, wire.data);
+			if (cursor > 0)
 			{
-				char	   *hex = TextDatumGetCString(value);
-				StringInfoData wire;
-				bool		no = false;
-
-				initStringInfo(&wire);
-				enlargeStringInfo(&wire, strlen(hex) / 2);
-				wire.len = hex_decode(hex, strlen(hex), wire.data);
 				value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
-				state->rows[i] = heap_modify_tuple_by_cols(state->rows[i], desc, 1, &cursor, &value, &no);
+				row = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &value, &no);
 			}
+			s++;
 		}
+		if (!skip_text(&s, end, "}"))
+			break;
+
+		if (state->nrows == allocated)
+		{
+			allocated *= 2;
+			state->rows = repalloc(state->rows, sizeof(HeapTuple) * allocated);
+		}
+		state->rows[state->nrows++] = row;
 	}
 	MemoryContextSwitchTo(oldcontext);
-	SPI_finish();
+
+	/* Not what row_written() wrote: the key was used for something else. */
+	if (!skip_text(&s, end, "]") || s != end)
+		taskapi_idempotency_reused();
 }
 
 static HeapTuple

@@ -220,6 +220,27 @@ SELECT count(*) FROM idem_api.charge WHERE amount = 5;
 COMMIT;
 RESET ROLE;
 
+-- Text that looks like JSON, and a stored response that is none of ours.
+SET ROLE regress_alice;
+\set insert 'INSERT INTO idem_api.charge (amount, status, labels, doc) VALUES (70, $$"}],{"row":\\\n,$$, ARRAY[\']}\', \'\\\\"\'], $$["}", "\\"", {"a": "]"}]$$), (71, $$\\$$, \'{}\', \'{}\') RETURNING status, labels, doc;'
+BEGIN;
+SELECT public.request('POST', 'text');
+:insert
+COMMIT;
+BEGIN;
+SELECT public.request('POST', 'text');
+:insert
+COMMIT;
+RESET ROLE;
+SELECT replays FROM public.key WHERE key = 'text';
+UPDATE taskapi.idempotency_key SET body = '[{"row": 1}]' WHERE key = 'text';
+SET ROLE regress_alice;
+BEGIN;
+SELECT public.request('POST', 'text');
+:insert
+ROLLBACK;
+RESET ROLE;
+
 -- The key may be mandatory.
 SET taskapi.require_idempotency_key = on;
 SET ROLE regress_alice;
