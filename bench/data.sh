@@ -35,8 +35,8 @@ INSERT INTO tasks.membership (project_id, account_id, role)
     UNION
     SELECT bench.id(2, n), bench.id(1, 4 + (n + k * 7919) % ($accounts - 3)), 'editor' FROM generate_series(1, $projects) n, generate_series(1, 3) k WHERE n % 4 >= k;
 INSERT INTO tasks.membership (project_id, account_id, role)
-    SELECT DISTINCT bench.id(2, 1 + ($projects - 1) * k / m.projects), bench.id(1, m.account), 'editor'
-    FROM (VALUES (1, 1), (2, 20), (3, least(500, $projects))) m(account, projects), generate_series(0, m.projects - 1) k
+    SELECT DISTINCT bench.id(2, 1 + ($projects - 1) * (2 * k - 1) / (2 * m.projects)), bench.id(1, m.account), 'editor'
+    FROM (VALUES (1, 1), (2, 20), (3, least(500, $projects))) m(account, projects), generate_series(1, m.projects) k
     ON CONFLICT DO NOTHING;
 SQL
     chunks=20

@@ -1,6 +1,6 @@
 # Paging: what a page of 50 costs at a depth of 0, ten thousand, one million and nine million rows, by each way to ask
-# for it. Sourced by scripts/bench. Buffers are shared buffers hit or read, as EXPLAIN (ANALYZE, BUFFERS) counts
-# them; times are its execution times in milliseconds.
+# for it. Sourced by scripts/bench. Buffers are shared buffers hit or read by the execution, as EXPLAIN (ANALYZE, BUFFERS)
+# counts them; times are its planning and execution times in milliseconds, since each statement comes with new literals.
 
 paging() {
     say "paging: indexes and anchors"
@@ -26,7 +26,7 @@ BEGIN
     EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ' || query INTO plan;
     INSERT INTO bench.result VALUES
         (grp, variant, 'buffers', run, (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::float8 + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::float8),
-        (grp, variant, 'ms', run, (plan -> 0 ->> 'Execution Time')::float8);
+        (grp, variant, 'ms', run, (plan -> 0 ->> 'Planning Time')::float8 + (plan -> 0 ->> 'Execution Time')::float8);
 END
 $$;
 SQL
