@@ -1,0 +1,160 @@
+# An upgraded database equals a fresh one, object by object: definitions, privileges, comments, types, triggers, configuration.
+# Its data survives, its resources go on working, and the upgrade locks no table of the user's.
+#
+# Every version in test/released/ (the install scripts as they were released) is upgraded step by step to the current one. So
+# that the comparison itself is tested before there is a second version, one is made up here: with a delta that is right, and
+# with deltas that each forget something.
+use strict;
+use warnings;
+use File::Basename;
+use File::Copy;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('upgrade');
+$node->init;
+$node->start;
+my $dir = $node->config_data('--sharedir') . '/extension';
+my ($current) = slurp_file("$dir/taskapi.control") =~ /default_version = '(.*)'/;
+my @made;
+END { unlink @made; }
+
+# Everything that belongs to the extension, with all that makes it what it is.
+my $objects = q{
+	WITH member AS (SELECT classid, objid, objsubid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'taskapi') AND deptype = 'e')
+	SELECT i.type || ' ' || i.identity AS object, md5(concat_ws('|',
+		CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) END, p.proacl::text, p.prosupport::text, p.procost, p.prorows,
+		pg_get_viewdef(c.oid), c.relacl::text, c.reloptions::text,
+		(SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attacl::text, col_description(a.attrelid, a.attnum)), ',' ORDER BY a.attnum)
+			FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+		(SELECT string_agg(pg_get_constraintdef(k.oid), ',' ORDER BY k.conname) FROM pg_constraint k WHERE k.conrelid = c.oid),
+		(SELECT string_agg(pg_get_triggerdef(t.oid) || ' ' || t.tgenabled::text, ',' ORDER BY t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+		(SELECT string_agg(pg_get_indexdef(x.indexrelid), ',' ORDER BY x.indexrelid::regclass::text) FROM pg_index x WHERE x.indrelid = c.oid),
+		t.typacl::text, t.typtype, t.typinput, t.typoutput, t.typstorage, o.oprcode, o.oprrest, o.oprcom::regoperator::text, o.oprnegate::regoperator::text, n.nspacl::text,
+		obj_description(m.objid, m.classid::regclass::name))) AS definition
+	FROM member m CROSS JOIN LATERAL pg_identify_object(m.classid, m.objid, m.objsubid) i
+	LEFT JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+	LEFT JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
+	LEFT JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid
+	LEFT JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND o.oid = m.objid
+	LEFT JOIN pg_namespace n ON m.classid = 'pg_namespace'::regclass AND n.oid = m.objid
+	UNION ALL
+	SELECT 'configuration ' || c::regclass::text, w FROM pg_extension e, unnest(extconfig, extcondition) u(c, w) WHERE extname = 'taskapi'
+	ORDER BY 1};
+
+my $n = 0;
+sub database
+{
+	my $version = shift;
+	my $db = 'db' . ++$n;
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	$node->safe_psql($db, "CREATE EXTENSION taskapi VERSION '$version'");
+	return $db;
+}
+
+# The objects in which two databases differ.
+sub differences
+{
+	my ($one, $other) = map { { map { my ($k, $v) = split /\|/, $_, 2; $k => $v } split /\n/, $node->safe_psql($_, $objects) } } @_;
+	my %all = (%$one, %$other);
+	return join(', ', grep { ($one->{$_} // '') ne ($other->{$_} // '') } sort keys %all);
+}
+
+sub fill
+{
+	my $db = shift;
+	$node->safe_psql(
+		$db, q{
+		SELECT taskapi.create_task_api();
+		INSERT INTO tasks.account (email, display_name) VALUES ('a@example.org', 'A');
+		INSERT INTO tasks.project (name) SELECT 'P' || n FROM generate_series(1, 10) n;
+		INSERT INTO tasks.task (project_id, title) SELECT id, 'T' || n FROM tasks.project, generate_series(1, 10) n;
+		DELETE FROM api.tasks WHERE title = 'T3';
+		SELECT taskapi.rotate_secret('cursor');
+		SELECT FROM taskapi.idempotency_begin('k', scope => 's'), taskapi.idempotency_complete('k', 200, '{"a": 1}', scope => 's');
+		CREATE TABLE public.token AS SELECT cursor::text AS token FROM api.tasks ORDER BY created_at DESC, id DESC OFFSET 9 LIMIT 1});
+	return;
+}
+
+# Upgrade with an open transaction that has written a table of the user's: it must not wait for it, nor lock it.
+sub upgrade
+{
+	my ($db, $version, $name) = @_;
+	my $writer = $node->background_psql($db);
+	$writer->query_safe(q{BEGIN; UPDATE tasks.task SET title = 'T1x' WHERE title = 'T1'});
+	my $locks = $node->safe_psql(
+		$db, qq{SET lock_timeout = '10s'; BEGIN; ALTER EXTENSION taskapi UPDATE TO '$version';
+		SELECT string_agg(DISTINCT relation::regclass::text, ',') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+		WHERE l.pid = pg_backend_pid() AND c.relnamespace IN ('tasks'::regnamespace, 'api'::regnamespace) AND l.mode <> 'AccessShareLock';
+		COMMIT});
+	$writer->query_safe('COMMIT');
+	$writer->quit;
+	is($locks, '', "$name: locks no table of the user's");
+	return;
+}
+
+sub check_data
+{
+	my ($db, $name) = @_;
+	is($node->safe_psql($db, 'SELECT count(*) FROM api.tasks, public.token WHERE cursor > token::taskapi.cursor'), 80, "$name: a cursor of before opens");
+	is($node->safe_psql($db, q{SELECT body FROM taskapi.idempotency_begin('k', scope => 's')}), '{"a": 1}', "$name: an answer of before is replayed");
+	is($node->safe_psql($db, q{UPDATE api.deleted_tasks SET deleted_at = NULL; SELECT count(*) FROM api.tasks}), 100, "$name: what was deleted before is restored");
+	return;
+}
+
+# What was released.
+for my $script (sort glob('test/released/taskapi--*.sql'))
+{
+	my ($version) = basename($script) =~ /--(.*)\.sql/;
+	my $target = "$dir/" . basename($script);
+	if (!-e $target) { copy($script, $target) or die "$target: $!"; push @made, $target; }
+	my $db = database($version);
+	fill($db);
+	upgrade($db, $current, "from $version");
+	is(differences($db, database($current)), '', "from $version: the same as a fresh one");
+	check_data($db, "from $version");
+}
+
+# A version that is made up.
+my $next = "$current.1";
+my %step = (
+	function => "CREATE FUNCTION taskapi.next_version() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 1;\n",
+	revoke => "REVOKE ALL ON FUNCTION taskapi.next_version() FROM PUBLIC;\n",
+	comment => "COMMENT ON FUNCTION taskapi.next_version() IS 'In the next version';\n",
+	column => "ALTER TABLE taskapi.rate_limit_policy ADD COLUMN note text;\n",
+	grant => "GRANT SELECT ON taskapi.rate_limit_policy TO pg_monitor;\n",
+	trigger => "CREATE TRIGGER next_version AFTER INSERT ON taskapi.session FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();\n",
+	volatility => "ALTER FUNCTION taskapi.uuidv7_timestamp(uuid) STABLE;\n",
+	config => "SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', 'WHERE shadow');\n");
+my @order = qw(function revoke comment column grant trigger volatility config);
+
+sub write_script
+{
+	my ($name, $content) = @_;
+	my $file = "$dir/taskapi--$name.sql";
+	open my $fh, '>', $file or die "$file: $!";
+	print $fh $content;
+	close $fh;
+	push @made, $file;
+	return;
+}
+write_script($next, slurp_file("$dir/taskapi--$current.sql") . join('', @step{@order}));
+write_script("$current--$next", join('', @step{@order}));
+my $fresh = database($next);
+my $old = database($current);
+isnt(differences($old, $fresh), '', 'the made-up version differs from the current one');
+fill($old);
+upgrade($old, $next, 'made up');
+is(differences($old, $fresh), '', 'made up: an upgraded database equals a fresh one');
+check_data($old, 'made up');
+for my $forgotten (grep { $_ ne 'function' } @order)
+{
+	write_script("$current--$next", join('', map { $_ eq $forgotten ? '' : $step{$_} } @order));
+	my $db = database($current);
+	$node->safe_psql($db, "ALTER EXTENSION taskapi UPDATE TO '$next'");
+	isnt(differences($db, $fresh), '', "a delta that forgets the $forgotten is found out");
+}
+
+$node->stop;
+done_testing();
