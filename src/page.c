@@ -37,6 +37,7 @@
 
 #include "compat.h"
 #include "page_plan.h"
+#include "page_steer.h"
 #include "page_token.h"
 #include "problem.h"
 #include "request.h"
@@ -59,7 +60,6 @@ typedef struct PageRequest
 
 typedef struct PageResult
 {
-	TaskapiPageShape *shape;
 	int			nrows;
 	HeapTuple  *rows;			/* in page order */
 	bool		has_next;
@@ -80,7 +80,9 @@ typedef struct RowReceiver
 
 static void read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request);
 static int	page_size(FunctionCallInfo fcinfo, int arg);
-static void fetch_page(const PageRequest *request, bool row_type, PageResult *page);
+static TaskapiPageShape *borrow_shape(const PageRequest *request);
+static void fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page);
+static void return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo);
 static void fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPagePosition *position,
 					   int fetch, RowReceiver *receiver);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
@@ -88,8 +90,9 @@ static void receive_start(DestReceiver *self, int operation, TupleDesc typeinfo)
 static void receive_end(DestReceiver *self);
 static void check_boundary(TaskapiPageShape *shape, HeapTuple last, HeapTuple beyond);
 static void row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *position);
-static void make_tokens(PageResult *page, const uint8 *binding, const TaskapiPagePosition *position);
-static text *items_json(const PageResult *page);
+static void make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding,
+						const TaskapiPagePosition *position);
+static text *items_json(const TaskapiPageShape *shape, const PageResult *page);
 static void set_link(const PageRequest *request, const PageResult *page);
 static void append_link(StringInfo buf, const PageRequest *request, const char *token, const char *rel);
 static void append_parameter(StringInfo buf, char separator, const char *name, const char *value);
@@ -120,6 +123,7 @@ Datum
 taskapi_page(PG_FUNCTION_ARGS)
 {
 	PageRequest request;
+	TaskapiPageShape *shape;
 	PageResult	page;
 	TupleDesc	desc;
 	Datum		values[5];
@@ -133,11 +137,19 @@ taskapi_page(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	read_request(fcinfo, PG_GETARG_OID(0), &request);
-	fetch_page(&request, false, &page);
+	shape = borrow_shape(&request);
+	PG_TRY();
+	{
+		fetch_page(shape, &request, false, &page);
+		values[0] = PointerGetDatum(items_json(shape, &page));
+	}
+	PG_FINALLY();
+	{
+		taskapi_page_shape_release(shape);
+	}
+	PG_END_TRY();
 	if (taskapi_in_request())
 		set_link(&request, &page);
-
-	values[0] = PointerGetDatum(items_json(&page));
 	values[1] = CStringGetTextDatum(page.next_token);
 	values[2] = CStringGetTextDatum(page.previous_token);
 	values[3] = BoolGetDatum(page.has_next);
@@ -159,12 +171,7 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			relid = OidIsValid(type) ? get_typ_typrelid(getBaseType(type)) : InvalidOid;
 	PageRequest request;
-	PageResult	page;
-	TupleDesc	desc;
-	Datum	   *values;
-	bool	   *nulls;
-	Datum	   *row_values;
-	bool	   *row_nulls;
+	TaskapiPageShape *shape;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -174,19 +181,39 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 
 	read_request(fcinfo, relid, &request);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	fetch_page(&request, true, &page);
+	shape = borrow_shape(&request);
+	PG_TRY();
+	{
+		PageResult	page;
 
-	/* What a dropped column leaves in the row type is not fetched */
-	desc = lookup_rowtype_tupdesc_copy(getBaseType(type), -1);
-	values = palloc0(sizeof(Datum) * Max(desc->natts, 1));
-	nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
-	row_values = palloc(sizeof(Datum) * Max(desc->natts, 1));
-	row_nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
-	for (int i = 0; i < page.nrows; i++)
+		fetch_page(shape, &request, true, &page);
+		return_rows(shape, &page, getBaseType(type), rsinfo);
+	}
+	PG_FINALLY();
+	{
+		taskapi_page_shape_release(shape);
+	}
+	PG_END_TRY();
+	return (Datum) 0;
+}
+
+/*
+ * What a dropped column leaves in the row type was not fetched.
+ */
+static void
+return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_copy(row_type, -1);
+	Datum	   *values = palloc0(sizeof(Datum) * Max(desc->natts, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
+	Datum	   *row_values = palloc(sizeof(Datum) * Max(desc->natts, 1));
+	bool	   *row_nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
+
+	for (int i = 0; i < page->nrows; i++)
 	{
 		int			n = 0;
 
-		heap_deform_tuple(page.rows[i], page.shape->desc, row_values, row_nulls);
+		heap_deform_tuple(page->rows[i], shape->desc, row_values, row_nulls);
 		for (int a = 0; a < desc->natts; a++)
 		{
 			nulls[a] = TupleDescAttr(desc, a)->attisdropped ? true : row_nulls[n];
@@ -195,7 +222,6 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 		}
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	return (Datum) 0;
 }
 
 /*
@@ -256,59 +282,55 @@ page_size(FunctionCallInfo fcinfo, int arg)
 	return Min(size == 0 ? default_page_size : size, max_page_size);
 }
 
-static void
-fetch_page(const PageRequest *request, bool row_type, PageResult *page)
+static TaskapiPageShape *
+borrow_shape(const PageRequest *request)
 {
-	TaskapiPageShape *shape;
+	return taskapi_page_shape(request->relid,
+							  request->order_by ? VARDATA_ANY(request->order_by) : NULL,
+							  request->order_by ? (int) VARSIZE_ANY_EXHDR(request->order_by) : 0,
+							  request->conditions, request->size + 1);
+}
+
+static void
+fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page)
+{
 	uint8		binding[TASKAPI_PAGE_BINDING_LENGTH];
+	TaskapiPagePosition given;
+	TaskapiPagePosition *position = request->token ? &given : NULL;
+	RowReceiver receiver;
+	bool		more;
 
-	memset(page, 0, sizeof(PageResult));
-	page->shape = shape = taskapi_page_shape(request->relid,
-											 request->order_by ? VARDATA_ANY(request->order_by) : NULL,
-											 request->order_by ? (int) VARSIZE_ANY_EXHDR(request->order_by) : 0,
-											 request->conditions, request->size + 1);
-	PG_TRY();
-	{
-		TaskapiPagePosition given;
-		TaskapiPagePosition *position = request->token ? &given : NULL;
-		RowReceiver receiver;
-		bool		more;
-
-		if (row_type && !shape->source->all_readable)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for some columns of \"%s\"", shape->source->name)));
+	if (row_type && !shape->source->all_readable)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for some columns of \"%s\"", shape->source->name)));
+	if (position || !row_type)
 		taskapi_page_binding(shape->source, request->conditions, binding);
-		if (position)
-			taskapi_page_token_open(shape, binding, VARDATA_ANY(request->token), VARSIZE_ANY_EXHDR(request->token),
-									row_type, position);
+	if (position)
+		taskapi_page_token_open(shape, binding, VARDATA_ANY(request->token), VARSIZE_ANY_EXHDR(request->token),
+								row_type, position);
 
-		fetch_rows(shape, request, position, request->size + 1, &receiver);
-		more = receiver.nrows > request->size;
-		page->nrows = Min(receiver.nrows, request->size);
-		page->rows = receiver.rows;
-		if (more && !shape->order->unique)
-			check_boundary(shape, page->rows[page->nrows - 1], page->rows[page->nrows]);
-		if (position && position->backward)
-		{
-			for (int i = 0, j = page->nrows - 1; i < j; i++, j--)
-			{
-				HeapTuple	row = page->rows[i];
-
-				page->rows[i] = page->rows[j];
-				page->rows[j] = row;
-			}
-		}
-		page->has_next = position && position->backward ? true : more;
-		page->has_previous = position && !position->backward ? true : position ? more : false;
-		if (!row_type)
-			make_tokens(page, binding, position);
-	}
-	PG_FINALLY();
+	fetch_rows(shape, request, position, request->size + 1, &receiver);
+	more = receiver.nrows > request->size;
+	page->nrows = Min(receiver.nrows, request->size);
+	page->rows = receiver.rows;
+	if (more && !shape->order->unique)
+		check_boundary(shape, page->rows[page->nrows - 1], page->rows[page->nrows]);
+	if (position && position->backward)
 	{
-		taskapi_page_shape_release(shape);
+		for (int i = 0, j = page->nrows - 1; i < j; i++, j--)
+		{
+			HeapTuple	row = page->rows[i];
+
+			page->rows[i] = page->rows[j];
+			page->rows[j] = row;
+		}
 	}
-	PG_END_TRY();
+	page->has_next = position && position->backward ? true : more;
+	page->has_previous = position && !position->backward ? true : position ? more : false;
+	page->next_token = page->previous_token = "";
+	if (!row_type)
+		make_tokens(shape, page, binding, position);
 }
 
 static void
@@ -370,7 +392,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 static void
 receive_start(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
-	taskapi_page_planned();
+	taskapi_page_steer_end();
 }
 
 static void
@@ -412,11 +434,10 @@ row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *
 }
 
 static void
-make_tokens(PageResult *page, const uint8 *binding, const TaskapiPagePosition *position)
+make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding, const TaskapiPagePosition *position)
 {
 	TaskapiPagePosition at;
 
-	page->next_token = page->previous_token = "";
 	if (page->nrows == 0)
 	{
 		if (position == NULL)
@@ -425,26 +446,26 @@ make_tokens(PageResult *page, const uint8 *binding, const TaskapiPagePosition *p
 		at.backward = !position->backward;
 		at.inclusive = !position->inclusive;
 		if (at.backward)
-			page->previous_token = taskapi_page_token_seal(page->shape, binding, &at);
+			page->previous_token = taskapi_page_token_seal(shape, binding, &at);
 		else
-			page->next_token = taskapi_page_token_seal(page->shape, binding, &at);
+			page->next_token = taskapi_page_token_seal(shape, binding, &at);
 		return;
 	}
 	if (page->has_next)
 	{
-		row_position(page->shape, page->rows[page->nrows - 1], &at);
-		page->next_token = taskapi_page_token_seal(page->shape, binding, &at);
+		row_position(shape, page->rows[page->nrows - 1], &at);
+		page->next_token = taskapi_page_token_seal(shape, binding, &at);
 	}
 	if (page->has_previous)
 	{
-		row_position(page->shape, page->rows[0], &at);
+		row_position(shape, page->rows[0], &at);
 		at.backward = true;
-		page->previous_token = taskapi_page_token_seal(page->shape, binding, &at);
+		page->previous_token = taskapi_page_token_seal(shape, binding, &at);
 	}
 }
 
 static text *
-items_json(const PageResult *page)
+items_json(const TaskapiPageShape *shape, const PageResult *page)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
 	StringInfoData buf;
@@ -456,7 +477,7 @@ items_json(const PageResult *page)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		text	   *item = DatumGetTextPP(DirectFunctionCall1(row_to_json,
-															  heap_copy_tuple_as_datum(page->rows[i], page->shape->desc)));
+															  heap_copy_tuple_as_datum(page->rows[i], shape->desc)));
 
 		MemoryContextSwitchTo(old);
 		if (i > 0)

@@ -13,16 +13,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/pathnodes.h"
-#include "optimizer/pathnode.h"
-#include "optimizer/paths.h"
-#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -33,7 +26,7 @@
 
 #include "compat.h"
 #include "page_plan.h"
-#include "problem.h"
+#include "page_steer.h"
 
 #define MAX_SHAPES		64
 #define MAX_PLANS		64		/* of one shape; 2 * terms is usual */
@@ -47,16 +40,6 @@ typedef struct PagePlan
 static TaskapiPageShape *shapes[MAX_SHAPES];
 static uint64 use_counter = 0;
 static uint64 invalidations = 0;
-
-/* What the planner hook is to do; relid is InvalidOid outside of our own planning */
-static struct
-{
-	Oid			relid;
-	Oid			indexoid;
-	bool		pinned;
-}			steering;
-
-static set_rel_pathlist_hook_type next_set_rel_pathlist_hook = NULL;
 
 static char *shape_key(Oid relid, const char *order_by, int order_len, List *conditions, int limit);
 static TaskapiPageShape *find_shape(const char *key, Oid relid);
@@ -72,15 +55,13 @@ static char *branch_sql(const TaskapiPageShape *shape, const TaskapiBranch *bran
 static void append_comparison(StringInfo buf, const TaskapiPageShape *shape, const TaskapiBranch *branch);
 static const char *beyond(const TaskapiPageTerm *term, bool backward, bool inclusive);
 static SPIPlanPtr branch_plan(TaskapiPageShape *shape, const TaskapiBranch *branch);
-static void steer(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
-static bool bounding_path(PlannerInfo *root, Path *path);
+static void describe_steering(const TaskapiPageShape *shape, const TaskapiBranch *branch, TaskapiSteering *steering);
 
 void
 taskapi_page_plan_init(void)
 {
 	CacheRegisterRelcacheCallback(invalidate_shapes, (Datum) 0);
-	next_set_rel_pathlist_hook = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = steer;
+	taskapi_page_steer_init();
 }
 
 TaskapiPageShape *
@@ -169,9 +150,7 @@ make_shape(const char *key, Oid relid, const char *order_by, int order_len, List
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TaskapiPageShape *shape = palloc0(sizeof(TaskapiPageShape));
 	TaskapiPageOrder *order;
-	Bitmapset  *equal = NULL;
 	Bitmapset  *isnull = NULL;
-	Bitmapset  *constant = NULL;
 	bool		covered = true;
 	uint64		before = invalidations;
 	Oid			types[TASKAPI_MAX_ORDER_TERMS];
@@ -196,16 +175,17 @@ make_shape(const char *key, Oid relid, const char *order_by, int order_len, List
 	{
 		AttrNumber	attno = shape->bindings[i].column->base_attno;
 
+		if (attno > 0)
+			shape->filtered = bms_add_member(shape->filtered, attno);
 		if (attno > 0 && shape->bindings[i].op == FILTER_EQ)
-			equal = bms_add_member(equal, attno);
+			shape->equal = bms_add_member(shape->equal, attno);
 		else if (attno > 0 && shape->bindings[i].op == FILTER_IS_NULL)
 			isnull = bms_add_member(isnull, attno);
 		else
 			covered = false;
 	}
-	taskapi_page_find_index(shape->source, order, equal, isnull, &shape->index);
-	constant = bms_union(equal, isnull);
-	shape->pinned = OidIsValid(shape->index.indexoid) && covered && bms_is_subset(constant, shape->index.constant) &&
+	taskapi_page_find_index(shape->source, order, shape->equal, isnull, &shape->index);
+	shape->pinned = OidIsValid(shape->index.indexoid) && covered && bms_is_subset(shape->filtered, shape->index.constant) &&
 		!shape->source->base_rls && (!shape->source->base_filtered || shape->index.partial);
 
 	MemoryContextSwitchTo(old);
@@ -527,90 +507,46 @@ taskapi_page_run(TaskapiPageShape *shape, const TaskapiBranch *branch, ParamList
 		.tcount = count,
 		.dest = dest
 	};
+	TaskapiSteering steering;
 	volatile int rc = 0;
 
+	describe_steering(shape, branch, &steering);
 	PG_TRY();
 	{
-		if (OidIsValid(shape->index.indexoid))
-		{
-			steering.relid = shape->source->base_relid;
-			steering.indexoid = shape->index.indexoid;
-			steering.pinned = shape->pinned;
-		}
+		if (OidIsValid(steering.indexoid))
+			taskapi_page_steer(&steering);
 		rc = SPI_execute_plan_extended(plan, &options);
 	}
 	PG_FINALLY();
 	{
-		steering.relid = InvalidOid;
+		taskapi_page_steer_end();
 	}
 	PG_END_TRY();
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
 }
 
-void
-taskapi_page_planned(void)
-{
-	steering.relid = InvalidOid;
-}
-
-/*
- * The planner's hook: take away what it must not choose.
- */
 static void
-steer(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+describe_steering(const TaskapiPageShape *shape, const TaskapiBranch *branch, TaskapiSteering *steering)
 {
-	List	   *kept = NIL;
-	bool		found = false;
-	ListCell   *cell;
+	Bitmapset  *constant = bms_copy(shape->equal);
 
-	if (next_set_rel_pathlist_hook)
-		next_set_rel_pathlist_hook(root, rel, rti, rte);
-	if (!OidIsValid(steering.relid) || rte->rtekind != RTE_RELATION || root->query_pathkeys == NIL)
-		return;
-	if (rel->reloptkind == RELOPT_OTHER_MEMBER_REL)
+	for (int i = 0; i < branch->first; i++)
 	{
-		int			top = rel->top_parent_relids ? bms_singleton_member(rel->top_parent_relids) : 0;
+		AttrNumber	attno = shape->order->terms[i].column->base_attno;
 
-		if (top == 0 || planner_rt_fetch(top, root)->relid != steering.relid)
-			return;
+		if (attno > 0 && !(branch->nulls & ((uint32) 1 << i)))
+			constant = bms_add_member(constant, attno);
 	}
-	else if (rte->relid != steering.relid)
-		return;
-
-	foreach(cell, rel->pathlist)
-		found |= bounding_path(root, lfirst(cell));
-	if (!found)
-		return;
-	foreach(cell, rel->pathlist)
+	memset(steering, 0, sizeof(TaskapiSteering));
+	steering->relid = shape->source->base_relid;
+	steering->indexoid = shape->index.indexoid;
+	steering->pinned = shape->pinned;
+	steering->constant = constant;
+	steering->filtered = shape->filtered;
+	for (int i = 0; i < shape->index.nitems && steering->leading == 0; i++)
 	{
-		Path	   *path = lfirst(cell);
-
-		if (bounding_path(root, path) ||
-			(!steering.pinned && !pathkeys_contained_in(root->query_pathkeys, path->pathkeys)))
-			kept = lappend(kept, path);
+		if (!bms_is_member(shape->index.items[i].column->base_attno, constant))
+			steering->leading = shape->index.items[i].column->base_attno;
 	}
-	rel->pathlist = kept;
-	if (steering.pinned)
-		rel->partial_pathlist = NIL;
-}
-
-/*
- * Does the path scan the index that bounds the order, or the partition's part of it, in that order?
- */
-static bool
-bounding_path(PlannerInfo *root, Path *path)
-{
-	Oid			indexoid;
-
-	if (!IsA(path, IndexPath) || !pathkeys_contained_in(root->query_pathkeys, path->pathkeys))
-		return false;
-	indexoid = ((IndexPath *) path)->indexinfo->indexoid;
-	while (indexoid != steering.indexoid)
-	{
-		if (!get_rel_relispartition(indexoid))
-			return false;
-		indexoid = get_partition_parent(indexoid, true);
-	}
-	return true;
 }

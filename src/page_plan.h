@@ -18,13 +18,11 @@
  *
  * Branches are run in order and only until the page is full.
  *
- * Plans.  Where an index bounds the order and no other condition could make
- * another path the better one (no row security, every condition on a constant column
- * of the index or implied by a partial one), the planner is left that index alone and plans
- * once, without looking at values: position and filter are index conditions at any depth.
- * Otherwise it plans for the values at hand, but of the indexes that give
- * the order only one that bounds it is left, because the estimate of another, say of
- * the primary key for "a = A AND id > I", is the one that may be wrong without bound.
+ * Plans.  Where an index bounds the order and no other condition could make another path the better one (no row
+ * security, every condition on a constant column of the index or implied by a partial one), the plan is pinned to it
+ * (page_steer.h) and made once, without looking at values: position and filter are index conditions at any depth.
+ * Otherwise the planner looks at the values at hand each time, and only indexes that would give the order
+ * without bounding it are kept from it.
  *
  * A shape is borrowed with taskapi_page_shape() and given back with
  * taskapi_page_shape_release(), also after an error.  A borrowed one stays valid, even
@@ -73,6 +71,8 @@ typedef struct TaskapiPageShape
 	TaskapiCursorShape *cursor;
 	TaskapiShapeCache opened;	/* of tokens */
 	TaskapiPageIndex index;
+	Bitmapset  *filtered;		/* base attribute numbers that the filter is about */
+	Bitmapset  *equal;			/* those that it holds equal to a value */
 	bool		pinned;			/* plan once, see above */
 
 	TupleDesc	desc;			/* of fetched rows: the readable columns; blessed */
@@ -98,12 +98,12 @@ extern void taskapi_page_shape_release(TaskapiPageShape *shape);
 extern int	taskapi_page_branches(const TaskapiPageShape *shape, const bool *isnull, bool backward, bool inclusive,
 								  TaskapiBranch *branches);
 
-/* Run one branch until "count" rows have gone to "dest".  SPI must be connected. */
+/*
+ * Run one branch until "count" rows have gone to "dest", whose rStartup calls taskapi_page_steer_end(), since planning
+ * is over then.  SPI must be connected.
+ */
 extern void taskapi_page_run(TaskapiPageShape *shape, const TaskapiBranch *branch, ParamListInfo params,
 							 int count, DestReceiver *dest);
-
-/* To be called by dest's rStartup: planning is over. */
-extern void taskapi_page_planned(void);
 
 extern void taskapi_page_plan_init(void);
 

@@ -281,14 +281,16 @@ END $$;
 SELECT d, cost_at('b, id', 'b, id', d) AS uniform, cost_at('b DESC, id DESC', 'b, id', d) AS down, cost_at('a, b DESC, id', 'a, b, id', d) AS mixed,
        cost_at('n, id', 'n, id', d) AS nullable, cost_at('n DESC, id DESC', 'n, id', d) AS nullable_down
     FROM unnest('{0,9000,19980}'::int[]) d;
--- "a = A AND id > I" tempts the planner to take the primary key and to filter by a, where no such row is left
-CREATE TABLE tempting (id int PRIMARY KEY, a int NOT NULL);
-INSERT INTO tempting SELECT i, i / 10000 FROM generate_series(0, 19999) i;
+-- "a = A AND id > I" tempts the planner to take the smaller primary key and to filter by a, where no such row is left
+CREATE TABLE tempting (id int PRIMARY KEY, a text NOT NULL, b int NOT NULL);
+INSERT INTO tempting SELECT i, CASE WHEN i < 10000 THEN 'z' ELSE 'a' END || repeat('-', 40), i % 2 FROM generate_series(0, 19999) i;
 CREATE INDEX ON tempting (a DESC, id);
 VACUUM ANALYZE tempting;
-SELECT buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'a DESC, id', 10, %L)$$, taskapi.cursor_encode('a DESC, id', 1, 19995))) <= 20 AS cheap,
-       buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'a DESC, id', 10, %L, '{"a": {"gte": 0}}')$$, taskapi.cursor_encode('a DESC, id', 1, 19995))) <= 20 AS cheap_filtered,
-       buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'id', 10, %L, '{"a": 0}')$$, taskapi.cursor_encode('id', 9990))) <= 20 AS cheap_by_prefix;
+SELECT taskapi.cursor_encode('a DESC, id', a, id) AS t FROM tempting WHERE id = 9990 \gset
+SELECT buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'a DESC, id', 10, %L)$$, :'t')) <= 20 AS cheap,
+       buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'a DESC, id', 10, %L, '{"b": {"gte": 0}}')$$, :'t')) <= 20 AS cheap_filtered,
+       buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'id', 10, %L, %L)$$, taskapi.cursor_encode('id', 9990),
+                      jsonb_build_object('a', 'z' || repeat('-', 40)))) <= 20 AS cheap_by_prefix;
 
 -- the index that an order needs
 SELECT taskapi.index_advice('deep', 'b'), taskapi.index_advice('deep', 'b DESC'), taskapi.index_advice('deep', 'a DESC, b, id DESC'), taskapi.index_advice('deep', NULL),

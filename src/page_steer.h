@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_steer.h
+ *	  What the planner is told about a branch of a page, beyond its SQL.
+ *
+ * For "a = A AND id > I ORDER BY a, id LIMIT 64" the planner may well take the index on (id) and filter by a: with
+ * a constant it gives the order too, is smaller, and 64 such rows seem to be near.  Where none
+ * is left it reads to the end of the table.  So an index that bounds the order must not
+ * compete with one that only gives it.
+ *
+ * Steering is on from taskapi_page_steer() to taskapi_page_steer_end(), which is only for the time of our own
+ * planning; it counts for the outermost query alone, so that other queries planned meanwhile are
+ * not touched, and for nothing where the planner cannot use the index.
+ *
+ *		pinned		of the relation's paths only those that scan the index in order are left
+ *		else		other indexes are left out where they begin with the first column of the order that is not
+ *					constant, and no condition of the filter is about that column
+ *
+ * Attribute numbers are the relation's; a partition's columns are found by name, its indexes by their parents.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_PAGE_STEER_H
+#define TASKAPI_PAGE_STEER_H
+
+#include "access/attnum.h"
+#include "nodes/bitmapset.h"
+
+typedef struct TaskapiSteering
+{
+	Oid			relid;			/* the table whose rows are paged */
+	Oid			indexoid;		/* bounds the order */
+	bool		pinned;
+	AttrNumber	leading;		/* first column of the order that is not constant, 0 where there is none */
+	const Bitmapset *constant;	/* columns held equal to a value */
+	const Bitmapset *filtered;	/* columns that the filter is about */
+} TaskapiSteering;
+
+/* "steering" must live until the end. */
+extern void taskapi_page_steer(const TaskapiSteering *steering);
+extern void taskapi_page_steer_end(void);
+
+extern void taskapi_page_steer_init(void);
+
+#endif							/* TASKAPI_PAGE_STEER_H */
