@@ -20,7 +20,8 @@
  * - The comparison is built as the parser would: default btree operators of each key's type, the key's collation.
  * - Partition pruning does not see a row comparison, so for a partitioned table the leading key is compared by itself as well.
  * - Under row-level security an operator that is not leakproof cannot be an index condition.  Where only the leading key's is,
- *   that one is compared by itself as well; where not even that, the cursor's own operator, which is leakproof, stays.
+ *   that one is compared by itself as well; where not even that, the cursor's own operator, which is leakproof, stays.  In the
+ *   subquery of a security barrier, where only a leakproof qual is let in, it stays as soon as one key's is not.
  * - An expression index on the cursor itself beats the rewrite where the query orders by it, or where no ordinary
  *   index holds the keys.
  * - In any doubt it declines.
@@ -93,6 +94,7 @@ static void check_constant(Keyset *keyset);
 static bool holds_null(Const *cursor, int nterms);
 static bool keys_never_null(Keyset *keyset);
 static Var *key_column(Node *key);
+static bool behind_barrier(PlannerInfo *root);
 static bool on_nullable_side(Node *jtnode, int rtindex, bool nullable);
 static bool prefers_cursor_index(Keyset *keyset, bool leakproof_lost);
 static bool orders_by_cursor(Keyset *keyset);
@@ -188,7 +190,8 @@ rewrite(PlannerInfo *root, FuncExpr *call)
 			return NULL;
 		all_leakproof &= get_func_leakproof(get_opcode(keys[i].opno));
 	}
-	if (secure && !all_leakproof && !get_func_leakproof(get_opcode(keys[0].opno)))
+	if (!all_leakproof &&
+		(behind_barrier(root) || (secure && !get_func_leakproof(get_opcode(keys[0].opno)))))
 		return NULL;
 	if (prefers_cursor_index(&keyset, secure && !all_leakproof))
 		return NULL;
@@ -388,6 +391,27 @@ key_column(Node *key)
 	while (IsA(key, RelabelType))
 		key = (Node *) ((RelabelType *) key)->arg;
 	return IsA(key, Var) ? (Var *) key : NULL;
+}
+
+/*
+ * May this be the subquery of a security barrier view, into which the comparison was pushed?
+ */
+static bool
+behind_barrier(PlannerInfo *root)
+{
+	for (root = root->parent_root; root != NULL; root = root->parent_root)
+	{
+		ListCell   *lc;
+
+		foreach(lc, root->parse->rtable)
+		{
+			RangeTblEntry *rte = lfirst(lc);
+
+			if (rte->rtekind == RTE_SUBQUERY && rte->security_barrier)
+				return true;
+		}
+	}
+	return false;
 }
 
 static bool

@@ -20,6 +20,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -112,6 +113,8 @@ load_secrets(void)
 	MemoryContext old;
 	int			allocated = 8;
 
+	/* Within a transaction nobody else may have done so since it began; where there is none it costs next to nothing */
+	AcceptInvalidationMessages();
 	if (taskapi_table_cache_valid(&cache))
 		return;
 

@@ -110,6 +110,12 @@ RESET search_path;
 RESET ROLE;
 SELECT pg_temp.plan(format($q$SELECT id FROM post WHERE taskapi.cursor('price, id', price, id) > %L ORDER BY price, id LIMIT 3$q$, :'price_token'));
 
+-- a security barrier lets the comparison in, since it is leakproof: then it must not become one that is not
+CREATE VIEW regress_api.barrier WITH (security_barrier) AS
+    SELECT p.*, taskapi.cursor('created_at DESC, id DESC', p.created_at, p.id) AS cursor, taskapi.cursor('price, id', p.price, p.id) AS by_price FROM post p WHERE tenant = 7;
+EXPLAIN (COSTS OFF) SELECT id FROM regress_api.barrier WHERE cursor > :'token';
+SELECT pg_temp.plan(format($q$SELECT id FROM regress_api.barrier WHERE by_price > %L$q$, :'price_token'));
+
 -- an expression index on the cursor: mixed directions and NULLs, also under row-level security
 CREATE INDEX post_due ON post (taskapi.cursor('due NULLS LAST, id DESC', due, id));
 CREATE VIEW regress_api.due_posts WITH (security_invoker) AS
