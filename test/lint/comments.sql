@@ -1,4 +1,4 @@
--- Every object of the extension that a COMMENT can stand on, and every column of its tables and views.
+-- Every object of the extension that a COMMENT can stand on, and every table, view and function of the task API.
 SELECT d.object || ' has no comment'
 FROM (
     SELECT pg_describe_object(classid, objid, 0) AS object, classid, objid
@@ -8,6 +8,13 @@ FROM (
     SELECT pg_describe_object('pg_trigger'::regclass, t.oid, 0), 'pg_trigger'::regclass, t.oid
     FROM pg_trigger t JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = t.tgrelid AND d.deptype = 'e'
     WHERE NOT t.tgisinternal AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'taskapi')
+    UNION ALL
+    -- the task API's own, and what expose() made
+    SELECT pg_describe_object('pg_class'::regclass, c.oid, 0), 'pg_class'::regclass, c.oid
+    FROM pg_class c WHERE c.relnamespace::regnamespace::text IN ('tasks', 'api')
+    UNION ALL
+    SELECT pg_describe_object('pg_proc'::regclass, p.oid, 0), 'pg_proc'::regclass, p.oid
+    FROM pg_proc p WHERE p.pronamespace::regnamespace::text IN ('tasks', 'api')
 ) d
 WHERE NOT EXISTS (SELECT FROM pg_description c WHERE c.classoid = d.classid AND c.objoid = d.objid AND c.objsubid = 0)
     -- the row and array types of tables, and what a type, family or class brings along
