@@ -31,6 +31,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "executor/spi.h"
@@ -48,6 +49,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
 #include "catalog.h"
@@ -97,7 +99,7 @@ static bool skip_text(const char **s, const char *end, const char *piece);
 static void load_rows(StatementKey *state, TupleDesc desc);
 static HeapTuple next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old);
 static bool same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b);
-static void check_visible(TaskapiView *view, TupleDesc desc, HeapTuple row);
+static void check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, TupleDesc desc, HeapTuple row);
 static int	cursor_column(TupleDesc desc);
 
 void
@@ -186,7 +188,7 @@ before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, H
 	if (state->rows == NULL)
 		load_rows(state, desc);
 	row = next_row(state, view, statement->operation, desc, old);
-	check_visible(view, desc, row);
+	check_visible(state->stored, view, desc, row);
 
 	/* As row by row in resource.c, which does not see the rows that are answered here. */
 	if (++state->answered == 1 && view->version >= 0)
@@ -591,7 +593,7 @@ same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b)
 }
 
 static void
-check_visible(TaskapiView *view, TupleDesc desc, HeapTuple row)
+check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, TupleDesc desc, HeapTuple row)
 {
 	TaskapiRowState seen = ROW_ABSENT;
 	int64		version;
@@ -603,7 +605,14 @@ check_visible(TaskapiView *view, TupleDesc desc, HeapTuple row)
 		seen = taskapi_resource_probe(view, desc, row, &version);
 		SPI_finish();
 	}
-	if (seen != ROW_LIVE)
-		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
-						"A row of the stored response does not exist any more, or is not visible to this caller.");
+	if (seen == ROW_LIVE)
+		return;
+
+	/* Rows that were committed after the transaction's snapshot are nothing that it can see, but the next one can. */
+	if (IsolationUsesXactSnapshot() && !TransactionIdIsCurrentTransactionId(stored->xmin) &&
+		XidInMVCCSnapshot(stored->xmin, GetTransactionSnapshot()))
+		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL,
+						"The response was stored after this transaction began.");
+	taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
+					"A row of the stored response does not exist any more, or is not visible to this caller.");
 }
