@@ -114,27 +114,6 @@ COMMENT ON FUNCTION @data@.replace_removed_member() IS 'Adding a member anew tak
 CREATE TRIGGER membership_replaces_a_removed_one BEFORE INSERT OR UPDATE OF project_id, account_id ON @data@.membership
     FOR EACH ROW EXECUTE FUNCTION @data@.replace_removed_member();
 
--- A membership that is deleted already when its account or its project is has nothing left to come back to. It goes for
--- good, or else it would keep the other one of the two from being restored.
-
-CREATE FUNCTION @data@.forget_removed_members() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    IF TG_ARGV[0] = 'account' THEN
-        DELETE FROM @data@.membership m WHERE m.account_id = NEW.id AND m.deleted_at IS NOT NULL;
-    ELSE
-        DELETE FROM @data@.membership m WHERE m.project_id = NEW.id AND m.deleted_at IS NOT NULL;
-    END IF;
-    RETURN NULL;
-END
-$body$;
-COMMENT ON FUNCTION @data@.forget_removed_members() IS 'Memberships that were deleted before their account or project was go for good';
-CREATE TRIGGER account_forgets_removed_memberships AFTER UPDATE ON @data@.account
-    FOR EACH ROW WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION @data@.forget_removed_members('account');
-CREATE TRIGGER project_forgets_removed_members AFTER UPDATE ON @data@.project
-    FOR EACH ROW WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION @data@.forget_removed_members('project');
-
 -- What the server sets. Callers to whom row-level security applies cannot set it themselves: on insert their value
 -- is replaced, later the old one stays (so that PUT, which resets what the body leaves out, does not reset it).
 -- The tables' owner, hence referential integrity and imports, may.

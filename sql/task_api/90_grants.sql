@@ -3,7 +3,7 @@
 
 REVOKE ALL ON FUNCTION
     @data@.my_project_ids(text), @data@.my_peer_ids(), @data@.my_newest_task_ids(int, timestamptz, uuid),
-    @data@.add_first_owner(), @data@.keep_an_owner(), @data@.replace_removed_member(), @data@.forget_removed_members(),
+    @data@.add_first_owner(), @data@.keep_an_owner(), @data@.replace_removed_member(),
     @data@.set_creator(), @data@.set_created_at(), @data@.set_completed_at(),
     @data@.create_account(text, text, text), @data@.set_password(uuid, text), @data@.end_logins(),
     @data@.log_in(), @data@.log_out(), @data@.create_api_key(), @data@.revoke_api_key(), @data@.refuse_update(),

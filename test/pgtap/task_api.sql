@@ -3,7 +3,7 @@
 \set QUIET on
 BEGIN;
 \ir lib/board.sql
-SELECT plan(64);
+SELECT plan(68);
 
 CREATE FUNCTION pg_temp.does(who text, method text, statement text) RETURNS text LANGUAGE sql AS 'SELECT pg_temp.attempt(who, method, statement, true)';
 
@@ -72,12 +72,16 @@ SELECT is(pg_temp.does('owner', 'POST', 'INSERT INTO {api}.members (project_id, 
 SELECT is(pg_temp.does('owner', 'PATCH', 'UPDATE {api}.tasks SET assignee_id = {gone} WHERE id = {task of gone project}'), 'rows', 'with a task');
 SELECT is(pg_temp.does('owner', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {gone project}'), 'rows', 'the project is deleted');
 SELECT is(pg_temp.does('gone', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}'), 'rows', 'then the account');
-SELECT is(pg_temp.attempt('owner', 'PATCH', 'UPDATE {api}.deleted_projects SET deleted_at = NULL WHERE id = {gone project}'), 'rows', 'the project can come back');
-SELECT is(pg_temp.attempt('gone', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'rows', 'so can the account');
+SELECT is(pg_temp.attempt('gone', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'rows', 'the account can come back');
+SELECT is(pg_temp.does('owner', 'PATCH', 'UPDATE {api}.deleted_projects SET deleted_at = NULL WHERE id = {gone project}'), 'rows', 'so does the project');
+SELECT is(pg_temp.attempt('gone', 'GET', 'SELECT * FROM {api}.tasks'), 'nothing', 'in which who is gone sees nothing');
+SELECT is(pg_temp.does('gone', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'rows', 'until their account is back');
+SELECT is(pg_temp.attempt('gone', 'GET', 'SELECT * FROM {api}.tasks WHERE assignee_id = {me}'), 'rows', 'and they a member again');
 SELECT is(pg_temp.does('removed', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}'), 'rows', 'another account is deleted');
 SELECT is(pg_temp.does('owner', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {project}'), 'rows', 'then the other project');
 SELECT is(pg_temp.does('removed', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'rows', 'the account comes back');
 SELECT is(pg_temp.does('owner', 'PATCH', 'UPDATE {api}.deleted_projects SET deleted_at = NULL WHERE id = {project}'), 'rows', 'and the project');
+SELECT is(pg_temp.attempt('removed', 'GET', 'SELECT * FROM {api}.projects WHERE id = {project}'), 'nothing', 'in which who was removed before is no member');
 
 -- A deleted account is gone for the others, and frees its address.
 SELECT is(pg_temp.does('viewer', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}'), 'rows', 'a user deletes their account');
