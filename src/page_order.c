@@ -30,6 +30,7 @@ static TaskapiOrderBy *add_tie_breaker(const TaskapiPageSource *source, const Ta
 static void bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given);
 static bool match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool better(const TaskapiPageIndex *a, const TaskapiPageIndex *b);
 static bool predicate_holds(const TaskapiPageSource *source, Relation index, const Bitmapset *isnull);
 
 TaskapiPageOrder *
@@ -139,10 +140,7 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 		{
 			Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-			/* A partial one is smaller, and made for this */
-			if (match_index(source, order, index, equal, isnull, &candidate) &&
-				(!found || (candidate.partial && !result->partial) ||
-				 (candidate.partial == result->partial && candidate.nitems < result->nitems)))
+			if (match_index(source, order, index, equal, isnull, &candidate) && (!found || better(&candidate, result)))
 			{
 				*result = candidate;
 				found = true;
@@ -163,6 +161,22 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 				.nulls_first = order->terms[i].nulls_first
 			};
 	}
+}
+
+/*
+ * The index that leaves the fewest rows to look at: the one with more constant columns, then a partial one, which was made for
+ * this, then the narrower one.
+ */
+static bool
+better(const TaskapiPageIndex *a, const TaskapiPageIndex *b)
+{
+	int			difference = bms_num_members(a->constant) - bms_num_members(b->constant);
+
+	if (difference != 0)
+		return difference > 0;
+	if (a->partial != b->partial)
+		return a->partial;
+	return a->nitems < b->nitems;
 }
 
 static bool
