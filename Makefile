@@ -43,9 +43,9 @@ PG_CPPFLAGS = -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
 
 REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS   = --inputdir=test
+REGRESS_OPTS   = --inputdir=test --encoding=UTF8 --no-locale
 ISOLATION     ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test
+ISOLATION_OPTS = --inputdir=test --encoding=UTF8 --no-locale
 # They need Debian's libipc-run-perl.
 TAP_TESTS      = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS   ?= test/t/*.pl
