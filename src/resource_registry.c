@@ -141,7 +141,7 @@ taskapi_resource_columns(PG_FUNCTION_ARGS)
 }
 
 /*
- * order_by_columns(order_by text, OUT columns name[], OUT last_descending bool)
+ * order_by_columns(order_by text, OUT columns name[], OUT descending bool[])
  */
 PG_FUNCTION_INFO_V1(taskapi_order_by_columns);
 Datum
@@ -150,6 +150,7 @@ taskapi_order_by_columns(PG_FUNCTION_ARGS)
 	text	   *arg = PG_GETARG_TEXT_PP(0);
 	TaskapiOrderBy *order_by = taskapi_order_by_parse(VARDATA_ANY(arg), VARSIZE_ANY_EXHDR(arg));
 	Datum	   *names = palloc(sizeof(Datum) * order_by->nterms);
+	Datum	   *descending = palloc(sizeof(Datum) * order_by->nterms);
 	Datum		values[2];
 	bool		nulls[2] = {false};
 	TupleDesc	desc;
@@ -157,9 +158,12 @@ taskapi_order_by_columns(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	for (int i = 0; i < order_by->nterms; i++)
+	{
 		names[i] = PointerGetDatum(order_by->terms[i].name);
+		descending[i] = BoolGetDatum(order_by->terms[i].descending);
+	}
 	values[0] = PointerGetDatum(construct_array(names, order_by->nterms, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR));
-	values[1] = BoolGetDatum(order_by->terms[order_by->nterms - 1].descending);
+	values[1] = PointerGetDatum(construct_array(descending, order_by->nterms, BOOLOID, 1, true, TYPALIGN_CHAR));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

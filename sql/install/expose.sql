@@ -155,8 +155,11 @@ CREATE FUNCTION taskapi.dress_resource_view(view regclass, source regclass, dele
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    col  record;
-    name name := (SELECT relname FROM pg_class WHERE oid = view);
+    col     record;
+    name    name := (SELECT relname FROM pg_class WHERE oid = view);
+    sorted  record;
+    forth   text := 'cursor';
+    back    text := 'cursor.desc';
 BEGIN
     FOR col IN
         SELECT v.attname, v.atthasdef, col_description(source, s.attnum) AS comment,
@@ -178,9 +181,18 @@ BEGIN
             EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', view, col.attname, col.comment);
         END IF;
     END LOOP;
+    -- In one direction and without NULLs, the columns' own index serves both order and cursor; otherwise one on the cursor does.
+    SELECT * INTO sorted FROM taskapi.order_by_columns(order_by);
+    IF NOT (true = ANY (sorted.descending) AND false = ANY (sorted.descending))
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = ANY (sorted.columns)
+                           AND NOT a.attnotnull AND NOT (deleted AND a.attname = 'deleted_at')) THEN
+        SELECT string_agg(c || CASE WHEN sorted.descending[1] THEN '.desc' ELSE '' END, ',' ORDER BY place),
+               string_agg(c || CASE WHEN sorted.descending[1] THEN '' ELSE '.desc' END, ',' ORDER BY place)
+        INTO forth, back FROM unnest(sorted.columns) WITH ORDINALITY u (c, place);
+    END IF;
     EXECUTE format('COMMENT ON COLUMN %s.cursor IS %L', view,
-        format('Where the row stands in order_by %s. Next page: /%s?order=cursor&limit=50&cursor=gt.TOKEN, with the cursor of the last row; previous page: /%s?order=cursor.desc&limit=50&cursor=lt.TOKEN, with that of the first',
-               order_by, name, name));
+        format('Where the row stands in order_by %s. Next page: /%s?order=%s&limit=50&cursor=gt.TOKEN, with the cursor of the last row; previous page, backwards: /%s?order=%s&limit=50&cursor=lt.TOKEN, with that of the first',
+               order_by, name, forth, name, back));
     EXECUTE format('COMMENT ON VIEW %s IS %L', view,
         coalesce(obj_description(source, 'pg_class'), 'Rows of ' || source) || CASE WHEN deleted THEN
             E'\n\nThose that are deleted. PATCH {"deleted_at": null} restores, DELETE purges for good.' ELSE '' END);
@@ -253,7 +265,7 @@ BEGIN
         END IF;
     END IF;
     SELECT * INTO sorted FROM taskapi.order_by_columns(order_by);
-    SELECT string_agg(quote_ident(k) || CASE WHEN sorted.last_descending THEN ' DESC' ELSE '' END, ', ' ORDER BY place) INTO missing
+    SELECT string_agg(quote_ident(k) || CASE WHEN sorted.descending[cardinality(sorted.descending)] THEN ' DESC' ELSE '' END, ', ' ORDER BY place) INTO missing
     FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> ALL (sorted.columns);
     order_by := taskapi.order_by_canonical(concat_ws(', ', order_by, missing));
     SELECT c INTO missing FROM unnest(sorted.columns) c
@@ -309,6 +321,23 @@ BEGIN
             format('A page of %s, in order %s unless told otherwise: GET /rpc/%s_page?page_size=50&page_token=TOKEN', name, order_by, name));
     END IF;
     PERFORM taskapi.register_resource(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
+
+    -- Whoever was granted the resource is granted the columns that it has got since.
+    FOR statement IN
+        SELECT format('GRANT %s (%s) ON %s TO %s', g.privilege_type, string_agg(format('%I', a.attname), ', '), source,
+                      CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)
+        FROM pg_class c, aclexplode(c.relacl) g, taskapi.resource_columns(view) v, pg_attribute a
+        WHERE c.oid = view AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND g.grantee <> c.relowner
+          AND a.attrelid = source AND a.attnum = v.source_attnum
+          AND (g.privilege_type = 'SELECT' OR a.attgenerated = '' AND NOT (versioned AND a.attname IN ('version', 'updated_at')))
+          AND CASE WHEN g.grantee = 0 THEN has_column_privilege('public', source, key[1], g.privilege_type)
+                   ELSE has_column_privilege(g.grantee, source, key[1], g.privilege_type) END
+          AND NOT CASE WHEN g.grantee = 0 THEN has_column_privilege('public', source, a.attnum, g.privilege_type)
+                       ELSE has_column_privilege(g.grantee, source, a.attnum, g.privilege_type) END
+        GROUP BY g.privilege_type, g.grantee
+    LOOP
+        EXECUTE statement;
+    END LOOP;
 
     -- What cannot be mended from here.
     IF soft_delete AND former.resource IS NULL THEN

@@ -89,9 +89,9 @@ CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT 
     END;
 COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs where there is none';
 
-CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT last_descending boolean) RETURNS record
+CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT descending boolean[]) RETURNS record
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_columns';
-COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'The columns that an order_by names, and whether the last one is descending';
+COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'The columns that an order_by names, and which of them are descending';
 
 CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';

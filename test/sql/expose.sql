@@ -53,6 +53,7 @@ SELECT pg_get_viewdef('expose_api.orders') ~ 'cursor\(''total DESC NULLS LAST, i
 SELECT taskapi.expose('expose_data.orders', 'expose_api', order_by => 'secret');
 SELECT taskapi.expose('expose_data.orders', 'expose_api', order_by => 'nothing');
 SELECT taskapi.expose('expose_data.orders', 'expose_api', order_by => 'total downwards');
+SELECT col_description('expose_api.orders'::regclass, attnum) FROM pg_attribute WHERE attrelid = 'expose_api.orders'::regclass AND attname = 'cursor';
 -- The same order again, unless told otherwise, and a page of it.
 SELECT taskapi.expose('expose_data.orders', 'expose_api');
 SELECT r ->> 'buyer' AS buyer FROM json_array_elements((expose_api.orders_page(page_size => 2)).items) r;
@@ -131,6 +132,13 @@ DELETE FROM expose_api.fine WHERE id = 1 RETURNING id;
 UPDATE expose_api.deleted_fine SET deleted_at = NULL RETURNING id, version, deleted_at;
 DELETE FROM expose_api.deleted_fine;
 UPDATE expose_data.fine SET id = 9;
+RESET ROLE;
+-- What was granted once is enough for a column that comes later.
+ALTER TABLE expose_data.fine ADD COLUMN later text;
+SELECT taskapi.expose('expose_data.fine', 'expose_api');
+SET ROLE regress_expose_other;
+INSERT INTO expose_api.fine (id, later) VALUES (4, 'x') RETURNING id, later;
+SELECT id, later FROM expose_api.fine ORDER BY id;
 RESET ROLE;
 
 DROP SCHEMA expose_api, expose_data CASCADE;
