@@ -205,7 +205,9 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	SPI_connect();
 	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge", ALLOCSET_DEFAULT_SIZES);
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(table->owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	/* whoever purges all tables must not run, at its commit, what an owner's triggers left for it */
+	SetUserIdAndSecContext(table->owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	portal = SPI_cursor_open(NULL, taskapi_table_plan(table, TABLE_PLAN_OLD), &before, NULL, false);
 	while (purged < batch)
 	{

@@ -42,6 +42,7 @@ static Bitmapset *changed_columns(TaskapiView *view, TupleDesc desc, HeapTuple o
 static int	run(SPIPlanPtr plan, Datum *values, const char *nulls);
 static bool has_row(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns,
 					TupleDesc desc, HeapTuple row);
+static HeapTuple current_row(TaskapiView *view, TupleDesc desc, HeapTuple row);
 static HeapTuple update_row(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new,
 							const Bitmapset *changed, bool exact);
 
@@ -137,6 +138,21 @@ has_row(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns, T
 
 	add_arguments(view, desc, row, columns, values, nulls, n);
 	return run(taskapi_view_plan(view, kind, columns), values, nulls) > 0;
+}
+
+/*
+ * The row of that key as the view shows it now, or NULL.
+ */
+static HeapTuple
+current_row(TaskapiView *view, TupleDesc desc, HeapTuple row)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	char		nulls[INDEX_MAX_KEYS];
+
+	taskapi_key_arguments(view, desc, row, values, nulls);
+	if (run(taskapi_view_plan(view, VIEW_PLAN_SELECT, NULL), values, nulls) == 0)
+		return NULL;
+	return SPI_copytuple(SPI_tuptable->vals[0]);
 }
 
 /*
@@ -256,12 +272,9 @@ taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
 			(!guarded || (taskapi_resource_probe(view, desc, old, &version) == ROW_LIVE &&
 						  version == taskapi_row_version(view, desc, old))))
 		{
-			Datum		values[INDEX_MAX_KEYS];
-			char		nulls[INDEX_MAX_KEYS];
-
-			taskapi_key_arguments(view, desc, old, values, nulls);
-			if (run(taskapi_view_plan(view, VIEW_PLAN_SELECT, NULL), values, nulls) > 0)
-				return SPI_copytuple(SPI_tuptable->vals[0]);
+			result = current_row(view, desc, old);
+			if (result != NULL)
+				return result;
 		}
 	}
 	else
@@ -286,6 +299,7 @@ taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
 	if (guarded && version != taskapi_row_version(view, desc, old))
 		taskapi_version_conflict(version);
 	if (!bms_is_empty(changed) && !has_row(view, VIEW_PLAN_LOCK_IMAGE, changed, desc, old))
+		/* also where the values are the ones to be written: two "n + 1" are not one */
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.",
 						"Another request changed the same columns at the same time.");
 	return NULL;				/* a trigger's veto */
@@ -297,21 +311,18 @@ taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
 HeapTuple
 taskapi_resource_put(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple new)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
-	HeapTuple	old;
+	HeapTuple	old = NULL;
 	int64		version;
 
-	taskapi_key_arguments(view, desc, new, values, nulls);
-	if (taskapi_resource_probe(view, desc, new, &version) != ROW_LIVE ||
-		run(taskapi_view_plan(view, VIEW_PLAN_SELECT, NULL), values, nulls) == 0)
+	if (taskapi_resource_probe(view, desc, new, &version) == ROW_LIVE)
+		old = current_row(view, desc, new);
+	if (old == NULL)
 	{
 		if (statement->if_match != NULL || taskapi_row_version(view, desc, new) >= 0)
 			taskapi_version_conflict(-1);
 		return taskapi_resource_insert(statement, view, desc, new);
 	}
 
-	old = SPI_copytuple(SPI_tuptable->vals[0]);
 	if (statement->if_none_match != NULL && taskapi_if_match_any(statement->if_none_match))
 		taskapi_version_conflict(version);
 	statement->version_sent = (taskapi_row_version(view, desc, new) >= 0);

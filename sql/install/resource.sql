@@ -124,7 +124,11 @@ BEGIN
             SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1
         LOOP
             EXIT WHEN purged >= batch;
-            purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
+            BEGIN
+                purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
+            EXCEPTION WHEN OTHERS THEN      -- a trigger of one table must not keep the others from being purged
+                RAISE WARNING 'could not purge deleted rows of %: %', table_, SQLERRM;
+            END;
         END LOOP;
         EXIT WHEN purged = before OR purged >= batch;
     END LOOP;
