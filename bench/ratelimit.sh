@@ -2,25 +2,34 @@
 # the same machine. Sourced by scripts/bench, with functions ratelimit (through clients) and ratelimit_inside (in one
 # statement). BENCH_CLIENTS chooses the numbers of clients.
 
-# tps_and_latencies GROUP VARIANT RUN CLIENTS FILE: one pgbench run; throughput, and the latencies of a sample.
+# cpu_ticks: processor time, in ticks of 10 ms, of the backends that have ended and of what this script has run. That
+# is what a request costs whatever else the machine does meanwhile.
+cpu_ticks() { awk '{ ticks += $16 + $17 } END { print ticks }' "/proc/$(head -n 1 "$PGDATA/postmaster.pid")/stat" "/proc/$$/stat"; }
+
+# tps_and_latencies GROUP VARIANT RUN CLIENTS FILE: one pgbench run; throughput, the latencies of a sample, and the
+# processor time of server and client together.
 tps_and_latencies() {
     rm -f "$scratch"/pgbench_rl.*
-    tps=$(cd "$scratch" && as_user "$prefix/pgbench" -n -M prepared -c "$4" -j 2 -T "$BENCH_SECONDS" -l --sampling-rate=0.2 \
-        --log-prefix="$scratch/pgbench_rl" -f "$5" "${BENCH_DB:-postgres}" 2>>"$scratch/bench.log" | sed -n 's/^tps = \([0-9.]*\).*/\1/p')
-    record "$1" "$2" 'per second' "$3" "$tps"
+    ticks=$(cpu_ticks)
+    out=$(cd "$scratch" && as_user "$prefix/pgbench" -n -M prepared -c "$4" -j 2 -T "$BENCH_SECONDS" -l --sampling-rate=0.2 \
+        --log-prefix="$scratch/pgbench_rl" -f "$5" "${BENCH_DB:-postgres}" 2>>"$scratch/bench.log")
+    sleep 0.3
+    ticks=$(($(cpu_ticks) - ticks))
+    record "$1" "$2" 'per second' "$3" "$(echo "$out" | sed -n 's/^tps = \([0-9.]*\).*/\1/p')"
+    record "$1" "$2" 'us of processor time' "$3" "$(echo "$out" | sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' | awk -v t="$ticks" '{ print t * 10000 / $1 }')"
     cat "$scratch"/pgbench_rl.* | cut -d' ' -f3 | sort -n | awk -v OFS='\t' -v g="$1" -v n="$2" -v r="$3" '
         { v[NR] = $1 }
         END { if (NR) { print g, n, "p50 ms", r, v[int((NR + 1) / 2)] / 1000; print g, n, "p99 ms", r, v[int(NR * 0.99) + (NR < 100)] / 1000 } }' >>"$results"
     rm -f "$scratch"/pgbench_rl.*
 }
 
-# redis_measure GROUP VARIANT RUN CLIENTS KEYS COMMAND...: the same of a Redis command, by its own client.
+# redis_measure GROUP VARIANT RUN CLIENTS RANGE COMMAND...: the same of a Redis command, by its own client.
 redis_measure() {
-    group=$1 variant=$2 run=$3 clients=$4 keys=$5
+    redis_group=$1 redis_variant=$2 redis_run=$3 redis_clients=$4 range=$5
     shift 5
     # enough requests for about BENCH_SECONDS
-    as_user redis-benchmark -s "$scratch/redis.sock" -c "$clients" -n $((BENCH_SECONDS * (clients == 1 ? 15000 : 60000))) -r "$keys" --csv "$@" 2>>"$scratch/bench.log" |
-        tail -n 1 | awk -F'","' -v OFS='\t' -v g="$group" -v n="$variant" -v r="$run" '{
+    as_user redis-benchmark -s "$scratch/redis.sock" -c "$redis_clients" -n $((BENCH_SECONDS * (redis_clients == 1 ? 15000 : 60000))) -r "$range" --csv "$@" 2>>"$scratch/bench.log" |
+        tail -n 1 | awk -F'","' -v OFS='\t' -v g="$redis_group" -v n="$redis_variant" -v r="$redis_run" '{
             print g, n, "per second", r, $2; print g, n, "p50 ms", r, $5; print g, n, "p99 ms", r, $7 + 0 }' >>"$results"
 }
 
