@@ -14,9 +14,13 @@
  * sum of their increments, from at least s to at most s + w + burst * T: the sum
  * of the costs is at most burst + w / T.
  *
- * A lock per neighbourhood was chosen over a compare-and-swap of the TAT alone:
- * that is a little faster on a hot key, but a state of 96 bits, the reclaiming of entries and
- * a decision on several keys would need a protocol on top (bench/store_bench.c measures both).
+ * A lock per neighbourhood was chosen over a compare-and-swap of the TAT alone
+ * (bench/store_bench.c measures both).  They are equally fast while every process
+ * has a processor; where many share few, compare-and-swap is ahead on one hot key,
+ * since a holder of the lock may lose its processor.  But a check that comes through a
+ * connection holds the lock for a thousandth of its time, and without the lock a state of
+ * 96 bits, the reclaiming of entries and a decision on several keys would each need
+ * a protocol of their own.
  *
  *-------------------------------------------------------------------------
  */

@@ -163,6 +163,15 @@ is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM generate_series(1, 60) i, taskapi.rate_limit('after ' || i, 1, '1 minute');
 	SELECT evicted, reclaimed >= 60 FROM taskapi.rate_limit_stats}), "20\n60\n4910|t", 'expired entries are reclaimed first');
 
+# Policies are configuration, which a dump holds.
+$node->safe_psql('postgres', q{INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst) VALUES ('dumped', 5, '2 seconds', 7)});
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-p', $node->port, '-h', $node->host, '-f', $dump, 'postgres' ], 'pg_dump');
+like(slurp($dump), qr/^dumped\t5\t00:00:02\t7\tf\t\\N$/m, 'a dump holds the policies');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-p', $node->port, '-h', $node->host, '-f', $dump, 'restored' ], 'restore');
+is($node->safe_psql('restored', q{SELECT "limit" FROM taskapi.rate_limit_status('{"dumped": "s"}')}), 7, 'and they work where it is restored');
+
 # The extension may go and come; and it may be preloaded.
 $node->safe_psql('postgres', q{SELECT taskapi.rate_limit('survivor', 100, '1 day', cost => 30); DROP EXTENSION taskapi; CREATE EXTENSION taskapi;});
 is(remaining('survivor'), 70, 'limits survive DROP and CREATE EXTENSION');

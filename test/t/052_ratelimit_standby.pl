@@ -25,7 +25,9 @@ is($primary->safe_psql('postgres', q{SELECT remaining FROM taskapi.rate_limit_pe
 is($standby->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE allowed) FROM generate_series(1, 20) i, taskapi.rate_limit('d', 5, '1 day', cost => least(i, 1))}),
 	5, 'the standby denies');
 
-# One session stays open, so that its cache has to learn of the change.
+# One session of each stays open, so that its cache has to learn of the change.
+my $other = $primary->background_psql('postgres');
+is($other->query(q{SELECT "limit" FROM taskapi.rate_limit_status('{"p": "s"}')}), '10', 'a session of the primary knows the policy');
 my $session = $standby->background_psql('postgres');
 is($session->query(q{SELECT "limit", remaining FROM taskapi.check_rate_limits('{"p": "s"}')}), '10|9', 'the standby knows the policy');
 $primary->safe_psql('postgres', q{UPDATE taskapi.rate_limit_policy SET rate = 20});
@@ -33,6 +35,8 @@ $primary->wait_for_catchup($standby);
 is($session->query(q{SELECT "limit", remaining FROM taskapi.check_rate_limits('{"p": "s"}')}), '20|17',
 	'a change on the primary reaches an open session of the standby');
 $session->quit;
+is($other->query(q{SELECT "limit" FROM taskapi.rate_limit_status('{"p": "s"}')}), '20', 'and an open session of the primary');
+$other->quit;
 
 is($standby->safe_psql('postgres', 'SELECT taskapi.save_rate_limits()'), 3, 'the standby saves');
 $standby->restart;
