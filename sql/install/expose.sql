@@ -417,6 +417,9 @@ BEGIN
     IF grantee IS NULL OR actions IS NULL THEN
         RAISE EXCEPTION 'grantee and actions must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = grantee) THEN
+        RAISE EXCEPTION 'role % does not exist', grantee USING ERRCODE = 'undefined_object';
+    END IF;
     SELECT a INTO odd FROM unnest(actions) a WHERE a IS NULL OR a NOT IN ('read', 'create', 'update', 'delete', 'restore', 'purge') LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'unrecognized action "%"', coalesce(odd, 'null')

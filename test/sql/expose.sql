@@ -120,6 +120,7 @@ SET client_min_messages = warning;
 DROP VIEW expose_api.deleted_fine;
 SELECT taskapi.expose('expose_data.fine', 'expose_api');
 SELECT taskapi.grant_resource('expose_api.fine', 'regress_expose_other', '{read,fly}');
+SELECT taskapi.grant_resource('expose_api.fine', 0::oid::regrole);
 SELECT taskapi.grant_resource('expose_api.fine', 'regress_expose_other', '{read,create}');
 SET ROLE regress_expose_other;
 INSERT INTO expose_api.fine VALUES (1), (2) RETURNING id, version;
