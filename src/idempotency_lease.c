@@ -44,6 +44,7 @@
 #include "idempotency.h"
 #include "problem.h"
 #include "request.h"
+#include "taskapi.h"
 
 #define SEQUENCE "idempotency_fencing_token"
 
@@ -213,7 +214,7 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("fencing tokens have gone back"),
 				 errdetail("Sequence \"%s.%s\" gives " INT64_FORMAT " where " INT64_FORMAT " has been given before.",
-						   "taskapi", SEQUENCE, new_row.fencing_token, row->fencing_token)));
+						   TASKAPI_SCHEMA, SEQUENCE, new_row.fencing_token, row->fencing_token)));
 	new_row.lease = lease;
 	new_row.lease_expires_at = taskapi_idempotency_deadline(now, lease, "lease");
 	new_row.ttl = ttl ? ttl : &default_ttl;

@@ -257,7 +257,8 @@ taskapi_ledger_find(const TaskapiIdempotencyKey *key)
 		row->body = copy_varlena(values, nulls, Anum_body);
 	}
 	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	/* The lock stays until the end of the transaction: a VACUUM FULL would move the row away from row->tid. */
+	table_close(rel, NoLock);
 	return row;
 }
 
