@@ -3,12 +3,13 @@
  * store_bench.c
  *	  A lock per neighbourhood against compare-and-swap, without a server.
  *
- * Processes charge keys of a shared table for some time: one key that all of them
- * want, or one of 10,000.  Both variants use the arithmetic of gcra.h and the layout of
- * ratelimit_store.h.  The lock is what SpinLockAcquire() is: test-and-set, then
- * spin, and sleep where the holder is off its processor.  The other variant has no lock,
- * replaces the TAT by compare-and-swap, and so has room for a TAT in whole nanoseconds only;
- * it neither inserts nor reclaims, which a real one would have to.
+ * Processes charge keys of a shared table for some time: one key that all of
+ * them want, or one of 10,000.  Both variants use the arithmetic of gcra.h and
+ * the layout of ratelimit_store.h.  The lock is what SpinLockAcquire() is:
+ * test-and-set, then spin, and sleep where the holder is off its processor.
+ * The other variant has no lock, replaces the TAT by compare-and-swap, and so
+ * has room for a TAT in whole nanoseconds only; it neither inserts nor
+ * reclaims, which a real one would have to.
  *
  *		gcc -O2 -I$(pg_config --includedir-server) -Isrc -o store_bench bench/store_bench.c
  *		./store_bench [milliseconds a run]

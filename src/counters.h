@@ -5,14 +5,14 @@
  *
  * Counters are cumulative since the server started, over all its databases.
  * Each is spread over TASKAPI_COUNTER_STRIPES cache-line groups, of which a
- * backend uses one, so that counting never makes a hot cache line; a reader sums
- * the stripes and may miss what is being added at that moment.
+ * backend uses one, so that counting never makes a hot cache line; a reader
+ * sums the stripes and may miss what is being added at that moment.
  *
  * taskapi_count() is an atomic addition.  The first one in a backend attaches
- * the shared segment, which may throw where the server is out of shared memory;
- * so call it neither in a critical section nor with a spinlock held.  It is safe
- * in read-only transactions, on a standby and in parallel workers, and is not
- * undone by a rollback.
+ * the shared segment, which may throw where the server is out of shared
+ * memory; so call it neither in a critical section nor with a spinlock held.
+ * It is safe in read-only transactions, on a standby and in parallel workers,
+ * and is not undone by a rollback.
  *
  *-------------------------------------------------------------------------
  */

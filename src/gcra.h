@@ -8,9 +8,9 @@
  * counts as n cells that arrive at once.
  *
  * A limit of "rate" per "per", with "burst" at once, has the emission interval
- * T = per / rate.  Its whole state is one time, the theoretical arrival time TAT,
- * at which the key will have all its burst again; a TAT that has passed is the
- * same as none.  A request of cost n at time t conforms if and only if
+ * T = per / rate.  Its whole state is one time, the theoretical arrival time
+ * TAT, at which the key will have all its burst again; a TAT that has passed
+ * is the same as none.  A request of cost n at time t conforms if and only if
  *
  *		max(TAT, t) + n * T <= t + burst * T
  *
@@ -18,20 +18,21 @@
  * nothing.  Hence in every window of length w the costs admitted sum up to at
  * most burst + w / T.
  *
- * Times are integer nanoseconds since 1970, but T need not be one: three a second
- * is a T of 333333333 1/3.  Here nothing is rounded: a span of time is "ns" and
- * "num" with the value ns + num / rate, and since t is an integer, TAT always is such a number.
- * So with an unchanged limit each verdict is the one that rational arithmetic
- * gives.  What does not depend on the rate is stored: ns, and the fraction in
- * units of 2^-32 ns rounded up.  As rate < 2^31, that is reversible.  When the
- * rate of a key changes, the stored TAT is rounded up to the new 1/rate, against
- * the caller, by less than a nanosecond; fractions of the two rates that are less
- * than 2^-32 ns apart count as equal.
+ * Times are integer nanoseconds since 1970, but T need not be one: three a
+ * second is a T of 333333333 1/3.  Here nothing is rounded: a span of time is
+ * "ns" and "num" with the value ns + num / rate, and since t is an integer,
+ * TAT always is such a number. So with an unchanged limit each verdict is the
+ * one that rational arithmetic gives.  What does not depend on the rate is
+ * stored: ns, and the fraction in units of 2^-32 ns rounded up.  As rate <
+ * 2^31, that is reversible.  When the rate of a key changes, the stored TAT is
+ * rounded up to the new 1/rate, against the caller, by less than a nanosecond;
+ * fractions of the two rates that are less than 2^-32 ns apart count as equal.
  *
  * The times that a verdict reports are rounded up to whole nanoseconds.
  *
- * A TAT beyond t + burst * T cannot come from this limit: the clock was set back,
- * or the limit was lowered.  It counts as t + burst * T, and is stored so.
+ * A TAT beyond t + burst * T cannot come from this limit: the clock was set
+ * back, or the limit was lowered.  It counts as t + burst * T, and is stored
+ * so.
  *
  * All functions are pure, and need no server.  Includers provide c.h's types.
  *
@@ -232,7 +233,8 @@ gcra_fraction_to_stored(uint32 num, uint32 rate)
 
 /*
  * What is left of the stored TAT at time now, in terms of this limit: exact
- * where this limit's rate stored it, else rounded up.  Zero where it has passed.
+ * where this limit's rate stored it, else rounded up.  Zero where it has
+ * passed.
  */
 static inline GcraSpan
 gcra_used(const GcraLimit *limit, GcraState state, int64 now)

@@ -4,16 +4,17 @@
  *	  rate_limit(), rate_limit_peek(), rate_limit_refund(), rate_limit_reset().
  *
  * Each takes its limit with the call: nothing is declared before, and a key is
- * whatever the caller says it is.  All arguments are checked before anything is
- * charged.  None of this is transactional, needs a transaction id, or writes WAL.
+ * whatever the caller says it is.  All arguments are checked before anything
+ * is charged.  None of this is transactional, needs a transaction id, or
+ * writes WAL.
  *
- * The time goes by CLOCK_REALTIME, in nanoseconds: it is the only clock that has the same
- * meaning after a restart.
+ * The time goes by CLOCK_REALTIME, in nanoseconds: it is the only clock that
+ * has the same meaning after a restart.
  *
- * What one call works out, the next one uses: the checked limit is kept with the
- * arguments that it came from, and the result is a copy of a verdict's row made
- * once, with its figures filled in.  Both are the backend's, not the call site's:
- * a statement that checks one key lives too short to learn anything.
+ * What one call works out, the next one uses: the checked limit is kept with
+ * the arguments that it came from, and the result is a copy of a verdict's row
+ * made once, with its figures filled in.  Both are the backend's, not the call
+ * site's: a statement that checks one key lives too short to learn anything.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,15 +4,15 @@
  *	  Who is denied most, in bounded memory: a space-saving sketch.
  *
  * The algorithm is that of A. Metwally, D. Agrawal, A. El Abbadi, "Efficient
- * Computation of Frequent and Top-k Elements in Data Streams" (2005): a subject
- * without an entry takes over the one with the lowest count, and inherits that
- * count as its possible error.  So a count is never too low, is at most "error"
- * too high, and whoever has more than 1/k of all denials of a shard, k being its
- * entries, is certainly in it.
+ * Computation of Frequent and Top-k Elements in Data Streams" (2005): a
+ * subject without an entry takes over the one with the lowest count, and
+ * inherits that count as its possible error.  So a count is never too low, is
+ * at most "error" too high, and whoever has more than 1/k of all denials of a
+ * shard, k being its entries, is certainly in it.
  *
- * The entries are spread over shards by the hash of (database, policy, subject).
- * Each shard has a spinlock of its own, held for a scan of one cache line of
- * hashes and, on a take-over, the copying of two short strings.
+ * The entries are spread over shards by the hash of (database, policy,
+ * subject). Each shard has a spinlock of its own, held for a scan of one cache
+ * line of hashes and, on a take-over, the copying of two short strings.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,19 +4,19 @@
  *	  Rate limits that have a name: table rate_limit_policy, several checked at
  *	  once, and the headers that tell the client.
  *
- * A check names subjects by policy.  It is one decision (ratelimit_store.h): all
- * are charged, or none where any denies.  A shadow policy is treated as the rest, but its
- * denial only counts: it is left uncharged, as it would be were it enforced, and
- * its verdict says allowed.  Clients are not told of it.
+ * A check names subjects by policy.  It is one decision (ratelimit_store.h):
+ * all are charged, or none where any denies.  A shadow policy is treated as
+ * the rest, but its denial only counts: it is left uncharged, as it would be
+ * were it enforced, and its verdict says allowed.  Clients are not told of it.
  *
  * The table is read as a whole into a cache of the backend's, without regard to
  * the caller's privileges, and again after it changed (catalog.h).
  *
- * Headers follow draft-ietf-httpapi-ratelimit-headers-10.  The quota q of a policy
- * is its burst, and its window w the time in which a whole burst comes back, so
- * that q / w is the sustained rate, and the remaining r never exceeds q.  The t of
- * a policy is when its whole quota is back, or when to retry where it denied, so that
- * Retry-After is never earlier.
+ * Headers follow draft-ietf-httpapi-ratelimit-headers-10.  The quota q of a
+ * policy is its burst, and its window w the time in which a whole burst comes
+ * back, so that q / w is the sustained rate, and the remaining r never exceeds
+ * q.  The t of a policy is when its whole quota is back, or when to retry
+ * where it denied, so that Retry-After is never earlier.
  *
  *-------------------------------------------------------------------------
  */
@@ -108,8 +108,9 @@ static HTAB *policies = NULL;
 static MemoryContext policy_context = NULL;
 
 /*
- * All policies, by name.  Valid until the next call of this function: nothing may be
- * kept over anything that can process invalidations and then come back here.
+ * All policies, by name.  Valid until the next call of this function: nothing
+ * may be kept over anything that can process invalidations and then come back
+ * here.
  */
 static HTAB *
 get_policies(void)

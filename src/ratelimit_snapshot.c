@@ -3,17 +3,18 @@
  * ratelimit_snapshot.c
  *	  Saving the table of rate limits to a file, and loading it again.
  *
- * The file is a header, the live entries as they are in the table, and a CRC-32C
- * of both.  It lies in pg_stat, where the server's own statistics wait for the next
- * start, and is replaced atomically.  It holds the seed of the table, and is
- * readable by the server's account alone.
+ * The file is a header, the live entries as they are in the table, and a
+ * CRC-32C of both.  It lies in pg_stat, where the server's own statistics wait
+ * for the next start, and is replaced atomically.  It holds the seed of the
+ * table, and is readable by the server's account alone.
  *
- * Whoever creates a table loads the file, after a crash too: a TAT only grows with
- * what is charged, so an older one forgives what came after it and denies nobody
- * who should be admitted.  The file stays where it is.
+ * Whoever creates a table loads the file, after a crash too: a TAT only grows
+ * with what is charged, so an older one forgives what came after it and denies
+ * nobody who should be admitted, but for what was refunded since.  The file
+ * stays where it is.
  *
- * A file that is damaged, of another version or byte order, or of another cluster
- * is ignored with a message in the server's log.
+ * A file that is damaged, of another version or byte order, or of another
+ * cluster is ignored with a message in the server's log.
  *
  *-------------------------------------------------------------------------
  */

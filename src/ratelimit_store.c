@@ -4,23 +4,24 @@
  *	  The shared table of rate limits.  Its rules are in ratelimit_store.h.
  *
  * Why never one too many.  Call the state of a key its TAT, none counting as
- * minus infinity.  Under the lock, a request of increment I at time t is admitted only if
- * max(TAT, t) + I <= t + burst * T, and sets TAT to the left side; nothing else
- * lowers a TAT, except a refund or reset that somebody asked for, an eviction,
- * which is counted, the clamp of gcra.h, which only acts when the clock was set back or the
- * limit changed, and the reclaiming of an entry with TAT <= t', t' being the latest time of its neighbourhood.  After that,
- * every decision on that key is made at t >= t', where max(TAT, t) = t as for no
- * entry.  So over the requests admitted at times in [s, s + w], TAT grows by the
- * sum of their increments, from at least s to at most s + w + burst * T: the sum
- * of the costs is at most burst + w / T.
+ * minus infinity.  Under the lock, a request of increment I at time t is
+ * admitted only if max(TAT, t) + I <= t + burst * T, and sets TAT to the left
+ * side; nothing else lowers a TAT, except a refund or reset that somebody
+ * asked for, an eviction, which is counted, the clamp of gcra.h, which only
+ * acts when the clock was set back or the limit changed, and the reclaiming of
+ * an entry with TAT <= t', t' being the latest time of its neighbourhood.
+ * After that, every decision on that key is made at t >= t', where max(TAT, t)
+ * = t as for no entry.  So over the requests admitted at times in [s, s + w],
+ * TAT grows by the sum of their increments, from at least s to at most s + w +
+ * burst * T: the sum of the costs is at most burst + w / T.
  *
  * A lock per neighbourhood was chosen over a compare-and-swap of the TAT alone
- * (bench/store_bench.c measures both).  They are equally fast while every process
- * has a processor; where many share few, compare-and-swap is ahead on one hot key,
- * since a holder of the lock may lose its processor.  But a check that comes through a
- * connection holds the lock for a thousandth of its time, and without the lock a state of
- * 96 bits, the reclaiming of entries and a decision on several keys would each need
- * a protocol of their own.
+ * (bench/store_bench.c measures both).  They are equally fast while every
+ * process has a processor; where many share few, compare-and-swap is ahead on
+ * one hot key, since a holder of the lock may lose its processor.  But a check
+ * that comes through a connection holds the lock for a thousandth of its time,
+ * and without the lock a state of 96 bits, the reclaiming of entries and a
+ * decision on several keys would each need a protocol of their own.
  *
  *-------------------------------------------------------------------------
  */
@@ -193,9 +194,9 @@ find_entry(RateLimitBucket *bucket, RateLimitKey key)
 }
 
 /*
- * An entry for a key that has none: the first that is unused or expired, else the
- * one nearest to expiry.  *event is set to what happened to its former key, or to
- * TASKAPI_NCOUNTERS where there was none.
+ * An entry for a key that has none: the first that is unused or expired, else
+ * the one nearest to expiry.  *event is set to what happened to its former
+ * key, or to TASKAPI_NCOUNTERS where there was none.
  */
 static RateLimitEntry *
 claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)

@@ -3,39 +3,43 @@
  * ratelimit_store.h
  *	  The shared table of rate limits: one GCRA state per key.
  *
- * Layout.  The table is an array of neighbourhoods of 1 kB, sixteen cache lines,
- * each with a spinlock and 42 entries of 24 bytes; a key belongs to exactly one
- * neighbourhood, and there to any entry, from the front: while the table is far from
- * full, a decision touches one or two lines.  There are twice as many entries as
- * taskapi.rate_limit_max_keys asks for, which makes about 49 bytes a key: so many
- * keys overfill none of the neighbourhoods, but by bad luck of about one in ten
- * over the whole of the default table.  The size is fixed when the first backend
- * attaches, and holds until the server stops.
+ * Layout.  The table is an array of neighbourhoods of 1 kB, sixteen cache
+ * lines, each with a spinlock and 42 entries of 24 bytes; a key belongs to
+ * exactly one neighbourhood, and there to any entry, from the front: while the
+ * table is far from full, a decision touches one or two lines.  There are
+ * twice as many entries as taskapi.rate_limit_max_keys asks for, which makes
+ * about 49 bytes a key: so many keys overfill none of the neighbourhoods, but
+ * by bad luck of about one in ten over the whole of the default table.  The
+ * size is fixed when the first backend attaches, and holds until the server
+ * stops.
  *
- * Identity.  A key is known by 96 bits of a SipHash under a random seed, which is
- * made with the table (or comes with its snapshot), and under which each database
- * and each kind of key has a key of its own.  The hash picks the neighbourhood
- * too.  Two of n keys share a state with probability n^2 / 2^97: 10^-19 for 100,000.
+ * Identity.  A key is known by 96 bits of a SipHash under a random seed, which
+ * is made with the table (or comes with its snapshot), and under which each
+ * database and each kind of key has a key of its own.  The hash picks the
+ * neighbourhood too.  Two of n keys share a state with probability n^2 / 2^97:
+ * 10^-19 for 100,000.
  *
- * Lifetime of an entry.  One whose TAT has passed equals none and is taken over by
- * the next new key of its neighbourhood.  Where all are live, the one nearest to
- * expiry is dropped: its key then starts afresh, which may admit too many, and
- * which is counted.
+ * Lifetime of an entry.  One whose TAT has passed equals none and is taken
+ * over by the next new key of its neighbourhood.  Where all are live, the one
+ * nearest to expiry is dropped: its key then starts afresh, which may admit
+ * too many, and which is counted.
  *
- * Locking.  Every decision on a key is made with the spinlock of its neighbourhood
- * held; so for one key they are made one after the other, and two backends can not both
- * insert it.  A decision on several keys holds all their locks, taken in the order
- * of their addresses, which rules out a deadlock.  Under a spinlock stand loads,
- * stores, integer arithmetic and at most one reading of the clock: nothing that
- * throws, waits or checks for interrupts, so that no error and no cancelled query
- * leaves one held.  A backend that is killed with one held takes the server
- * through a crash restart, after which the table is made anew.
+ * Locking.  Every decision on a key is made with the spinlock of its
+ * neighbourhood held; so for one key they are made one after the other, and
+ * two backends can not both insert it.  A decision on several keys holds all
+ * their locks, taken in the order of their addresses, which rules out a
+ * deadlock.  Under a spinlock stand loads, stores, integer arithmetic and at
+ * most one reading of the clock: nothing that throws, waits or checks for
+ * interrupts, so that no error and no cancelled query leaves one held.  A
+ * backend that is killed with one held takes the server through a crash
+ * restart, after which the table is made anew.
  *
  * Time.  The clock is read before the lock is taken, but a time older than the
- * latest one used in that neighbourhood is read again under the lock.  So in the
- * order of the decisions time does not go backwards, unless the clock itself does.
- * Without that, an entry could be taken for expired by a faster backend and found missing by
- * a slower one for whose older time it had not expired: one too many.
+ * latest one used in that neighbourhood is read again under the lock.  So in
+ * the order of the decisions time does not go backwards, unless the clock
+ * itself does. Without that, an entry could be taken for expired by a faster
+ * backend and found missing by a slower one for whose older time it had not
+ * expired: one too many.
  *
  *-------------------------------------------------------------------------
  */
@@ -119,9 +123,10 @@ extern RateLimitKey taskapi_ratelimit_key(RateLimitKind kind, const char *data, 
 extern int64 taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdict *verdict);
 
 /*
- * Decide on several, and charge all or none: none where any without "shadow" is
- * denied.  Returns whether they were charged.  The keys are different ones, and
- * "n" is at most TASKAPI_MAX_RATE_LIMIT_SUBJECTS.  *now is the time of the decision.
+ * Decide on several, and charge all or none: none where any without "shadow"
+ * is denied.  Returns whether they were charged.  The keys are different ones,
+ * and "n" is at most TASKAPI_MAX_RATE_LIMIT_SUBJECTS.  *now is the time of the
+ * decision.
  */
 extern bool taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now);
 

@@ -3,12 +3,13 @@
  * shared_memory.c
  *	  Creating and attaching the segment.
  *
- * From 17 on the server has a registry of named segments.  Before it we keep the
- * handle ourselves, in a few bytes of the main segment that ShmemInitStruct()
- * takes from its reserve; AddinShmemInitLock makes sure that one backend creates
- * the segment and all others find it.  Both are rebuilt from nothing when the
- * server restarts after a crash, and the pinned segments are destroyed then, so
- * no state of a process that was killed is ever met again.
+ * From 17 on the server has a registry of named segments.  Before it we keep
+ * the handle ourselves, in a few bytes of the main segment that
+ * ShmemInitStruct() takes from its reserve; AddinShmemInitLock makes sure that
+ * one backend creates the segment and all others find it.  Both are rebuilt
+ * from nothing when the server restarts after a crash, and the pinned segments
+ * are destroyed then, so no state of a process that was killed is ever met
+ * again.
  *
  * The layout's version is part of the name: a newer library never attaches a
  * segment that an older one made.

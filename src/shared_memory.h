@@ -9,8 +9,8 @@
  * until the server stops, or restarts after a crash, and starts over as zeros.
  * DROP EXTENSION does not touch it.
  *
- * "lock" guards the creation of those other segments, and nothing that a request
- * waits for.  As an LWLock it is released by error cleanup.
+ * "lock" guards the creation of those other segments, and nothing that a
+ * request waits for.  As an LWLock it is released by error cleanup.
  *
  *-------------------------------------------------------------------------
  */
