@@ -231,7 +231,7 @@ see_through(TaskapiPageSource *source, Relation rel)
 	{
 		TaskapiPageColumn *column = &source->columns[i];
 
-		/* What proves nothing: a foreign server's NOT NULL, and one that an inheriting table may have dropped */
+		/* What proves nothing, nor makes a key: a foreign server's NOT NULL, and one that an inheriting table may lack */
 		if (!column->dropped && map[i] > 0)
 		{
 			column->base_attno = map[i];
@@ -284,8 +284,6 @@ find_key(TaskapiPageSource *source, Relation base)
 	char	   *best_name = NULL;
 	ListCell   *cell;
 
-	if (inherited(base))
-		return;
 	foreach(cell, RelationGetIndexList(base))
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
