@@ -28,6 +28,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "compat.h"
@@ -42,6 +43,7 @@ static Bitmapset *changed_columns(TaskapiView *view, TupleDesc desc, HeapTuple o
 static int	run(SPIPlanPtr plan, Datum *values, const char *nulls);
 static bool has_row(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns,
 					TupleDesc desc, HeapTuple row);
+static void count_replaced(void);
 static HeapTuple current_row(TaskapiView *view, TupleDesc desc, HeapTuple row);
 static HeapTuple update_row(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new,
 							const Bitmapset *changed, bool exact);
@@ -306,6 +308,20 @@ taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
 }
 
 /*
+ * PostgREST answers a PUT with 201 or 200 by a count of its own, which goes up for
+ * every row and down again in the DO UPDATE that resource_put.c took off.
+ */
+static void
+count_replaced(void)
+{
+	const char *count = GetConfigOption("pgrst.inserted", true, false);
+
+	if (count != NULL && *count != '\0')
+		(void) set_config_option("pgrst.inserted", psprintf("%d", atoi(count) - 1), PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
  * The row in "new" is the whole of it: what the body left out is at its default.
  */
 HeapTuple
@@ -328,6 +344,8 @@ taskapi_resource_put(TaskapiResourceStatement *statement, TaskapiView *view, Tup
 	statement->version_sent = (taskapi_row_version(view, desc, new) >= 0);
 	if (taskapi_require_if_match && view->version >= 0 && statement->if_match == NULL && !statement->version_sent)
 		taskapi_precondition_required();
+
+	count_replaced();
 
 	/* what only the server writes stays as it is */
 	if (view->by_server != NULL)
