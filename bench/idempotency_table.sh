@@ -22,7 +22,7 @@ clock() { date +%s%3N; }
 day() {
     psql -q -c 'SET client_min_messages = warning' -c 'DROP EXTENSION IF EXISTS taskapi' -c 'CREATE EXTENSION taskapi' -c "$4"
     dead=0 rows=0 slowest=0 inserting=0
-    for step in $(seq "$seconds"); do
+    for _ in $(seq "$seconds"); do
         next=$(($(clock) + 1000))
         began=$(clock)
         psql -q -c "INSERT INTO $table (created_at, expires_at, fencing_token, replays, status, completed_at, scope, key, fingerprint, body)
