@@ -3,10 +3,9 @@
  * ratelimit_snapshot.c
  *	  Saving the table of rate limits to a file, and loading it again.
  *
- * The file is a header, the live entries as they are in the table, and a
- * CRC-32C of both.  It lies in pg_stat, where the server's own statistics wait
- * for the next start, and is replaced atomically.  It holds the seed of the
- * table, and is readable by the server's account alone.
+ * The file (ratelimit_snapshot.h) lies in pg_stat, where the server's own
+ * statistics wait for the next start, and is replaced atomically.  It holds the
+ * seed of the table, and is readable by the server's account alone.
  *
  * Whoever creates a table loads the file, after a crash too: a TAT only grows
  * with what is charged, so an older one forgives what came after it and denies
@@ -30,6 +29,7 @@
 #include "storage/fd.h"
 
 #include "compat.h"
+#include "ratelimit_snapshot.h"
 #include "ratelimit_store.h"
 #include "shared_memory.h"
 
@@ -37,21 +37,7 @@ PG_FUNCTION_INFO_V1(taskapi_save_rate_limits);
 
 #define SNAPSHOT_FILE		PGSTAT_STAT_PERMANENT_DIRECTORY "/taskapi_rate_limits.snapshot"
 #define SNAPSHOT_TMPFILE	SNAPSHOT_FILE ".tmp"
-#define SNAPSHOT_MAGIC		UINT64CONST(0x5441534b41504952)
-#define SNAPSHOT_VERSION	1
 
-typedef struct SnapshotHeader
-{
-	uint64		magic;			/* tells the byte order, too */
-	uint32		version;
-	uint32		entry_size;
-	uint64		system_identifier;
-	SipHashKey	seed;
-	int64		saved_ns;
-	uint64		nentries;
-} SnapshotHeader;
-
-static const char *check_snapshot(const char *file, Size size);
 static void write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc);
 
 /* save_rate_limits() -> how many keys were saved */
@@ -129,34 +115,6 @@ write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc)
 		COMP_CRC32C(*crc, data, size);
 }
 
-/* Why a file can not be used; NULL where it can. */
-static const char *
-check_snapshot(const char *file, Size size)
-{
-	SnapshotHeader header;
-	pg_crc32c	crc;
-	pg_crc32c	stored;
-
-	if (size < sizeof(header) + sizeof(crc))
-		return "it is cut off";
-	memcpy(&header, file, sizeof(header));
-	if (header.magic != SNAPSHOT_MAGIC || header.version != SNAPSHOT_VERSION ||
-		header.entry_size != sizeof(RateLimitEntry))
-		return "it is of another version or machine";
-	if (header.nentries > PG_UINT64_MAX / sizeof(RateLimitEntry) - size ||
-		header.nentries * sizeof(RateLimitEntry) != size - sizeof(header) - sizeof(crc))
-		return "its size is wrong";
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, file, size - sizeof(crc));
-	FIN_CRC32C(crc);
-	memcpy(&stored, file + size - sizeof(crc), sizeof(crc));
-	if (!EQ_CRC32C(crc, stored))
-		return "its checksum is wrong";
-	if (header.system_identifier != GetSystemIdentifier())
-		return "it is of another database cluster";
-	return NULL;
-}
-
 void
 taskapi_ratelimit_load_snapshot(RateLimitTable *table)
 {
@@ -182,7 +140,7 @@ taskapi_ratelimit_load_snapshot(RateLimitTable *table)
 	else if (st.st_size > 0 && fread(data, st.st_size, 1, file) != 1)
 		problem = "it can not be read";
 	else
-		problem = check_snapshot(data, st.st_size);
+		problem = taskapi_snapshot_check(data, st.st_size, GetSystemIdentifier());
 	FreeFile(file);
 
 	if (problem)

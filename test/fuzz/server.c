@@ -30,17 +30,19 @@ typedef struct Block
 } Block;
 
 MemoryContext CurrentMemoryContext = NULL;
-MemoryContext TopMemoryContext = NULL;
+static MemoryContextData lasting_context;
+MemoryContext TopMemoryContext = &lasting_context;
 sigjmp_buf *PG_exception_stack = NULL;
 ErrorContextCallback *error_context_stack = NULL;
 volatile sig_atomic_t InterruptPending = false;
 
 static Block blocks = {&blocks, &blocks, 0, 0};
+static Block lasting = {&lasting, &lasting, 0, 0};	/* of TopMemoryContext: never freed by itself */
 static int	error_sqlstate;
 static ErrorData error_data;
 
 static void *
-allocate(size_t size, bool zero)
+allocate_in(Block *list, size_t size, bool zero)
 {
 	Block	   *block;
 
@@ -52,11 +54,23 @@ allocate(size_t size, bool zero)
 	if (block == NULL)
 		abort();
 	block->size = size;
-	block->next = blocks.next;
-	block->prev = &blocks;
-	blocks.next->prev = block;
-	blocks.next = block;
+	block->next = list->next;
+	block->prev = list;
+	list->next->prev = block;
+	list->next = block;
 	return block + 1;
+}
+
+static void *
+allocate(size_t size, bool zero)
+{
+	return allocate_in(&blocks, size, zero);
+}
+
+static Block *
+list_of(MemoryContext context)
+{
+	return context == TopMemoryContext ? &lasting : &blocks;
 }
 
 void *
@@ -80,19 +94,19 @@ palloc_extended(Size size, int flags)
 void *
 MemoryContextAlloc(MemoryContext context, Size size)
 {
-	return allocate(size, false);
+	return allocate_in(list_of(context), size, false);
 }
 
 void *
 MemoryContextAllocZero(MemoryContext context, Size size)
 {
-	return allocate(size, true);
+	return allocate_in(list_of(context), size, true);
 }
 
 void *
 MemoryContextAllocZeroAligned(MemoryContext context, Size size)
 {
-	return allocate(size, true);
+	return allocate_in(list_of(context), size, true);
 }
 
 char *
@@ -137,6 +151,38 @@ pnstrdup(const char *in, Size len)
 	memcpy(out, in, len);
 	out[len] = '\0';
 	return out;
+}
+
+/* The library's own psprintf() is a frontend's, whose memory nobody here would free. */
+size_t
+pvsnprintf(char *buf, size_t len, const char *fmt, va_list args)
+{
+	int			n = vsnprintf(buf, len, fmt, args);
+
+	if (n < 0)
+		abort();
+	return n < len ? n : (size_t) n + 1;
+}
+
+char *
+psprintf(const char *fmt,...)
+{
+	size_t		len = 128;
+
+	for (;;)
+	{
+		char	   *result = palloc(len);
+		va_list		args;
+		size_t		need;
+
+		va_start(args, fmt);
+		need = pvsnprintf(result, len, fmt, args);
+		va_end(args);
+		if (need < len)
+			return result;
+		pfree(result);
+		len = need;
+	}
 }
 
 static void
@@ -284,6 +330,18 @@ taskapi_problem(TaskapiProblem problem, List *headers, const char *hint, const c
 	format_message(fmt, args);
 	va_end(args);
 	pg_re_throw();
+}
+
+void
+taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,...)
+{
+	va_list		args;
+
+	va_start(args, fmt);
+	format_message(fmt, args);
+	va_end(args);
+	if (escontext == NULL)
+		pg_re_throw();
 }
 
 bool

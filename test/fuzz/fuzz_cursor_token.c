@@ -1,0 +1,117 @@
+/*
+ * The envelope of cursors and page tokens: what is opened was sealed, for this purpose, under a key that is there. The
+ * input is taken as a token, as a payload to seal, and as version, key id, time and payload before a MAC that is right.
+ * Sources: src/cursor_token.c src/cursor_encoding.c src/base64url.c test/fuzz/glue.c
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base64url.h"
+#include "common/hmac.h"
+#include "common/sha2.h"
+#include "compat.h"
+#include "counters.h"
+#include "cursor_token.h"
+#include "nodes/nodes.h"
+#include "secret.h"
+#include "server.h"
+#include "utils/resowner.h"
+
+#define PURPOSE "cursor"
+
+static const uint8 key_bytes[32] = "0123456789abcdef0123456789abcde";
+static const TaskapiSecret key = {1, sizeof(key_bytes), key_bytes};
+static pg_atomic_uint64 counters[TASKAPI_NCOUNTERS];
+pg_atomic_uint64 *taskapi_counter_stripe = counters;
+ResourceOwner CurrentResourceOwner = NULL;
+
+/* Any node will do: refusals are returned, not thrown. */
+static Node soft;
+
+const TaskapiSecret *
+taskapi_secret_current(const char *purpose)
+{
+	return &key;
+}
+
+const TaskapiSecret *
+taskapi_secret_find(const char *purpose, int key_id)
+{
+	return key_id == key.key_id ? &key : NULL;
+}
+
+void
+taskapi_counters_attach(void)
+{
+	abort();
+}
+
+ResourceOwner
+ResourceOwnerCreate(ResourceOwner parent, const char *name)
+{
+	return NULL;
+}
+
+TimestampTz
+GetCurrentStatementStartTimestamp(void)
+{
+	return INT64CONST(835000000) * USECS_PER_SEC;
+}
+
+static uint8 *
+open_token(const char *purpose, const char *token, int *len)
+{
+	return taskapi_token_open(purpose, token, strlen(token), len, &soft);
+}
+
+static void
+body(const uint8 *data, size_t size)
+{
+	char	   *token;
+	uint8	   *payload;
+	uint8	   *framed;
+	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	pg_hmac_ctx *ctx;
+	int			len;
+
+	taskapi_cursor_ttl = 0;
+	/* no fuzzer finds a MAC */
+	PROPERTY(taskapi_token_open(PURPOSE, (const char *) data, size, &len, &soft) == NULL);
+
+	token = taskapi_token_seal(PURPOSE, data, size);
+	payload = open_token(PURPOSE, token, &len);
+	PROPERTY(payload != NULL && len == size && memcmp(payload, data, size) == 0);
+	PROPERTY(open_token("page", token, &len) == NULL);
+	taskapi_cursor_ttl = 1;
+	PROPERTY(open_token(PURPOSE, token, &len) != NULL);
+	taskapi_cursor_ttl = 0;
+	token[size * 31 % strlen(token)] ^= 1 << (size % 7);
+	PROPERTY(open_token(PURPOSE, token, &len) == NULL);
+
+	/* behind a MAC that is right */
+	framed = palloc(size + TASKAPI_TOKEN_MAC_LENGTH);
+	memcpy(framed, data, size);
+	ctx = pg_hmac_create(PG_SHA256);
+	if (pg_hmac_init(ctx, key_bytes, sizeof(key_bytes)) < 0 || pg_hmac_update(ctx, (const uint8 *) PURPOSE, sizeof(PURPOSE)) < 0 ||
+		pg_hmac_update(ctx, data, size) < 0 || pg_hmac_final(ctx, mac, sizeof(mac)) < 0)
+		abort();
+	pg_hmac_free(ctx);
+	memcpy(framed + size, mac, TASKAPI_TOKEN_MAC_LENGTH);
+	token = palloc(TASKAPI_BASE64URL_ENCODED_LEN(size + TASKAPI_TOKEN_MAC_LENGTH) + 1);
+	token[taskapi_base64url_encode(framed, size + TASKAPI_TOKEN_MAC_LENGTH, token)] = '\0';
+	payload = open_token(PURPOSE, token, &len);
+	if (payload != NULL)
+	{
+		PROPERTY(size >= 6 && data[0] == 1 && len <= size - 6);
+		PROPERTY(memcmp(payload, data + size - len, len) == 0 && payload[len] == '\0');
+	}
+	else
+		PROPERTY(size < 6 || data[0] != 1 || data[1] != 1);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
+{
+	run_protected(body, data, size);
+	return 0;
+}
