@@ -255,7 +255,7 @@ describe_rows(TaskapiPageShape *shape)
 }
 
 /*
- * Into the place of one that is invalid, or of the one that was not used for the longest time.  Where all
+ * Into a free place, or that of the one that was not used for the longest time.  Where all
  * are borrowed, the shape lives no longer than the statement.
  */
 static void
@@ -263,6 +263,15 @@ keep_shape(TaskapiPageShape *shape)
 {
 	int			victim = -1;
 
+	/* Every vacuum makes some invalid: all of them go, or a session would pile them up in the places that are free */
+	for (int i = 0; i < MAX_SHAPES; i++)
+	{
+		if (shapes[i] && !shapes[i]->valid && shapes[i]->borrowed == 0)
+		{
+			free_shape(shapes[i]);
+			shapes[i] = NULL;
+		}
+	}
 	for (int i = 0; i < MAX_SHAPES; i++)
 	{
 		if (shapes[i] == NULL)
@@ -272,8 +281,7 @@ keep_shape(TaskapiPageShape *shape)
 		}
 		if (shapes[i]->borrowed > 0)
 			continue;
-		if (victim < 0 || !shapes[i]->valid ||
-			(shapes[victim]->valid && shapes[i]->last_used < shapes[victim]->last_used))
+		if (victim < 0 || shapes[i]->last_used < shapes[victim]->last_used)
 			victim = i;
 	}
 	if (victim < 0)
