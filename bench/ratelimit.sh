@@ -61,6 +61,8 @@ SQL
 }
 
 start_redis() {
+    stop_redis
+    trap 'stop_redis; stop_server' EXIT
     as_user redis-server --port 0 --unixsocket "$scratch/redis.sock" --save '' --appendonly no --daemonize yes --dir "$scratch" \
         --pidfile "$scratch/redis.pid" --logfile "$scratch/redis.log" >/dev/null
     for i in 1 2 3 4 5 6 7 8 9 10; do
