@@ -7,7 +7,7 @@
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 PG_CONFIG=${PG_CONFIG:-pg_config}
-export LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
+export LANG=C.UTF-8 LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf '%s\n' "$*" >&2; exit 1; }

@@ -12,7 +12,7 @@ my $seed = $ENV{SEED} || int(rand(1_000_000));
 note("SEED=$seed");
 
 my $node = PostgreSQL::Test::Cluster->new('orders');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION taskapi;
