@@ -104,6 +104,8 @@ set_up() {
     [ -d "$scratch" ] || as_user mkdir -p "$scratch"
     scratch=$(cd "$scratch" && pwd -P)
     as_user test -O "$scratch" || die "$scratch belongs to somebody else"
+    # A program complains of a working folder that its user cannot reach, such as one below /root.
+    as_user sh -c 'cd "$0"' "$PWD" 2>/dev/null || cd "$scratch"
     lock
     copy_tree
     copy_postgresql
