@@ -5,9 +5,15 @@ use strict;
 use warnings;
 use HTTP::Tiny;
 use JSON::PP;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+
+# What was started here ends with the test, however that ends.
+my @started;
+my $owner = $$;
+END { if ($$ == $owner) { local $?; kill 'KILL', @started; waitpid $_, 0 foreach @started } }
 
 my $secret = 'a secret that the layer and the database share';
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -51,9 +57,17 @@ admin-server-port = $admin
 log-level = "error"
 END
 	my $log = "$PostgreSQL::Test::Utils::log_path/${name}_postgrest.log";
-	my $layer = IPC::Run::start([ $postgrest, "$folder/postgrest.conf" ], '<', \undef, '>', $log, '2>&1');
+	my $pid = fork // die "fork: $!";
+	if (!$pid)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>', $log;
+		open STDERR, '>&', \*STDOUT;
+		exec $postgrest, "$folder/postgrest.conf" or POSIX::_exit(1);
+	}
+	push @started, $pid;
 	my $self = bless {
-		node => $node, layer => $layer, log => $log,
+		node => $node, log => $log,
 		base => "http://127.0.0.1:$port",
 		http => HTTP::Tiny->new(timeout => 60, max_redirect => 0, agent => 'taskapi test')
 	}, $class;
@@ -63,14 +77,6 @@ END
 		select undef, undef, undef, 0.1;
 	}
 	die "PostgREST did not become ready:\n" . slurp_file($log);
-}
-
-sub DESTROY
-{
-	my ($self) = @_;
-	local $?;
-	$self->{layer}->signal('KILL') if $self->{layer};
-	return;
 }
 
 # task_api(NAME, SQL): a layer before the task API, with accounts ann, bob, cid and dee, whose ids are in $layer->{id}.
