@@ -65,6 +65,7 @@ static void refuse_deleted_parents(TaskapiRow *row);
 static void refuse_restore(TaskapiTable *table);
 static Datum other_deletion(TaskapiRow *row, TaskapiRow *parent, TaskapiForeignKey *via, Datum deletion_id);
 static void hand_over(TaskapiRow *top, Datum deletion_id);
+static List *lock_taken_along(TaskapiRow *row, TaskapiForeignKey *fk, Datum deletion_id);
 static bool run_table(TaskapiRow *row, TaskapiTablePlan kind, Datum argument);
 static bool is_strict(const TaskapiForeignKey *fk);
 static bool goes_along(const TaskapiForeignKey *fk);
@@ -241,11 +242,26 @@ refuse_dependents(TaskapiRow *row)
 	}
 }
 
+/*
+ * The rows that a deletion took along with this one by that foreign key, locked.
+ */
+static List *
+lock_taken_along(TaskapiRow *row, TaskapiForeignKey *fk, Datum deletion_id)
+{
+	Datum		values[INDEX_MAX_KEYS + 1];
+
+	if (!goes_along(fk) || !key_of_row(row, fk, values))
+		return NIL;
+	values[fk->nkeys] = deletion_id;
+	if (run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0) == 0)
+		return NIL;
+	return append_rows(NIL, taskapi_table(fk->other));
+}
+
 void
 taskapi_cascade_restore(TaskapiRow *root)
 {
 	List	   *rows = list_make1(root);
-	Datum		values[INDEX_MAX_KEYS + 1];
 
 	if (!run_table(root, TABLE_PLAN_RESTORE, (Datum) 0))
 		refuse_restore(root->table);
@@ -259,15 +275,9 @@ taskapi_cascade_restore(TaskapiRow *root)
 		foreach(lc, row->table->incoming)
 		{
 			TaskapiForeignKey *fk = lfirst(lc);
-			List	   *children;
+			List	   *children = lock_taken_along(row, fk, root->deletion_id);
 			ListCell   *lc2;
 
-			if (!goes_along(fk) || !key_of_row(row, fk, values))
-				continue;
-			values[fk->nkeys] = root->deletion_id;
-			if (run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0) == 0)
-				continue;
-			children = append_rows(NIL, taskapi_table(fk->other));
 			foreach(lc2, children)
 			{
 				TaskapiRow *child = lfirst(lc2);
@@ -329,7 +339,6 @@ static void
 hand_over(TaskapiRow *top, Datum deletion_id)
 {
 	List	   *rows = list_make1(top);
-	Datum		values[INDEX_MAX_KEYS + 1];
 
 	run_table(top, TABLE_PLAN_HAND_OVER, deletion_id);
 	for (int at = 0; at < list_length(rows); at++)
@@ -339,16 +348,9 @@ hand_over(TaskapiRow *top, Datum deletion_id)
 
 		foreach(lc, row->table->incoming)
 		{
-			TaskapiForeignKey *fk = lfirst(lc);
-			List	   *children;
+			List	   *children = lock_taken_along(row, lfirst(lc), top->deletion_id);
 			ListCell   *lc2;
 
-			if (!goes_along(fk) || !key_of_row(row, fk, values))
-				continue;
-			values[fk->nkeys] = top->deletion_id;
-			if (run_foreign_key(row, fk, FK_PLAN_LOCK_DELETION, values, 0) == 0)
-				continue;
-			children = append_rows(NIL, taskapi_table(fk->other));
 			foreach(lc2, children)
 				run_table(lfirst(lc2), TABLE_PLAN_HAND_OVER, deletion_id);
 			rows = list_concat(rows, children);
