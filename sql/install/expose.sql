@@ -216,6 +216,7 @@ DECLARE
     others       record;
     sorted       record;
     page         regprocedure;
+    last_first   text;
     advice       text;
     missing      text;
     statement    text;
@@ -291,10 +292,10 @@ BEGIN
 
     deleted_view := NULL;
     IF soft_delete THEN
-        statement := 'deleted_at DESC, ' || (SELECT string_agg(quote_ident(k) || ' DESC', ', ' ORDER BY place)
-                                             FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> 'deleted_at');
-        deleted_view := taskapi.make_resource_view(source, api_schema, deleted_name, statement, true, true, versioned, key);
-        PERFORM taskapi.dress_resource_view(deleted_view, source, true, versioned, statement);
+        last_first := 'deleted_at DESC, ' || (SELECT string_agg(quote_ident(k) || ' DESC', ', ' ORDER BY place)
+                                              FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> 'deleted_at');
+        deleted_view := taskapi.make_resource_view(source, api_schema, deleted_name, last_first, true, true, versioned, key);
+        PERFORM taskapi.dress_resource_view(deleted_view, source, true, versioned, last_first);
         EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_write INSTEAD OF UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()', deleted_view);
         EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_start BEFORE UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', deleted_view);
         EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_end AFTER UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', deleted_view);
@@ -356,6 +357,13 @@ BEGIN
         EXECUTE 'SELECT taskapi.index_advice($1, $2)' INTO advice USING view, order_by;
         IF advice IS NOT NULL THEN
             RAISE NOTICE 'no index serves the order of resource %', view USING HINT = advice;
+        END IF;
+        -- The purge reads them in order of deletion, from whatever index holds no live rows or begins with deleted_at.
+        IF soft_delete AND NOT EXISTS (
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = source AND a.attname = 'deleted_at'
+            WHERE i.indrelid = source AND (i.indkey[0] = a.attnum OR pg_get_expr(i.indpred, source) = '(deleted_at IS NOT NULL)')) THEN
+            EXECUTE 'SELECT taskapi.index_advice($1, $2)' INTO advice USING deleted_view, last_first;
+            RAISE NOTICE 'no index leads to the deleted rows of %', source USING HINT = advice;
         END IF;
     END IF;
     NOTIFY pgrst, 'reload schema';

@@ -33,7 +33,8 @@ INSERT INTO list VALUES
     ('newest first', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY t.created_at DESC, t.id DESC LIMIT 50'),
     ('by due date', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_due_date(t) LIMIT 50'),
     ('by priority', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_priority(t) LIMIT 50'),
-    ('by change', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_updated_at(t) LIMIT 50');
+    ('by change', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_updated_at(t) LIMIT 50'),
+    ('last deleted first', 'SELECT * FROM board_api.deleted_tasks t WHERE t.project_id = %L ORDER BY t.deleted_at DESC, t.id DESC LIMIT 5');
 
 -- Every page of all tasks, to the end.
 CREATE FUNCTION pg_temp.walk(who text, page_size int) RETURNS uuid[] LANGUAGE plpgsql AS $$
@@ -59,13 +60,20 @@ CREATE FUNCTION pg_temp.all_tasks(who text) RETURNS uuid[] LANGUAGE sql AS $$
     WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL
 $$;
 
-SELECT plan(15 + (SELECT count(*)::int FROM list) * 2);
+SELECT plan(17 + (SELECT count(*)::int FROM list) * 2);
 
 -- Every foreign key has an index that can serve it, over deleted rows as well.
 SELECT is_empty($$
     SELECT c.conname FROM pg_constraint c
     WHERE c.contype = 'f' AND c.connamespace = 'board'::regnamespace AND NOT EXISTS (
         SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND i.indkey[0] = c.conkey[1])$$, 'every foreign key has an index');
+-- The purge looks for old deleted rows every few minutes, and must not read the live ones for it.
+SELECT is_empty($$
+    SELECT c.relname FROM pg_class c
+    WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT EXISTS (
+        SELECT FROM pg_index i WHERE i.indrelid = c.oid AND pg_get_expr(i.indpred, c.oid) = '(deleted_at IS NOT NULL)')$$, 'every table has an index of its deleted rows');
+SELECT alike(plan::text, '%"task_by_deleted_at"%', 'and the purge reads it')
+FROM pg_temp.explain(NULL, 'SELECT * FROM board.task t WHERE t.deleted_at < now() - interval ''30 days'' ORDER BY t.deleted_at');
 SELECT is_empty($$SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
 
 -- A member reads what the owner of the tables reads, plus the memberships, once a statement.
