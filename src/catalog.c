@@ -116,7 +116,6 @@ taskapi_table_cache_filled(TaskapiTableCache *cache, uint64 filled)
 	}
 
 	cache->relid = taskapi_relation_oid(cache->relname);
-	cache->filled = filled;
 	cache->valid = (filled == generation);
 }
 

@@ -37,7 +37,6 @@ typedef struct TaskapiTableCache
 	const char *relname;		/* a table in schema taskapi */
 	Oid			relid;			/* as of the last fill */
 	bool		valid;
-	uint64		filled;			/* generation as of the last fill */
 } TaskapiTableCache;
 
 /* OID of schema taskapi; an error where the extension is not created. */

@@ -22,7 +22,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,6 +36,7 @@
 #include "auth.h"
 #include "catalog.h"
 #include "compat.h"
+#include "sha256.h"
 
 #define PUBLIC_LEN	8			/* what stays readable of an API key */
 #define CHECKSUM_LEN 6			/* base 62 digits of 32 bits */
@@ -85,7 +85,6 @@ static int	secret_len(const CredentialTable *table);
 static void random_text(char *dst, int len);
 static void checksum(const char *text, int len, char *dst);
 static bool well_formed(const CredentialTable *table, const char *secret);
-static void hash_secret(const char *secret, int len, uint8 *hash);
 static void reset_cache(CredentialTable *table);
 static bool look_up(CredentialTable *table, const uint8 *hash, TaskapiCredential *credential, bool *keep);
 static int	scope_bits(ArrayType *scopes);
@@ -102,7 +101,7 @@ taskapi_credential_find(TaskapiCredentialKind kind, const char *secret)
 
 	if (!well_formed(table, secret))
 		return NULL;
-	hash_secret(secret, secret_len(table), hash);
+	taskapi_sha256(secret, secret_len(table), hash);
 
 	/* A revocation that was committed a moment ago, in a transaction that began before it */
 	AcceptInvalidationMessages();
@@ -289,29 +288,6 @@ well_formed(const CredentialTable *table, const char *secret)
 	return memcmp(secret + len - CHECKSUM_LEN, expected, CHECKSUM_LEN) == 0;
 }
 
-static void
-hash_secret(const char *secret, int len, uint8 *hash)
-{
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-
-	if (ctx == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	if (pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) secret, len) < 0 ||
-		pg_cryptohash_final(ctx, hash, PG_SHA256_DIGEST_LENGTH) < 0)
-	{
-		const char *error = pg_cryptohash_error(ctx);
-
-		pg_cryptohash_free(ctx);
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute %s hash: %s", "SHA-256", error)));
-	}
-	pg_cryptohash_free(ctx);
-}
-
 /*
  * new_credential(kind text, OUT secret text, OUT prefix text, OUT secret_hash bytea)
  *
@@ -361,7 +337,7 @@ taskapi_new_credential(PG_FUNCTION_ARGS)
 
 	values[0] = PointerGetDatum(cstring_to_text_with_len(secret, p - secret));
 	SET_VARSIZE(hash, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
-	hash_secret(secret, p - secret, (uint8 *) VARDATA(hash));
+	taskapi_sha256(secret, p - secret, (uint8 *) VARDATA(hash));
 	values[2] = PointerGetDatum(hash);
 	explicit_bzero(secret, sizeof(secret));
 

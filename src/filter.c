@@ -330,6 +330,8 @@ operator_sql(const TaskapiFilterBinding *binding)
 
 				/* A type of an extension may have its own, as citext does */
 				tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+				if (!HeapTupleIsValid(tuple))
+					elog(ERROR, "cache lookup failed for type %u", type);
 				opno = OpernameGetOprid(list_make2(makeString(get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace)),
 												   makeString(name)), type, type);
 				ReleaseSysCache(tuple);

@@ -19,9 +19,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "common/cryptohash.h"
 #include "common/hashfn.h"
-#include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -31,6 +29,7 @@
 #include "idempotency.h"
 #include "problem.h"
 #include "request.h"
+#include "sha256.h"
 
 #define MAX_KEY_CHARS		255
 #define MAX_SCOPE_BYTES		512
@@ -193,22 +192,13 @@ bounded_scope(const char *scope)
 {
 	int			len = strlen(scope);
 	int			kept;
-	pg_cryptohash_ctx *hash;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	StringInfoData buf;
 
 	if (len <= MAX_SCOPE_BYTES)
 		return pstrdup(scope);
 
-	hash = pg_cryptohash_create(PG_SHA256);
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) scope, len) < 0 ||
-		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute a %s hash: %s", "SHA-256", pg_cryptohash_error(hash))));
-	pg_cryptohash_free(hash);
-
+	taskapi_sha256(scope, len, digest);
 	kept = pg_mbcliplen(scope, len, MAX_SCOPE_BYTES - 2 * PG_SHA256_DIGEST_LENGTH - 8);
 	initStringInfo(&buf);
 	appendBinaryStringInfo(&buf, scope, kept);

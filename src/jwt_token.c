@@ -129,6 +129,16 @@ taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **rea
 	int			nfields;
 	char	   *token;
 
+	/* its length first: what is checked of the claims takes a time that grows with the square of their number */
+	utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
+	utf8_len = strlen(utf8);
+	*reason = REASON_TOO_LONG;
+	if (utf8_len > TASKAPI_JWT_MAX_LENGTH)
+		return NULL;
+	signed_len = strlen(OUR_HEADER) + 1 + TASKAPI_BASE64URL_ENCODED_LEN(utf8_len);
+	if (signed_len + 1 + SIGNATURE_LEN > TASKAPI_JWT_MAX_LENGTH)
+		return NULL;
+
 	*reason = REASON_PAYLOAD;
 	if (!unique_fields(payload, &fields, &nfields))
 		return NULL;
@@ -136,20 +146,6 @@ taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **rea
 	*reason = REASON_CLAIM_TYPE;
 	if (!check_claims(fields, nfields, &times))
 		return NULL;
-
-	utf8 = pg_server_to_any(payload, strlen(payload), PG_UTF8);
-	utf8_len = strlen(utf8);
-	if (utf8_len > TASKAPI_JWT_MAX_LENGTH)
-	{
-		*reason = REASON_TOO_LONG;
-		return NULL;
-	}
-	signed_len = strlen(OUR_HEADER) + 1 + TASKAPI_BASE64URL_ENCODED_LEN(utf8_len);
-	if (signed_len + 1 + SIGNATURE_LEN > TASKAPI_JWT_MAX_LENGTH)
-	{
-		*reason = REASON_TOO_LONG;
-		return NULL;
-	}
 
 	token = palloc(signed_len + 1 + SIGNATURE_LEN + 1);
 	strcpy(token, OUR_HEADER ".");

@@ -7,14 +7,12 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
-#include "common/sha2.h"
-
 #include "base64url.h"
 #include "compat.h"
 #include "fingerprint.h"
 #include "page_token.h"
 #include "problem.h"
+#include "sha256.h"
 
 #define PAGE_PURPOSE	"page"
 
@@ -29,18 +27,15 @@ taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *b
 {
 	uint8		filter[TASKAPI_FINGERPRINT_LEN];
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	TaskapiBytes buf;
 
 	taskapi_fingerprint_jsonb(taskapi_filter_canonical(conditions), filter);
-	if (pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) source->schema, strlen(source->schema) + 1) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) source->name, strlen(source->name) + 1) < 0 ||
-		pg_cryptohash_update(ctx, filter, sizeof(filter)) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute %s hash: %s", "SHA-256", pg_cryptohash_error(ctx))));
-	pg_cryptohash_free(ctx);
+	taskapi_bytes_init(&buf, 2 * NAMEDATALEN + sizeof(filter));
+	taskapi_bytes_append(&buf, source->schema, strlen(source->schema) + 1);
+	taskapi_bytes_append(&buf, source->name, strlen(source->name) + 1);
+	taskapi_bytes_append(&buf, filter, sizeof(filter));
+	taskapi_sha256(buf.data, buf.len, digest);
+	pfree(buf.data);
 	memcpy(binding, digest, TASKAPI_PAGE_BINDING_LENGTH);
 }
 

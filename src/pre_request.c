@@ -216,6 +216,7 @@ enforce(const Principal *principal)
 	else
 		LIMIT("per_address", address);
 	LIMIT("per_address_total", address);
+#undef LIMIT
 
 	if (n > 0)
 		taskapi_enforce_rate_limits(subjects, n, 1);

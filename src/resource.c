@@ -73,6 +73,9 @@ trigger_operation(TriggerEvent event)
 /*
  * Statements below the one that is writing a row wait for it: they are other
  * executions, even of the same view and command.
+ *
+ * Inlined beside a PG_TRY, gcc warns that a longjmp might clobber the loop's
+ * variable.
  */
 static TaskapiResourceStatement *
 find_statement(Oid view, CmdType operation)

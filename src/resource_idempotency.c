@@ -33,7 +33,6 @@
 #include "access/sysattr.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "nodes/makefuncs.h"
@@ -62,6 +61,7 @@
 #include "resource.h"
 #include "resource_idempotency.h"
 #include "resource_write.h"
+#include "sha256.h"
 
 /* How a column's values become bytes */
 typedef struct DigestColumn
@@ -360,7 +360,6 @@ prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDe
 static void
 digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row)
 {
-	pg_cryptohash_ctx *hash;
 	uint8		digest[TASKAPI_FINGERPRINT_LEN];
 	StringInfoData buf;
 	bool		first = state->answered == 0 && state->body.len == 0;
@@ -405,14 +404,7 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 			memset(buf.data + buf.len - len + 6, 0, 2);
 	}
 
-	hash = pg_cryptohash_create(PG_SHA256);
-	if (hash == NULL || pg_cryptohash_init(hash) < 0 ||
-		pg_cryptohash_update(hash, (const uint8 *) buf.data, buf.len) < 0 ||
-		pg_cryptohash_final(hash, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute a %s hash: %s", "SHA-256", pg_cryptohash_error(hash))));
-	pg_cryptohash_free(hash);
+	taskapi_sha256(buf.data, buf.len, digest);
 	pfree(buf.data);
 
 	if (operation == CMD_INSERT || first)

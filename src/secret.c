@@ -56,11 +56,6 @@ static void load_secrets(void);
 static void forget_secrets(void);
 static int	compare_entries(const void *a, const void *b);
 
-void
-taskapi_secret_init(void)
-{
-}
-
 const TaskapiSecret *
 taskapi_secret_current(const char *purpose)
 {

@@ -28,7 +28,6 @@ _PG_init(void)
 	taskapi_page_init();
 	taskapi_ratelimit_init();
 	taskapi_resource_init();
-	taskapi_secret_init();
 
 	MarkGUCPrefixReserved("taskapi");
 }

@@ -25,6 +25,5 @@ extern void taskapi_operations_init(void);
 extern void taskapi_page_init(void);
 extern void taskapi_ratelimit_init(void);
 extern void taskapi_resource_init(void);
-extern void taskapi_secret_init(void);
 
 #endif							/* TASKAPI_H */

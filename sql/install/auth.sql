@@ -329,7 +329,7 @@ REVOKE ALL ON FUNCTION taskapi.bcrypt(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.bcrypt(text, text) IS 'pgcrypto''s crypt(), with a fresh salt of cost 10 for the empty one; what hash_password and verify_password share';
 
 CREATE FUNCTION taskapi.hash_password(password text) RETURNS text
-    LANGUAGE plpgsql VOLATILE STRICT
+    LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- bcrypt would not look at the rest
@@ -339,7 +339,6 @@ BEGIN
     RETURN taskapi.bcrypt(password, '');
 END
 $$;
-ALTER FUNCTION taskapi.hash_password(text) SECURITY DEFINER;
 REVOKE ALL ON FUNCTION taskapi.hash_password(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.hash_password(text) IS 'The bcrypt hash of a password, with a fresh salt';
 

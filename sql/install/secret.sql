@@ -49,6 +49,10 @@ CREATE FUNCTION taskapi.add_secret(purpose text, secret bytea) RETURNS int
 DECLARE
     newest taskapi.secret;
 BEGIN
+    IF purpose IS NULL OR purpose !~ '^[a-z][a-z0-9_]{0,62}$' THEN
+        RAISE EXCEPTION 'purpose of a secret is not valid'
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A purpose is a lower-case word such as cursor or jwt.';
+    END IF;
     -- two sessions must not take the same number
     LOCK TABLE taskapi.secret IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO newest FROM taskapi.secret s WHERE s.purpose = add_secret.purpose ORDER BY s.key_id DESC LIMIT 1;
@@ -61,16 +65,12 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.add_secret(text, bytea) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.add_secret(text, bytea) IS 'Adds a key and returns its number; what rotate_secret and set_secret share';
+COMMENT ON FUNCTION taskapi.add_secret(text, bytea) IS 'Internal: adds a key and returns its number; what rotate_secret and set_secret share';
 
 CREATE FUNCTION taskapi.rotate_secret(purpose text) RETURNS int
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF purpose IS NULL OR purpose !~ '^[a-z][a-z0-9_]{0,62}$' THEN
-        RAISE EXCEPTION 'purpose of a secret is not valid'
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A purpose is a lower-case word such as cursor or jwt.';
-    END IF;
     RETURN taskapi.add_secret(purpose, taskapi.random_secret(32));
 END
 $$;
@@ -82,10 +82,6 @@ CREATE FUNCTION taskapi.set_secret(purpose text, secret text) RETURNS int
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF purpose IS NULL OR purpose !~ '^[a-z][a-z0-9_]{0,62}$' THEN
-        RAISE EXCEPTION 'purpose of a secret is not valid'
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A purpose is a lower-case word such as cursor or jwt.';
-    END IF;
     IF secret IS NULL OR octet_length(convert_to(secret, 'UTF8')) NOT BETWEEN 32 AND 1024 THEN
         RAISE EXCEPTION 'secret is too short or too long'
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
