@@ -76,6 +76,16 @@ extern void taskapi_filter_shape(List *conditions, StringInfo buf);
 /* What the conditions mean, as JSON: equal for two filters that mean the same. */
 extern Jsonb *taskapi_filter_canonical(List *conditions);
 
+/* What a condition's operator is called in a filter. */
+extern const char *taskapi_filter_operator_name(TaskapiFilterOp op);
+
+/* The value of "like": refuses what LIKE would fail on, when it happens to get there. */
+extern void taskapi_filter_check_pattern(const JsonbValue *pattern);
+
+/* A value as a type's input function reads it; an array as that of an array type does. */
+extern char *taskapi_filter_scalar_text(const JsonbValue *value);
+extern void taskapi_filter_array_literal(JsonbContainer *array, StringInfo buf);
+
 /* An array of bindings, one for each condition. */
 extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const TaskapiPageSource *source);
 

@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include "mb/pg_wchar.h"
+#include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -318,6 +319,24 @@ char *
 pg_server_to_any(const char *s, int len, int encoding)
 {
 	return unconstify(char *, s);
+}
+
+List *
+lappend(List *list, void *datum)
+{
+	if (list == NIL)
+	{
+		list = palloc0(offsetof(List, initial_elements));
+		list->type = T_List;
+	}
+	if (list->length == list->max_length)
+	{
+		list->max_length = Max(4, 2 * list->max_length);
+		list->elements = list->elements ? repalloc(list->elements, list->max_length * sizeof(ListCell)) :
+			palloc(list->max_length * sizeof(ListCell));
+	}
+	list->elements[list->length++].ptr_value = datum;
+	return list;
 }
 
 /* A problem is an error with a code of its own; its details are formatted, nothing more. */
