@@ -382,8 +382,9 @@ read_response_headers(void)
 	if (text == NULL)
 		return;
 
-	array = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	if (!JB_ROOT_IS_ARRAY(array) || JB_ROOT_IS_SCALAR(array))
+	/* jsonb_in() would quote what it does not understand, and a cookie may be in it */
+	array = taskapi_jsonb_parse(text);
+	if (array == NULL || !JB_ROOT_IS_ARRAY(array) || JB_ROOT_IS_SCALAR(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("response.headers must be a JSON array of objects")));

@@ -53,10 +53,16 @@ BEGIN
         RAISE EXCEPTION 'purpose of a secret is not valid'
             USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A purpose is a lower-case word such as cursor or jwt.';
     END IF;
+    -- here and not by the table's constraint, whose message would show the row
+    IF secret IS NULL OR length(secret) NOT BETWEEN 32 AND 1024 THEN
+        RAISE EXCEPTION 'secret is too short or too long'
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
+    END IF;
     -- two sessions must not take the same number
     LOCK TABLE taskapi.secret IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO newest FROM taskapi.secret s WHERE s.purpose = add_secret.purpose ORDER BY s.key_id DESC LIMIT 1;
-    IF newest.secret = add_secret.secret AND newest.retired_at IS NULL THEN
+    -- digests, so that the time it takes tells nothing of the key that is there
+    IF sha256(newest.secret) = sha256(add_secret.secret) AND newest.retired_at IS NULL THEN
         RETURN newest.key_id;
     END IF;
     INSERT INTO taskapi.secret (purpose, key_id, secret)
@@ -82,10 +88,6 @@ CREATE FUNCTION taskapi.set_secret(purpose text, secret text) RETURNS int
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF secret IS NULL OR octet_length(convert_to(secret, 'UTF8')) NOT BETWEEN 32 AND 1024 THEN
-        RAISE EXCEPTION 'secret is too short or too long'
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
-    END IF;
     RETURN taskapi.add_secret(purpose, convert_to(secret, 'UTF8'));
 END
 $$;

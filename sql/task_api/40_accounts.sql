@@ -4,8 +4,10 @@ CREATE FUNCTION @data@.create_account(email text, password text DEFAULT NULL, di
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    hash   text;
-    new_id uuid;
+    hash        text;
+    new_id      uuid;
+    constraint_ text;
+    column_     text;
 BEGIN
     IF password IS NOT NULL THEN
         hash := taskapi.hash_password(password);
@@ -15,6 +17,10 @@ BEGIN
             coalesce(create_account.display_name, left(split_part(create_account.email, '@', 1), 200)))
     RETURNING a.id INTO new_id;
     RETURN new_id;
+EXCEPTION WHEN check_violation OR not_null_violation THEN
+    -- The same without its detail, which is the whole row: the hash would get into the server's log.
+    GET STACKED DIAGNOSTICS constraint_ = CONSTRAINT_NAME, column_ = COLUMN_NAME;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, SCHEMA = @data_name@, TABLE = 'account', CONSTRAINT = constraint_, COLUMN = column_;
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_account(text, text, text) IS
