@@ -86,7 +86,8 @@ need_postgresql() {
     case $(command -v "$PG_CONFIG" || echo "$PG_CONFIG") in
         pg_config | /usr/bin/pg_config | /bin/pg_config | "/usr/lib/postgresql/$major/bin/pg_config")
             PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
-            wanted="postgresql-@ postgresql-server-dev-@ $*" ;;
+            [ -e "/usr/include/postgresql/$major/server/postgres.h" ] || wanted="$wanted postgresql-server-dev-@"
+            wanted="$wanted postgresql-@ $*" ;;
     esac
     # shellcheck disable=SC2046 # a list
     need_packages $(echo "$wanted" | sed "s/@/$major/g")

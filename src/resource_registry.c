@@ -37,7 +37,7 @@ require_owner(Oid relid)
 }
 
 /*
- * register_resource(resource regclass, source regclass, deleted_resource regclass, page_function regprocedure,
+ * register_resource(resource regclass, source regclass, deleted_resource regclass, page_function name,
  *		order_by text, soft_delete bool, versioned bool, idempotent bool) -> void
  *
  * Enters a resource into the registry, which its owner cannot write, or changes its entry.  The caller must own all
@@ -47,7 +47,7 @@ PG_FUNCTION_INFO_V1(taskapi_register_resource);
 Datum
 taskapi_register_resource(PG_FUNCTION_ARGS)
 {
-	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGPROCEDUREOID, TEXTOID,
+	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID,
 	BOOLOID, BOOLOID, BOOLOID};
 	Datum		values[8];
 	char		nulls[8];

@@ -215,7 +215,7 @@ DECLARE
     former       taskapi.resource;
     others       record;
     sorted       record;
-    page         regprocedure;
+    page         name;
     last_first   text;
     advice       text;
     missing      text;
@@ -313,12 +313,12 @@ BEGIN
     END LOOP;
 
     IF to_regprocedure('taskapi.page(regclass,text,int,text,jsonb)') IS NOT NULL THEN
+        page := name || '_page';
         EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL, filter jsonb DEFAULT NULL)'
                        ' RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page(%L::regclass, coalesce($1, %L), $2, $3, $4)',
-                       api_schema, name || '_page', view, order_by);
-        page := format('%I.%I(text,int,text,jsonb)', api_schema, name || '_page')::regprocedure;
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', page);
-        EXECUTE format('COMMENT ON FUNCTION %s IS %L', page,
+                       api_schema, page, view, order_by);
+        EXECUTE format('REVOKE ALL ON FUNCTION %I.%I(text, int, text, jsonb) FROM PUBLIC', api_schema, page);
+        EXECUTE format('COMMENT ON FUNCTION %I.%I(text, int, text, jsonb) IS %L', api_schema, page,
             format('A page of %s, in order %s unless told otherwise: GET /rpc/%s_page?page_size=50&page_token=TOKEN', name, order_by, name));
     END IF;
     PERFORM taskapi.register_resource(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
@@ -378,14 +378,16 @@ CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
 AS $$
 DECLARE
     entry  taskapi.resource := taskapi.registered_resource(resource);
+    page   regprocedure;
     others record;
 BEGIN
     IF entry.resource IS NULL THEN
         RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
     END IF;
+    page := taskapi.resource_page_function(entry.resource);
     PERFORM taskapi.unregister_resource(entry.resource);
-    IF EXISTS (SELECT FROM pg_proc WHERE oid = entry.page_function) THEN
-        EXECUTE format('DROP FUNCTION %s', entry.page_function);
+    IF page IS NOT NULL THEN
+        EXECUTE format('DROP FUNCTION %s', page);
     END IF;
     IF EXISTS (SELECT FROM pg_class WHERE oid = entry.deleted_resource) THEN
         EXECUTE format('DROP VIEW %s', entry.deleted_resource);
@@ -416,6 +418,7 @@ DECLARE
     columns text;
     hidden  text;
     written text;
+    page    regprocedure;
     odd     text;
     seq     regclass;
 BEGIN
@@ -462,8 +465,9 @@ BEGIN
         IF entry.deleted_resource IS NOT NULL THEN
             EXECUTE format('GRANT SELECT ON %s TO %s', entry.deleted_resource, grantee);
         END IF;
-        IF entry.page_function IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', entry.page_function, grantee);
+        page := taskapi.resource_page_function(entry.resource);
+        IF page IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', page, grantee);
         END IF;
     END IF;
     IF 'create' = ANY (actions) THEN

@@ -65,7 +65,7 @@ CREATE TABLE taskapi.rate_limit_policy (
     shadow      boolean NOT NULL DEFAULT false,
     description text,
     CONSTRAINT rate_limit_policy_name_check
-        CHECK (pg_catalog.octet_length(name) BETWEEN 1 AND 63 AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
+        CHECK (pg_catalog.octet_length(name) >= 1 AND pg_catalog.octet_length(name) <= 63 AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
     CONSTRAINT rate_limit_policy_limit_check CHECK (taskapi.check_rate_limit_policy(rate, per, burst))
 );
 REVOKE ALL ON taskapi.rate_limit_policy FROM PUBLIC;

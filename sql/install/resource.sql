@@ -4,7 +4,7 @@ CREATE TABLE taskapi.resource (
     resource         regclass PRIMARY KEY,
     source           regclass NOT NULL,
     deleted_resource regclass,
-    page_function    regprocedure,
+    page_function    name,
     order_by         text NOT NULL,
     soft_delete      boolean NOT NULL,
     versioned        boolean NOT NULL,
@@ -15,7 +15,8 @@ COMMENT ON TABLE taskapi.resource IS 'What expose() has made a resource of';
 COMMENT ON COLUMN taskapi.resource.resource IS 'The view of the live rows';
 COMMENT ON COLUMN taskapi.resource.source IS 'The table';
 COMMENT ON COLUMN taskapi.resource.deleted_resource IS 'The view of the deleted rows; NULL without soft_delete';
-COMMENT ON COLUMN taskapi.resource.page_function IS 'RESOURCE_page(), a page of the resource for GET over /rpc';
+-- Not regprocedure: pg_upgrade refuses a database with a column of that type.
+COMMENT ON COLUMN taskapi.resource.page_function IS 'RESOURCE_page(), a page of the resource for GET over /rpc; in the schema of the view';
 COMMENT ON COLUMN taskapi.resource.order_by IS 'The order of its column cursor, and of its pages unless they say otherwise';
 COMMENT ON COLUMN taskapi.resource.soft_delete IS 'DELETE marks rows as deleted';
 COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Match';
@@ -59,10 +60,10 @@ COMMENT ON FUNCTION taskapi.resource_reference() IS
 
 -- What expose() and its kin, which run as their caller, need of C. The caller must own what it is about.
 
-CREATE FUNCTION taskapi.register_resource(resource regclass, source regclass, deleted_resource regclass, page_function regprocedure,
+CREATE FUNCTION taskapi.register_resource(resource regclass, source regclass, deleted_resource regclass, page_function name,
                                           order_by text, soft_delete boolean, versioned boolean, idempotent boolean) RETURNS void
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_register_resource';
-COMMENT ON FUNCTION taskapi.register_resource(regclass, regclass, regclass, regprocedure, text, boolean, boolean, boolean) IS
+COMMENT ON FUNCTION taskapi.register_resource(regclass, regclass, regclass, name, text, boolean, boolean, boolean) IS
     'Internal: enters a resource, whose relations the caller must own, into the registry';
 
 CREATE FUNCTION taskapi.unregister_resource(resource regclass) RETURNS void
@@ -81,6 +82,19 @@ CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resou
         SELECT r FROM taskapi.resource r WHERE r.resource = $1 OR r.deleted_resource = $1;
     END;
 COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS 'The registry entry of a resource, by either of its views; NULL for anything else';
+
+CREATE FUNCTION taskapi.resource_page_function(resource regclass) RETURNS regprocedure
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT p.oid::regprocedure
+        FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource
+        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function
+            AND p.proargtypes = '25 23 25 3802'::oidvector     -- text, int, text, jsonb
+        WHERE r.resource = $1
+          AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = r.resource);
+    END;
+COMMENT ON FUNCTION taskapi.resource_page_function(regclass) IS 'Internal: the RESOURCE_page() of a resource; NULL where there is none any more';
 
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -142,7 +142,18 @@ INSERT INTO expose_api.fine (id, later) VALUES (4, 'x') RETURNING id, later;
 SELECT id, later FROM expose_api.fine ORDER BY id;
 RESET ROLE;
 
-DROP SCHEMA expose_api, expose_data CASCADE;
+-- A resource moves with its schema, and its page function with it; one that somebody dropped is not missed.
+ALTER SCHEMA expose_api RENAME TO expose_moved;
+SELECT taskapi.resource_page_function('expose_moved.fine');
+SELECT taskapi.grant_resource('expose_moved.fine', 'regress_expose_other', '{read}');
+SELECT taskapi.unexpose('expose_moved.fine');
+SELECT to_regproc('expose_moved.fine_page'), to_regclass('expose_moved.fine'), count(*) FROM expose_data.fine;
+SELECT taskapi.expose('expose_data.fine', 'expose_moved');
+DROP FUNCTION expose_moved.fine_page;
+SELECT taskapi.grant_resource('expose_moved.fine', 'regress_expose_other', '{read}');
+SELECT taskapi.unexpose('expose_moved.fine');
+
+DROP SCHEMA expose_moved, expose_data CASCADE;
 DROP TABLE temporary;
 DROP EXTENSION taskapi;
 DROP OWNED BY regress_expose_owner, regress_expose_other;
