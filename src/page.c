@@ -339,8 +339,8 @@ fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPag
 {
 	TaskapiBranch branches[TASKAPI_MAX_BRANCHES];
 	int			nbranches;
-	int			nparams = shape->nfilter + shape->order->nterms;
-	ParamListInfo params = makeParamList(nparams);
+	int			nterms = shape->order->nterms;
+	ParamListInfo params = makeParamList(shape->nparams);
 	Datum	   *filter = palloc(sizeof(Datum) * Max(shape->nfilter, 1));
 
 	*receiver = (RowReceiver)
@@ -358,15 +358,20 @@ fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPag
 	};
 
 	taskapi_filter_values(request->conditions, shape->bindings, filter);
-	for (int i = 0; i < nparams; i++)
+	for (int i = 0; i < shape->nparams; i++)
 	{
 		ParamExternData *param = &params->params[i];
 		int			term = i - shape->nfilter;
 
 		param->ptype = shape->argtypes[i];
 		param->pflags = PARAM_FLAG_CONST;
-		param->value = term < 0 ? filter[i] : position ? position->values[term] : (Datum) 0;
-		param->isnull = term < 0 ? false : position ? position->isnull[term] : true;
+		param->value = (Datum) 0;
+		param->isnull = term >= 0 && (position == NULL || (term < nterms && position->isnull[term]));
+		if (term < 0)
+			param->value = filter[i];
+		else if (position)
+			param->value = term < nterms ? position->values[term] :
+				PointerGetDatum(taskapi_cursor_build(shape->index_cursor, position->values, position->isnull));
 	}
 
 	nbranches = taskapi_page_branches(shape, position ? position->isnull : NULL,

@@ -14,7 +14,9 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -22,6 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "page_order.h"
 #include "problem.h"
@@ -30,6 +33,12 @@ static TaskapiOrderBy *add_tie_breaker(const TaskapiPageSource *source, const Ta
 static void bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given);
 static bool match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+						  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool match_cursor(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+						 const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool cursor_of_order(const TaskapiPageOrder *order, Node *expression, TaskapiPageIndex *result);
+static void add_constant_null(const TaskapiPageSource *source, Relation index, int column, TaskapiPageIndex *result);
 static bool better(const TaskapiPageIndex *a, const TaskapiPageIndex *b);
 static bool predicate_holds(const TaskapiPageSource *source, Relation index, const Bitmapset *isnull);
 
@@ -113,6 +122,7 @@ bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiO
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "Column \"%s\" is of type %s, which has no order.",
 						given->name, format_type_be(term->column->typid));
 	term->opfamily = type->btree_opf;
+	term->leakproof = true;
 	for (int i = 0; i < lengthof(strategies); i++)
 	{
 		Oid			opno = get_opfamily_member(type->btree_opf, type->btree_opintype, type->btree_opintype, strategies[i]);
@@ -121,6 +131,7 @@ bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiO
 			elog(ERROR, "missing operator %d(%u,%u) in opfamily %u",
 				 strategies[i], type->btree_opintype, type->btree_opintype, type->btree_opf);
 		*sql[i] = taskapi_operator_sql(opno);
+		term->leakproof &= get_func_leakproof(get_opcode(opno));
 	}
 }
 
@@ -164,18 +175,22 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 }
 
 /*
- * The index that leaves the fewest rows to look at: the one with more constant columns, then a partial one, which was made for
- * this, then the narrower one.
+ * The index that leaves the fewest rows to look at: one that can bound the scan, then the one with more constant columns, then a
+ * partial one, which was made for this, then one on columns, then the narrower one.
  */
 static bool
 better(const TaskapiPageIndex *a, const TaskapiPageIndex *b)
 {
 	int			difference = bms_num_members(a->constant) - bms_num_members(b->constant);
 
+	if (a->leaky != b->leaky)
+		return b->leaky;
 	if (difference != 0)
 		return difference > 0;
 	if (a->partial != b->partial)
 		return a->partial;
+	if (OidIsValid(a->cursor_function) != OidIsValid(b->cursor_function))
+		return OidIsValid(b->cursor_function);
 	return a->nitems < b->nitems;
 }
 
@@ -184,9 +199,6 @@ match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Rela
 			const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
 {
 	Form_pg_index form = index->rd_index;
-	int			next = 0;
-	bool		directed = false;
-	bool		opposite = false;
 
 	if (!form->indisvalid || !form->indisready || index->rd_rel->relam != BTREE_AM_OID)
 		return false;
@@ -198,6 +210,18 @@ match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Rela
 			return false;
 		result->partial = true;
 	}
+	return match_columns(source, order, index, equal, isnull, result) ||
+		match_cursor(source, order, index, equal, isnull, result);
+}
+
+static bool
+match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+			  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
+{
+	Form_pg_index form = index->rd_index;
+	int			next = 0;
+	bool		directed = false;
+	bool		opposite = false;
 
 	for (int i = 0; i < form->indnkeyatts; i++)
 	{
@@ -238,16 +262,7 @@ match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Rela
 		else if (attno > 0 && bms_is_member(attno, equal))
 			result->constant = bms_add_member(result->constant, attno);
 		else if (attno > 0 && bms_is_member(attno, isnull))
-		{
-			/* The planner does not know that IS NULL makes a column constant, so order by it as well */
-			result->constant = bms_add_member(result->constant, attno);
-			result->items[result->nitems++] = (TaskapiSortItem)
-			{
-				.column = taskapi_page_base_column(source, attno),
-				.descending = descending,
-				.nulls_first = nulls_first
-			};
-		}
+			add_constant_null(source, index, i, result);
 		else
 			return false;
 	}
@@ -262,7 +277,113 @@ match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Rela
 		result->items[i].descending ^= opposite;
 		result->items[i].nulls_first ^= opposite;
 	}
+	for (int i = 0; i < order->nscan; i++)
+		result->leaky |= source->base_rls && !order->terms[i].leakproof;
 	return true;
+}
+
+/*
+ * An index on the cursor, perhaps behind constant columns.
+ */
+static bool
+match_cursor(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
+			 const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
+{
+	Form_pg_index form = index->rd_index;
+	int			column = 0;
+	Node	   *expression;
+	bool		backward;
+
+	result->nitems = 0;
+	result->constant = NULL;
+	for (; column < form->indnkeyatts && form->indkey.values[column] > 0; column++)
+	{
+		AttrNumber	attno = form->indkey.values[column];
+
+		if (bms_is_member(attno, equal))
+			result->constant = bms_add_member(result->constant, attno);
+		else if (bms_is_member(attno, isnull))
+			add_constant_null(source, index, column, result);
+		else
+			return false;
+	}
+	if (column == form->indnkeyatts || form->indkey.values[column] != 0)
+		return false;
+	expression = linitial(RelationGetIndexExpressions(index));
+	if (!cursor_of_order(order, expression, result) ||
+		index->rd_opfamily[column] != lookup_type_cache(exprType(expression), TYPECACHE_BTREE_OPFAMILY)->btree_opf)
+		return false;
+
+	/* A cursor is never NULL, but the planner wants to be told the index's own place for them. */
+	backward = result->cursor_descending != ((index->rd_indoption[column] & INDOPTION_DESC) != 0);
+	for (int i = 0; i < result->nitems; i++)
+	{
+		result->items[i].descending ^= backward;
+		result->items[i].nulls_first ^= backward;
+	}
+	result->items[result->nitems++] = (TaskapiSortItem)
+	{
+		.descending = result->cursor_descending,
+		.nulls_first = ((index->rd_indoption[column] & INDOPTION_NULLS_FIRST) != 0) != backward
+	};
+	return true;
+}
+
+/*
+ * Is the expression taskapi.cursor('...', a, b, id) over the columns to scan by, in their order or its opposite?
+ */
+static bool
+cursor_of_order(const TaskapiPageOrder *order, Node *expression, TaskapiPageIndex *result)
+{
+	FuncExpr   *call = (FuncExpr *) expression;
+	Const	   *text_arg;
+	char	   *name;
+	char	   *error;
+	TaskapiOrderBy *order_by;
+
+	if (!IsA(expression, FuncExpr) || call->funcvariadic || list_length(call->args) != order->nscan + 1 ||
+		get_func_namespace(call->funcid) != taskapi_schema_oid())
+		return false;
+	name = get_func_name(call->funcid);
+	text_arg = linitial(call->args);
+	if (name == NULL || strcmp(name, "cursor") != 0 ||
+		!IsA(text_arg, Const) || text_arg->constisnull || text_arg->consttype != TEXTOID)
+		return false;
+	result->cursor_function = call->funcid;
+	result->cursor_order = TextDatumGetCString(text_arg->constvalue);
+	order_by = taskapi_order_by_try(result->cursor_order, strlen(result->cursor_order), &error);
+	if (order_by == NULL || order_by->nterms != order->nscan)
+		return false;
+
+	result->cursor_descending = order_by->terms[0].descending != order->terms[0].descending;
+	for (int i = 0; i < order->nscan; i++)
+	{
+		const TaskapiPageTerm *term = &order->terms[i];
+		Var		   *var = list_nth(call->args, i + 1);
+
+		if (!IsA(var, Var) || var->varattno <= 0 || var->varattno != term->column->base_attno ||
+			order_by->terms[i].descending != (term->descending != result->cursor_descending) ||
+			(!term->column->notnull && order_by->terms[i].nulls_first != (term->nulls_first != result->cursor_descending)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The planner does not know that IS NULL makes a column constant, so order by it as well.
+ */
+static void
+add_constant_null(const TaskapiPageSource *source, Relation index, int column, TaskapiPageIndex *result)
+{
+	AttrNumber	attno = index->rd_index->indkey.values[column];
+
+	result->constant = bms_add_member(result->constant, attno);
+	result->items[result->nitems++] = (TaskapiSortItem)
+	{
+		.column = taskapi_page_base_column(source, attno),
+		.descending = (index->rd_indoption[column] & INDOPTION_DESC) != 0,
+		.nulls_first = (index->rd_indoption[column] & INDOPTION_NULLS_FIRST) != 0
+	};
 }
 
 /*

@@ -13,6 +13,10 @@
  * conditions hold constant may stand anywhere between.  Where NULLs go counts for
  * columns only that may have some.
  *
+ * So does an index on the cursor of those terms, behind constant columns: one range of it is all that comes after a
+ * position, with mixed directions and NULLs too.  An ordinary index is preferred where both bound the order alike, being
+ * smaller; but under row-level security one cannot be used whose comparisons are not leakproof, and the cursor's is.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_PAGE_ORDER_H
@@ -29,6 +33,7 @@ typedef struct TaskapiPageTerm
 	const TaskapiPageColumn *column;
 	bool		descending;
 	bool		nulls_first;
+	bool		leakproof;		/* the comparisons are */
 	Oid			opfamily;
 	const char *eq;				/* OPERATOR(...) */
 	const char *lt;
@@ -49,7 +54,7 @@ typedef struct TaskapiPageOrder
 /* One column of an ORDER BY, for the forward direction */
 typedef struct TaskapiSortItem
 {
-	const TaskapiPageColumn *column;
+	const TaskapiPageColumn *column;	/* NULL is the cursor that the index is on */
 	bool		descending;
 	bool		nulls_first;
 } TaskapiSortItem;
@@ -58,6 +63,10 @@ typedef struct TaskapiPageIndex
 {
 	Oid			indexoid;		/* InvalidOid is none */
 	bool		partial;
+	bool		leaky;			/* row-level security keeps it from bounding the scan */
+	Oid			cursor_function;	/* of an index on a cursor: the constructor, else InvalidOid */
+	const char *cursor_order;	/* its order_by, as it stands in the index */
+	bool		cursor_descending;	/* the order is the opposite of the cursor's */
 	Bitmapset  *constant;		/* base attribute numbers of the constant columns that it begins with, or has between */
 	int			nitems;			/* the order of the scan, as the planner has to be told it */
 	TaskapiSortItem items[TASKAPI_MAX_ORDER_TERMS + INDEX_MAX_KEYS];

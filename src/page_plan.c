@@ -53,6 +53,8 @@ static void invalidate_shapes(Datum arg, Oid relid);
 static bool one_row_comparison(const TaskapiPageTerm *a, const TaskapiPageTerm *b);
 static char *branch_sql(const TaskapiPageShape *shape, const TaskapiBranch *branch);
 static void append_comparison(StringInfo buf, const TaskapiPageShape *shape, const TaskapiBranch *branch);
+static void append_cursor(StringInfo buf, const TaskapiPageShape *shape);
+static const char *beyond_cursor(const TaskapiPageShape *shape, const TaskapiBranch *branch);
 static const char *beyond(const TaskapiPageTerm *term, bool backward, bool inclusive);
 static SPIPlanPtr branch_plan(TaskapiPageShape *shape, const TaskapiBranch *branch);
 static void describe_steering(const TaskapiPageShape *shape, const TaskapiBranch *branch, TaskapiSteering *steering);
@@ -185,6 +187,15 @@ make_shape(const char *key, Oid relid, const char *order_by, int order_len, List
 			covered = false;
 	}
 	taskapi_page_find_index(shape->source, order, shape->equal, isnull, &shape->index);
+	shape->nparams = shape->nfilter + order->nterms;
+	if (OidIsValid(shape->index.cursor_function))
+	{
+		const char *text = shape->index.cursor_order;
+
+		shape->index_cursor = taskapi_cursor_shape(taskapi_order_by_parse(text, strlen(text)), order->nscan,
+												   types, collations, context);
+		shape->argtypes[shape->nparams++] = get_func_rettype(shape->index.cursor_function);
+	}
 	shape->pinned = OidIsValid(shape->index.indexoid) && covered && bms_is_subset(shape->filtered, shape->index.constant) &&
 		!shape->source->base_rls && (!shape->source->base_filtered || shape->index.partial);
 
@@ -203,7 +214,7 @@ bind_filter(TaskapiPageShape *shape, List *conditions)
 	StringInfoData buf;
 
 	shape->bindings = taskapi_filter_bind(conditions, shape->source);
-	shape->argtypes = palloc(sizeof(Oid) * (list_length(conditions) + shape->order->nterms));
+	shape->argtypes = palloc(sizeof(Oid) * (list_length(conditions) + shape->order->nterms + 1));
 	initStringInfo(&buf);
 	for (int i = 0; i < list_length(conditions); i++)
 	{
@@ -327,6 +338,16 @@ taskapi_page_branches(const TaskapiPageShape *shape, const bool *isnull, bool ba
 		branches[0] = (TaskapiBranch) {.backward = backward, .kind = BRANCH_ALL};
 		return 1;
 	}
+	if (OidIsValid(shape->index.cursor_function))
+	{
+		branches[0] = (TaskapiBranch)
+		{
+			.backward = backward,
+			.kind = inclusive ? BRANCH_FROM : BRANCH_AFTER,
+			.last = shape->order->nscan - 1
+		};
+		return 1;
+	}
 
 	for (int last = shape->order->nscan - 1; last >= 0;)
 	{
@@ -418,7 +439,12 @@ branch_sql(const TaskapiPageShape *shape, const TaskapiBranch *branch)
 	{
 		const TaskapiSortItem *item = &shape->index.items[i];
 
-		appendStringInfo(&buf, "%s%s %s NULLS %s", separator, item->column->sql,
+		appendStringInfoString(&buf, separator);
+		if (item->column)
+			appendStringInfoString(&buf, item->column->sql);
+		else
+			append_cursor(&buf, shape);
+		appendStringInfo(&buf, " %s NULLS %s",
 						 item->descending != branch->backward ? "DESC" : "ASC",
 						 item->nulls_first != branch->backward ? "FIRST" : "LAST");
 		separator = ", ";
@@ -435,7 +461,13 @@ append_comparison(StringInfo buf, const TaskapiPageShape *shape, const TaskapiBr
 	bool		inclusive = branch->kind == BRANCH_FROM;
 	int			parameter = shape->nfilter + branch->first + 1;
 
-	if (branch->kind == BRANCH_IS_NULL)
+	if (OidIsValid(shape->index.cursor_function))
+	{
+		append_cursor(buf, shape);
+		appendStringInfo(buf, " OPERATOR(pg_catalog.%s) $%d", beyond_cursor(shape, branch),
+						 shape->nfilter + shape->order->nterms + 1);
+	}
+	else if (branch->kind == BRANCH_IS_NULL)
 		appendStringInfo(buf, "%s IS NULL", term->column->sql);
 	else if (branch->kind == BRANCH_IS_NOT_NULL)
 		appendStringInfo(buf, "%s IS NOT NULL", term->column->sql);
@@ -455,6 +487,36 @@ append_comparison(StringInfo buf, const TaskapiPageShape *shape, const TaskapiBr
 			appendStringInfo(buf, "%s$%d", i == branch->first ? "" : ", ", shape->nfilter + i + 1);
 		appendStringInfoChar(buf, ')');
 	}
+}
+
+/*
+ * The cursor that the index is on, of a row.
+ */
+static void
+append_cursor(StringInfo buf, const TaskapiPageShape *shape)
+{
+	const TaskapiPageIndex *index = &shape->index;
+
+	appendStringInfo(buf, "%s(%s",
+					 quote_qualified_identifier(get_namespace_name(get_func_namespace(index->cursor_function)),
+												get_func_name(index->cursor_function)),
+					 quote_literal_cstr(index->cursor_order));
+	for (int i = 0; i < shape->order->nscan; i++)
+		appendStringInfo(buf, ", %s", shape->order->terms[i].column->sql);
+	appendStringInfoChar(buf, ')');
+}
+
+/*
+ * The operator between that and the position's cursor, for rows ahead.
+ */
+static const char *
+beyond_cursor(const TaskapiPageShape *shape, const TaskapiBranch *branch)
+{
+	bool		inclusive = branch->kind == BRANCH_FROM;
+
+	if (shape->index.cursor_descending != branch->backward)
+		return inclusive ? "<=" : "<";
+	return inclusive ? ">=" : ">";
 }
 
 /*
@@ -485,7 +547,7 @@ branch_plan(TaskapiPageShape *shape, const TaskapiBranch *branch)
 			return entry->plan;
 	}
 
-	plan = SPI_prepare_cursor(branch_sql(shape, branch), shape->nfilter + shape->order->nterms, shape->argtypes,
+	plan = SPI_prepare_cursor(branch_sql(shape, branch), shape->nparams, shape->argtypes,
 							  shape->pinned ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -552,9 +614,12 @@ describe_steering(const TaskapiPageShape *shape, const TaskapiBranch *branch, Ta
 	steering->pinned = shape->pinned;
 	steering->constant = constant;
 	steering->filtered = shape->filtered;
+	steering->cursor_function = shape->index.cursor_function;
 	for (int i = 0; i < shape->index.nitems && steering->leading == 0; i++)
 	{
-		if (!bms_is_member(shape->index.items[i].column->base_attno, constant))
-			steering->leading = shape->index.items[i].column->base_attno;
+		const TaskapiPageColumn *column = shape->index.items[i].column;
+
+		if (column && !bms_is_member(column->base_attno, constant))
+			steering->leading = column->base_attno;
 	}
 }

@@ -16,7 +16,8 @@
  * Going backward is the same with every direction and NULLs placement reversed.
  * An inclusive position is one whose own row belongs to what is fetched.
  *
- * Branches are run in order and only until the page is full.
+ * Branches are run in order and only until the page is full.  Where an index on the cursor bounds the order there is but
+ * one, whatever the directions and NULLs: the cursor of the row lies beyond the cursor of the position.
  *
  * Plans.  Where an index bounds the order and no other condition could make another path the better one (no row
  * security, every condition on a constant column of the index or implied by a partial one), the plan is pinned to it
@@ -71,6 +72,7 @@ typedef struct TaskapiPageShape
 	TaskapiCursorShape *cursor;
 	TaskapiShapeCache opened;	/* of tokens */
 	TaskapiPageIndex index;
+	TaskapiCursorShape *index_cursor;	/* of what that index is on; else NULL */
 	Bitmapset  *filtered;		/* base attribute numbers that the filter is about */
 	Bitmapset  *equal;			/* those that it holds equal to a value */
 	bool		pinned;			/* plan once, see above */
@@ -80,6 +82,7 @@ typedef struct TaskapiPageShape
 
 	TaskapiFilterBinding *bindings;
 	int			nfilter;		/* parameters of the filter; those of terms follow */
+	int			nparams;		/* all, with the position's cursor where the index is on one */
 	Oid		   *argtypes;
 	char	   *filter_sql;
 	int			limit;			/* told to the planner, at least what will be fetched */

@@ -146,17 +146,24 @@ bounding_path(PlannerInfo *root, Path *path)
 static bool
 misleading_index(const IndexOptInfo *index, Oid relid)
 {
-	if (index->relam != BTREE_AM_OID || current->leading == 0)
+	if (index->relam != BTREE_AM_OID || (current->leading == 0 && !OidIsValid(current->cursor_function)))
 		return false;
 	for (int i = 0; i < index->nkeycolumns; i++)
 	{
 		AttrNumber	attno = index->indexkeys[i];
 
-		if (attno <= 0)
+		if (attno == 0)
+		{
+			Node	   *expression = linitial(index->indexprs);
+
+			return IsA(expression, FuncExpr) && ((FuncExpr *) expression)->funcid == current->cursor_function;
+		}
+		if (attno < 0)
 			return false;
 		if (is_member(relid, attno, current->constant))
 			continue;
-		return attno == own_column(relid, current->leading) && !is_member(relid, attno, current->filtered);
+		return current->leading != 0 && attno == own_column(relid, current->leading) &&
+			!is_member(relid, attno, current->filtered);
 	}
 	return false;
 }

@@ -14,7 +14,8 @@
  *
  *		pinned		of the relation's paths only those that scan the index in order are left
  *		else		other indexes are left out where they begin with the first column of the order that is not
- *					constant, and no condition of the filter is about that column
+ *					constant, and no condition of the filter is about that column; or with a cursor, where the
+ *					order is one
  *
  * Attribute numbers are the relation's; a partition's columns are found by name, its indexes by their parents.
  *
@@ -31,6 +32,7 @@ typedef struct TaskapiSteering
 	Oid			relid;			/* the table whose rows are paged */
 	Oid			indexoid;		/* bounds the order */
 	bool		pinned;
+	Oid			cursor_function;	/* the index is on a cursor, which this one makes */
 	AttrNumber	leading;		/* first column of the order that is not constant, 0 where there is none */
 	const Bitmapset *constant;	/* columns held equal to a value */
 	const Bitmapset *filtered;	/* columns that the filter is about */

@@ -111,14 +111,14 @@ CREATE INDEX project_by_deleted_at ON @data@.project (deleted_at, id) WHERE dele
 CREATE INDEX membership_by_deleted_at ON @data@.membership (project_id, deleted_at, account_id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX task_by_deleted_at ON @data@.task (project_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
 
--- Orders that are no single row comparison, since they mix directions or hold NULLs: the cursor itself is indexed,
--- and both `cursor_by_... > token` and ORDER BY are served by it. See the functions of these names.
+-- Other orders. The first two are no single row comparison, since they hold NULLs or mix directions: the cursor itself is
+-- indexed, which serves `cursor_by_... > token` with ORDER BY, and page(). See the functions of these names.
 CREATE INDEX task_by_due_date ON @data@.task
     (project_id, taskapi.cursor('due_date NULLS LAST, id', due_date, id)) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_priority ON @data@.task
     (project_id, taskapi.cursor('priority DESC, created_at, id', priority, created_at, id)) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_updated_at ON @data@.task
-    (project_id, taskapi.cursor('updated_at DESC, id', updated_at, id)) WHERE deleted_at IS NULL;
+    (project_id, taskapi.cursor('updated_at DESC, id DESC', updated_at, id)) WHERE deleted_at IS NULL;
 
 -- For the foreign keys, which must find deleted rows too, and for restore and purge, which ask for one deletion. Live
 -- rows have a NULL there, so that their entries of one project are stored once.

@@ -22,6 +22,6 @@ COMMENT ON FUNCTION @api@.cursor_by_priority(@api@.tasks) IS
 
 CREATE FUNCTION @api@.cursor_by_updated_at(task @api@.tasks) RETURNS taskapi.cursor
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $body$ SELECT taskapi.cursor('updated_at DESC, id', task.updated_at, task.id) $body$;
+    AS $body$ SELECT taskapi.cursor('updated_at DESC, id DESC', task.updated_at, task.id) $body$;
 COMMENT ON FUNCTION @api@.cursor_by_updated_at(@api@.tasks) IS
     'Last changed first: /tasks?select=*,cursor_by_updated_at&project_id=eq.ID&order=cursor_by_updated_at&limit=50, then &cursor_by_updated_at=gt.TOKEN of the last row';

@@ -36,6 +36,33 @@ INSERT INTO list VALUES
     ('by change', 'SELECT * FROM board_api.tasks t WHERE t.project_id = %L ORDER BY board_api.cursor_by_updated_at(t) LIMIT 50'),
     ('last deleted first', 'SELECT * FROM board_api.deleted_tasks t WHERE t.project_id = %L ORDER BY t.deleted_at DESC, t.id DESC LIMIT 5');
 
+-- A project so large that sorting it would show, and its pages in every order that the task API has an index for: at the start and deep.
+INSERT INTO made VALUES ('large');
+INSERT INTO board.project (id, name, creator_id) VALUES (pg_temp.made('large'), 'large', NULL);
+INSERT INTO board.membership (project_id, account_id, role) SELECT pg_temp.made('large'), pg_temp.id('extra'), 'viewer';
+INSERT INTO board.task (id, project_id, title, created_at, updated_at, due_date, priority)
+SELECT taskapi.uuidv7(), pg_temp.made('large'), 't' || i, date '2026-01-01' + (i * 7919 % 10007) * interval '1 minute', date '2026-02-01' + (i * 31 % 10007) * interval '1 minute',
+       CASE WHEN i % 5 > 1 THEN date '2026-06-01' + i * 17 % 365 END, i % 4
+FROM generate_series(1, 10000) i;
+ANALYZE board.task;
+CREATE TEMP TABLE page_order (order_by text);
+INSERT INTO page_order VALUES ('created_at DESC'), ('due_date'), ('due_date DESC, id DESC'), ('priority DESC, created_at'), ('priority, created_at DESC'), ('updated_at DESC'), ('updated_at');
+CREATE FUNCTION pg_temp.token_after(order_by text, pages int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    token text := '';
+BEGIN
+    FOR i IN 1 .. pages LOOP
+        token := (taskapi.page('board_api.tasks', order_by, 1000, token, jsonb_build_object('project_id', pg_temp.made('large')))).next_page_token;
+    END LOOP;
+    RETURN token;
+END
+$$;
+CREATE TEMP TABLE deep_page AS SELECT order_by, pages, pg_temp.token_after(order_by, pages) AS token FROM page_order, unnest(ARRAY[0, 9]) pages;
+CREATE FUNCTION pg_temp.page_buffers(who text, order_by text, token text) RETURNS int LANGUAGE sql AS $$
+    SELECT buffers FROM pg_temp.explain(who, format('SELECT * FROM taskapi.page(''board_api.tasks'', %L, 50, %L, jsonb_build_object(''project_id'', %L))',
+                                                    order_by, token, pg_temp.made('large')))
+$$;
+
 -- Every page of all tasks, to the end.
 CREATE FUNCTION pg_temp.walk(who text, page_size int) RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -60,7 +87,7 @@ CREATE FUNCTION pg_temp.all_tasks(who text) RETURNS uuid[] LANGUAGE sql AS $$
     WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL
 $$;
 
-SELECT plan(17 + (SELECT count(*)::int FROM list) * 2);
+SELECT plan(17 + (SELECT count(*)::int FROM list) * 2 + (SELECT count(*)::int FROM page_order) * 4);
 
 -- Every foreign key has an index that can serve it, over deleted rows as well.
 SELECT is_empty($$
@@ -85,6 +112,10 @@ FROM list, LATERAL pg_temp.explain('with 200', format(statement, (SELECT id FROM
 SELECT unalike(plan::text, '%"SubPlan%', 'nothing is asked per row') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.tasks');
 SELECT unalike(plan::text, '%"SubPlan%', 'nor of projects') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.projects');
 SELECT unalike(plan::text, '%"Seq Scan"%', 'all tasks without a condition: bounded by the policy') FROM pg_temp.explain('with 20', 'SELECT * FROM board_api.tasks ORDER BY created_at DESC LIMIT 50');
+
+-- page() reads the rows of a page and little else, however deep, for the owner and for a member; 50 rows may stand on 50 blocks.
+SELECT cmp_ok(b, '<=', 130, format('page() by %s, after %s pages: %s reads %s buffers', order_by, pages, coalesce(who, 'the owner'), b))
+FROM deep_page, unnest(ARRAY[NULL, 'extra']) who, LATERAL pg_temp.page_buffers(who, order_by, token) b;
 
 -- my_tasks() is the list, whole and in order.
 SELECT is(cardinality(pg_temp.all_tasks('with 200')) > 10000, true, 'there is something to walk');

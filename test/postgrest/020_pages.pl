@@ -24,7 +24,7 @@ foreach (
 	[ 'created_at.asc,id.asc', 'cursor', 'created_at, id', 'lt' ],
 	[ 'cursor_by_due_date', 'cursor_by_due_date', 'due_date NULLS LAST, id', 'gt' ],
 	[ 'cursor_by_priority', 'cursor_by_priority', 'priority DESC, created_at, id', 'gt' ],
-	[ 'cursor_by_updated_at', 'cursor_by_updated_at', 'updated_at DESC, id', 'gt' ])
+	[ 'cursor_by_updated_at', 'cursor_by_updated_at', 'updated_at DESC, id DESC', 'gt' ])
 {
 	my ($order, $column, $sql, $operator) = @$_;
 	my @expected = split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' AND deleted_at IS NULL ORDER BY $sql");

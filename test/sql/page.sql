@@ -292,6 +292,50 @@ SELECT buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, '
        buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting, 'id', 10, %L, %L)$$, taskapi.cursor_encode('id', 9990),
                       jsonb_build_object('a', 'z' || repeat('-', 40)))) <= 20 AS cheap_by_prefix;
 
+-- an index on the cursor bounds an order as well: mixed, nullable, up and down, and where the caller reads under a policy, whatever the types
+CREATE TABLE by_cursor (id int PRIMARY KEY, a int NOT NULL, b numeric NOT NULL, n int, gone bool);
+INSERT INTO by_cursor SELECT i, i % 4, i * 7919 % 20011, CASE WHEN i % 3 > 0 THEN i * 31 % 500 END, CASE WHEN i % 10 = 0 THEN true END FROM generate_series(1, 20000) i;
+CREATE INDEX ON by_cursor (a, taskapi.cursor('n NULLS LAST, id', n, id)) WHERE gone IS NULL;
+CREATE INDEX ON by_cursor (a, taskapi.cursor('b DESC, id', b, id) DESC) WHERE gone IS NULL;
+CREATE INDEX ON by_cursor (b, id) WHERE gone IS NULL;
+CREATE INDEX ON by_cursor (taskapi.cursor('b, id', b, id)) WHERE gone IS NULL;
+CREATE VIEW by_cursor_live WITH (security_invoker = true) AS SELECT id, a AS tenant, b AS amount, n AS x FROM by_cursor WHERE gone IS NULL;
+VACUUM ANALYZE by_cursor;
+GRANT SELECT ON by_cursor, by_cursor_live TO regress_page_clerk;
+GRANT EXECUTE ON FUNCTION buffers(text) TO regress_page_clerk;
+-- how many kinds of answer there are at three depths
+CREATE FUNCTION cursor_cost(order_by text, filter text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer text;
+BEGIN
+    SELECT string_agg(DISTINCT CASE WHEN buffers(format('SELECT count(*) FROM taskapi.page_rows(NULL::shop.by_cursor_live, %L, 10, %L, %L)', order_by, t, filter)) <= 60 THEN 'cheap' ELSE 'dear' END, ', ')
+    INTO answer FROM unnest(ARRAY[NULL, (taskapi.page('shop.by_cursor_live', order_by, 1000, NULL, filter::jsonb)).next_page_token,
+                                  (SELECT p.next_page_token FROM taskapi.page('shop.by_cursor_live', order_by, 1000, NULL, filter::jsonb) f,
+                                          taskapi.page('shop.by_cursor_live', order_by, 1000, f.next_page_token, filter::jsonb) g,
+                                          taskapi.page('shop.by_cursor_live', order_by, 1000, g.next_page_token, filter::jsonb) p)]) t;
+    RETURN answer;
+END $$;
+SELECT o, f, cursor_cost(o, f) FROM (VALUES ('x', '{"tenant": 1}'), ('x DESC', '{"tenant": 1}'), ('amount DESC, id', '{"tenant": 1}'), ('amount, id DESC', '{"tenant": 1}'),
+    ('amount', NULL), ('amount DESC', NULL), ('x NULLS FIRST', '{"tenant": 1}'), ('x', NULL)) v(o, f);
+ALTER TABLE by_cursor ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON by_cursor TO regress_page_clerk USING (a = ANY (current_setting('shop.tenants')::int[]));
+SET ROLE regress_page_clerk;
+SET shop.tenants = '{1,2}';
+SELECT o, f, cursor_cost(o, f) FROM (VALUES ('x', '{"tenant": 1}'), ('x DESC', '{"tenant": 1}'), ('amount DESC, id', '{"tenant": 1}'), ('amount, id DESC', '{"tenant": 1}'),
+    ('amount', NULL), ('amount DESC', NULL)) v(o, f);
+RESET ROLE;
+DROP TABLE by_cursor CASCADE;
+-- "a = A AND cursor > $1" tempts the planner to take the smaller index without a, and to filter by it, where no such row is left
+CREATE TABLE tempting_cursor (id int PRIMARY KEY, a text NOT NULL);
+INSERT INTO tempting_cursor SELECT i, 'z' || repeat('-', 40) FROM generate_series(0, 19999) i;
+CREATE INDEX ON tempting_cursor (a, taskapi.cursor('id DESC', id));
+CREATE INDEX ON tempting_cursor (taskapi.cursor('id DESC', id));
+ANALYZE tempting_cursor;
+UPDATE tempting_cursor SET a = 'a' WHERE id < 10000;
+VACUUM tempting_cursor;
+SELECT buffers(format($$SELECT count(*) FROM taskapi.page_rows(NULL::tempting_cursor, 'id DESC', 10, %L, '{"a": "z----------------------------------------", "id": {"neq": 5}}')$$,
+                      taskapi.cursor_encode('id DESC', 10005))) <= 60 AS cheap;
+
 -- the index that an order needs
 SELECT taskapi.index_advice('deep', 'b'), taskapi.index_advice('deep', 'b DESC'), taskapi.index_advice('deep', 'a DESC, b, id DESC'), taskapi.index_advice('deep', NULL),
        taskapi.index_advice('deep', 'id, n, a DESC');

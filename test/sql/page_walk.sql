@@ -103,6 +103,32 @@ BEGIN
     ANALYZE w;
 END $$;
 
+-- The same with an index on the cursor alone, of the order or of its opposite, which runs up or down.
+CREATE FUNCTION make_table_with_cursor_index(seed int, n int, OUT order_by text, OUT sort text) LANGUAGE plpgsql AS $$
+DECLARE
+    flip bool := random_below(seed, 2) = 1;
+    token text;
+    named text;
+    keys text;
+    doomed regclass;
+BEGIN
+    SELECT * INTO order_by, sort FROM make_table(seed, n);
+    FOR doomed IN SELECT indexrelid FROM pg_index WHERE indrelid = 'w'::regclass AND NOT indisprimary LOOP
+        EXECUTE format('DROP INDEX %s', doomed);
+    END LOOP;
+    EXECUTE format('SELECT taskapi.cursor_encode(%L%s)', sort, repeat(', NULL', cardinality(string_to_array(sort, ',')))) INTO token;
+    SELECT string_agg(format('%I %s NULLS %s', key, CASE WHEN descending <> flip THEN 'DESC' ELSE 'ASC' END,
+                             CASE WHEN nulls_first <> flip THEN 'FIRST' ELSE 'LAST' END), ', ' ORDER BY position),
+           string_agg(format('%I', key), ', ' ORDER BY position)
+    INTO named, keys FROM taskapi.cursor_decode(token);
+    EXECUTE format('CREATE INDEX ON w (taskapi.cursor(%L, %s)%s%s)', named, keys, (ARRAY['', ' DESC'])[1 + random_below(seed, 2)],
+                   (ARRAY['', ' NULLS FIRST', ' NULLS LAST'])[1 + random_below(seed, 3)]);
+    ANALYZE w;
+    IF taskapi.index_advice('w', order_by) IS NOT NULL THEN
+        INSERT INTO walk VALUES (seed, 'an index on the cursor does not serve', format('%s: %s', order_by, named));
+    END IF;
+END $$;
+
 -- Where a token leads when only the rows of "left_over" exist, which is an empty page; then where that page's way back leads when all exist again.
 CREATE FUNCTION inclusive(order_by text, token text, left_over int[]) RETURNS int[] LANGUAGE plpgsql AS $$
 DECLARE
@@ -246,6 +272,18 @@ BEGIN
     FOR run IN 101 .. 150 LOOP
         PERFORM setval('page_walk.draw', 1);
         SELECT * INTO o FROM make_table(run, 30);
+        PERFORM walk_while_changing(run, o.order_by, o.sort, 1 + random_below(run, 5));
+    END LOOP;
+    FOR run IN 201 .. 240 LOOP
+        PERFORM setval('page_walk.draw', 1);
+        n := random_below(run, 14);
+        SELECT * INTO o FROM make_table_with_cursor_index(run, n);
+        PERFORM walk_both_ways(run, 'w', o.order_by, o.sort, ARRAY(SELECT generate_series(1, n + 1, 2)));
+        PERFORM walk_both_ways(run, 'w', o.order_by, o.sort, '{2,5}', '{"id": {"gt": 3, "neq": 5, "in": [4,5,6,7,8,9,12]}}', 'id > 3 AND id <> 5 AND id IN (4,5,6,7,8,9,12)');
+    END LOOP;
+    FOR run IN 301 .. 320 LOOP
+        PERFORM setval('page_walk.draw', 1);
+        SELECT * INTO o FROM make_table_with_cursor_index(run, 30);
         PERFORM walk_while_changing(run, o.order_by, o.sort, 1 + random_below(run, 5));
     END LOOP;
 END $$;
