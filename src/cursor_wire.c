@@ -59,6 +59,7 @@ static void append_value(TaskapiKeyType *type, Datum value, TaskapiBytes *buf);
 static const uint8 *skip_header(const uint8 *pos, const uint8 *end);
 static bool descriptor_of_wire(const uint8 *wire, const uint8 *types_end, TaskapiBytes *descriptor);
 static bool read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *value);
+static bool in_range(const TaskapiKeyType *type, Datum value);
 static int	begin_server_encoding(void);
 static void end_server_encoding(int client);
 static bytea *send_value(TaskapiKeyType *type, Datum value);
@@ -247,7 +248,7 @@ taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint
 	{
 		isnull[i] = nulls && (nulls[i / 8] & (1 << (i % 8))) != 0;
 		values[i] = (Datum) 0;
-		if (!isnull[i] && !read_value(&shape->keys[i], &p, end, &values[i]))
+		if (!isnull[i] && !(read_value(&shape->keys[i], &p, end, &values[i]) && in_range(&shape->keys[i], values[i])))
 			goto damaged;
 	}
 	*pos = p;
@@ -684,6 +685,32 @@ read_value(TaskapiKeyType *type, const uint8 **pos, const uint8 *end, Datum *val
 			}
 	}
 	return false;
+}
+
+/*
+ * What the receive function of a type that is read here would refuse
+ */
+static bool
+in_range(const TaskapiKeyType *type, Datum value)
+{
+	switch (type->typid)
+	{
+		case DATEOID:
+			return DATE_NOT_FINITE(DatumGetDateADT(value)) || IS_VALID_DATE(DatumGetDateADT(value));
+		case TIMEOID:
+			return DatumGetTimeADT(value) >= 0 && DatumGetTimeADT(value) <= USECS_PER_DAY;
+		case TIMETZOID:
+			{
+				TimeTzADT  *t = DatumGetTimeTzADTP(value);
+
+				return t->time >= 0 && t->time <= USECS_PER_DAY && t->zone > -TZDISP_LIMIT && t->zone < TZDISP_LIMIT;
+			}
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)) || IS_VALID_TIMESTAMP(DatumGetTimestamp(value));
+		default:
+			return true;
+	}
 }
 
 /*

@@ -4,8 +4,9 @@
  *	  Memory, errors and encodings of a server, without a server.
  *
  * Memory comes from malloc, one block an allocation, so that AddressSanitizer
- * sees every overrun; a list of all blocks stands in for the memory context.
- * Text is UTF-8.
+ * sees every overrun; a memory context is a list of its blocks.  NULL is that of a
+ * run, in which the run's other contexts are too, unless they were given to
+ * TopMemoryContext.  Text is UTF-8.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +38,16 @@ sigjmp_buf *PG_exception_stack = NULL;
 ErrorContextCallback *error_context_stack = NULL;
 volatile sig_atomic_t InterruptPending = false;
 
+typedef struct Context
+{
+	MemoryContextData header;
+	MemoryContext parent;
+	struct Context *next;
+	Block		blocks;
+} Context;
+
 static Block blocks = {&blocks, &blocks, 0, 0};
+static Context *contexts = NULL;
 static Block lasting = {&lasting, &lasting, 0, 0};	/* of TopMemoryContext: never freed by itself */
 static int	error_sqlstate;
 static ErrorData error_data;
@@ -62,16 +72,18 @@ allocate_in(Block *list, size_t size, bool zero)
 	return block + 1;
 }
 
-static void *
-allocate(size_t size, bool zero)
-{
-	return allocate_in(&blocks, size, zero);
-}
-
 static Block *
 list_of(MemoryContext context)
 {
-	return context == TopMemoryContext ? &lasting : &blocks;
+	if (context == NULL)
+		return &blocks;
+	return context == TopMemoryContext ? &lasting : &((Context *) context)->blocks;
+}
+
+static void *
+allocate(size_t size, bool zero)
+{
+	return allocate_in(list_of(CurrentMemoryContext), size, zero);
 }
 
 void *
@@ -187,10 +199,63 @@ psprintf(const char *fmt,...)
 }
 
 static void
+free_blocks(Block *list)
+{
+	while (list->next != list)
+		pfree(list->next + 1);
+}
+
+MemoryContext
+AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size min_size, Size init_size, Size max_size)
+{
+	Context    *context = calloc(1, sizeof(Context));
+
+	if (context == NULL)
+		abort();
+	context->parent = parent;
+	context->next = contexts;
+	context->blocks.next = context->blocks.prev = &context->blocks;
+	contexts = context;
+	return &context->header;
+}
+
+void
+MemoryContextReset(MemoryContext context)
+{
+	free_blocks(list_of(context));
+}
+
+void
+MemoryContextSetParent(MemoryContext context, MemoryContext parent)
+{
+	((Context *) context)->parent = parent;
+}
+
+void
+MemoryContextDelete(MemoryContext context)
+{
+	Context   **link = &contexts;
+
+	MemoryContextReset(context);
+	while (&(*link)->header != context)
+		link = &(*link)->next;
+	*link = (*link)->next;
+	free(context);
+}
+
+static void
 free_all(void)
 {
-	while (blocks.next != &blocks)
-		pfree(blocks.next + 1);
+	Context    *next;
+
+	CurrentMemoryContext = NULL;
+	for (Context *context = contexts; context; context = next)
+	{
+		next = context->next;
+		if (context->parent != TopMemoryContext)
+			MemoryContextDelete(&context->header);
+	}
+	free_blocks(&blocks);
 }
 
 /* Errors: the parts of elog.c that ereport() expands to */
@@ -260,6 +325,16 @@ int
 geterrcode(void)
 {
 	return error_sqlstate;
+}
+
+ErrorData *
+CopyErrorData(void)
+{
+	ErrorData  *copy = palloc(sizeof(ErrorData));
+
+	*copy = error_data;
+	copy->sqlerrcode = error_sqlstate;
+	return copy;
 }
 
 void

@@ -76,7 +76,11 @@ SELECT n, pg_temp.refusal(pg_temp.seal(payload)) FROM (VALUES
     (21, pg_temp.p('\x000461', '\x65', '\xffffffffffffffffff01')),
     (22, pg_temp.p('\x4000', '\x000000000000000000000000000000', '\x5c')), (23, '\x4004'), (24, pg_temp.p('\xc000', '\x00000000000000000000000000000000', '\x5c', int4send(7))),    -- digests
     (25, '\x8004'), (26, '\x80046100'), (27, pg_temp.p('\x200461', '\x5c')),                                              -- packed names, NULLs
-    (28, pg_temp.p('\x000461', '\x67', '\x01', 'a')), (29, pg_temp.p('\x000461', '\x67', '\x03', 'nix', '\x05', 'never', '\x01', 'a'))) v (n, payload);
+    (28, pg_temp.p('\x000461', '\x67', '\x01', 'a')), (29, pg_temp.p('\x000461', '\x67', '\x03', 'nix', '\x05', 'never', '\x01', 'a')),
+    (30, pg_temp.p('\x000461', '\xe821', int4send(2147483646))), (31, pg_temp.p('\x000461', '\xec21', int8send(86400000001))), (32, pg_temp.p('\x000461', '\xec21', int8send(-1))),   -- dates and times that there are not
+    (33, pg_temp.p('\x000461', '\xc827', int8send(0), int4send(57600 * 2))), (34, pg_temp.p('\x000461', '\xc827', int8send(9223372036854775807), int4send(2147483647))),
+    (35, pg_temp.p('\x000461', '\xe822', int8send(9223372036854775806))), (36, pg_temp.p('\x000461', '\x8025', int8send(-9223372036854775807)))) v (n, payload);
+SELECT pg_temp.refusal(taskapi.cursor_encode('a, b, c, d, e, f', 'infinity'::date, '-infinity'::timestamptz, '24:00'::time, '00:00+15:59'::timetz, '4714-11-24 BC'::date, '294276-12-31'::timestamp)) IS NULL AS extremes;
 -- random payloads, and random damage to a good one
 SELECT setseed(0.5) AS seeded \gset
 SELECT count(*) FILTER (WHERE refusal = '22P02 invalid_cursor') > 300 AS mostly_refused, count(*) FILTER (WHERE refusal IS NOT NULL AND refusal <> '22P02 invalid_cursor') AS other_errors
