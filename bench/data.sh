@@ -39,6 +39,7 @@ INSERT INTO tasks.membership (project_id, account_id, role)
     FROM (VALUES (1, 1), (2, 20), (3, least(500, $projects))) m(account, projects), generate_series(1, m.projects) k
     ON CONFLICT DO NOTHING;
 SQL
+    define_measure
     chunks=20
     chunk=1
     while [ $chunk -le $chunks ]; do

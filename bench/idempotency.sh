@@ -6,10 +6,12 @@
 #   ours      idempotency_begin, the effect, idempotency_complete
 #   plpgsql   INSERT ... ON CONFLICT DO NOTHING of the key, the effect, UPDATE of the key's row with the response
 # And a POST of one row to a resource, in the statements that PostgREST makes of it, without and with an Idempotency-Key.
-. "$(dirname "$0")/../scripts/common.sh"
-set_up
-build
-. "$top/bench/common.sh"
+if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
+    . "$(dirname "$0")/../scripts/common.sh"
+    set_up
+    build
+    . "$top/bench/common.sh"
+fi
 scripts=$scratch/idempotency
 as_user mkdir -p "$scripts"
 
@@ -127,7 +129,7 @@ resource resource-replay idempotency-key "'resource' || :n::int"
 for run in $(seq "$BENCH_RUNS"); do
     reset
     for commit in on off; do
-        for clients in 1 8; do
+        for clients in $BENCH_CLIENTS; do
             for v in plain ours plpgsql; do
                 export PGOPTIONS="-c synchronous_commit=$commit"
                 tps=$(transactions $clients "$scripts/$v.sql")
@@ -144,7 +146,7 @@ for run in $(seq "$BENCH_RUNS"); do
             record "idempotency: POST to a resource, synchronous_commit=$commit, clients: 8" "$v" tps "$run" "$(transactions 8 "$scripts/resource-$v.sql")"
         done
     done
-    for clients in 1 8; do
+    for clients in $BENCH_CLIENTS; do
         for v in ours plpgsql; do
             record "idempotency: replays of one key, $v" "clients: $clients" tps "$run" "$(transactions $clients "$scripts/$v-one.sql")"
         done

@@ -4,10 +4,12 @@
 # A day in fast motion: keys live for ten seconds, arrive at a steady rate, and are purged in batches of 10000 every
 # second. The table is vacuumed where autovacuum would do it, once its dead rows exceed 50 + factor * rows. The
 # variants differ in that factor, and in the index that the purge has.
-. "$(dirname "$0")/../scripts/common.sh"
-set_up
-build
-. "$top/bench/common.sh"
+if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
+    . "$(dirname "$0")/../scripts/common.sh"
+    set_up
+    build
+    . "$top/bench/common.sh"
+fi
 rate=${BENCH_RATE:-10000}
 seconds=${BENCH_DAY:-40}
 table=taskapi.idempotency_key

@@ -15,20 +15,6 @@ CREATE INDEX IF NOT EXISTS bench_nullable_cursor ON tasks.task (taskapi.cursor('
 VACUUM ANALYZE tasks.task;
 CREATE TABLE IF NOT EXISTS bench.anchor (ordering text, depth bigint, created_at timestamptz, id uuid, priority smallint, due_date date, token text, page_token text,
     PRIMARY KEY (ordering, depth));
-CREATE TABLE IF NOT EXISTS bench.result (grp text, variant text, metric text, run int, value float8);
-TRUNCATE bench.anchor, bench.result;
-
--- One EXPLAIN ANALYZE. A page is a STABLE query of literals, as a layer that does not prepare sends it.
-CREATE OR REPLACE FUNCTION bench.measure(grp text, variant text, run int, query text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    plan json;
-BEGIN
-    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ' || query INTO plan;
-    INSERT INTO bench.result VALUES
-        (grp, variant, 'buffers', run, (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::float8 + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::float8),
-        (grp, variant, 'ms', run, (plan -> 0 ->> 'Planning Time')::float8 + (plan -> 0 ->> 'Execution Time')::float8);
-END
-$$;
 SQL
     for depth in 0 10000 1000000 9000000; do
         [ $depth -lt $((BENCH_ROWS * 9 / 10 - 100)) ] || depth=$((BENCH_ROWS * 88 / 100))
@@ -53,7 +39,7 @@ DECLARE
     g text;
     live CONSTANT text := 'SELECT * FROM tasks.task WHERE deleted_at IS NULL';
 BEGIN
-    -- the first run warms the cache and is not kept
+    -- the first run warms the cache
     FOR run IN 0 .. runs LOOP
         FOR a IN SELECT * FROM bench.anchor ORDER BY ordering DESC, depth LOOP
             g := format('page of 50, %s order, depth %s', a.ordering, a.depth);
@@ -89,19 +75,17 @@ BEGIN
         END LOOP;
         COMMIT;
     END LOOP;
-    DELETE FROM bench.result WHERE bench.result.run = 0;
 END
 $$;
 CALL bench.paging(:runs);
 SQL
-    psql -qAt -F "$(printf '\t')" -d "$BENCH_DB" -c 'SELECT * FROM bench.result' >>"$results"
+    take_measured
 }
 
 # The same questions as an ordinary member asks them: one project, and all projects of somebody in 1, 20 and 500.
 paging_as_member() {
     say "paging under row-level security"
     psql -q -d "$BENCH_DB" -v runs="$BENCH_RUNS" <<'SQL'
-TRUNCATE bench.result;
 GRANT USAGE ON SCHEMA bench, taskapi, tasks TO api_user;
 GRANT ALL ON bench.result TO api_user;
 CREATE OR REPLACE PROCEDURE bench.as_member(runs int) LANGUAGE plpgsql AS $$
@@ -130,10 +114,9 @@ BEGIN
         END LOOP;
         COMMIT;
     END LOOP;
-    DELETE FROM bench.result WHERE bench.result.run = 0;
 END
 $$;
 CALL bench.as_member(:runs);
 SQL
-    psql -qAt -F "$(printf '\t')" -d "$BENCH_DB" -c 'SELECT * FROM bench.result' >>"$results"
+    take_measured
 }

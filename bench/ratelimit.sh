@@ -78,7 +78,7 @@ ratelimit() {
     ratelimit_setup
     start_redis
     fixed_window="local n = redis.call('INCR', KEYS[1]) if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end return n"
-    for clients in ${BENCH_CLIENTS:-1 8 32}; do
+    for clients in $BENCH_CLIENTS; do
         for keys in hot many; do
             [ $keys = hot ] && label='one key' n=1 || { label='10,000 keys'; n=10000; }
             g="rate limit, $label, $clients clients"

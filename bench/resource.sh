@@ -6,10 +6,12 @@
 #   table     INSERT into the exposed table itself, round the resource
 #   resource  INSERT into the resource
 # each as the owner, and as a member to whom row-level security applies.
-. "$(dirname "$0")/../scripts/common.sh"
-set_up
-build
-. "$top/bench/common.sh"
+if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
+    . "$(dirname "$0")/../scripts/common.sh"
+    set_up
+    build
+    . "$top/bench/common.sh"
+fi
 scripts=$scratch/resource
 as_user mkdir -p "$scripts"
 
