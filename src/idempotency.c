@@ -36,7 +36,9 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
+#include "catalog.h"
 #include "compat.h"
 #include "counters.h"
 #include "idempotency.h"
@@ -405,14 +407,14 @@ taskapi_idempotency_begin(PG_FUNCTION_ARGS)
 	TaskapiLedgerRow *row;
 	Interval   *ttl = PG_ARGISNULL(3) ? NULL : PG_GETARG_INTERVAL_P(3);
 	uint8		fingerprint[TASKAPI_FINGERPRINT_LEN];
+	Oid			type;
 	TupleDesc	desc;
+	HeapTuple	result;
 	Datum		values[4] = {0};
 	bool		nulls[4] = {false, true, true, true};
 
 	PreventCommandIfReadOnly("taskapi.idempotency_begin()");
 	PreventCommandIfParallelMode("taskapi.idempotency_begin()");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	key = taskapi_idempotency_key(text_or_null(fcinfo, 2), text_or_null(fcinfo, 0));
 	if (ttl)
@@ -435,7 +437,13 @@ taskapi_idempotency_begin(PG_FUNCTION_ARGS)
 		if (taskapi_in_request())
 			taskapi_set_response_header("Idempotency-Replayed", "true");
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+
+	/* get_call_result_type() would copy the descriptor on each call */
+	type = get_fn_expr_rettype(fcinfo->flinfo);
+	desc = lookup_rowtype_tupdesc(OidIsValid(type) ? type : taskapi_type_oid("idempotency_entry"), -1);
+	result = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	PG_RETURN_DATUM(HeapTupleGetDatum(result));
 }
 
 /*

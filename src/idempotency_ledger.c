@@ -83,9 +83,13 @@ enum
 /* "ti"; core's advisory locks have 1 and 2 here */
 #define LOCK_CLASS 0x7469
 
+/* Of the table only its OID is cached, and that its columns were checked. */
+static TaskapiTableCache ledger = {.relname = LEDGER};
+
 static void set_locktag(LOCKTAG *tag, const TaskapiIdempotencyKey *key);
 pg_noreturn static void rethrow_wait_error(MemoryContext context);
 static Relation open_ledger(LOCKMODE lockmode);
+static void check_columns(TupleDesc desc);
 static Oid	primary_key_index(Relation rel);
 static void row_to_slot(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row, TupleTableSlot *slot);
 static struct varlena *copy_varlena(const Datum *values, const bool *nulls, int attnum);
@@ -177,13 +181,31 @@ taskapi_idempotency_unlock(const TaskapiIdempotencyKey *key)
 static Relation
 open_ledger(LOCKMODE lockmode)
 {
-	Relation	rel = table_open(taskapi_relation_oid(LEDGER), lockmode);
-	TupleDesc	desc = RelationGetDescr(rel);
+	Relation	rel = NULL;
 
-	/*
-	 * The offset of the columns is compiled in.  Another version of the extension, or an administrator, may have changed
-	 * the table.
-	 */
+	if (taskapi_table_cache_valid(&ledger))
+		rel = try_table_open(ledger.relid, lockmode);
+	if (rel == NULL)
+		rel = table_open(taskapi_relation_oid(LEDGER), lockmode);
+
+	/* Locking may have told of a change. */
+	if (!taskapi_table_cache_valid(&ledger))
+	{
+		uint64		generation = taskapi_table_cache_generation();
+
+		check_columns(RelationGetDescr(rel));
+		taskapi_table_cache_filled(&ledger, generation);
+	}
+	return rel;
+}
+
+/*
+ * The offset of the columns is compiled in.  Another version of the extension, or an administrator, may have changed the
+ * table.
+ */
+static void
+check_columns(TupleDesc desc)
+{
 	if (desc->natts < Natts_ledger ||
 		strcmp(NameStr(TupleDescAttr(desc, Anum_replays - 1)->attname), "replays") != 0 ||
 		strcmp(NameStr(TupleDescAttr(desc, Anum_body - 1)->attname), "body") != 0)
@@ -192,7 +214,6 @@ open_ledger(LOCKMODE lockmode)
 				 errmsg("table \"%s.%s\" does not have the columns that this version expects",
 						TASKAPI_SCHEMA, LEDGER),
 				 errhint("Update the extension with ALTER EXTENSION taskapi UPDATE.")));
-	return rel;
 }
 
 static Oid
