@@ -34,49 +34,35 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "funcapi.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 
-#include "catalog.h"
 #include "compat.h"
-#include "cursor.h"
 #include "idempotency.h"
 #include "precondition.h"
 #include "problem.h"
 #include "request.h"
 #include "resource.h"
+#include "resource_answer.h"
 #include "resource_idempotency.h"
 #include "resource_write.h"
 #include "sha256.h"
-
-/* How a column's values become bytes */
-typedef struct DigestColumn
-{
-	bool		counts;
-	FmgrInfo	send;
-} DigestColumn;
 
 /* What TaskapiResourceStatement.idempotency points to, in a context of its own. */
 typedef struct StatementKey
 {
 	MemoryContext context;
 	TaskapiIdempotencyKey *key;
-	int			ncolumns;
-	DigestColumn *columns;		/* NULL until the first row */
+	bool	   *counts;			/* which columns make the request; NULL until the first row */
 	uint8		digest[TASKAPI_FINGERPRINT_LEN];	/* of the rows so far */
 	StringInfoData body;		/* of a new request */
 	bool		replay;
@@ -92,15 +78,12 @@ static void row_written(TaskapiResourceStatement *statement, TupleDesc desc, Hea
 static void statement_end(TaskapiResourceStatement *statement);
 static bool key_applies(TaskapiResourceStatement *statement, const char **key);
 static bool inserted_columns(Oid view, Bitmapset **columns);
-static void prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
-static void digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row);
-static const char *skip_json_value(const char *s, const char *end);
-static bool skip_text(const char **s, const char *end, const char *piece);
-static void load_rows(StatementKey *state, TupleDesc desc);
+static void choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
+static void digest_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple row);
+static void load_rows(StatementKey *state, TaskapiView *view, TupleDesc desc);
 static HeapTuple next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old);
 static bool same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b);
 static void check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, TupleDesc desc, HeapTuple row);
-static int	cursor_column(TupleDesc desc);
 
 void
 taskapi_resource_idempotency_init(void)
@@ -178,15 +161,15 @@ before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, H
 
 	if (state == NULL)
 		return NULL;
-	if (state->columns == NULL)
-		prepare_digest(state, statement, desc);
-	digest_row(state, statement->operation, desc, new);
+	view = taskapi_view(statement->view);
+	if (state->counts == NULL)
+		choose_columns(state, statement, desc);
+	digest_row(state, view, statement->operation, desc, new);
 	if (!state->replay)
 		return NULL;
 
-	view = taskapi_view(statement->view);
 	if (state->rows == NULL)
-		load_rows(state, desc);
+		load_rows(state, view, desc);
 	row = next_row(state, view, statement->operation, desc, old);
 	check_visible(state->stored, view, desc, row);
 
@@ -207,43 +190,9 @@ static void
 row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row)
 {
 	StatementKey *state = statement->idempotency;
-	int			cursor;
-	Datum		json;
 
-	if (state == NULL)
-		return;
-
-	cursor = cursor_column(desc);
-	appendStringInfoString(&state->body, state->body.len == 0 ? "[" : ",\n");
-	appendStringInfoString(&state->body, "{\"row\":");
-	if (cursor > 0)
-	{
-		bool		isnull;
-		Datum		value = heap_getattr(row, cursor, desc, &isnull);
-		Datum		null = (Datum) 0;
-		bool		yes = true;
-		HeapTuple	rest = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &null, &yes);
-
-		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(rest, desc));
-		appendStringInfoString(&state->body, TextDatumGetCString(json));
-		if (!isnull)
-		{
-			StringInfoData wire;
-			char	   *hex;
-
-			initStringInfo(&wire);
-			taskapi_cursor_to_wire((struct varlena *) DatumGetPointer(value), &wire);
-			hex = palloc(wire.len * 2 + 1);
-			hex[hex_encode(wire.data, wire.len, hex)] = '\0';
-			appendStringInfo(&state->body, ",\"cursor\":\"%s\"", hex);
-		}
-	}
-	else
-	{
-		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, desc));
-		appendStringInfoString(&state->body, TextDatumGetCString(json));
-	}
-	appendStringInfoChar(&state->body, '}');
+	if (state != NULL)
+		taskapi_answer_append(&state->body, desc, row);
 }
 
 static void
@@ -266,7 +215,7 @@ statement_end(TaskapiResourceStatement *statement)
 	}
 	else if (state->body.len > 0)
 	{
-		appendStringInfoChar(&state->body, ']');
+		taskapi_answer_end(&state->body);
 		taskapi_idempotency_store(state->key, state->digest, statement->operation == CMD_INSERT ? 201 : 200, NULL,
 								  (struct varlena *) cstring_to_text_with_len(state->body.data, state->body.len));
 	}
@@ -308,58 +257,41 @@ inserted_columns(Oid view, Bitmapset **columns)
 }
 
 static void
-prepare_digest(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc)
+choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
 	Bitmapset  *given = statement->updated;
 	Relation	rel = NULL;
 
-	state->ncolumns = desc->natts;
-	state->columns = palloc0(sizeof(DigestColumn) * Max(desc->natts, 1));
+	state->counts = MemoryContextAllocZero(state->context, sizeof(bool) * Max(desc->natts, 1));
 	if (statement->operation == CMD_INSERT && !inserted_columns(statement->view, &given))
 		rel = RelationIdGetRelation(statement->view);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		DigestColumn *column = &state->columns[i];
-		Oid			function;
-		bool		is_varlena;
-		int16		len;
-		bool		byval;
-		char		align;
-		char		delim;
-		Oid			ioparam;
 
 		if (att->attisdropped)
 			continue;
 		if (rel == NULL)
-			column->counts = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
+			state->counts[i] = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
 		else
 		{
 			/* not known: all that no changing default can have filled in */
 			Node	   *filler = build_column_default(rel, att->attnum);
 
-			column->counts = !(filler && contain_mutable_functions(filler));
+			state->counts[i] = !(filler && contain_mutable_functions(filler));
 		}
-		if (!column->counts)
-			continue;
-
-		get_type_io_data(att->atttypid, IOFunc_send, &len, &byval, &align, &delim, &ioparam, &function);
-		if (!OidIsValid(function))
-			getTypeOutputInfo(att->atttypid, &function, &is_varlena);
-		fmgr_info_cxt(function, &column->send, state->context);
 	}
 	if (rel)
 		RelationClose(rel);
-	MemoryContextSwitchTo(oldcontext);
 }
 
 /*
  * A POST: digest = SHA-256(digest before, row).  A PATCH sets the same in every row, so the first one's counts.
  */
 static void
-digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row)
+digest_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple row)
 {
+	TaskapiColumnIO *io = taskapi_view_io(view);
 	uint8		digest[TASKAPI_FINGERPRINT_LEN];
 	StringInfoData buf;
 	bool		first = state->answered == 0 && state->body.len == 0;
@@ -368,14 +300,14 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 	appendBinaryStringInfo(&buf, operation == CMD_INSERT ? "I" : "U", 1);
 	if (operation == CMD_INSERT)
 		appendBinaryStringInfo(&buf, (const char *) state->digest, TASKAPI_FINGERPRINT_LEN);
-	for (int i = 0; i < state->ncolumns; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
 		Datum		value;
 		bool		isnull;
-		bytea	   *bytes;
+		const char *bytes;
 		uint32		len;
 
-		if (!state->columns[i].counts)
+		if (!state->counts[i])
 			continue;
 		appendBinaryStringInfo(&buf, NameStr(TupleDescAttr(desc, i)->attname),
 							   strlen(NameStr(TupleDescAttr(desc, i)->attname)) + 1);
@@ -394,13 +326,23 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 			appendBinaryStringInfo(&buf, (const char *) canonical, sizeof(canonical));
 			continue;
 		}
-		bytes = DatumGetByteaPP(FunctionCall1(&state->columns[i].send, value));
-		len = VARSIZE_ANY_EXHDR(bytes);
+		if (io[i].binary)
+		{
+			bytea	   *sent = SendFunctionCall(&io[i].send, value);
+
+			bytes = VARDATA_ANY(sent);
+			len = VARSIZE_ANY_EXHDR(sent);
+		}
+		else
+		{
+			bytes = OutputFunctionCall(&io[i].send, value);
+			len = strlen(bytes);
+		}
 		appendBinaryStringInfo(&buf, (const char *) &len, sizeof(len));
-		appendBinaryStringInfo(&buf, VARDATA_ANY(bytes), len);
+		appendBinaryStringInfo(&buf, bytes, len);
 
 		/* 1.5 and 1.50 are one number: the third field is the display scale */
-		if (getBaseType(TupleDescAttr(desc, i)->atttypid) == NUMERICOID && len >= 8)
+		if (io[i].basetype == NUMERICOID && len >= 8)
 			memset(buf.data + buf.len - len + 6, 0, 2);
 	}
 
@@ -413,144 +355,14 @@ digest_row(StatementKey *state, CmdType operation, TupleDesc desc, HeapTuple row
 
 /* ---------- the stored answer ---------- */
 
-static int
-cursor_column(TupleDesc desc)
-{
-	Oid			type = taskapi_type_oid("cursor");
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->atttypid == type && !TupleDescAttr(desc, i)->attisdropped)
-			return i + 1;
-	}
-	return 0;
-}
-
-/*
- * The end of the JSON value that begins at "s".  The text is valid JSON, as all of the type is.
- */
-static const char *
-skip_json_value(const char *s, const char *end)
-{
-	int			depth = 0;
-	bool		in_string = false;
-
-	for (; s < end; s++)
-	{
-		if (in_string)
-		{
-			if (*s == '\\')
-				s++;
-			else if (*s == '"')
-				in_string = false;
-			continue;
-		}
-		if ((*s == ',' || *s == '}' || *s == ']') && depth == 0)
-			break;
-		if (*s == '"')
-			in_string = true;
-		else if (*s == '{' || *s == '[')
-			depth++;
-		else if (*s == '}' || *s == ']')
-			depth--;
-	}
-	return s;
-}
-
-/* Step over a piece of what row_written() wrote around the rows; false where something else stands there. */
-static bool
-skip_text(const char **s, const char *end, const char *piece)
-{
-	int			len = strlen(piece);
-
-	if (end - *s < len || memcmp(*s, piece, len) != 0)
-		return false;
-	*s += len;
-	return true;
-}
-
-/*
- * Make tuples of the view's row type as it is now from the stored JSON.
- */
 static void
-load_rows(StatementKey *state, TupleDesc desc)
+load_rows(StatementKey *state, TaskapiView *view, TupleDesc desc)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
-	const char *s = VARDATA_ANY(state->stored->body);
-	const char *end = s + VARSIZE_ANY_EXHDR(state->stored->body);
-	int			cursor = cursor_column(desc);
-	int			allocated = 16;
-	FmgrInfo	populate;
-	LOCAL_FCINFO(call, 3);
+	bool		valid = taskapi_answer_rows(state->stored->body, view, desc, &state->rows, &state->nrows);
 
-	fmgr_info(F_JSON_POPULATE_RECORD, &populate);
-	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
-											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
-											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-					   &populate);
-	state->rows = palloc(sizeof(HeapTuple) * allocated);
-
-	while (skip_text(&s, end, state->nrows == 0 ? "[" : ",\n"))
-	{
-		const char *start;
-		HeapTupleData tuple;
-		HeapTupleHeader record;
-		HeapTuple	row;
-
-		if (!skip_text(&s, end, "{\"row\":") || s == end || *s != '{')
-			break;
-		start = s;
-		s = skip_json_value(s, end);
-
-		InitFunctionCallInfoData(*call, &populate, 3, InvalidOid, NULL, NULL);
-		call->args[0].value = (Datum) 0;
-		call->args[0].isnull = true;
-		call->args[1].value = PointerGetDatum(cstring_to_text_with_len(start, s - start));
-		call->args[1].isnull = false;
-		call->args[2].value = BoolGetDatum(false);
-		call->args[2].isnull = false;
-		record = DatumGetHeapTupleHeader(FunctionCallInvoke(call));
-		if (call->isnull)
-			break;
-		tuple.t_len = HeapTupleHeaderGetDatumLength(record);
-		ItemPointerSetInvalid(&tuple.t_self);
-		tuple.t_tableOid = InvalidOid;
-		tuple.t_data = record;
-		row = heap_copytuple(&tuple);
-
-		if (skip_text(&s, end, ",\"cursor\":\""))
-		{
-			StringInfoData wire;
-			Datum		value;
-			bool		no = false;
-
-			start = s;
-			while (s < end && *s != '"')
-				s++;
-			initStringInfo(&wire);
-			enlargeStringInfo(&wire, (s - start) / 2);
-			wire.len = hex_decode(start, s - start, wire.data);
-			if (cursor > 0)
-			{
-				value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
-				row = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &value, &no);
-			}
-			s++;
-		}
-		if (!skip_text(&s, end, "}"))
-			break;
-
-		if (state->nrows == allocated)
-		{
-			allocated *= 2;
-			state->rows = repalloc(state->rows, sizeof(HeapTuple) * allocated);
-		}
-		state->rows[state->nrows++] = row;
-	}
 	MemoryContextSwitchTo(oldcontext);
-
-	/* Not what row_written() wrote: the key was used for something else. */
-	if (!skip_text(&s, end, "]") || s != end)
+	if (!valid)					/* the key was used for something else */
 		taskapi_idempotency_reused();
 }
 

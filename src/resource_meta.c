@@ -309,6 +309,46 @@ find_columns(TaskapiView *view, Relation rel, Relation source)
 	view->returning = returning.data;
 }
 
+TaskapiColumnIO *
+taskapi_view_io(TaskapiView *view)
+{
+	TaskapiColumnIO *io;
+
+	if (view->io != NULL)
+		return view->io;
+
+	io = MemoryContextAllocZero(view->entry.context, sizeof(TaskapiColumnIO) * Max(view->ncolumns, 1));
+	for (int i = 0; i < view->ncolumns; i++)
+	{
+		Oid			type = view->columns[i].type;
+		Oid			function;
+		bool		is_varlena;
+		char		typtype;
+		int16		len;
+		bool		byval;
+		char		align;
+		char		delim;
+
+		if (!OidIsValid(type))
+			continue;
+		io[i].basetype = getBaseType(type);
+		typtype = get_typtype(io[i].basetype);
+		io[i].scalar = typtype != TYPTYPE_COMPOSITE && typtype != TYPTYPE_PSEUDO &&
+			io[i].basetype != JSONOID && io[i].basetype != JSONBOID && !type_is_array(io[i].basetype);
+
+		get_type_io_data(type, IOFunc_send, &len, &byval, &align, &delim, &io[i].ioparam, &function);
+		io[i].binary = OidIsValid(function);
+		if (!io[i].binary)
+			getTypeOutputInfo(type, &function, &is_varlena);
+		fmgr_info_cxt(function, &io[i].send, view->entry.context);
+
+		getTypeInputInfo(type, &function, &io[i].ioparam);
+		fmgr_info_cxt(function, &io[i].input, view->entry.context);
+	}
+	view->io = io;
+	return io;
+}
+
 static void
 find_keys(TaskapiView *view, Relation source)
 {

@@ -61,6 +61,17 @@ typedef struct TaskapiViewColumn
 	bool		by_server;		/* identity or generated: written only where a value is given */
 } TaskapiViewColumn;
 
+/* How a column's values become bytes and text, and text becomes values. */
+typedef struct TaskapiColumnIO
+{
+	Oid			basetype;		/* of a domain; else the type itself */
+	bool		scalar;			/* neither an array, a row nor JSON */
+	bool		binary;			/* the type has a binary form, */
+	FmgrInfo	send;			/* which this makes, or else the text */
+	FmgrInfo	input;
+	Oid			ioparam;
+} TaskapiColumnIO;
+
 typedef struct TaskapiViewKey
 {
 	int			column;			/* index into columns */
@@ -90,6 +101,7 @@ typedef struct TaskapiView
 	char	   *source_name;	/* quoted, with its schema */
 	char	   *returning;		/* the view's row in terms of the table, as t */
 	List	   *view_plans;		/* of TaskapiViewPlan */
+	TaskapiColumnIO *io;		/* NULL until it is asked for */
 } TaskapiView;
 
 /* The plans that belong to a foreign key, with the key's values as the first parameters. */
@@ -169,6 +181,9 @@ extern TaskapiTable *taskapi_table(Oid table);
 
 extern SPIPlanPtr taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
 extern SPIPlanPtr taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind);
+
+/* One for each column. */
+extern TaskapiColumnIO *taskapi_view_io(TaskapiView *view);
 
 /* The plan of a kind for a set of columns (indexes), made where it is missing; see view_plan_text() for parameters. */
 extern SPIPlanPtr taskapi_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns);

@@ -274,6 +274,62 @@ RESET ROLE;
 SELECT count(*) FROM public.key WHERE key = 'off';
 SELECT taskapi.expose('idem_data.charge', 'idem_api');
 
+-- Rows of scalars, plain ones and with what JSON has to escape; a type without a binary form is known by its text.
+CREATE TYPE idem_data.kind AS ENUM ('one', 'two words');
+CREATE DOMAIN idem_data.code AS char(5) CHECK (value <> 'never');
+CREATE TABLE idem_data.note (
+    id int PRIMARY KEY,
+    "a name" text,
+    body text,
+    kind idem_data.kind,
+    code idem_data.code,
+    done bool,
+    amount numeric(8, 2),
+    span int4range,
+    grantee aclitem,
+    made timestamptz NOT NULL DEFAULT clock_timestamp());
+SELECT taskapi.expose('idem_data.note', 'idem_api');
+CREATE FUNCTION public.post(key text, n int, grantee aclitem DEFAULT NULL) RETURNS SETOF jsonb LANGUAGE sql AS $$
+    SELECT public.request('POST', key);
+    INSERT INTO idem_api.note (id, body, kind, code, done, amount, span, grantee)
+    SELECT n + i, (ARRAY['plain', '', E'a "b" \\ {,}\n\u00e9', 'null', E'{}\\\n', '[1', NULL])[i], 'two words', 'ab', i > 2, 1.5, '[1,5)', post.grantee
+    FROM generate_series(1, 7) i
+    RETURNING to_jsonb(note) - 'cursor';
+$$;
+BEGIN;
+CREATE TEMP TABLE first AS SELECT r FROM public.post('scalars', 0) r;
+COMMIT;
+SELECT r - '{made,updated_at}'::text[] AS r FROM first;
+BEGIN;
+SELECT count(*), bool_and(r IN (SELECT f.r FROM first f)) AS same FROM public.post('scalars', 0) r;
+COMMIT;
+BEGIN;
+SELECT count(*) FROM public.post('acl', 100, '=r/postgres');
+COMMIT;
+BEGIN;
+SELECT count(*) FROM public.post('acl', 100, '=r/postgres');
+SAVEPOINT a;
+SELECT count(*) FROM public.post('acl', 100, '=w/postgres');
+ROLLBACK;
+BEGIN;
+SELECT public.request('POST', 'one row');
+INSERT INTO idem_api.note (id, body) VALUES (50, 'kept') RETURNING body, code;
+COMMIT;
+SELECT taskapi.unexpose('idem_api.note');
+ALTER TABLE idem_data.note DROP COLUMN kind, ADD COLUMN later text DEFAULT 'x';
+SELECT taskapi.expose('idem_data.note', 'idem_api');
+BEGIN;
+SELECT public.request('POST', 'one row');
+INSERT INTO idem_api.note (id, body) VALUES (50, 'kept') RETURNING id, body, code, later;
+COMMIT;
+ALTER DOMAIN idem_data.code ADD CONSTRAINT given CHECK (value IS NOT NULL) NOT VALID;
+BEGIN;
+SELECT public.request('POST', 'one row');
+INSERT INTO idem_api.note (id, body, code) VALUES (50, 'kept', 'ab') RETURNING id, body, code, later;
+ROLLBACK;
+SELECT count(*) FROM idem_data.note;
+DROP FUNCTION public.post;
+
 -- The table changes between request and repetition.
 SET ROLE regress_alice;
 BEGIN;
