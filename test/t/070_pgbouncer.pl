@@ -85,7 +85,7 @@ sub begin
 {
 	my (%set) = @_;
 	my %setting = (
-		role => 'anon',
+		role => $set{role} // 'anon',
 		'request.method' => $set{method} // 'GET',
 		'request.path' => '/tasks',
 		'request.headers' => $set{headers} // '{}',
@@ -203,6 +203,134 @@ END
 is($node->safe_psql('postgres', q{SELECT count(*) FROM taskapi.idempotency_key WHERE scope LIKE '%k-%'}), 0, 'no key got into a scope');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM taskapi.idempotency_key WHERE key LIKE 'k-%' AND scope <> 'shop' AND position(body ->> 'sub' IN scope) = 0}),
 	0, 'every stored answer is in the scope of its own subject');
+
+# The paths of a real API: the statements of PostgREST over the task API, one client after the other through the same backend, and each
+# request of a client through whichever backend is free.
+$node->safe_psql('postgres', q{
+	SELECT taskapi.create_task_api('tasks', 'api', 'anon', 'member');
+	INSERT INTO tasks.account (id, email, display_name) SELECT ('018f0000-0000-7000-8000-0000000000' || n)::uuid, n || '@example.org', 'U' || n FROM generate_series(10, 29) n;
+	INSERT INTO tasks.project (id, name, creator_id) SELECT replace(id::text, '018f', '0190')::uuid, 'P of ' || display_name, id FROM tasks.account;
+	INSERT INTO tasks.task (project_id, title, due_date) SELECT p.id, 'of ' || p.name || ' ' || n, '2026-01-01'::date + n FROM tasks.project p, generate_series(1, 10) n;
+	INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst) VALUES ('per_user', 1, '1 hour', 1000);});
+sub account { return "018f0000-0000-7000-8000-0000000000$_[0]"; }
+sub project { return "01900000-0000-7000-8000-0000000000$_[0]"; }
+sub bearer { my ($n, %more) = @_; return (role => 'member', claims => '{"role": "member", "sub": "' . account($n) . '"}', %more); }
+my $answered = q{SELECT coalesce(current_setting('response.headers', true), '')};
+my $post = sub { my ($n, $title) = @_; return "INSERT INTO api.tasks (project_id, title) VALUES ('" . project($n) . "', '$title') RETURNING id || ' ' || title; $answered"; };
+($ann, $bob) = (client('one'), client('one'));
+
+# an idempotent POST, its repetition after another's, and another's with the same key
+my %once = (method => 'POST', headers => '{"idempotency-key": "k-10"}');
+my $made = request($ann, $post->(10, 'made once'), bearer(10, %once));
+like($made, qr/^\S{36} made once\n.*ETag/, 'POST with a key');
+unlike(request($bob, $post->(11, 'of bob'), bearer(11, method => 'POST')), qr/Idempotency-Replayed|made once/, 'one of another client without a key');
+my $again = request($ann, $post->(10, 'made once'), bearer(10, %once));
+is((split /\n/, $again)[0], (split /\n/, $made)[0], 'the first one again is the same task');
+like($again, qr/"Idempotency-Replayed": "true"/, 'and says so');
+my $bobs = request($bob, $post->(11, 'made once'), bearer(11, %once));
+isnt((split /\n/, $bobs)[0], (split /\n/, $made)[0], 'the same key of another client makes a task of his own');
+unlike($bobs, qr/Idempotency-Replayed/, 'which is no replay');
+like(request($ann, $post->(10, 'something else'), bearer(10, %once)), qr/ERROR:.*idempotency_key_reused/, 'the key with another body');
+unlike(request($bob, $answered, bearer(11)), qr/Replayed|ETag/, 'a refusal leaves no header');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM tasks.task WHERE title = 'made once'}), 2, 'two tasks of two keys');
+
+# pages: everyone walks his own
+my $page = sub { my ($token) = @_; return "SELECT next_page_token, items::jsonb -> 0 ->> 'title' FROM api.tasks_page('due_date', 4, '$token', '{\"due_date\": {\"gte\": \"2026-01-01\"}}')"; };
+my %token = map { $_ => '' } 10, 11;
+my %titles;
+for (1 .. 3)
+{
+	for my $n (10, 11)
+	{
+		my ($next, $title) = split /\|/, request($n == 10 ? $ann : $bob, $page->($token{$n}), bearer($n));
+		$token{$n} = $next;
+		$titles{$n} .= "$title,";
+	}
+}
+is($titles{10}, 'of P of U10 1,of P of U10 5,of P of U10 9,', 'pages of one client');
+is($titles{11}, 'of P of U11 1,of P of U11 5,of P of U11 9,', 'between those of another');
+($token) = split /\|/, request($ann, $page->(''), bearer(10));
+like(request($bob, $page->($token), bearer(11)), qr/\|of P of U11/, "another's token grants nothing: a page of one's own rows");
+unlike(request($bob, "SELECT string_agg(title, ',') FROM api.tasks", bearer(11)), qr/U10/, "and none of the first one's");
+is(request($bob, 'SELECT count(*) FROM api.tasks', bearer(12)), 10, 'each request sees the rows of its own subject');
+like(request($bob, 'SELECT count(*) FROM api.tasks'), qr/ERROR:.*permission denied/, 'one without a subject none');
+
+# PATCH and If-Match
+my $patch = sub { my ($n, $set) = @_; return "UPDATE api.tasks SET $set WHERE title = 'made once' AND project_id = '" . project($n) . "' RETURNING version; $answered"; };
+like(request($ann, $patch->(10, 'priority = 2'), bearer(10, method => 'PATCH', headers => '{"if-match": "\"1\""}')), qr/^2\n.*"ETag": "\\"2\\""/, 'PATCH with If-Match');
+like(request($ann, $patch->(10, 'priority = 3'), bearer(10, method => 'PATCH', headers => '{"if-match": "\"1\""}')), qr/ERROR:.*version_conflict/, 'a stale one');
+like(request($bob, $patch->(11, 'priority = 3'), bearer(11, method => 'PATCH')), qr/^2\n/, 'the next client without If-Match is asked for none');
+is(request($ann, q{SELECT count(*) FROM api.tasks WHERE priority = 3}, bearer(10)), 0, 'nothing of the stale one was done');
+like(request($bob, "DELETE FROM api.tasks WHERE title = 'made once'", bearer(11, method => 'DELETE', headers => '{"if-match": "\"1\""}')), qr/ERROR:.*version_conflict/, 'DELETE with a stale If-Match');
+is(request($bob, "DELETE FROM api.tasks WHERE title = 'made once'; SELECT count(*) FROM api.deleted_tasks", bearer(11, method => 'DELETE')), 1, 'DELETE');
+is(request($ann, 'SELECT count(*) FROM api.deleted_tasks', bearer(10)), 0, "is the next client's no more than its row");
+
+# An API key, a bearer token and nobody, in turn through one backend.
+my %key = map { $_ => $node->safe_psql('postgres', "SELECT taskapi.create_api_key('" . account($_) . "')") } 10, 11;
+for my $round (1, 2)
+{
+	is(request($ann, 'SELECT count(*) FROM api.projects; SELECT name FROM api.projects', headers => qq({"x-api-key": "$key{10}"})), "1\nP of U10", "round $round: an API key");
+	like(request($bob, 'SELECT count(*) FROM api.projects', headers => qq({"x-api-key": "$key{11}x"})), qr/ERROR:.*unauthenticated/, "round $round: a wrong one");
+	is(request($bob, 'SELECT name FROM api.projects', bearer(11)), 'P of U11', "round $round: a bearer token");
+	like(request($ann, 'SELECT name FROM api.projects'), qr/ERROR:.*permission denied/, "round $round: nobody");
+}
+my $spent = sub { return $node->safe_psql('postgres', q[SELECT 1000 - remaining FROM taskapi.rate_limit_status('{"per_user": "] . account($_[0]) . q["}')]); };
+my $before = $spent->(10);
+request($ann, 'SELECT 1', bearer(10));
+request($bob, 'SELECT 1', bearer(11));
+request($bob, 'SELECT 1', headers => qq({"x-api-key": "$key{10}"}));
+is($spent->(10) - $before, 2, 'requests are charged to their own subjects, whatever the credential');
+$node->safe_psql('postgres', q{UPDATE taskapi.rate_limit_policy SET burst = 3 WHERE name = 'per_user'});
+like(join("\n", map { request($ann, 'SELECT 1', bearer(13)) } 1 .. 4), qr/^1\n1\n1\n.*rate_limited/, 'a subject that has used up its limit is denied');
+is(request($bob, 'SELECT 1', bearer(14)), 1, 'the next one in that backend is not');
+$node->safe_psql('postgres', q{UPDATE taskapi.rate_limit_policy SET burst = 1000 WHERE name = 'per_user'});
+
+# All of it at once, by many clients through two backends. Each looks after every step whether what it sees and is told is its own.
+my $api = "$folder/api.sql";
+append_to_file($api, <<'END');
+\set n random(10, 29)
+\set key random(1, 1000000000)
+\set what random(1, 4)
+\set wrong random(0, 1)
+BEGIN;
+SELECT set_config('role', 'member', true), set_config('request.path', '/tasks', true), set_config('request.method', 'POST', true), set_config('request.headers', '{"idempotency-key": "' || :key || '"}', true),
+       set_config('request.jwt.claims', '{"role": "member", "sub": "018f0000-0000-7000-8000-0000000000' || :n || '"}', true);
+SELECT taskapi.pre_request();
+INSERT INTO api.tasks (project_id, title) VALUES (('01900000-0000-7000-8000-0000000000' || :n)::uuid, :n || '-' || :key) RETURNING quote_literal(id) AS made \gset
+SELECT 1 / (position('Replayed' IN current_setting('response.headers')) = 0)::int;
+COMMIT;
+BEGIN;
+SELECT 1 / (coalesce(current_setting('request.headers', true), '') = '' AND coalesce(current_setting('response.headers', true), '') = '' AND taskapi.current_subject() IS NULL AND current_user = 'authenticator')::int;
+COMMIT;
+BEGIN;
+SELECT set_config('role', 'member', true), set_config('request.path', '/tasks', true), set_config('request.method', 'POST', true), set_config('request.headers', '{"idempotency-key": "' || :key || '"}', true),
+       set_config('request.jwt.claims', '{"role": "member", "sub": "018f0000-0000-7000-8000-0000000000' || :n || '"}', true);
+SELECT taskapi.pre_request();
+INSERT INTO api.tasks (project_id, title) VALUES (('01900000-0000-7000-8000-0000000000' || :n)::uuid, :n || '-' || :key) RETURNING 1 / (id = :made)::int;
+SELECT 1 / (position('Replayed' IN current_setting('response.headers')) > 0)::int;
+COMMIT;
+BEGIN;
+SELECT set_config('role', 'member', true), set_config('request.path', '/tasks', true), set_config('request.method', 'PATCH', true), set_config('request.headers', '{"if-match": "\"1\""}', true),
+       set_config('request.jwt.claims', '{"role": "member", "sub": "018f0000-0000-7000-8000-0000000000' || :n || '"}', true);
+SELECT taskapi.pre_request();
+UPDATE api.tasks SET priority = 1 WHERE id = :made RETURNING 1 / (version = 2)::int;
+COMMIT;
+BEGIN;
+SELECT set_config('role', 'member', true), set_config('request.path', '/tasks', true), set_config('request.method', 'GET', true), set_config('request.headers', '{}', true),
+       set_config('request.jwt.claims', '{"role": "member", "sub": "018f0000-0000-7000-8000-0000000000' || :n || '"}', true);
+SELECT taskapi.pre_request();
+SELECT 1 / (count(*) > 0 AND bool_and(e ->> 'project_id' = '01900000-0000-7000-8000-0000000000' || :n))::int FROM api.tasks_page('title', 20, (api.tasks_page('title', 5)).next_page_token), jsonb_array_elements(items::jsonb) e;
+SELECT 1 / (count(*) = 1)::int FROM api.tasks WHERE title = :n || '-' || :key;
+COMMIT;
+END
+{
+	local $ENV{PGUSER} = 'authenticator';
+	my ($out, $err) = ('', '');
+	ok(IPC::Run::run([ 'pgbench', '-n', '-M', 'simple', '-c', 8, '-j', 2, '-t', 25, '-f', $api, '-h', $sockets, '-p', $port, 'two' ],
+			'>', \$out, '2>', \$err, IPC::Run::timeout(180)), 'the API under a mixed load through two backends');
+	like($out, qr{processed: 200/200}, 'every client was answered with what is its own') or diag($out . $err);
+}
+is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT title) FROM tasks.task WHERE title ~ '^\d+-\d+$'}), '200|200', 'each POST was done once');
 
 $pooler->signal('INT');
 $node->stop;
