@@ -42,10 +42,30 @@ SQL
     define_measure
     chunks=20
     chunk=1
-    while [ $chunk -le $chunks ]; do
-        psql -q -d "$BENCH_DB" <<SQL
+    # two at a time
+    while [ $chunk -lt $chunks ]; do
+        make_chunk "$chunk" &
+        other=$!
+        make_chunk $((chunk + 1))
+        wait $other
+        progress $((chunk + 1)) $chunks tasks
+        chunk=$((chunk + 2))
+    done
+    psql -qAt -d "$BENCH_DB" -c 'SELECT definition FROM bench.saved_index ORDER BY name' >"$scratch/indexes.sql"
+    n=$(wc -l <"$scratch/indexes.sql") i=0
+    while IFS= read -r definition; do
+        psql -q -d "$BENCH_DB" -c "SET maintenance_work_mem = '1GB'" -c "$definition" </dev/null
+        i=$((i + 1))
+        progress $i "$n" indexes
+    done <"$scratch/indexes.sql"
+    psql -q -d "$BENCH_DB" -c 'VACUUM (FREEZE, ANALYZE)' -c CHECKPOINT
+}
+
+# make_chunk N: the Nth part of the tasks.
+make_chunk() {
+    psql -q -d "$BENCH_DB" <<SQL
 SET session_replication_role = replica;
-SELECT setseed($chunk / 100.0) \g /dev/null
+SELECT setseed($1 / 100.0) \g /dev/null
 INSERT INTO tasks.task (id, project_id, assignee_id, creator_id, title, description, status, priority, due_date, created_at, updated_at, completed_at, deleted_at, deletion_id)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(h, 1, 3) || 'a' || substr(h, 4, 15))::uuid,
        bench.id(2, 1 + floor($projects * r ^ 4)::bigint),
@@ -57,19 +77,8 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' ||
        CASE WHEN r5 < 0.1 THEN at + interval '40 days' END, CASE WHEN r5 < 0.1 THEN bench.id(3, n) END
 FROM (SELECT n, md5(n::text) AS h, random() AS r, random() AS r2, random() AS r3, random() AS r4, random() AS r5,
              date_trunc('minute', '2024-01-01 00:00+00'::timestamptz + n * (interval '730 days' / $rows)) AS at
-      FROM generate_series($rows::bigint * ($chunk - 1) / $chunks + 1, $rows::bigint * $chunk / $chunks) n OFFSET 0) s;
+      FROM generate_series($rows::bigint * ($1 - 1) / $chunks + 1, $rows::bigint * $1 / $chunks) n OFFSET 0) s;
 SQL
-        progress $chunk $chunks tasks
-        chunk=$((chunk + 1))
-    done
-    psql -qAt -d "$BENCH_DB" -c 'SELECT definition FROM bench.saved_index ORDER BY name' >"$scratch/indexes.sql"
-    n=$(wc -l <"$scratch/indexes.sql") i=0
-    while IFS= read -r definition; do
-        psql -q -d "$BENCH_DB" -c "SET maintenance_work_mem = '1GB'" -c "$definition" </dev/null
-        i=$((i + 1))
-        progress $i "$n" indexes
-    done <"$scratch/indexes.sql"
-    psql -q -d "$BENCH_DB" -c 'VACUUM (FREEZE, ANALYZE)' -c CHECKPOINT
 }
 
 # progress DONE OF WHAT: a bar on a terminal, a line now and then elsewhere.

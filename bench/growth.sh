@@ -6,7 +6,7 @@
 # growth_sizes N...: those that are not larger than the data set is to be.
 growth_sizes() { for n; do [ "$n" -gt "$BENCH_ROWS" ] || echo "$n"; done; }
 
-growth_apart() (
+growth_apart() {
     start_server bench_growth "shared_buffers = '4GB'" "max_wal_size = '32GB'" 'checkpoint_timeout = 1h' 'autovacuum = off' 'jit = off' 'synchronous_commit = off' \
         "work_mem = '64MB'" "maintenance_work_mem = '1GB'" 'max_parallel_workers_per_gather = 0' 'taskapi.rate_limit_max_keys = 1000000'
     BENCH_DB=postgres
@@ -16,7 +16,8 @@ growth_apart() (
     growth_rows
     psql -q -c 'SET client_min_messages = warning' -c 'DROP SCHEMA growth, growth_api CASCADE'
     growth_keys
-)
+    stop_server
+}
 
 # Rows of a table that is a resource. A page from its middle, and writes of one row.
 growth_rows() {

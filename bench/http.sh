@@ -19,7 +19,7 @@ log-level = "error"
 END
     rm -f "$scratch/postgrest.pid"
     as_user sh -c 'echo $$ >"$0.pid"; exec postgrest "$0.conf"' "$scratch/postgrest" >"$scratch/postgrest.log" 2>&1 &
-    trap 'stop_postgrest; stop_server' EXIT
+    trap stop_postgrest EXIT
     for _ in $(seq 100); do
         perl -MHTTP::Tiny -e 'exit !HTTP::Tiny->new->get("http://127.0.0.1:$ARGV[0]/ready")->{success}' "$http_admin" && return 0
         sleep 0.2

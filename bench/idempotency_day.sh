@@ -13,7 +13,7 @@ if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
     build
     . "$top/bench/common.sh"
 fi
-day=${BENCH_DAY:-30}
+day=${BENCH_DAY:-20}
 rows=${BENCH_ROWS:-1000000}
 keys=${BENCH_KEYS:-$((rows < 1000000 ? rows : 1000000))}
 batch=$((keys / 96))

@@ -62,7 +62,7 @@ SQL
 
 start_redis() {
     stop_redis
-    trap 'stop_redis; stop_server' EXIT
+    trap stop_redis EXIT     # scripts/bench runs this in a shell of its own, and stops the server itself
     as_user redis-server --port 0 --unixsocket "$scratch/redis.sock" --save '' --appendonly no --daemonize yes --dir "$scratch" \
         --pidfile "$scratch/redis.pid" --logfile "$scratch/redis.log" >/dev/null
     for i in 1 2 3 4 5 6 7 8 9 10; do
