@@ -28,7 +28,8 @@ measure() {
     m_out=$(cd "$scratch" && as_user "$prefix/pgbench" -n -M prepared -c "$m_clients" -j 2 -l --log-prefix="$scratch/pgbench_m" \
         "$m_length" -f "$m_file" "$@" "${BENCH_DB:-postgres}" 2>>"$scratch/bench.log" </dev/null) || { tail -n 20 "$scratch/bench.log" >&2; die "pgbench failed: $m_group, $m_variant"; }
     [ "$m_run" = 0 ] || {
-        record "$m_group" "$m_variant" 'per second' "$m_run" "$(echo "$m_out" | sed -n 's/^tps = \([0-9.]*\).*/\1/p')"
+        # at a rate that was given, the throughput tells nothing
+        case " $* " in *' -R '*) ;; *) record "$m_group" "$m_variant" 'per second' "$m_run" "$(echo "$m_out" | sed -n 's/^tps = \([0-9.]*\).*/\1/p')" ;; esac
         cat "$scratch"/pgbench_m.* | cut -d' ' -f3 | sort -n | awk -v OFS='\t' -v g="$m_group" -v n="$m_variant" -v r="$m_run" '
             { v[NR] = $1 }
             END { if (NR) { print g, n, "p50 ms", r, v[int((NR + 1) / 2)] / 1000; print g, n, "p99 ms", r, v[int(NR * 0.99) + (NR < 100)] / 1000 } }' >>"$results"

@@ -5,7 +5,7 @@
 # quarter's at once. They live for six hours, so that three quarters of them are purged before the day ends. Meanwhile two clients POST
 # under new keys, 100 times a second; theirs are the latencies. Where the machine cannot keep up the day lasts longer. Variants:
 #   ours             taskapi.purge_idempotency_keys() after each quarter of an hour, autovacuum by the ledger's own settings
-#   ours, without purge   the keys pile up
+#   no purge         the same ledger, where the keys pile up
 #   by hand          the usual table, by insert-then-update, a DELETE of what has expired, autovacuum by default settings
 if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
     . "$(dirname "$0")/../scripts/common.sh"
@@ -140,6 +140,6 @@ for run in $(seq "$BENCH_RUNS"); do
     say "a day's keys: run $run"
     one_day 'by hand' "$run" bench.key byhand byhand
     one_day 'ours' "$run" taskapi.idempotency_key ours ours
-    one_day 'ours, without purge' "$run" taskapi.idempotency_key ours none
+    one_day 'no purge' "$run" taskapi.idempotency_key ours none
 done
 [ -n "${BENCH_RESULTS:-}" ] || "$top/bench/report" "$results"
