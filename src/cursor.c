@@ -56,7 +56,8 @@ typedef struct ValueCache
 
 static struct varlena *construct(FunctionCallInfo fcinfo);
 static ConstructorCache *prepare_constructor(FunctionCallInfo fcinfo, ConstructorCache *cache, text *order_by);
-static char *seal(TaskapiShapeCache *cache, const struct varlena *cursor);
+static char *seal(TaskapiShapeCache *cache, const struct varlena *cursor, int before, int after, int *len);
+static text *seal_text(TaskapiShapeCache *cache, const struct varlena *cursor);
 static struct varlena *open_token(TaskapiShapeCache *cache, const char *token, int len, Node *escontext);
 static Datum one_value(FunctionCallInfo fcinfo, ValueCache *cache, const TaskapiCursorView *view, int position, bool *isnull);
 static ValueCache *value_cache(FunctionCallInfo fcinfo, int typearg);
@@ -92,7 +93,7 @@ taskapi_cursor_encode(PG_FUNCTION_ARGS)
 	struct varlena *cursor = construct(fcinfo);
 	ConstructorCache *cache = fcinfo->flinfo->fn_extra;
 
-	PG_RETURN_TEXT_P(cstring_to_text(seal(&cache->sealing, cursor)));
+	PG_RETURN_TEXT_P(seal_text(&cache->sealing, cursor));
 }
 
 static struct varlena *
@@ -199,7 +200,9 @@ PG_FUNCTION_INFO_V1(taskapi_cursor_out);
 Datum
 taskapi_cursor_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0)));
+	int			len;
+
+	PG_RETURN_CSTRING(seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), 0, 0, &len));
 }
 
 PG_FUNCTION_INFO_V1(taskapi_cursor_recv);
@@ -217,7 +220,26 @@ PG_FUNCTION_INFO_V1(taskapi_cursor_send);
 Datum
 taskapi_cursor_send(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P((bytea *) cstring_to_text(seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0))));
+	PG_RETURN_BYTEA_P((bytea *) seal_text(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0)));
+}
+
+/*
+ * cursor_json(cursor) -> json
+ *
+ * The token as a JSON string.  The cast by which the JSON functions write a cursor: it knows that no character of
+ * a token needs to be escaped, so that they need not look.
+ */
+PG_FUNCTION_INFO_V1(taskapi_cursor_json);
+Datum
+taskapi_cursor_json(PG_FUNCTION_ARGS)
+{
+	int			len;
+	char	   *result = seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), VARHDRSZ + 1, 1, &len);
+
+	SET_VARSIZE(result, VARHDRSZ + len + 2);
+	result[VARHDRSZ] = '"';
+	result[VARHDRSZ + 1 + len] = '"';
+	PG_RETURN_TEXT_P((text *) result);
 }
 
 struct varlena *
@@ -234,22 +256,36 @@ char *
 taskapi_cursor_seal(const struct varlena *cursor)
 {
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
-	char	   *token = seal(&cache, PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor)));
+	int			len;
+	char	   *token = seal(&cache, PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor)), 0, 0, &len);
 
 	taskapi_shape_cache_free(&cache);
 	return token;
 }
 
+/*
+ * The token, with room before and after it as for taskapi_token_finish().
+ */
 static char *
-seal(TaskapiShapeCache *cache, const struct varlena *cursor)
+seal(TaskapiShapeCache *cache, const struct varlena *cursor, int before, int after, int *len)
 {
 	TaskapiCursorView view;
 	TaskapiBytes buf;
 
 	taskapi_cursor_view(cursor, &view);
-	taskapi_token_begin(&buf);
+	taskapi_token_begin(&buf, TASKAPI_CURSOR_PURPOSE);
 	taskapi_cursor_write_wire(taskapi_shape_of_cursor(cache, &view), &view, &buf);
-	return taskapi_token_finish(TASKAPI_CURSOR_PURPOSE, &buf);
+	return taskapi_token_finish(&buf, TASKAPI_CURSOR_PURPOSE, before, after, len);
+}
+
+static text *
+seal_text(TaskapiShapeCache *cache, const struct varlena *cursor)
+{
+	int			len;
+	char	   *result = seal(cache, cursor, VARHDRSZ, 0, &len);
+
+	SET_VARSIZE(result, VARHDRSZ + len);
+	return (text *) result;
 }
 
 static struct varlena *

@@ -11,6 +11,10 @@
  * both MACs agree.  Which key it must be is looked up for each token, since another
  * session may have rotated or retired.
  *
+ * Purpose (with its terminator, which is the zero byte between), header and payload stand in one buffer, so that the MAC
+ * takes them at once.  The key is looked up when the payload is there, which may have been written by code that
+ * changed the keys.
+ *
  * RFC 2104 and RFC 4231 for the MAC; truncation to 128 bits is that of RFC 4868.
  *
  *-------------------------------------------------------------------------
@@ -54,8 +58,8 @@ static int	hmac_key_len = 0;
 static void make_hmac(void);
 static void set_key(const TaskapiSecret *key);
 static void forget_key(void);
-static bool hmac_once(const uint8 *key, int key_len, const char *purpose, const uint8 *data, int len, uint8 *mac);
-static void compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac);
+static bool hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac);
+static void compute_mac(const TaskapiSecret *key, const uint8 *data, int len, uint8 *mac);
 static bool equal_in_constant_time(const uint8 *a, const uint8 *b, int len);
 static int64 seconds_now(void);
 static uint8 *refuse(Node *escontext, const char *details);
@@ -77,56 +81,58 @@ char *
 taskapi_token_seal(const char *purpose, const uint8 *payload, int len)
 {
 	TaskapiBytes buf;
+	int			token_len;
 
-	taskapi_token_begin(&buf);
+	taskapi_token_begin(&buf, purpose);
 	taskapi_bytes_append(&buf, payload, len);
-	return taskapi_token_finish(purpose, &buf);
+	return taskapi_token_finish(&buf, purpose, 0, 0, &token_len);
 }
 
 void
-taskapi_token_begin(TaskapiBytes *buf)
+taskapi_token_begin(TaskapiBytes *buf, const char *purpose)
 {
-	const TaskapiSecret *key = taskapi_secret_current(SECRET_PURPOSE);
-	uint32		issued = pg_hton32((uint32) (seconds_now() - ISSUE_EPOCH));
-
 	taskapi_bytes_init(buf, 128);
-	taskapi_bytes_append_byte(buf, TOKEN_VERSION);
-	taskapi_bytes_append_varint(buf, key->key_id);
-	taskapi_bytes_append(buf, &issued, sizeof(issued));
+	buf->len = strlen(purpose) + 1 + MAX_HEADER;
 }
 
 char *
-taskapi_token_finish(const char *purpose, TaskapiBytes *buf)
+taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int after, int *len)
 {
-	const uint8 *pos = buf->data + 1;
-	uint64		key_id = 0;
-	const TaskapiSecret *key;
+	const TaskapiSecret *key = taskapi_secret_current(SECRET_PURPOSE);
+	uint32		issued = pg_hton32((uint32) (seconds_now() - ISSUE_EPOCH));
+	int			purpose_len = strlen(purpose) + 1;
+	uint8		header_bytes[MAX_HEADER + 16];	/* so much room that it never grows */
+	TaskapiBytes header = {header_bytes, 0, sizeof(header_bytes)};
 	uint8		mac[PG_SHA256_DIGEST_LENGTH];
-	char	   *token;
-	int			len;
+	int			start;
+	char	   *result;
 
-	/* The payload may have been written by code that changed the keys; the header says which one was meant */
-	taskapi_read_varint(&pos, buf->data + buf->len, &key_id);
-	key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id);
-	if (key == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("signing key %d was retired while it was used", (int) key_id)));
-	compute_mac(key, purpose, buf->data, buf->len, mac);
+	taskapi_bytes_append_byte(&header, TOKEN_VERSION);
+	taskapi_bytes_append_varint(&header, key->key_id);
+	taskapi_bytes_append(&header, &issued, sizeof(issued));
+
+	/* Up against the payload */
+	start = MAX_HEADER - header.len;
+	memcpy(buf->data + start, purpose, purpose_len);
+	memcpy(buf->data + start + purpose_len, header.data, header.len);
+	compute_mac(key, buf->data + start, buf->len - start, mac);
 	taskapi_bytes_append(buf, mac, TASKAPI_TOKEN_MAC_LENGTH);
 
-	token = palloc(TASKAPI_BASE64URL_ENCODED_LEN(buf->len) + 1);
-	len = taskapi_base64url_encode(buf->data, buf->len, token);
-	token[len] = '\0';
+	start += purpose_len;
+	result = palloc(before + TASKAPI_BASE64URL_ENCODED_LEN(buf->len - start) + after + 1);
+	*len = taskapi_base64url_encode(buf->data + start, buf->len - start, result + before);
+	result[before + *len + after] = '\0';
 	pfree(buf->data);
 	taskapi_count(TASKAPI_COUNTER_CURSORS_MADE, 1);
-	return token;
+	return result;
 }
 
 uint8 *
 taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext)
 {
 	static const char *const not_ours = "It is not a token that was made here.";
+	int			purpose_len = strlen(purpose) + 1;
+	uint8	   *signed_data;
 	uint8	   *data;
 	const uint8 *pos;
 	const uint8 *end;
@@ -138,7 +144,9 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 
 	if (token_len > MAX_TOKEN_LENGTH)
 		return refuse(escontext, not_ours);
-	data = palloc(TASKAPI_BASE64URL_DECODED_LEN(token_len) + 1);
+	signed_data = palloc(purpose_len + TASKAPI_BASE64URL_DECODED_LEN(token_len) + 1);
+	memcpy(signed_data, purpose, purpose_len);
+	data = signed_data + purpose_len;
 	*len = taskapi_base64url_decode(token, token_len, data);
 	if (*len < 1 + TASKAPI_TOKEN_MAC_LENGTH || data[0] != TOKEN_VERSION)
 		return refuse(escontext, not_ours);
@@ -149,7 +157,7 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 		(key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id)) == NULL)
 		return refuse(escontext, not_ours);
 
-	compute_mac(key, purpose, data, end - data, mac);
+	compute_mac(key, signed_data, end - signed_data, mac);
 	if (!equal_in_constant_time(mac, end, TASKAPI_TOKEN_MAC_LENGTH))
 		return refuse(escontext, not_ours);
 
@@ -167,7 +175,7 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 	payload = palloc(*len + 1);
 	memcpy(payload, pos, *len);
 	payload[*len] = '\0';
-	pfree(data);
+	pfree(signed_data);
 	taskapi_count(TASKAPI_COUNTER_CURSORS_OPENED, 1);
 	return payload;
 }
@@ -181,7 +189,7 @@ refuse(Node *escontext, const char *details)
 }
 
 static void
-compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, int len, uint8 *mac)
+compute_mac(const TaskapiSecret *key, const uint8 *data, int len, uint8 *mac)
 {
 	bool		keyed = hmac_key && hmac_key_len == key->len && memcmp(hmac_key, key->bytes, key->len) == 0;
 
@@ -192,8 +200,8 @@ compute_mac(const TaskapiSecret *key, const char *purpose, const uint8 *data, in
 		set_key(key);
 		keyed = (hmac_key != NULL);
 	}
-	if (keyed ? hmac_once(NULL, 0, purpose, data, len, mac) :
-		hmac_once(key->bytes, key->len, purpose, data, len, mac))
+	if (keyed ? hmac_once(NULL, 0, data, len, mac) :
+		hmac_once(key->bytes, key->len, data, len, mac))
 		return;
 
 	forget_key();
@@ -229,8 +237,8 @@ set_key(const TaskapiSecret *key)
 	uint8		without[PG_SHA256_DIGEST_LENGTH];
 
 	forget_key();
-	if (hmac_once(key->bytes, key->len, "", (const uint8 *) "", 0, with_key) &&
-		hmac_once(NULL, 0, "", (const uint8 *) "", 0, without) &&
+	if (hmac_once(key->bytes, key->len, (const uint8 *) "", 1, with_key) &&
+		hmac_once(NULL, 0, (const uint8 *) "", 1, without) &&
 		memcmp(with_key, without, sizeof(with_key)) == 0)
 	{
 		uint8	   *copy = MemoryContextAlloc(TopMemoryContext, key->len);
@@ -252,14 +260,10 @@ forget_key(void)
 	}
 }
 
-/*
- * The purpose is a literal, so its terminator is the zero byte between.
- */
 static bool
-hmac_once(const uint8 *key, int key_len, const char *purpose, const uint8 *data, int len, uint8 *mac)
+hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac)
 {
 	return pg_hmac_init(hmac, key, key_len) >= 0 &&
-		pg_hmac_update(hmac, (const uint8 *) purpose, strlen(purpose) + 1) >= 0 &&
 		pg_hmac_update(hmac, data, len) >= 0 &&
 		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) >= 0;
 }

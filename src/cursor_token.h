@@ -30,10 +30,11 @@
 #define TASKAPI_CURSOR_PURPOSE "cursor"
 
 /*
- * For callers who know the payload as it grows: begin a buffer, append the payload, finish.
+ * For callers who know the payload as it grows: begin a buffer, append the payload, finish.  The result is palloc'd and
+ * terminated; "before" bytes in front of the token and "after" behind it are the caller's to fill, *len is the token's length.
  */
-extern void taskapi_token_begin(TaskapiBytes *buf);
-extern char *taskapi_token_finish(const char *purpose, TaskapiBytes *buf);
+extern void taskapi_token_begin(TaskapiBytes *buf, const char *purpose);
+extern char *taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int after, int *len);
 
 /* The oldest a token may be, in seconds; 0 is any age. */
 extern int	taskapi_cursor_ttl;

@@ -27,6 +27,21 @@ END
 $$;
 CREATE FUNCTION pg_temp.p(VARIADIC parts bytea[]) RETURNS bytea LANGUAGE sql AS $$SELECT coalesce(string_agg(part, '' ORDER BY n), '') FROM unnest(parts) WITH ORDINALITY u (part, n)$$;
 
+-- in JSON it is a string, written by a cast that need not escape it
+SELECT castfunc::regprocedure FROM pg_cast WHERE castsource = 'taskapi.cursor'::regtype AND casttarget = 'json'::regtype;
+SELECT to_json(c)::text = '"' || c::text || '"' AS to_json, to_jsonb(c) #>> '{}' = c::text AS to_jsonb, row_to_json(s) ->> 'c' = c::text AS row_to_json,
+       jsonb_build_object('c', c) ->> 'c' = c::text AS jsonb_build_object, to_json(ARRAY[c, NULL]) ->> 0 = c::text AS in_an_array
+FROM (VALUES (taskapi.cursor('a, b DESC', 1, 'x"y'::text)), (taskapi.cursor('a', NULL::date)), (taskapi.cursor('a', repeat('long ', 200)))) s(c);
+SELECT row_to_json(s) FROM (SELECT NULL::taskapi.cursor AS c) s;
+
+-- a key of a large number has a longer header
+BEGIN;
+UPDATE taskapi.secret SET key_id = 2147483647 WHERE purpose = 'cursor';
+SELECT taskapi.cursor_encode('a', 1)::taskapi.cursor = taskapi.cursor('a', 1) AS opened,
+       taskapi.cursor_encode('a', 1) = pg_temp.seal(p, i, '\x01ffffffff07') AS as_by_hand
+FROM (SELECT substr(b, 11, length(b) - 26) AS p, ('x' || encode(substr(b, 7, 4), 'hex'))::bit(32)::int AS i FROM pg_temp.unbase64url(taskapi.cursor_encode('a', 1)) b) s;
+ROLLBACK;
+
 -- the format, byte for byte: version, key, time, number of terms, directions and lengths, names (six bits a character), types, values, MAC
 SELECT pg_temp.seal(pg_temp.p('\x81', '\x2b0b', '\x72b79ab5e77f6ad89d', '\x80255c', int8send(0), int4send(7))) AS handmade \gset
 SELECT * FROM taskapi.cursor_decode(:'handmade');
