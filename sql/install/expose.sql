@@ -106,6 +106,7 @@ DECLARE
     used     smallint[] := '{}';
     sorted   name[];
     cursor   text;
+    has_cursor boolean := false;
     col      record;
 BEGIN
     SELECT columns INTO sorted FROM taskapi.order_by_columns(order_by);
@@ -120,6 +121,7 @@ BEGIN
         LOOP
             IF col.source_attnum IS NULL THEN
                 list := list || cursor;
+                has_cursor := true;
                 CONTINUE;
             END IF;
             IF col.name <> col.source_name THEN
@@ -137,7 +139,7 @@ BEGIN
     LOOP
         list := list || format('t.%I', col.attname);
     END LOOP;
-    IF view IS NULL THEN
+    IF NOT has_cursor THEN
         list := list || cursor;
     END IF;
 
@@ -201,6 +203,47 @@ $$;
 COMMENT ON FUNCTION taskapi.dress_resource_view(regclass, regclass, boolean, boolean, text) IS
     'Internal: gives a resource''s view the defaults and comments of its table';
 
+-- The triggers of a table or view that are ours, as pg_get_triggerdef() spells them. What is there already is left alone, since
+-- to create a trigger locks a table against writers, and to drop one against readers; what another version called otherwise goes.
+CREATE FUNCTION taskapi.set_resource_triggers(relation regclass, wanted text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    definition text;
+    gone       name;
+BEGIN
+    FOR gone IN
+        SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'taskapi'::regnamespace
+          AND t.tgname ~ '^(zz_)?taskapi_' AND NOT EXISTS (SELECT FROM unnest(wanted) w WHERE split_part(w, ' ', 1) = t.tgname)
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', gone, relation);
+    END LOOP;
+    FOR definition IN
+        SELECT format(w, relation) FROM unnest(wanted) w
+        WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND pg_get_triggerdef(t.oid) = 'CREATE TRIGGER ' || format(w, relation))
+    LOOP
+        EXECUTE 'CREATE OR REPLACE TRIGGER ' || definition;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION taskapi.set_resource_triggers(regclass, text[]) IS
+    'Internal: gives a relation the triggers of ours that it must have, and no other one of ours';
+
+-- Those of a table, for writers who go round the resource. The names sort after all other triggers'.
+CREATE FUNCTION taskapi.set_source_triggers(source regclass) RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT taskapi.set_resource_triggers($1, array_remove(ARRAY[
+            CASE WHEN s.versioned THEN 'zz_taskapi_touch BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_touch()' END,
+            CASE WHEN s.soft_delete THEN 'zz_taskapi_soft_delete BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_soft_delete()' END,
+            CASE WHEN s.versioned IS NOT NULL THEN 'zz_taskapi_reference AFTER INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_reference()' END],
+            NULL))
+        FROM taskapi.is_source($1) s;
+    END;
+COMMENT ON FUNCTION taskapi.set_source_triggers(regclass) IS
+    'Internal: gives a table the triggers that the resources made of it need, and takes the others of ours away';
+
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT 'api', resource name DEFAULT NULL, order_by text DEFAULT NULL,
                                soft_delete boolean DEFAULT true, versioned boolean DEFAULT true, idempotent boolean DEFAULT true)
     RETURNS regclass
@@ -213,7 +256,7 @@ DECLARE
     view         regclass;
     deleted_view regclass;
     former       taskapi.resource;
-    others       record;
+    added        text[] := '{}';
     sorted       record;
     page         name;
     last_first   text;
@@ -278,42 +321,49 @@ BEGIN
 
     PERFORM taskapi.add_resource_columns(source, soft_delete, versioned);
 
-    -- Nothing that another resource of the same table needs is taken away.
-    SELECT * INTO others FROM taskapi.is_source(source);
     IF former.soft_delete AND NOT soft_delete AND former.deleted_resource IS NOT NULL THEN
         EXECUTE format('DROP VIEW %s', former.deleted_resource);
         RAISE NOTICE 'rows of % that are deleted show up in % again', source, view;
     END IF;
     view := taskapi.make_resource_view(source, api_schema, name, order_by, false, soft_delete, versioned, key);
     PERFORM taskapi.dress_resource_view(view, source, false, versioned, order_by);
-    EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_write INSTEAD OF INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()', view);
-    EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_start BEFORE INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', view);
-    EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_end AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', view);
+    PERFORM taskapi.set_resource_triggers(view, ARRAY[
+        'taskapi_write INSTEAD OF INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()',
+        'taskapi_statement_start BEFORE INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()',
+        'taskapi_statement_end AFTER INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()']);
 
     deleted_view := NULL;
     IF soft_delete THEN
         last_first := 'deleted_at DESC, ' || (SELECT string_agg(quote_ident(k) || ' DESC', ', ' ORDER BY place)
                                               FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> 'deleted_at');
+        IF former.deleted_resource IS NULL THEN
+            added := added || format('TABLE %I.%I', api_schema, deleted_name);
+        END IF;
         deleted_view := taskapi.make_resource_view(source, api_schema, deleted_name, last_first, true, true, versioned, key);
         PERFORM taskapi.dress_resource_view(deleted_view, source, true, versioned, last_first);
-        EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_write INSTEAD OF UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()', deleted_view);
-        EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_start BEFORE UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', deleted_view);
-        EXECUTE format('CREATE OR REPLACE TRIGGER taskapi_statement_end AFTER UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()', deleted_view);
+        PERFORM taskapi.set_resource_triggers(deleted_view, ARRAY[
+            'taskapi_write INSTEAD OF DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()',
+            'taskapi_statement_start BEFORE DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()',
+            'taskapi_statement_end AFTER DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()']);
     END IF;
-
-    -- On the table itself, for those who go round the resource. The names sort after all other triggers'.
-    FOR statement IN
-        SELECT format('CREATE TRIGGER %I %s ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.%I()', t.name, t.event, source, t.function)
-        FROM (VALUES (versioned,   'zz_taskapi_touch',       'BEFORE UPDATE',          'resource_touch'),
-                     (soft_delete, 'zz_taskapi_soft_delete', 'BEFORE DELETE',          'resource_soft_delete'),
-                     (true,        'zz_taskapi_reference',   'AFTER INSERT OR UPDATE', 'resource_reference')) t (needed, name, event, function)
-        WHERE t.needed AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = source AND g.tgname = t.name)
-    LOOP
-        EXECUTE statement;
-    END LOOP;
 
     IF to_regprocedure('taskapi.page(regclass,text,int,text,jsonb)') IS NOT NULL THEN
         page := name || '_page';
+        -- An earlier version's with other arguments, or another result, cannot be replaced.
+        FOR statement IN
+            SELECT format('DROP FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
+            WHERE p.pronamespace = to_regnamespace(quote_ident(api_schema)) AND p.proname = former.page_function
+              AND (p.proname, p.proargtypes, p.proargnames, p.prorettype) IS DISTINCT FROM
+                  (page, '25 23 25 3802'::oidvector, '{order_by,page_size,page_token,filter}'::text[], 'taskapi.page_result'::regtype::oid)
+              AND starts_with(obj_description(p.oid, 'pg_proc'), 'A page of ')
+              AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = view)
+        LOOP
+            EXECUTE statement;
+        END LOOP;
+        IF to_regprocedure(format('%I.%I(text,int,text,jsonb)', api_schema, page)) IS NULL THEN
+            added := added || format('FUNCTION %I.%I(text, int, text, jsonb)', api_schema, page);
+        END IF;
         EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL, filter jsonb DEFAULT NULL)'
                        ' RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page(%L::regclass, coalesce($1, %L), $2, $3, $4)',
                        api_schema, page, view, order_by);
@@ -322,14 +372,30 @@ BEGIN
             format('A page of %s, in order %s unless told otherwise: GET /rpc/%s_page?page_size=50&page_token=TOKEN', name, order_by, name));
     END IF;
     PERFORM taskapi.register_resource(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
+    PERFORM taskapi.set_source_triggers(source);
 
-    -- Whoever was granted the resource is granted the columns that it has got since.
+    -- What a resource has got since is its owner's, whoever calls, and is for those who may read the resource.
+    FOR statement IN
+        SELECT format('ALTER %s OWNER TO %s', a, c.relowner::regrole) FROM unnest(added) a, pg_class c
+        WHERE former.resource IS NOT NULL AND c.oid = view AND c.relowner <> current_user::regrole
+          AND (has_schema_privilege(c.relowner, c.relnamespace, 'CREATE') OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+        UNION ALL
+        SELECT format('GRANT %s ON %s TO %s', CASE WHEN starts_with(a, 'TABLE') THEN 'SELECT' ELSE 'EXECUTE' END, a,
+                      CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)
+        FROM unnest(added) a, pg_class c, aclexplode(c.relacl) g
+        WHERE former.resource IS NOT NULL AND c.oid = view AND g.privilege_type = 'SELECT' AND g.grantee <> c.relowner
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+    -- Whoever was granted the resource is granted the columns that it has got since, and those of deletion, which the views ask for.
     FOR statement IN
         SELECT format('GRANT %s (%s) ON %s TO %s', g.privilege_type, string_agg(format('%I', a.attname), ', '), source,
                       CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END)
-        FROM pg_class c, aclexplode(c.relacl) g, taskapi.resource_columns(view) v, pg_attribute a
+        FROM pg_class c, aclexplode(c.relacl) g, pg_attribute a
         WHERE c.oid = view AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND g.grantee <> c.relowner
-          AND a.attrelid = source AND a.attnum = v.source_attnum
+          AND a.attrelid = source
+          AND (a.attnum IN (SELECT v.source_attnum FROM taskapi.resource_columns(view) v)
+               OR soft_delete AND g.privilege_type = 'SELECT' AND a.attname IN ('deleted_at', 'deletion_id'))
           AND (g.privilege_type = 'SELECT' OR a.attgenerated = '' AND NOT (versioned AND a.attname IN ('version', 'updated_at')))
           AND CASE WHEN g.grantee = 0 THEN has_column_privilege('public', source, key[1], g.privilege_type)
                    ELSE has_column_privilege(g.grantee, source, key[1], g.privilege_type) END
@@ -379,7 +445,6 @@ AS $$
 DECLARE
     entry  taskapi.resource := taskapi.registered_resource(resource);
     page   regprocedure;
-    others record;
 BEGIN
     IF entry.resource IS NULL THEN
         RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
@@ -394,16 +459,7 @@ BEGIN
     END IF;
     EXECUTE format('DROP VIEW %s', entry.resource);
     IF EXISTS (SELECT FROM pg_class WHERE oid = entry.source) THEN
-        SELECT * INTO others FROM taskapi.is_source(entry.source);
-        IF others.versioned IS NOT TRUE THEN
-            EXECUTE format('DROP TRIGGER IF EXISTS zz_taskapi_touch ON %s', entry.source);
-        END IF;
-        IF others.soft_delete IS NOT TRUE THEN
-            EXECUTE format('DROP TRIGGER IF EXISTS zz_taskapi_soft_delete ON %s', entry.source);
-        END IF;
-        IF others.versioned IS NULL THEN
-            EXECUTE format('DROP TRIGGER IF EXISTS zz_taskapi_reference ON %s', entry.source);
-        END IF;
+        PERFORM taskapi.set_source_triggers(entry.source);
     END IF;
     NOTIFY pgrst, 'reload schema';
 END

@@ -17,7 +17,7 @@ WHERE has_function_privilege('public', p.oid, 'EXECUTE')
         -- resources: triggers that an owner attaches, and what checks that its caller owns what it changes
         'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference', 'resource_columns',
         'registered_resource', 'resource_page_function', 'is_source', 'register_resource', 'unregister_resource', 'order_by_columns', 'order_by_canonical', 'check_exposable',
-        'add_resource_columns', 'make_resource_view', 'dress_resource_view', 'expose', 'unexpose', 'grant_resource',
+        'add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'expose', 'unexpose', 'grant_resource',
         -- limits
         'rate_limit', 'rate_limit_peek', 'check_rate_limits', 'enforce_rate_limits', 'rate_limit_status']))
 ORDER BY 1;

@@ -62,14 +62,18 @@ sub upgrade
 	my ($db, $version, $name) = @_;
 	my $writer = $node->background_psql($db);
 	$writer->query_safe(q{BEGIN; UPDATE tasks.task SET title = 'T1x' WHERE title = 'T1'});
+	my $files = q{SELECT string_agg(c.oid::regclass || ' ' || pg_relation_filenode(c.oid), ',' ORDER BY c.oid) FROM pg_class c WHERE c.relnamespace = 'tasks'::regnamespace AND c.relkind IN ('r', 'i')};
+	my $before = $node->safe_psql($db, $files);
 	my $locks = $node->safe_psql(
 		$db, qq{SET lock_timeout = '10s'; BEGIN; ALTER EXTENSION taskapi UPDATE TO '$version';
-		SELECT string_agg(DISTINCT relation::regclass::text, ',') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-		WHERE l.pid = pg_backend_pid() AND c.relnamespace IN ('tasks'::regnamespace, 'api'::regnamespace) AND l.mode <> 'AccessShareLock';
+		SELECT (SELECT string_agg(DISTINCT relation::regclass::text, ',') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+			WHERE l.pid = pg_backend_pid() AND c.relnamespace IN ('tasks'::regnamespace, 'api'::regnamespace) AND l.mode <> 'AccessShareLock'),
+			(SELECT sum(pg_stat_get_xact_numscans(oid)) FROM pg_class WHERE relnamespace = 'tasks'::regnamespace AND relkind IN ('r', 'i'));
 		COMMIT});
 	$writer->query_safe('COMMIT');
 	$writer->quit;
-	is($locks, '', "$name: locks no table of the user's");
+	is($locks, '|0', "$name: locks no table of the user's, and reads none");
+	is($node->safe_psql($db, $files), $before, "$name: writes none anew");
 	return;
 }
 
