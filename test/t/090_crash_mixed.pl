@@ -106,7 +106,10 @@ for my $round (1 .. $rounds)
 		my ($pid) = split /\n/, $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
 		kill 'KILL', $pid if $pid;
 		$_->finish for @clients;
-		$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+		# not poll_query_until(), which writes to a psql that may have been refused and be gone
+		my $up = 0;
+		for (1 .. 1800) { last if $up = run_log([ 'psql', '-XAtqc', 'SELECT true', $node->connstr('postgres') ]); usleep(100_000); }
+		$up or die 'no recovery';
 	}
 	$crashes++;
 
