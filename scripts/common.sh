@@ -137,10 +137,11 @@ copy_tree() {
     printf '%s\n' "$flags" | as_user tee "$scratch/flags" >/dev/null
 }
 
-# The programs are copied, since each finds its own lib and share folder relative to itself; the files there are links.
+# The programs are copied, since each finds its own lib and share folder relative to itself; the files there are links. With
+# SERVER_UNDER, servers run under that command, but not what initdb and others start for a moment.
 copy_postgresql() {
     bin=$("$PG_CONFIG" --bindir) lib=$("$PG_CONFIG" --pkglibdir) share=$("$PG_CONFIG" --sharedir) include=$("$PG_CONFIG" --includedir)
-    version="$("$PG_CONFIG" --version) $(stat -c %Y "$bin/postgres" "$lib" "$share/extension" | tr '\n' ' ')"
+    version="$("$PG_CONFIG" --version) $(stat -c %Y "$bin/postgres" "$lib" "$share/extension" | tr '\n' ' ')${SERVER_UNDER:+under $SERVER_UNDER}"
     prefix=$scratch/pg$bin
     if [ "$(cat "$scratch/pg/version" 2>/dev/null)" != "$version" ]; then
         rm -rf "$scratch/pg"
@@ -153,7 +154,12 @@ copy_postgresql() {
             ln -s "$4/extension"/* "pg$4/extension/"
             ln -s "$5" "pg$5"
             rm -rf "pg$3/bitcode" "pg$3"/taskapi.so "pg$4/extension"/taskapi[.-]*
-            printf "%s\n" "$6" >pg/version' sh "$scratch" "$bin" "$lib" "$share" "$include" "$version"
+            if [ -n "$7" ]; then
+                mv "pg$2/postgres" "pg$2/postgres.alone"
+                printf "#!/bin/sh\ncase \$1 in -D) set -- %s \"\$0.alone\" \"\$@\" ;; *) set -- \"\$0.alone\" \"\$@\" ;; esac\nexec \"\$@\"\n" "$(echo $7)" >"pg$2/postgres"
+                chmod 755 "pg$2/postgres"
+            fi
+            printf "%s\n" "$6" >pg/version' sh "$scratch" "$bin" "$lib" "$share" "$include" "$version" "${SERVER_UNDER:-}"
     fi
     PG_CONFIG=$prefix/pg_config
 }
