@@ -234,7 +234,7 @@ log_everything(0);
 like(run('service', q{SELECT :body::json;}, body => '"card number 4929 1234'), qr/card number/, 'json quotes what it does not understand');
 $node->safe_psql('postgres', qq{SET request.headers = '{"x-api-key": "$api_key"}'});
 is(found(log_since()), 'API key, stored answer', 'in the log, too, where a literal is as well');
-is(found($node->safe_psql('postgres', $statistics)), 'API key', 'that of a utility statement is in the statistics');
+is(found($node->safe_psql('postgres', q{SELECT string_agg(query, E'\n') FROM pg_stat_statements})), $node->pg_version >= 18 ? '' : 'API key', 'that of SET is in the statistics, before PostgreSQL 18');
 $node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
 $node->safe_psql('postgres', qq{SELECT set_config('request.headers', '{"x-api-key": "$api_key"}', true)});
 is(found($node->safe_psql('postgres', q{SELECT string_agg(query, E'\n') FROM pg_stat_statements})), '', 'that of a query is not');
@@ -379,7 +379,7 @@ for my $user (qw(stranger monitor anon member service app_owner))
 		my $found = found($theirs . $refusal);
 		$found =~ s/^password hash$// if $user eq 'app_owner';    # of accounts that are his
 		is($found, '', "a dump of $user (@$options) has no secret");
-		like($refusal, qr/permission denied/, 'since he is refused') unless $theirs =~ /PostgreSQL database dump complete/;
+		like($refusal, qr/permission denied|user may lack SELECT privilege/, 'since he is refused') unless $theirs =~ /PostgreSQL database dump complete/;
 	}
 }
 ($dump, my $refusal) = dumped('app_owner', '-n', 'tasks', '-n', 'api');
