@@ -97,7 +97,7 @@ attach_table(void)
 static RateLimitTable *
 create_table(TaskapiShared *shared)
 {
-	uint32		nbuckets = (2 * (uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_ENTRIES + 1;
+	uint32		nbuckets = ((uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_KEYS + 1;
 	Size		size = offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
 	dsm_segment *segment = dsm_create(size, 0);
 	RateLimitTable *result = dsm_segment_address(segment);

@@ -6,12 +6,12 @@
  * Layout.  The table is an array of neighbourhoods of 1 kB, sixteen cache
  * lines, each with a spinlock and 42 entries of 24 bytes; a key belongs to
  * exactly one neighbourhood, and there to any entry, from the front: while the
- * table is far from full, a decision touches one or two lines.  There are
- * twice as many entries as taskapi.rate_limit_max_keys asks for, which makes
- * about 49 bytes a key: so many keys overfill none of the neighbourhoods, but
- * by bad luck of about one in ten over the whole of the default table.  The
- * size is fixed when the first backend attaches, and holds until the server
- * stops.
+ * table is far from full, a decision touches one or two lines.  There is a
+ * neighbourhood for every 16 keys that taskapi.rate_limit_max_keys asks for,
+ * so 64 bytes a key: that many live keys overfill one anywhere in the table
+ * with a probability of 1e-4 for the default of 100,000, and of 1e-2 for the
+ * greatest of 10 million (the tail of a Poisson distribution).  The size is
+ * fixed when the first backend attaches, and holds until the server stops.
  *
  * Identity.  A key is known by 96 bits of a SipHash under a random seed, which
  * is made with the table (or comes with its snapshot), and under which each
@@ -54,6 +54,7 @@
 
 #define RATELIMIT_BUCKET_SIZE		1024
 #define RATELIMIT_BUCKET_ENTRIES	42
+#define RATELIMIT_BUCKET_KEYS		16	/* that it is meant for */
 #define RATELIMIT_MAX_KEY_LEN		1024
 
 typedef struct RateLimitKey
