@@ -192,7 +192,7 @@ SELECT pg_temp.plan(format($q$SELECT id FROM regress_api.both_posts WHERE cursor
 DROP VIEW regress_api.both_posts;
 DROP TABLE event;
 
--- cursors are made and sealed after the sort, for the rows of the page alone
+-- tokens are sealed after the sort, for the rows of the page alone
 EXPLAIN (VERBOSE, COSTS OFF) SELECT id, taskapi.cursor('id', id) AS cursor, taskapi.cursor_encode('id', id) AS token FROM post ORDER BY tenant % 7, id LIMIT 3;
 
 DROP SCHEMA regress_api CASCADE;
