@@ -60,7 +60,6 @@ static void set_key(const TaskapiSecret *key);
 static void forget_key(void);
 static bool hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac);
 static void compute_mac(const TaskapiSecret *key, const uint8 *data, int len, uint8 *mac);
-static bool equal_in_constant_time(const uint8 *a, const uint8 *b, int len);
 static int64 seconds_now(void);
 static uint8 *refuse(Node *escontext, const char *details);
 
@@ -158,7 +157,7 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 		return refuse(escontext, not_ours);
 
 	compute_mac(key, signed_data, end - signed_data, mac);
-	if (!equal_in_constant_time(mac, end, TASKAPI_TOKEN_MAC_LENGTH))
+	if (timingsafe_bcmp(mac, end, TASKAPI_TOKEN_MAC_LENGTH) != 0)
 		return refuse(escontext, not_ours);
 
 	memcpy(&issued, pos, sizeof(issued));
@@ -266,16 +265,6 @@ hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac)
 	return pg_hmac_init(hmac, key, key_len) >= 0 &&
 		pg_hmac_update(hmac, data, len) >= 0 &&
 		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) >= 0;
-}
-
-static bool
-equal_in_constant_time(const uint8 *a, const uint8 *b, int len)
-{
-	volatile uint8 difference = 0;
-
-	for (int i = 0; i < len; i++)
-		difference |= a[i] ^ b[i];
-	return difference == 0;
 }
 
 /*
