@@ -205,10 +205,24 @@ COMMENT ON FUNCTION taskapi.dress_resource_view(regclass, regclass, boolean, boo
 
 -- The triggers of a table or view that are ours, as pg_get_triggerdef() spells them. What is there already is left alone, since
 -- to create a trigger locks a table against writers, and to drop one against readers; what another version called otherwise goes.
-CREATE FUNCTION taskapi.set_resource_triggers(relation regclass, wanted text[]) RETURNS void
+-- Those of a table are for writers who go round the resource; their names sort after all other triggers'.
+CREATE FUNCTION taskapi.set_resource_triggers(relation regclass, kinds text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    wanted CONSTANT text[] := ARRAY(
+        SELECT t.definition
+        FROM (VALUES
+            ('live',        'taskapi_write INSTEAD OF INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()'),
+            ('live',        'taskapi_statement_start BEFORE INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()'),
+            ('live',        'taskapi_statement_end AFTER INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()'),
+            ('deleted',     'taskapi_write INSTEAD OF DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()'),
+            ('deleted',     'taskapi_statement_start BEFORE DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()'),
+            ('deleted',     'taskapi_statement_end AFTER DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()'),
+            ('versioned',   'zz_taskapi_touch BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_touch()'),
+            ('soft_delete', 'zz_taskapi_soft_delete BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_soft_delete()'),
+            ('source',      'zz_taskapi_reference AFTER INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_reference()')) t (kind, definition)
+        WHERE t.kind = ANY (kinds));
     definition text;
     gone       name;
 BEGIN
@@ -228,17 +242,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION taskapi.set_resource_triggers(regclass, text[]) IS
-    'Internal: gives a relation the triggers of ours that it must have, and no other one of ours';
+    'Internal: gives a relation those triggers of ours that are of the given kinds, and takes the others of ours away';
 
--- Those of a table, for writers who go round the resource. The names sort after all other triggers'.
 CREATE FUNCTION taskapi.set_source_triggers(source regclass) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT taskapi.set_resource_triggers($1, array_remove(ARRAY[
-            CASE WHEN s.versioned THEN 'zz_taskapi_touch BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_touch()' END,
-            CASE WHEN s.soft_delete THEN 'zz_taskapi_soft_delete BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_soft_delete()' END,
-            CASE WHEN s.versioned IS NOT NULL THEN 'zz_taskapi_reference AFTER INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_reference()' END],
-            NULL))
+        SELECT taskapi.set_resource_triggers($1, ARRAY[
+            CASE WHEN s.versioned THEN 'versioned' END, CASE WHEN s.soft_delete THEN 'soft_delete' END,
+            CASE WHEN s.versioned IS NOT NULL THEN 'source' END])
         FROM taskapi.is_source($1) s;
     END;
 COMMENT ON FUNCTION taskapi.set_source_triggers(regclass) IS
@@ -327,10 +338,7 @@ BEGIN
     END IF;
     view := taskapi.make_resource_view(source, api_schema, name, order_by, false, soft_delete, versioned, key);
     PERFORM taskapi.dress_resource_view(view, source, false, versioned, order_by);
-    PERFORM taskapi.set_resource_triggers(view, ARRAY[
-        'taskapi_write INSTEAD OF INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()',
-        'taskapi_statement_start BEFORE INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()',
-        'taskapi_statement_end AFTER INSERT OR DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()']);
+    PERFORM taskapi.set_resource_triggers(view, '{live}');
 
     deleted_view := NULL;
     IF soft_delete THEN
@@ -341,10 +349,7 @@ BEGIN
         END IF;
         deleted_view := taskapi.make_resource_view(source, api_schema, deleted_name, last_first, true, true, versioned, key);
         PERFORM taskapi.dress_resource_view(deleted_view, source, true, versioned, last_first);
-        PERFORM taskapi.set_resource_triggers(deleted_view, ARRAY[
-            'taskapi_write INSTEAD OF DELETE OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION taskapi.resource_write()',
-            'taskapi_statement_start BEFORE DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()',
-            'taskapi_statement_end AFTER DELETE OR UPDATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement()']);
+        PERFORM taskapi.set_resource_triggers(deleted_view, '{deleted}');
     END IF;
 
     IF to_regprocedure('taskapi.page(regclass,text,int,text,jsonb)') IS NOT NULL THEN
