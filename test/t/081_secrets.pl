@@ -355,10 +355,12 @@ for my $user (qw(postgres stranger monitor anon member service))
 			$walk .= "BEGIN; SELECT * FROM $name($args) f;\nROLLBACK;\nBEGIN; EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM $name($args) f;\nROLLBACK;\n";
 		}
 	}
+	# The arguments are drawn at random, but these two leave nothing to luck.
+	$walk .= "SELECT * FROM taskapi.page('taskapi.secret');\nSELECT * FROM taskapi.page_rows(NULL::taskapi.secret);\n";
 	my ($answers, $refusals) = script($user, $walk);
 	cmp_ok(scalar(() = $answers =~ /Execution Time/g), '>', 30, 'which answer');
 	my $found = found($answers . $refusals);
-	if ($user eq 'postgres') { isnt($found, '', 'the walk leads a superuser to secrets'); }
+	if ($user eq 'postgres') { like($found, qr/cursor key/, 'the walk leads a superuser to secrets'); }
 	else { is($found, '', "$user is told no secret by any function") or diag "seed $seed"; }
 }
 
