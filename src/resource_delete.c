@@ -28,7 +28,7 @@
 
 static int	run_delete(TaskapiView *view, TupleDesc desc, HeapTuple old, bool exact);
 static bool may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old, bool exact);
-static void why_not_deleted(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded);
+static bool still_there(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded);
 
 /*
  * The DELETE as the caller; the number of rows that it deleted.
@@ -85,8 +85,12 @@ may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old
 	return request.passed;
 }
 
-static void
-why_not_deleted(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded)
+/*
+ * After a DELETE that found nothing: is the row there all the same, as this view shows rows?  Then the caller may not
+ * delete it, or it came back since.
+ */
+static bool
+still_there(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded)
 {
 	int64		version;
 	TaskapiRowState state = taskapi_resource_probe(view, desc, old, &version);
@@ -95,10 +99,11 @@ why_not_deleted(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded)
 	{
 		if (guarded && version != taskapi_row_version(view, desc, old))
 			taskapi_version_conflict(version);
-		taskapi_resource_forbidden(view);
+		return true;
 	}
 	if (guarded)
 		taskapi_version_conflict(-1);
+	return false;
 }
 
 HeapTuple
@@ -112,17 +117,23 @@ taskapi_resource_delete(TaskapiResourceStatement *statement, TaskapiView *view, 
 
 	if (!view->registration.soft_delete)
 	{
-		if (run_delete(view, desc, old, guarded) > 0)
-			return old;
-		why_not_deleted(view, desc, old, guarded);
-		return NULL;
+		for (int attempt = 1; run_delete(view, desc, old, guarded) == 0; attempt++)
+		{
+			if (!still_there(view, desc, old, guarded))
+				return NULL;
+			if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+				taskapi_resource_forbidden(view);
+		}
+		return old;
 	}
 
 	table = taskapi_table(view->registration.source);
-	if (!may_delete(view, table, desc, old, guarded))
+	for (int attempt = 1; !may_delete(view, table, desc, old, guarded); attempt++)
 	{
-		why_not_deleted(view, desc, old, guarded);
-		return NULL;
+		if (!still_there(view, desc, old, guarded))
+			return NULL;
+		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+			taskapi_resource_forbidden(view);
 	}
 	taskapi_key_arguments(view, desc, old, key, nulls);
 	row = taskapi_lock_row(table, key, false);
@@ -142,10 +153,12 @@ taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view, T
 	TaskapiRow *row;
 	const char *obstacle;
 
-	if (!may_delete(view, table, desc, old, guarded))
+	for (int attempt = 1; !may_delete(view, table, desc, old, guarded); attempt++)
 	{
-		why_not_deleted(view, desc, old, guarded);
-		return NULL;
+		if (!still_there(view, desc, old, guarded))
+			return NULL;
+		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+			taskapi_resource_forbidden(view);
 	}
 	taskapi_key_arguments(view, desc, old, key, nulls);
 	row = taskapi_lock_row(table, key, false);
@@ -184,16 +197,20 @@ taskapi_resource_restore(TaskapiResourceStatement *statement, TaskapiView *view,
 	}
 
 	taskapi_key_arguments(view, desc, old, key, nulls);
-	if (SPI_execute_plan(taskapi_view_plan(view, VIEW_PLAN_LOCK, NULL), key, nulls, false, 0) < 0)
-		elog(ERROR, "SPI_execute_plan failed");
-	if (SPI_processed == 0)
+	for (int attempt = 1;; attempt++)
 	{
+		if (SPI_execute_plan(taskapi_view_plan(view, VIEW_PLAN_LOCK, NULL), key, nulls, false, 0) < 0)
+			elog(ERROR, "SPI_execute_plan failed");
+		if (SPI_processed > 0)
+			break;
 		switch (taskapi_resource_probe(view, desc, old, &version))
 		{
 			case ROW_LIVE:
 				taskapi_problem(PROBLEM_ALREADY_LIVE, NIL, NULL, "It has been restored already.");
 			case ROW_DELETED:
-				taskapi_resource_forbidden(view);
+				if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+					taskapi_resource_forbidden(view);
+				break;
 			case ROW_ABSENT:
 				if (guarded)
 					taskapi_version_conflict(-1);

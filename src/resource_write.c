@@ -290,14 +290,19 @@ taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
 	}
 
 	/* Why was nothing written? */
-	if (taskapi_resource_probe(view, desc, old, &version) != ROW_LIVE)
+	for (int attempt = 1;; attempt++)
 	{
-		if (guarded)
-			taskapi_version_conflict(-1);
-		return NULL;			/* gone meanwhile */
+		if (taskapi_resource_probe(view, desc, old, &version) != ROW_LIVE)
+		{
+			if (guarded)
+				taskapi_version_conflict(-1);
+			return NULL;		/* gone meanwhile */
+		}
+		if (has_row(view, VIEW_PLAN_LOCK, NULL, desc, old))
+			break;
+		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+			taskapi_resource_forbidden(view);
 	}
-	if (!has_row(view, VIEW_PLAN_LOCK, NULL, desc, old))
-		taskapi_resource_forbidden(view);
 	if (guarded && version != taskapi_row_version(view, desc, old))
 		taskapi_version_conflict(version);
 	if (!bms_is_empty(changed) && !has_row(view, VIEW_PLAN_LOCK_IMAGE, changed, desc, old))

@@ -52,6 +52,11 @@ extern int	taskapi_key_arguments(TaskapiView *view, TupleDesc desc, HeapTuple ro
 extern bool taskapi_check_precondition(TaskapiResourceStatement *statement, TaskapiView *view,
 									   TupleDesc desc, HeapTuple old, HeapTuple new);
 
+/*
+ * A row that is seen and cannot be locked or deleted is forbidden, unless others delete and restore it between the two looks.
+ * So it has to be found so this many times.
+ */
+#define TASKAPI_RESOURCE_ATTEMPTS 5
 pg_noreturn extern void taskapi_resource_forbidden(TaskapiView *view);
 
 /* ---------- resource_delete.c ---------- */

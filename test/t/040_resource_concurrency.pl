@@ -71,6 +71,27 @@ SELECT optimistic(:id);
 });
 is($node->safe_psql('postgres', 'SELECT sum(a) = (SELECT last_value FROM won), sum(a) > 0 FROM item'), 't|t', 'with a version, exactly those who were told so have won');
 
+# Whoever may delete and restore is never told that he may not, though the row comes and goes between two looks at it.
+$node->safe_psql('postgres', q{
+	CREATE TABLE flag (id int PRIMARY KEY);
+	SELECT taskapi.expose('flag');
+	INSERT INTO api.flag VALUES (1);
+	CREATE TABLE flapped (outcome text);
+	CREATE FUNCTION flap(back bool) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF back THEN UPDATE api.deleted_flag SET deleted_at = NULL; ELSE DELETE FROM api.flag; END IF;
+		INSERT INTO flapped VALUES ('done');
+	EXCEPTION WHEN OTHERS THEN
+		INSERT INTO flapped VALUES (SQLSTATE);
+	END
+	$$;
+});
+hammer('flag', 8, 300, q{
+\set back random(0, 1)
+SELECT flap(:back = 1);
+});
+is($node->safe_psql('postgres', q{SELECT count(*) > 0, count(*) FILTER (WHERE outcome = 'PT403') FROM flapped}), 't|0', 'a row that comes and goes is not forbidden');
+
 # Everything that may happen to three generations, at random.
 $node->safe_psql('postgres', q{
 	CREATE TABLE parent (id int PRIMARY KEY);
