@@ -50,12 +50,6 @@ taskapi_counter_value(TaskapiCounter counter)
 	return sum;
 }
 
-const char *
-taskapi_counter_name(TaskapiCounter counter)
-{
-	return counter_names[counter];
-}
-
 /* counters() -> SETOF (name text, value bigint) */
 Datum
 taskapi_counters(PG_FUNCTION_ARGS)

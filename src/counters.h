@@ -57,7 +57,4 @@ taskapi_count(TaskapiCounter counter, uint64 n)
 /* The sum over all stripes. */
 extern uint64 taskapi_counter_value(TaskapiCounter counter);
 
-/* The name under which taskapi.counters() shows it. */
-extern const char *taskapi_counter_name(TaskapiCounter counter);
-
 #endif							/* TASKAPI_COUNTERS_H */

@@ -252,17 +252,6 @@ taskapi_cursor_open(const char *token, int len, Node *escontext)
 	return cursor;
 }
 
-char *
-taskapi_cursor_seal(const struct varlena *cursor)
-{
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
-	int			len;
-	char	   *token = seal(&cache, PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor)), 0, 0, &len);
-
-	taskapi_shape_cache_free(&cache);
-	return token;
-}
-
 /*
  * The token, with room before and after it as for taskapi_token_finish().
  */

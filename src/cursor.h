@@ -49,15 +49,11 @@ extern struct varlena *taskapi_cursor_build(TaskapiCursorShape *shape, const Dat
  */
 extern void taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, Datum *values, bool *isnull);
 
-/* Does the cursor belong to this shape?  Never throws. */
-extern bool taskapi_cursor_matches(TaskapiCursorShape *shape, const struct varlena *cursor);
-
 /*
- * From token to cursor and back.  Opening throws invalid_cursor and cursor_expired, or saves them in
+ * From token to cursor.  Opening throws invalid_cursor and cursor_expired, or saves them in
  * "escontext" where that is not NULL and then returns NULL.
  */
 extern struct varlena *taskapi_cursor_open(const char *token, int len, Node *escontext);
-extern char *taskapi_cursor_seal(const struct varlena *cursor);
 
 /* The wire form: append it; read one from a cursor position, which is advanced.  A damaged one is invalid_cursor. */
 extern void taskapi_cursor_to_wire(const struct varlena *cursor, StringInfo buf);

@@ -207,17 +207,6 @@ taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, D
 }
 
 bool
-taskapi_cursor_matches(TaskapiCursorShape *shape, const struct varlena *cursor)
-{
-	TaskapiCursorView view;
-
-	cursor = PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor));
-	taskapi_cursor_view(cursor, &view);
-	return taskapi_descriptor_match(shape->descriptor, shape->descriptor_len,
-									view.descriptor, view.descriptor_len) == SHAPE_MATCHES;
-}
-
-bool
 taskapi_cursor_read_keys(const TaskapiCursorShape *shape, const TaskapiCursorView *view, Datum *values, bool *isnull)
 {
 	const uint8 *pos = view->keys;

@@ -127,18 +127,6 @@ taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,..
 	raise_problem(escontext, problem, 0, NIL, NULL, details);
 }
 
-int
-taskapi_problem_status(TaskapiProblem problem)
-{
-	return catalogue[problem].status;
-}
-
-const char *
-taskapi_problem_name(TaskapiProblem problem)
-{
-	return catalogue[problem].name;
-}
-
 /*
  * Raise it in the form that fits where we are.  An sqlstate of 0 is the catalogue's; details and
  * hint may be NULL.

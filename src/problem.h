@@ -83,7 +83,4 @@ pg_noreturn extern void taskapi_problem_sqlstate(TaskapiProblem problem, int sql
  */
 extern void taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,...) pg_attribute_printf(3, 4);
 
-extern int	taskapi_problem_status(TaskapiProblem problem);
-extern const char *taskapi_problem_name(TaskapiProblem problem);
-
 #endif							/* TASKAPI_PROBLEM_H */

@@ -94,6 +94,5 @@ extern bool taskapi_require_if_match;
  */
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
-extern List *taskapi_resource_registrations(void);	/* all, palloc'd copies */
 
 #endif							/* TASKAPI_RESOURCE_H */

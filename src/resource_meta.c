@@ -149,23 +149,6 @@ taskapi_resource_of_table(Oid table, bool soft)
 	return NULL;
 }
 
-List *
-taskapi_resource_registrations(void)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	load_registry();
-	foreach(lc, registrations)
-	{
-		TaskapiRegistration *r = palloc(sizeof(TaskapiRegistration));
-
-		*r = *(TaskapiRegistration *) lfirst(lc);
-		result = lappend(result, r);
-	}
-	return result;
-}
-
 TaskapiView *
 taskapi_view(Oid relid)
 {
