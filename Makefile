@@ -13,7 +13,7 @@ EXTENSION  = taskapi
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" taskapi.control)
 PGFILEDESC = "taskapi - primitives of an HTTP API"
 MODULE_big = taskapi
-OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # Order matters: a fragment may use only what stands above it.
 SQL_INSTALL = $(addprefix sql/install/, \
@@ -39,7 +39,7 @@ SQL_TASK_API = $(sort $(wildcard sql/task_api/*.sql))
 
 DATA        = $(wildcard sql/upgrade/taskapi--*--*.sql)
 DATA_built  = taskapi--$(EXTVERSION).sql
-PG_CPPFLAGS = -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
+PG_CPPFLAGS = -I$(CURDIR)/src -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
 
 REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -65,7 +65,7 @@ all install installcheck clean:
 .DEFAULT_GOAL := all
 endif
 
-$(OBJS): $(wildcard src/*.h)
+$(OBJS): $(wildcard src/*/*.h)
 
 $(SCRIPT_TARGETS):
 	@PG_CONFIG="$(PG_CONFIG)" scripts/$@

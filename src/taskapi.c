@@ -9,8 +9,8 @@
 
 #include "utils/guc.h"
 
-#include "compat.h"
-#include "taskapi.h"
+#include "base/compat.h"
+#include "base/modules.h"
 
 TASKAPI_MODULE_MAGIC;
 

@@ -1,0 +1,299 @@
+/*-------------------------------------------------------------------------
+ *
+ * pre_request.c
+ *	  Who is calling, and may he go on: what runs before each request.
+ *
+ * In this order, where the first that is there decides and none falls back on
+ * the next:
+ *
+ *	1. A bearer token.  The layer has verified it and set request.jwt.claims.
+ *	2. X-API-Key.
+ *	3. The session cookie.
+ *	4. Nothing: an anonymous caller.
+ *
+ * and then:
+ *
+ *	5. A credential that is not good: the address is charged as an anonymous
+ *	   caller's, and the answer is 401.
+ *	6. A cookie on an unsafe method that does not come from our own pages: the same
+ *	   charge (the user did nothing), and 403.
+ *	7. The rate limits of the principal; a denial charges nothing (429).
+ *	8. A key without the scope for the method: 403, and stays charged.
+ *	9. Key and cookie: the claims are set and the role becomes the authenticated one,
+ *	   both for the transaction.
+ *
+ * The policies, each of which applies as long as it exists: per_key (the API key),
+ * per_user (the subject, however it came), per_address (anonymous callers and bad
+ * credentials) and per_address_total (everybody behind an address).
+ *
+ * It runs as the caller, because a security definer may not change the role, and
+ * without a SET clause, because that would give the role back at the end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/rel.h"
+
+#include "auth/auth.h"
+#include "base/catalog.h"
+#include "base/compat.h"
+#include "http/problem.h"
+#include "ratelimit/ratelimit_policy.h"
+#include "http/request.h"
+#include "base/modules.h"
+
+/* Columns of taskapi.api_role, as sql/install/auth.sql declares them */
+#define Anum_api_role_name 1
+#define Anum_api_role_role 2
+
+typedef enum PrincipalKind
+{
+	PRINCIPAL_ANONYMOUS,
+	PRINCIPAL_BEARER,
+	PRINCIPAL_API_KEY,
+	PRINCIPAL_SESSION
+} PrincipalKind;
+
+typedef struct Principal
+{
+	PrincipalKind kind;
+	const char *subject;		/* NULL is none */
+	const char *credential;		/* id of the key or session; NULL is none */
+	int			scopes;
+} Principal;
+
+static void settle(Principal *principal);
+static void settle_credential(Principal *principal, PrincipalKind kind, const char *secret);
+static bool has_bearer_token(void);
+static bool is_safe_method(void);
+static void enforce(const Principal *principal);
+pg_noreturn static void refuse(TaskapiProblem problem, List *headers, const char *details);
+static void become(const Principal *principal);
+static Oid	authenticated_role(void);
+static void set_local(const char *name, const char *value);
+
+/*
+ * pre_request() -> void
+ */
+PG_FUNCTION_INFO_V1(taskapi_pre_request);
+Datum
+taskapi_pre_request(PG_FUNCTION_ARGS)
+{
+	Principal	principal = {0};
+	bool		safe = is_safe_method();
+
+	settle(&principal);
+
+	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)
+		refuse(PROBLEM_FORBIDDEN, NIL,
+			   "A request that changes something with a session cookie must come from the same origin.");
+
+	enforce(&principal);
+
+	if (principal.kind == PRINCIPAL_API_KEY &&
+		(principal.scopes & (safe ? TASKAPI_SCOPE_READ : TASKAPI_SCOPE_WRITE)) == 0)
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The API key has no scope \"%s\".",
+						safe ? "read" : "write");
+
+	if (principal.kind == PRINCIPAL_API_KEY || principal.kind == PRINCIPAL_SESSION)
+		become(&principal);
+	PG_RETURN_VOID();
+}
+
+static void
+settle(Principal *principal)
+{
+	const char *value;
+
+	value = taskapi_current_subject();
+	if (value != NULL)
+	{
+		principal->kind = PRINCIPAL_BEARER;
+		principal->subject = pstrdup(value);
+		return;
+	}
+
+	if (has_bearer_token())
+	{
+		/* A layer that verified it has set the claims, be it only a role */
+		value = GetConfigOption("request.jwt.claims", true, false);
+		if (value == NULL || value[0] == '\0')
+			refuse(PROBLEM_UNAUTHENTICATED, NIL, "The bearer token has not been verified.");
+		principal->kind = PRINCIPAL_BEARER;
+		return;
+	}
+
+	value = taskapi_request_header("x-api-key");
+	if (value != NULL)
+	{
+		settle_credential(principal, PRINCIPAL_API_KEY, value);
+		return;
+	}
+
+	/* an empty one is what remains of a cookie that was deleted */
+	value = taskapi_request_cookie(taskapi_session_cookie_name);
+	if (value != NULL && value[0] != '\0')
+		settle_credential(principal, PRINCIPAL_SESSION, value);
+}
+
+/*
+ * Unknown, mistyped, revoked, expired: one answer.  Two headers of the name arrive as one
+ * value with a comma in it, which is no key.  A browser could not get rid of a
+ * dead cookie by itself, and so not log in again, hence it is deleted here.
+ */
+static void
+settle_credential(Principal *principal, PrincipalKind kind, const char *secret)
+{
+	bool		is_key = (kind == PRINCIPAL_API_KEY);
+	const TaskapiCredential *credential;
+
+	credential = taskapi_credential_find(is_key ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION, secret);
+	if (credential == NULL && is_key)
+		refuse(PROBLEM_UNAUTHENTICATED, NIL, "The API key is not valid.");
+	if (credential == NULL)
+		refuse(PROBLEM_UNAUTHENTICATED,
+			   taskapi_headers_add(NIL, "Set-Cookie", taskapi_session_cookie("", 0)),
+			   "The session is not valid.");
+
+	principal->kind = kind;
+	principal->subject = pstrdup(credential->subject);
+	principal->credential = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&credential->id)));
+	principal->scopes = credential->scopes;
+}
+
+static bool
+has_bearer_token(void)
+{
+	const char *authorization = taskapi_request_header("authorization");
+
+	return authorization != NULL && pg_strncasecmp(authorization, "Bearer", 6) == 0 &&
+		(authorization[6] == ' ' || authorization[6] == '\t' || authorization[6] == '\0');
+}
+
+/* RFC 9110, section 9.2.1.  What is not known to be safe is not. */
+static bool
+is_safe_method(void)
+{
+	const char *method = taskapi_request_method();
+
+	return method != NULL &&
+		(strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0);
+}
+
+static void
+enforce(const Principal *principal)
+{
+	TaskapiRateLimitSubject subjects[4];
+	const char *address = taskapi_client_address();
+	int			n = 0;
+
+	/* Whoever comes past the proxies that are there shares one address with all others who do */
+	if (address == NULL && taskapi_trusted_proxy_hops > 0)
+		address = "unknown";
+
+#define LIMIT(name, whom) \
+	do { \
+		if ((whom) != NULL && taskapi_rate_limit_policy_exists(name)) \
+		{ \
+			subjects[n].policy = (name); \
+			subjects[n++].subject = (whom); \
+		} \
+	} while (0)
+
+	if (principal->kind == PRINCIPAL_API_KEY)
+		LIMIT("per_key", principal->credential);
+	if (principal->subject != NULL)
+		LIMIT("per_user", principal->subject);
+	else
+		LIMIT("per_address", address);
+	LIMIT("per_address_total", address);
+#undef LIMIT
+
+	if (n > 0)
+		taskapi_enforce_rate_limits(subjects, n, 1);
+}
+
+/* Charge the address alone, and raise the problem. */
+static void
+refuse(TaskapiProblem problem, List *headers, const char *details)
+{
+	Principal	nobody = {0};
+
+	enforce(&nobody);
+	taskapi_problem(problem, headers, NULL, "%s", details);
+}
+
+/*
+ * Set claims and role of a principal that the layer took for anonymous.  Without
+ * an authenticated role on record (set_api_roles) the role stays.
+ */
+static void
+become(const Principal *principal)
+{
+	Oid			role = authenticated_role();
+	char	   *role_name = GetUserNameFromId(OidIsValid(role) ? role : GetUserId(), false);
+	StringInfoData claims;
+
+	initStringInfo(&claims);
+	appendStringInfoString(&claims, "{\"sub\": ");
+	escape_json(&claims, principal->subject);
+	appendStringInfoString(&claims, ", \"role\": ");
+	escape_json(&claims, role_name);
+	appendStringInfo(&claims, ", \"scope\": \"%s%s%s\", \"%s\": \"%s\"}",
+					 principal->scopes & TASKAPI_SCOPE_READ ? "read" : "",
+					 principal->scopes == (TASKAPI_SCOPE_READ | TASKAPI_SCOPE_WRITE) ? " " : "",
+					 principal->scopes & TASKAPI_SCOPE_WRITE ? "write" : "",
+					 principal->kind == PRINCIPAL_API_KEY ? "api_key_id" : "session_id",
+					 principal->credential);
+
+	set_local("request.jwt.claims", claims.data);
+	if (OidIsValid(role) && role != GetUserId())
+		set_local("role", role_name);
+}
+
+static Oid
+authenticated_role(void)
+{
+	static TaskapiTableCache cache = {.relname = "api_role"};
+	static Oid	role = InvalidOid;
+	uint64		generation;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (taskapi_table_cache_valid(&cache))
+		return role;
+
+	role = InvalidOid;
+	generation = taskapi_table_cache_generation();
+	rel = table_open(taskapi_relation_oid(cache.relname), AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		name = heap_getattr(tuple, Anum_api_role_name, RelationGetDescr(rel), &isnull);
+
+		if (strcmp(TextDatumGetCString(name), "authenticated") == 0)
+			role = DatumGetObjectId(heap_getattr(tuple, Anum_api_role_role, RelationGetDescr(rel), &isnull));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	taskapi_table_cache_filled(&cache, generation);
+	return role;
+}
+
+/* SET LOCAL, with all its checks: for the role, that the session's user is a member. */
+static void
+set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * uuid7.c
+ *	  UUID version 7 (RFC 9562, section 5.7).
+ *
+ * 48 bits of Unix milliseconds, then 12 bits of the fraction of the millisecond
+ * (section 6.2, method 3), then 62 random bits.  Within a backend each value is
+ * greater than the one before, also when the clock stands still or steps back:
+ * the time used is at least one fraction step after the last one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "base/compat.h"
+
+#define NS_PER_MS	INT64CONST(1000000)
+#define NS_PER_S	INT64CONST(1000000000)
+
+/* One step of the 12-bit fraction is 244.14 ns; this many are never less than one. */
+#define STEP_NS		((NS_PER_MS >> 12) + 1)
+
+#define UNIX_TO_POSTGRES_US \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * USECS_PER_SEC)
+
+static int64 monotonic_unix_ns(void);
+
+/*
+ * uuidv7() -> uuid
+ */
+PG_FUNCTION_INFO_V1(taskapi_uuidv7);
+Datum
+taskapi_uuidv7(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *uuid = palloc(UUID_LEN);
+	int64		ns = monotonic_unix_ns();
+	uint64		ms = ns / NS_PER_MS;
+	uint32		fraction = ((ns % NS_PER_MS) << 12) / NS_PER_MS;
+
+	uuid->data[0] = (unsigned char) (ms >> 40);
+	uuid->data[1] = (unsigned char) (ms >> 32);
+	uuid->data[2] = (unsigned char) (ms >> 24);
+	uuid->data[3] = (unsigned char) (ms >> 16);
+	uuid->data[4] = (unsigned char) (ms >> 8);
+	uuid->data[5] = (unsigned char) ms;
+	uuid->data[6] = (unsigned char) (0x70 | (fraction >> 8));	/* version 7 */
+	uuid->data[7] = (unsigned char) fraction;
+	if (!pg_strong_random(&uuid->data[8], UUID_LEN - 8))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;	/* variant 10 */
+
+	PG_RETURN_UUID_P(uuid);
+}
+
+/*
+ * uuidv7_timestamp(uuid) -> timestamptz
+ *
+ * The milliseconds of a version 7 uuid; NULL for any other.
+ */
+PG_FUNCTION_INFO_V1(taskapi_uuidv7_timestamp);
+Datum
+taskapi_uuidv7_timestamp(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *uuid = PG_GETARG_UUID_P(0);
+	uint64		ms = 0;
+
+	if ((uuid->data[6] >> 4) != 7 || (uuid->data[8] >> 6) != 2)
+		PG_RETURN_NULL();
+	for (int i = 0; i < 6; i++)
+		ms = (ms << 8) | uuid->data[i];
+
+	PG_RETURN_TIMESTAMPTZ((int64) ms * 1000 - UNIX_TO_POSTGRES_US);
+}
+
+static int64
+monotonic_unix_ns(void)
+{
+	static int64 last = 0;
+	struct timespec now;
+	int64		ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ns = (int64) now.tv_sec * NS_PER_S + now.tv_nsec;
+	if (ns < last + STEP_NS)
+		ns = last + STEP_NS;
+	last = ns;
+	return ns;
+}

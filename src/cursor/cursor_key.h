@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor_key.h
+ *	  One key of a cursor: an encoding that memcmp orders as the type's btree
+ *	  order does.
+ *
+ * Encoded keys are concatenated, so each is prefix-free: no encoding of a type is a proper
+ * prefix of another.  A NULL is one byte, 00 where NULLs come first and FF where
+ * they come last; any other key begins with a byte between.  A descending key has every byte
+ * inverted.  By kind, before inversion:
+ *
+ *		bool			02 | 03
+ *		integers, dates, times, timestamps, money, oid, xid8, pg_lsn
+ *						80 + n, n bytes of a number >= 0 | 80 - n, n bytes of a negative one; big-endian, n minimal
+ *		float4, float8	02, 8 bytes of the float8: sign bit flipped, a negative one inverted; -0 is 0, every NaN the same
+ *		numeric			sign and kind, weight, base-10000 digits shifted left by one with a bit that says "more follows"
+ *		timetz			as integers: UTC time, zone
+ *		interval		as integers: days (a month is 30 of them), microseconds of the last day
+ *		uuid, macaddr, macaddr8, "char"		02, the bytes
+ *		text, name, bpchar (without its trailing blanks)		02, the bytes, 00; only where the collation is byte order
+ *		bytea			02, the bytes with 00 written as 00 FF, 00 00
+ *		anything else	02, length, the Datum's bytes; never inverted, compared by the type's own btree support function
+ *
+ * What the encoding forgets (-0, a numeric's display scale, an interval's fields, trailing blanks) goes into a
+ * "tail" behind the keys, which takes no part in comparisons.
+ *
+ * Reading functions trust their input: a cursor is verified by construction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_CURSOR_KEY_H
+#define TASKAPI_CURSOR_KEY_H
+
+#include "fmgr.h"
+
+#include "cursor/cursor_encoding.h"
+
+typedef enum TaskapiKeyKind
+{
+	KEY_NULL,					/* an untyped NULL, which compares with any type */
+	KEY_BOOL,
+	KEY_INT2,
+	KEY_INT4,
+	KEY_INT8,
+	KEY_UINT4,
+	KEY_UINT8,
+	KEY_FLOAT4,
+	KEY_FLOAT8,
+	KEY_NUMERIC,
+	KEY_TIMETZ,
+	KEY_INTERVAL,
+	KEY_CHAR,
+	KEY_FIXED,					/* typlen bytes, by reference */
+	KEY_BYTEA,
+	KEY_TEXT,
+	KEY_NAME,
+	KEY_BPCHAR,
+	KEY_RAW
+} TaskapiKeyKind;
+
+/* How a key collates, part of a cursor's descriptor. */
+typedef enum TaskapiKeyCollation
+{
+	COLLATION_NONE,				/* the type has none */
+	COLLATION_BYTES,			/* byte order: C, POSIX, and all that behave alike */
+	COLLATION_DEFAULT,			/* the database's, which is linguistic */
+	COLLATION_NAMED				/* another, named */
+} TaskapiKeyCollation;
+
+typedef struct TaskapiKeyType
+{
+	Oid			typid;			/* never a domain, never varchar */
+	Oid			collation;		/* to compare KEY_RAW with; else InvalidOid */
+	TaskapiKeyCollation collation_kind;
+	TaskapiKeyKind kind;
+	bool		descending;
+	bool		nulls_first;
+	bool		typbyval;
+	char		typalign;
+	int16		typlen;
+	FmgrInfo	cmp;			/* of KEY_RAW: btree support function 1 */
+	FmgrInfo	hash;			/* of KEY_RAW, where there is one (fn_oid) */
+	FmgrInfo	send;			/* of KEY_RAW */
+	FmgrInfo	recv;			/* of KEY_RAW */
+	Oid			ioparam;
+} TaskapiKeyType;
+
+/* The base type that stands for "typid": domains and varchar are seen through. */
+extern Oid	taskapi_key_base_type(Oid typid);
+
+/* The types whose keys compare with each other have one class. */
+extern Oid	taskapi_key_class(Oid typid);
+
+extern TaskapiKeyKind taskapi_key_kind(Oid typid, TaskapiKeyCollation collation_kind);
+extern TaskapiKeyCollation taskapi_key_collation_kind(Oid typid, Oid collation);
+
+/*
+ * Fill in everything but directions.  "typid" is a base type.  Returns false where the type cannot be
+ * a key: no default btree order, or no binary input and output.  FmgrInfos go to "context".
+ */
+extern bool taskapi_key_type_init(TaskapiKeyType *type, Oid typid, Oid collation,
+								  TaskapiKeyCollation collation_kind, MemoryContext context);
+
+/* Append the encoding of a value (not NULL); "term" numbers it in the tail. */
+extern void taskapi_key_encode(const TaskapiKeyType *type, Datum value, int term,
+							   TaskapiBytes *key, TaskapiBytes *tail);
+extern void taskapi_key_encode_null(const TaskapiKeyType *type, TaskapiBytes *key);
+
+/*
+ * Read the key at *pos, advance it, and the tail's position where the tail is about this term.
+ * By-reference values are palloc'd.  False where the value does not fit "type", which may be another
+ * of the class than it was made of.
+ */
+extern bool taskapi_key_decode(const TaskapiKeyType *type, int term, const uint8 **pos, const uint8 *end,
+							   const uint8 **tail, const uint8 *tail_end, Datum *value, bool *isnull);
+
+/* Advance behind the key at pos. */
+extern const uint8 *taskapi_key_skip(const TaskapiKeyType *type, const uint8 *pos, const uint8 *end);
+
+/* For KEY_RAW: the two keys, which both are not NULL, in page order; advance both. */
+extern int	taskapi_key_compare_raw(TaskapiKeyType *type, const uint8 **a, const uint8 *a_end,
+									const uint8 **b, const uint8 *b_end);
+extern uint32 taskapi_key_hash_raw(TaskapiKeyType *type, const uint8 **pos, const uint8 *end);
+
+static inline bool
+taskapi_key_is_null(const TaskapiKeyType *type, const uint8 *pos)
+{
+	return *pos == (type->nulls_first ? 0x00 : 0xFF);
+}
+
+#endif							/* TASKAPI_CURSOR_KEY_H */

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor_token.h
+ *	  The sealed envelope of cursors and page tokens; its functions are declared in
+ *	  cursor.h.
+ *
+ *		base64url, without padding, of
+ *			version			1 byte, 1
+ *			key id			varint
+ *			issue time		4 bytes, big-endian, seconds since 2020-01-01 00:00 UTC
+ *			payload
+ *			MAC				16 bytes: HMAC-SHA-256 of purpose, a zero byte and all of the above
+ *
+ * A token is read in this order: base64url (one spelling a byte string), version, key
+ * id, MAC in constant time, age.  Nothing of the payload is looked at before the MAC
+ * is right.  All failures up to there are one and the same invalid_cursor, so that a
+ * forger learns nothing.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_CURSOR_TOKEN_H
+#define TASKAPI_CURSOR_TOKEN_H
+
+#include "cursor/cursor.h"
+#include "cursor/cursor_encoding.h"
+
+#define TASKAPI_TOKEN_MAC_LENGTH 16
+
+/* What a cursor's own token is sealed for */
+#define TASKAPI_CURSOR_PURPOSE "cursor"
+
+/*
+ * For callers who know the payload as it grows: begin a buffer, append the payload, finish.  The result is palloc'd and
+ * terminated; "before" bytes in front of the token and "after" behind it are the caller's to fill, *len is the token's length.
+ */
+extern void taskapi_token_begin(TaskapiBytes *buf, const char *purpose);
+extern char *taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int after, int *len);
+
+/* The oldest a token may be, in seconds; 0 is any age. */
+extern int	taskapi_cursor_ttl;
+
+extern void taskapi_cursor_token_init(void);
+
+#endif							/* TASKAPI_CURSOR_TOKEN_H */

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * problem.h
+ *	  The error contract: every refusal a client may see is a problem with a
+ *	  stable name, an HTTP status and an SQLSTATE.
+ *
+ * Inside an HTTP request (GUC request.method is set and not empty) a problem is
+ * raised as SQLSTATE PGRST with a JSON message {code, message, details, hint} and
+ * a JSON detail {status, headers}, which PostgREST answers with as it stands.
+ * Anywhere else it is raised with the SQLSTATE of the catalogue; its message is
+ * the problem's title, and its DETAIL is JSON {code, status, headers, details}.
+ *
+ * The catalogue is the table in problem.c and nowhere else.  Errors that are no
+ * client's business (a superuser's misuse, a corrupted table) stay ordinary
+ * ereports with an errcode.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_PROBLEM_H
+#define TASKAPI_PROBLEM_H
+
+#include "nodes/pg_list.h"
+
+#include "base/compat.h"
+
+typedef enum TaskapiProblem
+{
+	PROBLEM_INVALID_CURSOR,
+	PROBLEM_CURSOR_MISMATCH,
+	PROBLEM_CURSOR_EXPIRED,
+	PROBLEM_INVALID_ORDER_BY,
+	PROBLEM_INVALID_FILTER,
+	PROBLEM_INVALID_PAGE_SIZE,
+	PROBLEM_UNAUTHENTICATED,
+	PROBLEM_FORBIDDEN,
+	PROBLEM_NOT_FOUND,
+	PROBLEM_ALREADY_EXISTS,
+	PROBLEM_INVALID_REFERENCE,
+	PROBLEM_HAS_DEPENDENTS,
+	PROBLEM_INVALID_VALUE,
+	PROBLEM_PARENT_DELETED,
+	PROBLEM_TRY_AGAIN,
+	PROBLEM_IDEMPOTENCY_KEY_MISSING,
+	PROBLEM_IDEMPOTENCY_KEY_INVALID,
+	PROBLEM_IDEMPOTENCY_SCOPE_MISSING,
+	PROBLEM_IDEMPOTENCY_KEY_IN_PROGRESS,
+	PROBLEM_IDEMPOTENCY_LEASE_LOST,
+	PROBLEM_IDEMPOTENCY_KEY_REUSED,
+	PROBLEM_ALREADY_LIVE,
+	PROBLEM_VERSION_CONFLICT,
+	PROBLEM_PRECONDITION_REQUIRED,
+	PROBLEM_RATE_LIMITED
+} TaskapiProblem;
+
+/*
+ * A response header.  taskapi_headers_add() appends one to a List of them,
+ * copying both strings into the current memory context.
+ */
+typedef struct TaskapiHeader
+{
+	const char *name;
+	const char *value;
+} TaskapiHeader;
+
+extern List *taskapi_headers_add(List *headers, const char *name, const char *value);
+
+/*
+ * Raise a problem.  "headers" is a List of TaskapiHeader (NIL is none; those
+ * that a problem always carries, such as WWW-Authenticate, are added where the
+ * list has none of that name); "hint" may be NULL.  The details are a printf
+ * format, a complete sentence for the client's developer.
+ */
+pg_noreturn extern void taskapi_problem(TaskapiProblem problem, List *headers, const char *hint,
+										const char *fmt,...) pg_attribute_printf(4, 5);
+
+/* The same, with an SQLSTATE other than the catalogue's outside HTTP (invalid_value, try_again). */
+pg_noreturn extern void taskapi_problem_sqlstate(TaskapiProblem problem, int sqlstate, List *headers,
+												 const char *hint, const char *fmt,...) pg_attribute_printf(5, 6);
+
+/*
+ * The same for input functions: saved in escontext (an ErrorSaveContext) where
+ * there is one, else thrown.  The caller returns a dummy value afterwards.
+ */
+extern void taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,...) pg_attribute_printf(3, 4);
+
+#endif							/* TASKAPI_PROBLEM_H */

@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter.h
+ *	  The filter grammar: a JSON object of conditions on columns, all of which must hold.
+ *
+ *		{"column": scalar}					equals
+ *		{"column": {"op": value, ...}}		op is one of:
+ *			eq neq gt gte lt lte			a value of the column's type
+ *			in								an array of them
+ *			is								null, true, false, or "null", "not_null", "true", "false", "unknown"
+ *			like ilike						a pattern of SQL's LIKE, for text
+ *			cs cd ov						contains, is contained in, overlaps: arrays, ranges, jsonb
+ *
+ * A value is given as a JSON scalar, whose text the type's input function reads; for an
+ * array type as a JSON array too; for json and jsonb it is the JSON value itself.  As in
+ * SQL nothing but "is" is true of NULL.  Everything else is the problem invalid_filter.
+ *
+ * Parsing knows nothing of tables.  Binding looks up columns and operators and makes
+ * SQL with parameters, so that a value never becomes part of a statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_FILTER_H
+#define TASKAPI_FILTER_H
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+#include "page/page_source.h"
+
+typedef enum TaskapiFilterOp
+{
+	FILTER_EQ,
+	FILTER_NEQ,
+	FILTER_GT,
+	FILTER_GTE,
+	FILTER_LT,
+	FILTER_LTE,
+	FILTER_IN,
+	FILTER_LIKE,
+	FILTER_ILIKE,
+	FILTER_CS,
+	FILTER_CD,
+	FILTER_OV,
+	FILTER_IS_NULL,
+	FILTER_IS_NOT_NULL,
+	FILTER_IS_TRUE,
+	FILTER_IS_FALSE,
+	FILTER_IS_UNKNOWN
+} TaskapiFilterOp;
+
+typedef struct TaskapiFilterCondition
+{
+	char	   *column;
+	TaskapiFilterOp op;
+	JsonbValue	value;			/* unused with FILTER_IS_ */
+} TaskapiFilterCondition;
+
+#define FILTER_HAS_PARAMETER(op) ((op) < FILTER_IS_NULL)
+
+/* What a condition becomes on a given relation */
+typedef struct TaskapiFilterBinding
+{
+	const TaskapiPageColumn *column;
+	TaskapiFilterOp op;
+	Oid			argtype;		/* InvalidOid without a parameter */
+	char	   *sql;			/* with %d where the parameter's number goes, once */
+} TaskapiFilterBinding;
+
+/* A List of TaskapiFilterCondition, in an order that does not depend on the spelling.  It points into "filter". */
+extern List *taskapi_filter_parse(Jsonb *filter);
+
+/* Columns, operators and types of parsed conditions, without their values: equal shapes bind alike. */
+extern void taskapi_filter_shape(List *conditions, StringInfo buf);
+
+/* What the conditions mean, as JSON: equal for two filters that mean the same. */
+extern Jsonb *taskapi_filter_canonical(List *conditions);
+
+/* What a condition's operator is called in a filter. */
+extern const char *taskapi_filter_operator_name(TaskapiFilterOp op);
+
+/* The value of "like": refuses what LIKE would fail on, when it happens to get there. */
+extern void taskapi_filter_check_pattern(const JsonbValue *pattern);
+
+/* A value as a type's input function reads it; an array as that of an array type does. */
+extern char *taskapi_filter_scalar_text(const JsonbValue *value);
+extern void taskapi_filter_array_literal(JsonbContainer *array, StringInfo buf);
+
+/* An array of bindings, one for each condition. */
+extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const TaskapiPageSource *source);
+
+/* The parameters, one for each condition that has one, in order. */
+extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);
+
+#endif							/* TASKAPI_FILTER_H */

@@ -1,0 +1,566 @@
+/*-------------------------------------------------------------------------
+ *
+ * page.c
+ *	  page() and page_rows(): one page of a relation, in any order, at a cost that
+ *	  does not depend on how deep it is.
+ *
+ * A page is fetched with one row more than it shows, which tells exactly whether
+ * there is another page that way.  Every branch (page_plan.h) runs with the snapshot of
+ * the calling statement, as the caller, and only reads, so that a page is one consistent
+ * state, row-level security applies, and a standby will do.
+ *
+ * A source without a proven key may have rows that are equal in all terms.  A page must not end
+ * between two of them, since the next one would begin behind both.
+ *
+ * Tokens: next is the last row's position, forward; previous the first row's, backward.
+ * Where a page that a token asked for is empty, the position is the token's own: going back
+ * from there includes it exactly if going there did not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "optimizer/optimizer.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "page/page_plan.h"
+#include "page/page_steer.h"
+#include "page/page_token.h"
+#include "http/problem.h"
+#include "http/request.h"
+#include "base/modules.h"
+
+static int	default_page_size = 50;
+static int	max_page_size = 1000;
+
+/* What was asked for: the arguments behind the source, which page() and page_rows() share */
+typedef struct PageRequest
+{
+	Oid			relid;
+	text	   *order_by;		/* NULL is the key */
+	int			size;
+	bool		size_given;
+	text	   *token;			/* NULL is the first page */
+	Jsonb	   *filter;
+	List	   *conditions;
+} PageRequest;
+
+typedef struct PageResult
+{
+	int			nrows;
+	HeapTuple  *rows;			/* in page order */
+	bool		has_next;
+	bool		has_previous;
+	char	   *next_token;		/* "" is none */
+	char	   *previous_token;
+} PageResult;
+
+/* Takes in the rows of all branches, in the order in which they come */
+typedef struct RowReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	int			nrows;
+	int			wanted;
+	HeapTuple  *rows;
+} RowReceiver;
+
+static void read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request);
+static int	page_size(FunctionCallInfo fcinfo, int arg);
+static TaskapiPageShape *borrow_shape(const PageRequest *request);
+static void fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page);
+static void return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo);
+static void fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPagePosition *position,
+					   int fetch, RowReceiver *receiver);
+static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
+static void receive_start(DestReceiver *self, int operation, TupleDesc typeinfo);
+static void receive_end(DestReceiver *self);
+static void check_boundary(TaskapiPageShape *shape, HeapTuple last, HeapTuple beyond);
+static void row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *position);
+static void make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding,
+						const TaskapiPagePosition *position);
+static text *items_json(const TaskapiPageShape *shape, const PageResult *page);
+static void set_link(const PageRequest *request, const PageResult *page);
+static void append_link(StringInfo buf, const PageRequest *request, const char *token, const char *rel);
+static void append_parameter(StringInfo buf, char separator, const char *name, const char *value);
+static void append_encoded(StringInfo buf, const char *str, const char *kept);
+
+void
+taskapi_page_init(void)
+{
+	DefineCustomIntVariable("taskapi.default_page_size",
+							"Sets how many rows a page has where no size is asked for.",
+							NULL, &default_page_size, 50, 1, 1000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("taskapi.max_page_size",
+							"Sets how many rows a page has at most.",
+							"A larger size that is asked for is lowered to this.",
+							&max_page_size, 1000, 1, 1000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	taskapi_page_plan_init();
+}
+
+/*
+ * page(source regclass, order_by text, page_size int, page_token text, filter jsonb)
+ *		-> page_result (items json, next_page_token text, previous_page_token text, has_next bool, has_previous bool)
+ *
+ * Errors: invalid_order_by, invalid_page_size, invalid_filter, invalid_cursor, cursor_expired, cursor_mismatch;
+ * and the ordinary ones for a source that is not there or may not be read.  AIP-158, Relay, RFC 8288.
+ */
+PG_FUNCTION_INFO_V1(taskapi_page);
+Datum
+taskapi_page(PG_FUNCTION_ARGS)
+{
+	PageRequest request;
+	TaskapiPageShape *shape;
+	PageResult	page;
+	TupleDesc	desc;
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("source must not be null")));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	read_request(fcinfo, PG_GETARG_OID(0), &request);
+	shape = borrow_shape(&request);
+	PG_TRY();
+	{
+		fetch_page(shape, &request, false, &page);
+		values[0] = PointerGetDatum(items_json(shape, &page));
+	}
+	PG_FINALLY();
+	{
+		taskapi_page_shape_release(shape);
+	}
+	PG_END_TRY();
+	if (taskapi_in_request())
+		set_link(&request, &page);
+	values[1] = CStringGetTextDatum(page.next_token);
+	values[2] = CStringGetTextDatum(page.previous_token);
+	values[3] = BoolGetDatum(page.has_next);
+	values[4] = BoolGetDatum(page.has_previous);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/*
+ * page_rows(row_type anyelement, order_by text, page_size int, page_token text, filter jsonb) -> SETOF anyelement
+ *
+ * The rows of page(); "row_type" says by its type which relation.  The token may be one of page(), or the cursor of a
+ * row in the same order.  The same errors.
+ */
+PG_FUNCTION_INFO_V1(taskapi_page_rows);
+Datum
+taskapi_page_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Oid			relid = OidIsValid(type) ? get_typ_typrelid(getBaseType(type)) : InvalidOid;
+	PageRequest request;
+	TaskapiPageShape *shape;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("page_rows() needs the row type of a table or view"),
+				 errhint("Write page_rows(NULL::schema.name).")));
+
+	read_request(fcinfo, relid, &request);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	shape = borrow_shape(&request);
+	PG_TRY();
+	{
+		PageResult	page;
+
+		fetch_page(shape, &request, true, &page);
+		return_rows(shape, &page, getBaseType(type), rsinfo);
+	}
+	PG_FINALLY();
+	{
+		taskapi_page_shape_release(shape);
+	}
+	PG_END_TRY();
+	return (Datum) 0;
+}
+
+/*
+ * What a dropped column leaves in the row type was not fetched.
+ */
+static void
+return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_copy(row_type, -1);
+	Datum	   *values = palloc0(sizeof(Datum) * Max(desc->natts, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
+	Datum	   *row_values = palloc(sizeof(Datum) * Max(desc->natts, 1));
+	bool	   *row_nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
+
+	for (int i = 0; i < page->nrows; i++)
+	{
+		int			n = 0;
+
+		heap_deform_tuple(page->rows[i], shape->desc, row_values, row_nulls);
+		for (int a = 0; a < desc->natts; a++)
+		{
+			nulls[a] = TupleDescAttr(desc, a)->attisdropped ? true : row_nulls[n];
+			if (!TupleDescAttr(desc, a)->attisdropped)
+				values[a] = row_values[n++];
+		}
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+/*
+ * Planner support of page_rows(): how many rows.
+ */
+PG_FUNCTION_INFO_V1(taskapi_page_rows_support);
+Datum
+taskapi_page_rows_support(PG_FUNCTION_ARGS)
+{
+	Node	   *node = (Node *) PG_GETARG_POINTER(0);
+
+	if (IsA(node, SupportRequestRows))
+	{
+		SupportRequestRows *request = (SupportRequestRows *) node;
+		int			size = default_page_size;
+
+		if (is_funcclause(request->node))
+		{
+			List	   *args = ((FuncExpr *) request->node)->args;
+
+			if (list_length(args) >= 3)
+			{
+				Node	   *arg = estimate_expression_value(request->root, list_nth(args, 2));
+
+				if (IsA(arg, Const) && !((Const *) arg)->constisnull && DatumGetInt32(((Const *) arg)->constvalue) > 0)
+					size = DatumGetInt32(((Const *) arg)->constvalue);
+			}
+		}
+		request->rows = Min(size, max_page_size);
+		PG_RETURN_POINTER(request);
+	}
+	PG_RETURN_POINTER(NULL);
+}
+
+static void
+read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request)
+{
+	memset(request, 0, sizeof(PageRequest));
+	request->relid = relid;
+	if (!PG_ARGISNULL(1))
+		request->order_by = PG_GETARG_TEXT_PP(1);
+	request->size_given = !PG_ARGISNULL(2);
+	request->size = page_size(fcinfo, 2);
+	if (!PG_ARGISNULL(3) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(3)) > 0)
+		request->token = PG_GETARG_TEXT_PP(3);
+	if (!PG_ARGISNULL(4))
+		request->filter = PG_GETARG_JSONB_P(4);
+	request->conditions = taskapi_filter_parse(request->filter);
+}
+
+static int
+page_size(FunctionCallInfo fcinfo, int arg)
+{
+	int			size = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT32(arg);
+
+	if (size < 0)
+		taskapi_problem(PROBLEM_INVALID_PAGE_SIZE, NIL, NULL, "It is %d, and must not be negative.", size);
+	return Min(size == 0 ? default_page_size : size, max_page_size);
+}
+
+static TaskapiPageShape *
+borrow_shape(const PageRequest *request)
+{
+	return taskapi_page_shape(request->relid,
+							  request->order_by ? VARDATA_ANY(request->order_by) : NULL,
+							  request->order_by ? (int) VARSIZE_ANY_EXHDR(request->order_by) : 0,
+							  request->conditions, request->size + 1);
+}
+
+static void
+fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page)
+{
+	uint8		binding[TASKAPI_PAGE_BINDING_LENGTH];
+	TaskapiPagePosition given;
+	TaskapiPagePosition *position = request->token ? &given : NULL;
+	RowReceiver receiver;
+	bool		more;
+
+	if (row_type && !shape->source->all_readable)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for some columns of \"%s\"", shape->source->name)));
+	if (position || !row_type)
+		taskapi_page_binding(shape->source, request->conditions, binding);
+	if (position)
+		taskapi_page_token_open(shape, binding, VARDATA_ANY(request->token), VARSIZE_ANY_EXHDR(request->token),
+								row_type, position);
+
+	fetch_rows(shape, request, position, request->size + 1, &receiver);
+	more = receiver.nrows > request->size;
+	page->nrows = Min(receiver.nrows, request->size);
+	page->rows = receiver.rows;
+	if (more && !shape->order->unique)
+		check_boundary(shape, page->rows[page->nrows - 1], page->rows[page->nrows]);
+	if (position && position->backward)
+	{
+		for (int i = 0, j = page->nrows - 1; i < j; i++, j--)
+		{
+			HeapTuple	row = page->rows[i];
+
+			page->rows[i] = page->rows[j];
+			page->rows[j] = row;
+		}
+	}
+	page->has_next = position && position->backward ? true : more;
+	page->has_previous = position && !position->backward ? true : position ? more : false;
+	page->next_token = page->previous_token = "";
+	if (!row_type)
+		make_tokens(shape, page, binding, position);
+}
+
+static void
+fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPagePosition *position,
+		   int fetch, RowReceiver *receiver)
+{
+	TaskapiBranch branches[TASKAPI_MAX_BRANCHES];
+	int			nbranches;
+	int			nterms = shape->order->nterms;
+	ParamListInfo params = makeParamList(shape->nparams);
+	Datum	   *filter = palloc(sizeof(Datum) * Max(shape->nfilter, 1));
+
+	*receiver = (RowReceiver)
+	{
+		.pub = {
+			.receiveSlot = receive_row,
+			.rStartup = receive_start,
+			.rShutdown = receive_end,
+			.rDestroy = receive_end,
+			.mydest = DestTuplestore
+		},
+		.context = CurrentMemoryContext,
+		.wanted = fetch,
+		.rows = palloc(sizeof(HeapTuple) * fetch)
+	};
+
+	taskapi_filter_values(request->conditions, shape->bindings, filter);
+	for (int i = 0; i < shape->nparams; i++)
+	{
+		ParamExternData *param = &params->params[i];
+		int			term = i - shape->nfilter;
+
+		param->ptype = shape->argtypes[i];
+		param->pflags = PARAM_FLAG_CONST;
+		param->value = (Datum) 0;
+		param->isnull = term >= 0 && (position == NULL || (term < nterms && position->isnull[term]));
+		if (term < 0)
+			param->value = filter[i];
+		else if (position)
+			param->value = term < nterms ? position->values[term] :
+				PointerGetDatum(taskapi_cursor_build(shape->index_cursor, position->values, position->isnull));
+	}
+
+	nbranches = taskapi_page_branches(shape, position ? position->isnull : NULL,
+									  position && position->backward, position && position->inclusive, branches);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	for (int i = 0; i < nbranches && receiver->nrows < fetch; i++)
+		taskapi_page_run(shape, &branches[i], params, fetch - receiver->nrows, &receiver->pub);
+	SPI_finish();
+}
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	receiver->rows[receiver->nrows++] = ExecCopySlotHeapTuple(slot);
+	MemoryContextSwitchTo(old);
+	return receiver->nrows < receiver->wanted;
+}
+
+static void
+receive_start(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+	taskapi_page_steer_end();
+}
+
+static void
+receive_end(DestReceiver *self)
+{
+}
+
+/*
+ * Without a proven key: is what divides two pages a difference?
+ */
+static void
+check_boundary(TaskapiPageShape *shape, HeapTuple last, HeapTuple beyond)
+{
+	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiPagePosition a;
+	TaskapiPagePosition b;
+
+	row_position(shape, last, &a);
+	row_position(shape, beyond, &b);
+	if (taskapi_cursor_compare(&cache, taskapi_cursor_build(shape->cursor, a.values, a.isnull),
+							   taskapi_cursor_build(shape->cursor, b.values, b.isnull)) == 0)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Add columns that make it unique.",
+						"\"%s\" has no key, and rows that are equal in every term stand where this page ends.",
+						shape->source->name);
+}
+
+static void
+row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *position)
+{
+	position->backward = position->inclusive = false;
+	for (int i = 0; i < shape->order->nterms; i++)
+	{
+		AttrNumber	attno = shape->column_of_term[i];
+
+		position->values[i] = heap_getattr(row, attno, shape->desc, &position->isnull[i]);
+		if (!position->isnull[i] && TupleDescAttr(shape->desc, attno - 1)->attlen == -1)
+			position->values[i] = PointerGetDatum(PG_DETOAST_DATUM(position->values[i]));
+	}
+}
+
+static void
+make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding, const TaskapiPagePosition *position)
+{
+	TaskapiPagePosition at;
+
+	if (page->nrows == 0)
+	{
+		if (position == NULL)
+			return;
+		at = *position;
+		at.backward = !position->backward;
+		at.inclusive = !position->inclusive;
+		if (at.backward)
+			page->previous_token = taskapi_page_token_seal(shape, binding, &at);
+		else
+			page->next_token = taskapi_page_token_seal(shape, binding, &at);
+		return;
+	}
+	if (page->has_next)
+	{
+		row_position(shape, page->rows[page->nrows - 1], &at);
+		page->next_token = taskapi_page_token_seal(shape, binding, &at);
+	}
+	if (page->has_previous)
+	{
+		row_position(shape, page->rows[0], &at);
+		at.backward = true;
+		page->previous_token = taskapi_page_token_seal(shape, binding, &at);
+	}
+}
+
+static text *
+items_json(const TaskapiPageShape *shape, const PageResult *page)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
+	StringInfoData buf;
+	text	   *result;
+
+	initStringInfo(&buf);
+	appendStringInfoChar(&buf, '[');
+	for (int i = 0; i < page->nrows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		text	   *item = DatumGetTextPP(DirectFunctionCall1(row_to_json,
+															  heap_copy_tuple_as_datum(page->rows[i], shape->desc)));
+
+		MemoryContextSwitchTo(old);
+		if (i > 0)
+			appendStringInfoChar(&buf, ',');
+		appendBinaryStringInfo(&buf, VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item));
+		MemoryContextReset(context);
+	}
+	appendStringInfoChar(&buf, ']');
+	MemoryContextDelete(context);
+	result = cstring_to_text_with_len(buf.data, buf.len);
+	pfree(buf.data);
+	return result;
+}
+
+/*
+ * The header Link: where the neighbouring pages are, for this very request with another token.
+ */
+static void
+set_link(const PageRequest *request, const PageResult *page)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (page->next_token[0])
+		append_link(&buf, request, page->next_token, "next");
+	if (page->previous_token[0])
+		append_link(&buf, request, page->previous_token, "prev");
+	if (buf.len > 0)
+		taskapi_set_response_header("Link", buf.data);
+}
+
+static void
+append_link(StringInfo buf, const PageRequest *request, const char *token, const char *rel)
+{
+	const char *path = taskapi_request_path();
+	char		separator = '?';
+
+	if (buf->len > 0)
+		appendStringInfoString(buf, ", ");
+	appendStringInfoChar(buf, '<');
+	/* Without a path the reference is relative to the request's own */
+	if (path)
+		append_encoded(buf, path, "/%!$&'()*+,;=:@");
+	if (request->order_by)
+	{
+		append_parameter(buf, separator, "order_by", text_to_cstring(request->order_by));
+		separator = '&';
+	}
+	if (request->size_given)
+	{
+		append_parameter(buf, separator, "page_size", psprintf("%d", request->size));
+		separator = '&';
+	}
+	append_parameter(buf, separator, "page_token", token);
+	if (request->filter)
+		append_parameter(buf, '&', "filter", JsonbToCString(NULL, &request->filter->root, VARSIZE(request->filter)));
+	appendStringInfo(buf, ">; rel=\"%s\"", rel);
+}
+
+static void
+append_parameter(StringInfo buf, char separator, const char *name, const char *value)
+{
+	appendStringInfo(buf, "%c%s=", separator, name);
+	append_encoded(buf, value, "");
+}
+
+/*
+ * RFC 3986: unreserved characters and those of "kept" stand for themselves.
+ */
+static void
+append_encoded(StringInfo buf, const char *str, const char *kept)
+{
+	for (const unsigned char *p = (const unsigned char *) str; *p; p++)
+	{
+		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			strchr("-._~", *p) || strchr(kept, *p))
+			appendStringInfoChar(buf, *p);
+		else
+			appendStringInfo(buf, "%%%02X", *p);
+	}
+}

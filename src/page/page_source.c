@@ -1,0 +1,354 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_source.c
+ *	  Describing a relation for page() (page_source.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "cursor/cursor_key.h"
+#include "page/page_source.h"
+
+#define MAX_VIEW_DEPTH 16
+
+static void check_relation(Oid relid);
+static void describe_columns(TaskapiPageSource *source, Relation rel);
+static void see_through(TaskapiPageSource *source, Relation rel);
+static RangeTblEntry *simple_view(Query *query, int *rtindex);
+static bool inherited(Relation rel);
+static void find_key(TaskapiPageSource *source, Relation base);
+static bool key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven);
+
+TaskapiPageSource *
+taskapi_page_source(Oid relid)
+{
+	TaskapiPageSource *source = palloc0(sizeof(TaskapiPageSource));
+	Relation	rel;
+
+	check_relation(relid);
+	rel = relation_open(relid, AccessShareLock);
+	source->relid = relid;
+	source->schema = get_namespace_name(RelationGetNamespace(rel));
+	source->name = pstrdup(RelationGetRelationName(rel));
+	source->sql = quote_qualified_identifier(source->schema, source->name);
+	source->relids = list_make1_oid(relid);
+	describe_columns(source, rel);
+	see_through(source, rel);
+	relation_close(rel, NoLock);
+	return source;
+}
+
+const TaskapiPageColumn *
+taskapi_page_column(const TaskapiPageSource *source, const char *name)
+{
+	for (int i = 0; i < source->natts; i++)
+	{
+		const TaskapiPageColumn *column = &source->columns[i];
+
+		if (!column->dropped && strcmp(column->name, name) == 0)
+			return column->readable ? column : NULL;
+	}
+	return NULL;
+}
+
+const TaskapiPageColumn *
+taskapi_page_base_column(const TaskapiPageSource *source, AttrNumber base_attno)
+{
+	for (int i = 0; i < source->natts; i++)
+	{
+		if (source->columns[i].base_attno == base_attno && source->columns[i].readable)
+			return &source->columns[i];
+	}
+	return NULL;
+}
+
+char *
+taskapi_operator_sql(Oid opno)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opno));
+	Form_pg_operator form;
+	char	   *sql;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", opno);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	sql = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return sql;
+}
+
+/*
+ * Refuse before locking what has no rows, and what the user may read nothing of.
+ */
+static void
+check_relation(Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+
+	switch (relkind)
+	{
+		case '\0':
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("relation with OID %u does not exist", relid)));
+			break;
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+		case RELKIND_FOREIGN_TABLE:
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a table or view", get_rel_name(relid))));
+	}
+
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(relkind), get_rel_name(relid));
+}
+
+static void
+describe_columns(TaskapiPageSource *source, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	source->all_readable = pg_class_aclcheck(source->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	source->natts = desc->natts;
+	source->columns = palloc0(sizeof(TaskapiPageColumn) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		TaskapiPageColumn *column = &source->columns[i];
+
+		column->attno = i + 1;
+		column->dropped = att->attisdropped;
+		if (att->attisdropped)
+			continue;
+		column->name = pstrdup(NameStr(att->attname));
+		column->sql = psprintf("r.%s", quote_identifier(column->name));
+		column->typid = att->atttypid;
+		column->typmod = att->atttypmod;
+		column->basetype = taskapi_key_base_type(att->atttypid);
+		column->collation = att->attcollation;
+		column->readable = source->all_readable ||
+			pg_attribute_aclcheck(source->relid, i + 1, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	}
+}
+
+/*
+ * Find the table behind, and what it says of the columns.
+ */
+static void
+see_through(TaskapiPageSource *source, Relation rel)
+{
+	AttrNumber *map = palloc(sizeof(AttrNumber) * Max(source->natts, 1));
+	Relation	base = rel;
+
+	for (int i = 0; i < source->natts; i++)
+		map[i] = i + 1;
+
+	for (int depth = 0; base->rd_rel->relkind == RELKIND_VIEW; depth++)
+	{
+		Query	   *query = get_view_query(base);
+		int			rtindex;
+		RangeTblEntry *rte = simple_view(query, &rtindex);
+		Relation	next;
+		ListCell   *cell;
+		AttrNumber *inner;
+		int			ninner = RelationGetNumberOfAttributes(base);
+
+		if (rte == NULL || depth == MAX_VIEW_DEPTH)
+		{
+			if (base != rel)
+				relation_close(base, NoLock);
+			source->base_quals = NIL;
+			source->base_filtered = true;
+			return;
+		}
+
+		inner = palloc0(sizeof(AttrNumber) * Max(ninner, 1));
+		foreach(cell, query->targetList)
+		{
+			TargetEntry *entry = lfirst_node(TargetEntry, cell);
+			Var		   *var = (Var *) entry->expr;
+
+			if (!entry->resjunk && entry->resno <= ninner && IsA(var, Var) &&
+				var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0)
+				inner[entry->resno - 1] = var->varattno;
+		}
+		for (int i = 0; i < source->natts; i++)
+			map[i] = map[i] > 0 ? inner[map[i] - 1] : 0;
+
+		/* Those of the innermost view are about the table */
+		source->base_quals = NIL;
+		if (query->jointree->quals)
+		{
+			Node	   *quals = copyObject(query->jointree->quals);
+
+			ChangeVarNodes(quals, rtindex, 1, 0);
+			source->base_quals = make_ands_implicit((Expr *) quals);
+			source->base_filtered = true;
+		}
+
+		next = relation_open(rte->relid, AccessShareLock);
+		source->relids = lappend_oid(source->relids, rte->relid);
+		if (base != rel)
+			relation_close(base, NoLock);
+		base = next;
+	}
+
+	source->base_relid = RelationGetRelid(base);
+	source->base_relkind = base->rd_rel->relkind;
+	source->base_rls = base->rd_rel->relrowsecurity;
+	for (int i = 0; i < source->natts; i++)
+	{
+		TaskapiPageColumn *column = &source->columns[i];
+
+		/* What proves nothing, nor makes a key: a foreign server's NOT NULL, and one that an inheriting table may lack */
+		if (!column->dropped && map[i] > 0)
+		{
+			column->base_attno = map[i];
+			column->notnull = taskapi_att_is_not_null(RelationGetDescr(base), map[i]) &&
+				source->base_relkind != RELKIND_FOREIGN_TABLE && !inherited(base);
+		}
+	}
+	find_key(source, base);
+	if (base != rel)
+		relation_close(base, NoLock);
+}
+
+/*
+ * The one relation that a simple view shows; NULL for any other view.
+ */
+static RangeTblEntry *
+simple_view(Query *query, int *rtindex)
+{
+	Node	   *from;
+	RangeTblEntry *rte;
+
+	if (query->commandType != CMD_SELECT || query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs ||
+		query->hasModifyingCTE || query->groupClause || query->groupingSets || query->havingQual ||
+		query->distinctClause || query->setOperations || query->limitCount || query->limitOffset ||
+		query->cteList || list_length(query->jointree->fromlist) != 1)
+		return NULL;
+	from = linitial(query->jointree->fromlist);
+	if (!IsA(from, RangeTblRef))
+		return NULL;
+	*rtindex = ((RangeTblRef *) from)->rtindex;
+	rte = rt_fetch(*rtindex, query->rtable);
+	if (rte->rtekind != RTE_RELATION || rte->tablesample)
+		return NULL;
+	return rte;
+}
+
+/*
+ * Does a table have children by inheritance, whose rows it shows without sharing its constraints?
+ */
+static bool
+inherited(Relation rel)
+{
+	return rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relhassubclass &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL;
+}
+
+static void
+find_key(TaskapiPageSource *source, Relation base)
+{
+	char	   *best_name = NULL;
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(base))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		AttrNumber	keys[INDEX_MAX_KEYS];
+		bool		proven;
+
+		if (key_of_index(source, base, index, keys, &proven))
+		{
+			int			nkeys = index->rd_index->indnkeyatts;
+			bool		primary = index->rd_index->indisprimary;
+			char	   *name = RelationGetRelationName(index);
+
+			if (primary || best_name == NULL || (proven && !source->key_proven) ||
+				(proven == source->key_proven &&
+				 (nkeys < source->nkeys || (nkeys == source->nkeys && strcmp(name, best_name) < 0))))
+			{
+				best_name = pstrdup(name);
+				source->nkeys = nkeys;
+				source->key_proven = proven;
+				source->keys = palloc(sizeof(AttrNumber) * nkeys);
+				memcpy(source->keys, keys, sizeof(AttrNumber) * nkeys);
+				if (primary)
+				{
+					index_close(index, AccessShareLock);
+					return;
+				}
+			}
+		}
+		index_close(index, AccessShareLock);
+	}
+}
+
+/*
+ * Does the index say that no two rows are equal in columns that can be read?
+ */
+static bool
+key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
+		index->rd_rel->relam != BTREE_AM_OID ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+		return false;
+
+	*proven = true;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	base_attno = form->indkey.values[i];
+		const TaskapiPageColumn *column = base_attno > 0 ? taskapi_page_base_column(source, base_attno) : NULL;
+		TypeCacheEntry *type;
+
+		if (column == NULL)
+			return false;
+		type = lookup_type_cache(column->basetype, TYPECACHE_BTREE_OPFAMILY);
+		if (index->rd_opfamily[i] != type->btree_opf || index->rd_indcollation[i] != column->collation)
+			return false;
+		if (!column->notnull)
+		{
+			if (source->base_relkind != RELKIND_MATVIEW)
+				return false;
+			*proven = false;
+		}
+		keys[i] = column->attno;
+	}
+	return true;
+}

@@ -1,0 +1,486 @@
+/*-------------------------------------------------------------------------
+ *
+ * ratelimit.c
+ *	  rate_limit(), rate_limit_peek(), rate_limit_refund(), rate_limit_reset().
+ *
+ * Each takes its limit with the call: nothing is declared before, and a key is
+ * whatever the caller says it is.  All arguments are checked before anything
+ * is charged.  None of this is transactional, needs a transaction id, or
+ * writes WAL.
+ *
+ * The time goes by CLOCK_REALTIME, in nanoseconds: it is the only clock that
+ * has the same meaning after a restart.
+ *
+ * What one call works out, the next one uses: the checked limit is kept with
+ * the arguments that it came from, and the result is a copy of a verdict's row
+ * made once, with its figures filled in.  Both are the backend's, not the call
+ * site's: a statement that checks one key lives too short to learn anything.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "common/int.h"
+#include "funcapi.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "base/counters.h"
+#include "ratelimit/ratelimit_policy.h"
+#include "ratelimit/ratelimit_denials.h"
+#include "ratelimit/ratelimit_store.h"
+#include "ratelimit/ratelimit_verdict.h"
+#include "base/modules.h"
+
+PG_FUNCTION_INFO_V1(taskapi_rate_limit);
+PG_FUNCTION_INFO_V1(taskapi_rate_limit_peek);
+PG_FUNCTION_INFO_V1(taskapi_rate_limit_refund);
+PG_FUNCTION_INFO_V1(taskapi_rate_limit_reset);
+PG_FUNCTION_INFO_V1(taskapi_rate_limit_table);
+PG_FUNCTION_INFO_V1(taskapi_check_rate_limit_policy);
+
+/* The arguments of the last call, and what follows from them */
+typedef struct RateLimitCall
+{
+	bool		valid;
+	int32		rate;
+	int32		burst;
+	int32		cost;
+	Interval	per;
+	GcraRequest request;
+} RateLimitCall;
+
+/* A verdict's row without its figures, and where they go */
+typedef struct VerdictForm
+{
+	HeapTupleHeader row;
+	Size		len;
+	int			offset[RATELIMIT_VERDICT_NATTS];
+} VerdictForm;
+
+/* For retry_after with a value, and for retry_after NULL */
+typedef struct VerdictForms
+{
+	uint64		identifier;		/* of the row type's descriptor, 0 for none */
+	VerdictForm form[2];
+} VerdictForms;
+
+static bool check_test_clock(char **newval, void **extra, GucSource source);
+static void assign_test_clock(const char *newval, void *extra);
+static const GcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
+static text *get_key(FunctionCallInfo fcinfo);
+static void check_not_null(FunctionCallInfo fcinfo, const char *const *names, int n);
+static Datum verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict);
+static void make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type);
+
+static char *test_clock = NULL;
+
+void
+taskapi_ratelimit_init(void)
+{
+	DefineCustomIntVariable("taskapi.rate_limit_max_keys",
+							"Sets how many keys the shared table of rate limits holds at least.",
+							"Takes effect when the server restarts.",
+							&taskapi_rate_limit_max_keys,
+							100000, 1, 10000000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("taskapi.test_clock",
+							   "Fixes the clock of the rate limits, for tests.",
+							   "A timestamp; empty for the real clock.",
+							   &test_clock,
+							   "",
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE,
+							   check_test_clock, assign_test_clock, NULL);
+}
+
+/*
+ * A timestamp with time zone, read without looking into catalogs, as a setting
+ * may be checked outside a transaction.
+ */
+static bool
+check_test_clock(char **newval, void **extra, GucSource source)
+{
+	char		workbuf[MAXDATELEN + MAXDATEFIELDS];
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	int			nf;
+	int			dtype;
+	int			tz;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	TimestampTz timestamp;
+	int64	   *ns;
+
+	ns = guc_malloc(LOG, sizeof(int64));
+	if (ns == NULL)
+		return false;
+	*ns = -1;
+	if (**newval != '\0')
+	{
+		const TimestampTz unix_epoch = -(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+		if (ParseDateTime(*newval, workbuf, sizeof(workbuf), field, ftype, MAXDATEFIELDS, &nf) != 0 ||
+			TaskapiDecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) != 0 ||
+			dtype != DTK_DATE ||
+			tm2timestamp(&tm, fsec, &tz, &timestamp) != 0)
+		{
+			GUC_check_errdetail("It must be a timestamp.");
+			guc_free(ns);
+			return false;
+		}
+		if (timestamp < unix_epoch || timestamp >= unix_epoch + INT64CONST(180) * 365 * USECS_PER_DAY)
+		{
+			GUC_check_errdetail("It must lie between the years 1970 and 2149.");
+			guc_free(ns);
+			return false;
+		}
+		*ns = (timestamp - unix_epoch) * 1000;
+	}
+	*extra = ns;
+	return true;
+}
+
+static void
+assign_test_clock(const char *newval, void *extra)
+{
+	taskapi_rate_limit_test_clock = *(int64 *) extra;
+}
+
+void
+taskapi_ratelimit_limit(GcraLimit *limit, int32 rate, const Interval *per, int32 burst)
+{
+	int64		us;
+	int64		ns;
+
+	if (per->month != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the interval of a rate limit must not contain months or years"),
+				 errdetail("They have no fixed length.")));
+	if (pg_mul_s64_overflow(per->day, USECS_PER_DAY, &us) ||
+		pg_add_s64_overflow(us, per->time, &us) ||
+		pg_mul_s64_overflow(us, 1000, &ns))
+		ns = us < 0 ? -1 : PG_INT64_MAX;
+
+	switch (gcra_limit_init(limit, rate, ns, burst))
+	{
+		case GCRA_OK:
+			break;
+		case GCRA_BAD_RATE:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the rate of a rate limit must be at least 1")));
+			break;
+		case GCRA_BAD_PER:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the interval of a rate limit must be positive")));
+			break;
+		case GCRA_BAD_BURST:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the burst of a rate limit must be at least 1")));
+			break;
+		case GCRA_TOO_FAST:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the rate of a rate limit is too high for its interval"),
+					 errdetail("Less than a nanosecond would be left for each request.")));
+			break;
+		case GCRA_TOO_LONG:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a rate limit is too slow"),
+					 errdetail("Its interval, and the time to regain its burst, must not exceed 100 years.")));
+			break;
+	}
+}
+
+void
+taskapi_ratelimit_check_cost(int32 cost)
+{
+	if (cost < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the cost of a request must not be negative"),
+				 errhint("Use taskapi.rate_limit_refund to give something back.")));
+}
+
+void
+taskapi_ratelimit_check_key(const char *what, int len)
+{
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the %s of a rate limit must not be empty", what)));
+	if (len > RATELIMIT_MAX_KEY_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the %s of a rate limit must not be longer than %d bytes", what, RATELIMIT_MAX_KEY_LEN)));
+}
+
+static void
+check_not_null(FunctionCallInfo fcinfo, const char *const *names, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (names[i] && PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("the %s of a rate limit must not be null", names[i])));
+	}
+}
+
+/* Argument 0, checked; without a copy where it is stored inline. */
+static text *
+get_key(FunctionCallInfo fcinfo)
+{
+	text	   *key = PG_GETARG_TEXT_PP(0);
+
+	taskapi_ratelimit_check_key("key", VARSIZE_ANY_EXHDR(key));
+	return key;
+}
+
+/* Valid until the next call */
+static const GcraRequest *
+get_request(int32 rate, const Interval *per, int32 burst, int32 cost)
+{
+	static RateLimitCall call = {false};
+
+	if (!call.valid || call.rate != rate || call.burst != burst || call.cost != cost ||
+		call.per.time != per->time || call.per.day != per->day || call.per.month != per->month)
+	{
+		call.valid = false;
+		taskapi_ratelimit_check_cost(cost);
+		taskapi_ratelimit_limit(&call.request.limit, rate, per, burst);
+		gcra_request_init(&call.request, cost);
+		call.rate = rate;
+		call.burst = burst;
+		call.cost = cost;
+		call.per = *per;
+		call.valid = true;
+	}
+	return &call.request;
+}
+
+/* rate_limit(key text, rate int, per interval, burst int, cost int) -> rate_limit_verdict */
+Datum
+taskapi_rate_limit(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"key", "rate", "interval", NULL, "cost"};
+	const GcraRequest *request;
+	RateLimitKey key;
+	GcraVerdict verdict;
+	text	   *key_text;
+	int64		now;
+
+	check_not_null(fcinfo, names, lengthof(names));
+	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
+						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3),
+						  PG_GETARG_INT32(4));
+	key_text = get_key(fcinfo);
+
+	key = taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text));
+	now = taskapi_ratelimit_decide(key, request, &verdict);
+	if (request->cost > 0)
+	{
+		taskapi_count(verdict.allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
+		if (!verdict.allowed)
+			taskapi_denial_record(key.hash1, NULL, 0, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text), now);
+	}
+	return verdict_datum(fcinfo, request, &verdict);
+}
+
+/* rate_limit_peek(key text, rate int, per interval, burst int) -> rate_limit_verdict */
+Datum
+taskapi_rate_limit_peek(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"key", "rate", "interval", NULL};
+	const GcraRequest *request;
+	GcraVerdict verdict;
+	text	   *key;
+
+	check_not_null(fcinfo, names, lengthof(names));
+	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
+						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3), 0);
+	key = get_key(fcinfo);
+
+	(void) taskapi_ratelimit_decide(taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)),
+									request, &verdict);
+	return verdict_datum(fcinfo, request, &verdict);
+}
+
+/* rate_limit_refund(key text, rate int, per interval, cost int) -> void */
+Datum
+taskapi_rate_limit_refund(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"key", "rate", "interval", "cost"};
+	GcraRequest request;
+	text	   *key;
+	int32		cost;
+
+	check_not_null(fcinfo, names, lengthof(names));
+	cost = PG_GETARG_INT32(3);
+	taskapi_ratelimit_check_cost(cost);
+	/* the burst does not matter here, as long as the cost fits in it */
+	taskapi_ratelimit_limit(&request.limit, PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2), Max(cost, 1));
+	gcra_request_init(&request, cost);
+	key = get_key(fcinfo);
+
+	taskapi_ratelimit_refund(taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)), &request);
+	PG_RETURN_VOID();
+}
+
+/* rate_limit_reset(key text) -> void */
+Datum
+taskapi_rate_limit_reset(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"key"};
+	text	   *key;
+
+	check_not_null(fcinfo, names, lengthof(names));
+	key = get_key(fcinfo);
+
+	taskapi_ratelimit_reset(taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * check_rate_limit_policy(rate int, per interval, burst int) -> boolean
+ *
+ * The CHECK of table rate_limit_policy: true, or the error that the limit would
+ * raise when it is used.
+ */
+Datum
+taskapi_check_rate_limit_policy(PG_FUNCTION_ARGS)
+{
+	GcraLimit	limit;
+
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
+		taskapi_ratelimit_limit(&limit, PG_GETARG_INT32(0), PG_GETARG_INTERVAL_P(1),
+								PG_ARGISNULL(2) ? PG_GETARG_INT32(0) : PG_GETARG_INT32(2));
+	PG_RETURN_BOOL(true);
+}
+
+/* rate_limit_table() -> (keys bigint, capacity bigint, bytes bigint) */
+Datum
+taskapi_rate_limit_table(PG_FUNCTION_ARGS)
+{
+	RateLimitTable *table = taskapi_ratelimit_table();
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Int64GetDatum(taskapi_ratelimit_live_keys());
+	values[1] = Int64GetDatum((int64) table->nbuckets * RATELIMIT_BUCKET_ENTRIES);
+	values[2] = Int64GetDatum((int64) table->nbuckets * RATELIMIT_BUCKET_SIZE);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
+}
+
+void
+taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const GcraVerdict *verdict,
+								 Datum *values, bool *nulls)
+{
+	memset(nulls, 0, RATELIMIT_VERDICT_NATTS * sizeof(bool));
+	values[0] = BoolGetDatum(verdict->allowed);
+	if (policy)
+		values[1] = CStringGetTextDatum(policy);
+	else
+		nulls[1] = true;
+	values[2] = Int64GetDatum((int64) limit);
+	values[3] = Int64GetDatum(verdict->remaining);
+	if (verdict->retry_after_ns >= 0)
+		values[4] = Float8GetDatum((double) verdict->retry_after_ns / 1e9);
+	else
+		nulls[4] = true;
+	values[5] = Float8GetDatum((double) verdict->reset_after_ns / 1e9);
+}
+
+/* A verdict of no policy */
+static Datum
+verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict)
+{
+	static TypeCacheEntry *type = NULL;
+	static VerdictForms forms = {0};
+	Oid			type_id = fcinfo->flinfo->fn_expr ? exprType(fcinfo->flinfo->fn_expr) : get_func_rettype(fcinfo->flinfo->fn_oid);
+	const VerdictForm *form;
+	char	   *row;
+	int64		limit = request->limit.burst;
+	double		retry_after = verdict->retry_after_ns / 1e9;
+	double		reset_after = verdict->reset_after_ns / 1e9;
+
+	/*
+	 * Entries of the type cache stay where they are.  Their descriptor and its
+	 * identifier go at an invalidation, and the next identifier is a new one.
+	 */
+	if (unlikely(type == NULL || type->type_id != type_id || type->tupDesc_identifier != forms.identifier || forms.identifier == 0))
+	{
+		type = lookup_type_cache(type_id, TYPECACHE_TUPDESC);
+		make_verdict_forms(&forms, type);
+	}
+
+	form = &forms.form[verdict->retry_after_ns < 0];
+	row = palloc(form->len);
+	memcpy(row, form->row, form->len);
+	memcpy(row + form->offset[0], &verdict->allowed, sizeof(bool));
+	memcpy(row + form->offset[2], &limit, sizeof(int64));
+	memcpy(row + form->offset[3], &verdict->remaining, sizeof(int64));
+	if (verdict->retry_after_ns >= 0)
+		memcpy(row + form->offset[4], &retry_after, sizeof(double));
+	memcpy(row + form->offset[5], &reset_after, sizeof(double));
+	return PointerGetDatum(row);
+}
+
+static void
+make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type)
+{
+	TupleDesc	tupdesc = type->tupDesc;
+
+	if (tupdesc->natts != RATELIMIT_VERDICT_NATTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has changed", format_type_be(type->type_id))));
+	forms->identifier = 0;
+	for (int i = 0; i < lengthof(forms->form); i++)
+	{
+		VerdictForm *form = &forms->form[i];
+		GcraVerdict verdict = {.retry_after_ns = -i};
+		Datum		values[RATELIMIT_VERDICT_NATTS];
+		bool		nulls[RATELIMIT_VERDICT_NATTS];
+		HeapTuple	tuple;
+		Size		offset;
+
+		taskapi_ratelimit_verdict_values(NULL, 0, &verdict, values, nulls);
+		tuple = heap_form_tuple(tupdesc, values, nulls);
+		offset = tuple->t_data->t_hoff;
+		for (int j = 0; j < RATELIMIT_VERDICT_NATTS; j++)
+		{
+			Form_pg_attribute att = TupleDescAttr(tupdesc, j);
+
+			if (nulls[j])
+				continue;
+			offset = att_align_nominal(offset, att->attalign);
+			form->offset[j] = offset;
+			offset += att->attlen;
+		}
+		if (form->row)
+			pfree(form->row);
+		form->row = NULL;
+		form->row = MemoryContextAlloc(TopMemoryContext, tuple->t_len);
+		form->len = tuple->t_len;
+		memcpy(form->row, tuple->t_data, tuple->t_len);
+		heap_freetuple(tuple);
+	}
+	forms->identifier = type->tupDesc_identifier;
+}

@@ -1,0 +1,413 @@
+/*-------------------------------------------------------------------------
+ *
+ * ratelimit_store.c
+ *	  The shared table of rate limits.  Its rules are in ratelimit_store.h.
+ *
+ * Why never one too many.  Call the state of a key its TAT, none counting as
+ * minus infinity.  Under the lock, a request of increment I at time t is
+ * admitted only if max(TAT, t) + I <= t + burst * T, and sets TAT to the left
+ * side; nothing else lowers a TAT, except a refund or reset that somebody
+ * asked for, an eviction, which is counted, the clamp of gcra.h, which only
+ * acts when the clock was set back or the limit changed, and the reclaiming of
+ * an entry with TAT <= t', t' being the latest time of its neighbourhood.
+ * After that, every decision on that key is made at t >= t', where max(TAT, t)
+ * = t as for no entry.  So over the requests admitted at times in [s, s + w],
+ * TAT grows by the sum of their increments, from at least s to at most s + w +
+ * burst * T: the sum of the costs is at most burst + w / T.
+ *
+ * A lock per neighbourhood was chosen over a compare-and-swap of the TAT alone
+ * (bench/store_bench.c measures both).  They are equally fast while every
+ * process has a processor; where many share few, compare-and-swap is ahead on
+ * one hot key, since a holder of the lock may lose its processor.  But a check
+ * that comes through a connection holds the lock for a thousandth of its time,
+ * and without the lock a state of 96 bits, the reclaiming of entries and a
+ * decision on several keys would each need a protocol of their own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "miscadmin.h"
+#include "storage/spin.h"
+
+#include "base/compat.h"
+#include "base/counters.h"
+#include "ratelimit/ratelimit_policy.h"
+#include "ratelimit/ratelimit_store.h"
+#include "base/shared_memory.h"
+
+StaticAssertDecl(sizeof(RateLimitEntry) == 24, "an entry has 24 bytes");
+StaticAssertDecl(sizeof(RateLimitBucket) == RATELIMIT_BUCKET_SIZE, "a neighbourhood fills its cache lines");
+
+static RateLimitTable *attach_table(void);
+static RateLimitTable *create_table(TaskapiShared *shared);
+static RateLimitEntry *claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event);
+
+static RateLimitTable *table = NULL;
+static SipHashKey hash_keys[2];
+
+int			taskapi_rate_limit_max_keys = 100000;
+int64		taskapi_rate_limit_test_clock = -1;
+
+RateLimitTable *
+taskapi_ratelimit_table(void)
+{
+	if (unlikely(table == NULL))
+		table = attach_table();
+	return table;
+}
+
+static RateLimitTable *
+attach_table(void)
+{
+	TaskapiShared *shared = taskapi_shared();
+	RateLimitTable *result;
+
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (shared->rate_limit_table == DSM_HANDLE_INVALID)
+		result = create_table(shared);
+	else
+	{
+		dsm_segment *segment = dsm_find_mapping(shared->rate_limit_table);
+
+		if (segment == NULL)
+			segment = dsm_attach(shared->rate_limit_table);
+		if (segment == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not map dynamic shared memory segment")));
+		dsm_pin_mapping(segment);
+		result = dsm_segment_address(segment);
+	}
+	LWLockRelease(&shared->lock);
+
+	/* Every database, and in it every kind of key, hashes under a key of its own. */
+	for (int kind = 0; kind < lengthof(hash_keys); kind++)
+	{
+		uint32		message[2] = {MyDatabaseId, kind};
+
+		siphash128(result->seed, message, sizeof(message), &hash_keys[kind].k0, &hash_keys[kind].k1);
+	}
+	return result;
+}
+
+/* Create the table, and publish its handle once it is complete. */
+static RateLimitTable *
+create_table(TaskapiShared *shared)
+{
+	uint32		nbuckets = ((uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_KEYS + 1;
+	Size		size = offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
+	dsm_segment *segment = dsm_create(size, 0);
+	RateLimitTable *result = dsm_segment_address(segment);
+
+	memset(result, 0, size);
+	result->nbuckets = nbuckets;
+	for (uint32 i = 0; i < nbuckets; i++)
+		SpinLockInit(&result->bucket[i].lock);
+	if (!pg_strong_random(&result->seed, sizeof(result->seed)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random seed")));
+	taskapi_ratelimit_load_snapshot(result);
+
+	dsm_pin_segment(segment);
+	dsm_pin_mapping(segment);
+	shared->rate_limit_table = dsm_segment_handle(segment);
+	return result;
+}
+
+/* Nanoseconds since 1970 */
+int64
+taskapi_ratelimit_clock(void)
+{
+	struct timespec ts;
+
+	if (unlikely(taskapi_rate_limit_test_clock >= 0))
+		return taskapi_rate_limit_test_clock;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64) ts.tv_sec * INT64CONST(1000000000) + ts.tv_nsec;
+}
+
+RateLimitKey
+taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len)
+{
+	RateLimitKey key;
+	uint64		low;
+
+	(void) taskapi_ratelimit_table();
+	siphash128(hash_keys[kind], data, len, &key.hash1, &low);
+	if (key.hash1 == 0)
+		key.hash1 = 1;
+	key.hash2 = (uint32) low;
+	return key;
+}
+
+/* The upper half of hash1 picks the neighbourhood. */
+static inline RateLimitBucket *
+find_bucket(RateLimitTable *tab, RateLimitKey key)
+{
+	return &tab->bucket[((key.hash1 >> 32) * tab->nbuckets) >> 32];
+}
+
+/* Bring the lock, and the first entries beside it, while the clock is read. */
+static inline void
+prefetch_bucket(const RateLimitBucket *bucket)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	__builtin_prefetch(bucket, 1);
+	__builtin_prefetch((const char *) bucket + PG_CACHE_LINE_SIZE / 2, 1);
+#endif
+}
+
+static inline GcraState
+entry_state(const RateLimitEntry *entry)
+{
+	return (GcraState) {entry->tat_ns, entry->tat_frac};
+}
+
+static inline void
+set_entry_state(RateLimitEntry *entry, GcraState state)
+{
+	entry->tat_ns = state.ns;
+	entry->tat_frac = state.frac;
+}
+
+/*
+ * The key's entry, or NULL.  An entry that never was used ends the search: none
+ * was ever put behind it, and a used one never becomes unused again.
+ */
+static inline RateLimitEntry *
+find_entry(RateLimitBucket *bucket, RateLimitKey key)
+{
+	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
+	{
+		RateLimitEntry *entry = &bucket->entry[i];
+
+		if (entry->hash1 == key.hash1 && entry->hash2 == key.hash2)
+			return entry;
+		if (entry->hash1 == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+/*
+ * An entry for a key that has none: the first that is unused or expired, else
+ * the one nearest to expiry.  *event is set to what happened to its former
+ * key, or to TASKAPI_NCOUNTERS where there was none.
+ */
+static RateLimitEntry *
+claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)
+{
+	RateLimitEntry *victim = NULL;
+
+	*event = TASKAPI_COUNTER_RATE_LIMIT_EVICTED;
+	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
+	{
+		RateLimitEntry *entry = &bucket->entry[i];
+
+		if (gcra_expired(entry_state(entry), now))
+		{
+			victim = entry;
+			*event = entry->hash1 != 0 ? TASKAPI_COUNTER_RATE_LIMIT_RECLAIMED : TASKAPI_NCOUNTERS;
+			break;
+		}
+		if (victim == NULL || entry->tat_ns < victim->tat_ns)
+			victim = entry;
+	}
+	victim->hash1 = key.hash1;
+	victim->hash2 = key.hash2;
+	return victim;
+}
+
+/* See "Time" in ratelimit_store.h. */
+static inline int64
+time_in_bucket(RateLimitBucket *bucket, int64 now)
+{
+	if (unlikely(now < bucket->latest))
+		now = taskapi_ratelimit_clock();
+	bucket->latest = now;
+	return now;
+}
+
+int64
+taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdict *verdict)
+{
+	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	int			event = TASKAPI_NCOUNTERS;
+	RateLimitEntry *entry;
+	GcraState	state = {0, 0};
+	GcraState	new_state;
+	int64		now;
+
+	prefetch_bucket(bucket);
+	now = taskapi_ratelimit_clock();
+	SpinLockAcquire(&bucket->lock);
+	now = time_in_bucket(bucket, now);
+	entry = find_entry(bucket, key);
+	if (entry)
+		state = entry_state(entry);
+	if (gcra_decide(request, state, now, verdict, &new_state) && request->cost > 0)
+	{
+		if (entry == NULL)
+			entry = claim_entry(bucket, key, now, &event);
+		set_entry_state(entry, new_state);
+	}
+	SpinLockRelease(&bucket->lock);
+
+	if (event != TASKAPI_NCOUNTERS)
+		taskapi_count(event, 1);
+	return now;
+}
+
+bool
+taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
+{
+	RateLimitTable *tab = taskapi_ratelimit_table();
+	RateLimitBucket *buckets[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
+	int			events[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
+	int			nbuckets = 0;
+	int			nevents = 0;
+	bool		all_allowed = true;
+
+	Assert(n <= TASKAPI_MAX_RATE_LIMIT_SUBJECTS);
+
+	/* The neighbourhoods, in order of address and each once */
+	for (int i = 0; i < n; i++)
+	{
+		RateLimitBucket *bucket = find_bucket(tab, items[i].key);
+		int			pos = nbuckets;
+
+		while (pos > 0 && buckets[pos - 1] > bucket)
+			pos--;
+		items[i].bucket = bucket;
+		prefetch_bucket(bucket);
+		if (pos > 0 && buckets[pos - 1] == bucket)
+			continue;
+		memmove(&buckets[pos + 1], &buckets[pos], (nbuckets - pos) * sizeof(buckets[0]));
+		buckets[pos] = bucket;
+		nbuckets++;
+	}
+
+	for (int i = 0; i < nbuckets; i++)
+		SpinLockAcquire(&buckets[i]->lock);
+	*now = taskapi_ratelimit_clock();
+	for (int i = 0; i < nbuckets; i++)
+		buckets[i]->latest = *now;
+
+	for (int i = 0; i < n; i++)
+	{
+		RateLimitItem *item = &items[i];
+
+		item->entry = find_entry(item->bucket, item->key);
+		item->state = item->entry ? entry_state(item->entry) : (GcraState) {0, 0};
+		item->changed = gcra_decide(&item->request, item->state, *now, &item->verdict, &item->new_state);
+		if (!item->verdict.allowed && !item->shadow)
+			all_allowed = false;
+	}
+
+	/* Where another one denied, what was to be charged is only looked at. */
+	if (!all_allowed)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			RateLimitItem *item = &items[i];
+			GcraRequest look = item->request;
+
+			if (!item->verdict.allowed)
+				continue;
+			gcra_request_init(&look, 0);
+			item->changed = gcra_decide(&look, item->state, *now, &item->verdict, &item->new_state);
+			item->verdict.allowed = true;
+			item->verdict.retry_after_ns = 0;
+		}
+	}
+
+	/*
+	 * Entries that exist are written before any is claimed, as claiming one
+	 * may drop another one of these.
+	 */
+	for (int i = 0; i < n; i++)
+	{
+		if (items[i].changed && items[i].entry && items[i].request.cost > 0)
+			set_entry_state(items[i].entry, items[i].new_state);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (items[i].changed && !items[i].entry && items[i].request.cost > 0)
+		{
+			RateLimitEntry *entry = claim_entry(items[i].bucket, items[i].key, *now, &events[nevents++]);
+
+			set_entry_state(entry, items[i].new_state);
+		}
+	}
+	for (int i = nbuckets - 1; i >= 0; i--)
+		SpinLockRelease(&buckets[i]->lock);
+
+	for (int i = 0; i < nevents; i++)
+	{
+		if (events[i] != TASKAPI_NCOUNTERS)
+			taskapi_count(events[i], 1);
+	}
+	return all_allowed;
+}
+
+void
+taskapi_ratelimit_refund(RateLimitKey key, const GcraRequest *request)
+{
+	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	RateLimitEntry *entry;
+	int64		now = taskapi_ratelimit_clock();
+
+	SpinLockAcquire(&bucket->lock);
+	now = time_in_bucket(bucket, now);
+	entry = find_entry(bucket, key);
+	if (entry)
+		set_entry_state(entry, gcra_refund(request, entry_state(entry), now));
+	SpinLockRelease(&bucket->lock);
+}
+
+void
+taskapi_ratelimit_reset(RateLimitKey key)
+{
+	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	RateLimitEntry *entry;
+
+	SpinLockAcquire(&bucket->lock);
+	entry = find_entry(bucket, key);
+	if (entry)
+		set_entry_state(entry, (GcraState) {0, 0});
+	SpinLockRelease(&bucket->lock);
+}
+
+int64
+taskapi_ratelimit_live_keys(void)
+{
+	RateLimitTable *tab = taskapi_ratelimit_table();
+	int64		now = taskapi_ratelimit_clock();
+	int64		live = 0;
+
+	for (uint32 i = 0; i < tab->nbuckets; i++)
+	{
+		RateLimitBucket *bucket = &tab->bucket[i];
+
+		CHECK_FOR_INTERRUPTS();
+		SpinLockAcquire(&bucket->lock);
+		for (int j = 0; j < RATELIMIT_BUCKET_ENTRIES; j++)
+			live += !gcra_expired(entry_state(&bucket->entry[j]), now);
+		SpinLockRelease(&bucket->lock);
+	}
+	return live;
+}
+
+void
+taskapi_ratelimit_restore_entry(RateLimitTable *tab, const RateLimitEntry *saved, int64 now)
+{
+	RateLimitKey key = {saved->hash1, saved->hash2};
+	int			event;
+
+	if (saved->hash1 != 0 && !gcra_expired(entry_state(saved), now))
+		set_entry_state(claim_entry(find_bucket(tab, key), key, now, &event), entry_state(saved));
+}
