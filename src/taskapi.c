@@ -10,6 +10,10 @@
 #include "utils/guc.h"
 
 #include "base/compat.h"
+#include "resource/resource_idempotency.h"
+#include "cursor/cursor_token.h"
+#include "http/origin.h"
+#include "http/client_address.h"
 #include "base/modules.h"
 
 TASKAPI_MODULE_MAGIC;
@@ -19,15 +23,16 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
-	taskapi_auth_init();
 	taskapi_catalog_init();
-	taskapi_cursor_init();
+	taskapi_cursor_token_init();
+	taskapi_client_address_init();
+	taskapi_origin_init();
 	taskapi_idempotency_init();
 	taskapi_jwt_init();
-	taskapi_operations_init();
 	taskapi_page_init();
 	taskapi_ratelimit_init();
 	taskapi_resource_init();
+	taskapi_resource_idempotency_init();
 
 	MarkGUCPrefixReserved("taskapi");
 }

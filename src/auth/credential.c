@@ -33,9 +33,10 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "auth/auth.h"
+#include "auth/credential.h"
 #include "base/catalog.h"
 #include "base/compat.h"
+#include "auth/key_usage.h"
 #include "base/sha256.h"
 
 #define PUBLIC_LEN	8			/* what stays readable of an API key */

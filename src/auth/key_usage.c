@@ -12,7 +12,6 @@
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
-#include "auth/auth.h"
 #include "base/compat.h"
 #include "auth/key_usage.h"
 #include "base/shared_memory.h"

@@ -43,7 +43,9 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
-#include "auth/auth.h"
+#include "auth/credential.h"
+#include "http/client_address.h"
+#include "http/origin.h"
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "http/problem.h"

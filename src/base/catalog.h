@@ -32,6 +32,8 @@
 #ifndef TASKAPI_CATALOG_H
 #define TASKAPI_CATALOG_H
 
+#define TASKAPI_SCHEMA "taskapi"
+
 typedef struct TaskapiTableCache
 {
 	const char *relname;		/* a table in schema taskapi */

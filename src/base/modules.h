@@ -14,14 +14,9 @@
 #ifndef TASKAPI_H
 #define TASKAPI_H
 
-#define TASKAPI_SCHEMA "taskapi"
-
-extern void taskapi_auth_init(void);
 extern void taskapi_catalog_init(void);
-extern void taskapi_cursor_init(void);
 extern void taskapi_idempotency_init(void);
 extern void taskapi_jwt_init(void);
-extern void taskapi_operations_init(void);
 extern void taskapi_page_init(void);
 extern void taskapi_ratelimit_init(void);
 extern void taskapi_resource_init(void);

@@ -25,6 +25,8 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "cursor/cursor_wire.h"
+#include "cursor/cursor.h"
 #include "cursor/cursor_shape.h"
 #include "cursor/cursor_token.h"
 #include "http/problem.h"
@@ -62,12 +64,6 @@ static struct varlena *open_token(TaskapiShapeCache *cache, const char *token, i
 static Datum one_value(FunctionCallInfo fcinfo, ValueCache *cache, const TaskapiCursorView *view, int position, bool *isnull);
 static ValueCache *value_cache(FunctionCallInfo fcinfo, int typearg);
 static void check_order(ValueCache *cache, text *order_by, const TaskapiCursorView *view);
-
-void
-taskapi_cursor_init(void)
-{
-	taskapi_cursor_token_init();
-}
 
 /*
  * cursor(order_by text, VARIADIC keys "any") -> cursor

@@ -23,6 +23,7 @@
 #include "utils/sortsupport.h"
 
 #include "base/compat.h"
+#include "cursor/cursor_compare.h"
 #include "cursor/cursor_shape.h"
 
 /* ssup_extra */

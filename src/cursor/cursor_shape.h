@@ -28,8 +28,26 @@
 #ifndef TASKAPI_CURSOR_SHAPE_H
 #define TASKAPI_CURSOR_SHAPE_H
 
-#include "cursor/cursor.h"
 #include "cursor/cursor_key.h"
+#include "cursor/order_by.h"
+
+typedef struct TaskapiCursorShape TaskapiCursorShape;
+
+/*
+ * The shape, allocated in "context".  "nkeys" unlike the number of terms, or a
+ * type without a default btree order, is invalid_order_by.
+ */
+extern TaskapiCursorShape *taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types,
+												const Oid *collations, MemoryContext context);
+
+/* A cursor of that shape, palloc'd. */
+extern struct varlena *taskapi_cursor_build(TaskapiCursorShape *shape, const Datum *values, const bool *isnull);
+
+/*
+ * The values of a cursor (detoasted or not), one for each term.  cursor_mismatch where the cursor is of
+ * another order_by or of types that do not compare with the shape's.
+ */
+extern void taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, Datum *values, bool *isnull);
 
 #define CURSOR_VERSION		0x10
 #define CURSOR_TAIL			0x01
@@ -192,12 +210,5 @@ extern TaskapiCursorShape *taskapi_shape_of_cursor(TaskapiShapeCache *cache, con
 /* All values, each read as the key type given; false where one does not fit. */
 extern bool taskapi_cursor_read_keys(const TaskapiCursorShape *shape, const TaskapiCursorView *view,
 									 Datum *values, bool *isnull);
-
-/* cursor_wire.c, with a cache */
-extern void taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *view, TaskapiBytes *buf);
-extern struct varlena *taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext);
-
-/* cursor_compare.c: page order */
-extern int	taskapi_cursor_compare(TaskapiShapeCache *cache, const struct varlena *a, const struct varlena *b);
 
 #endif							/* TASKAPI_CURSOR_SHAPE_H */

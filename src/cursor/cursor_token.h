@@ -21,10 +21,22 @@
 #ifndef TASKAPI_CURSOR_TOKEN_H
 #define TASKAPI_CURSOR_TOKEN_H
 
-#include "cursor/cursor.h"
+#include "nodes/nodes.h"
+
 #include "cursor/cursor_encoding.h"
 
 #define TASKAPI_TOKEN_MAC_LENGTH 16
+
+/*
+ * Tokens of opaque bytes (cursor_token.c): base64url of version, key id, issue time, payload and a
+ * MAC over all of it and "purpose".  A token opens only for the purpose that it was sealed for.  All
+ * purposes sign with the keys of 'cursor' and obey taskapi.cursor_ttl.
+ *
+ * seal returns a palloc'd string.  open returns the payload, palloc'd, its length in *len; anything that
+ * we did not seal is invalid_cursor, an old one cursor_expired, both as for taskapi_cursor_open.
+ */
+extern char *taskapi_token_seal(const char *purpose, const uint8 *payload, int len);
+extern uint8 *taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext);
 
 /* What a cursor's own token is sealed for */
 #define TASKAPI_CURSOR_PURPOSE "cursor"

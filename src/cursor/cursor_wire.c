@@ -38,6 +38,7 @@
 
 #include "base/base64url.h"
 #include "base/compat.h"
+#include "cursor/cursor_wire.h"
 #include "cursor/cursor_shape.h"
 #include "http/problem.h"
 

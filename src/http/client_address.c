@@ -21,7 +21,7 @@
 #include "utils/guc.h"
 #include "utils/inet.h"
 
-#include "auth/auth.h"
+#include "http/client_address.h"
 #include "base/compat.h"
 #include "http/request.h"
 

@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "auth/auth.h"
+#include "http/origin.h"
 #include "base/compat.h"
 #include "http/request.h"
 

@@ -18,7 +18,7 @@
 
 #include "base/compat.h"
 #include "http/problem.h"
-#include "http/request.h"
+#include "http/layer.h"
 
 typedef struct ProblemEntry
 {

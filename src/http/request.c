@@ -57,7 +57,6 @@ static struct
 	List	   *headers;		/* of TaskapiHeader */
 } response;
 
-static const char *request_guc(const char *name);
 static bool request_object(RequestObject *object);
 static const TaskapiJsonField *find_field(RequestObject *object, const char *name, bool any_case);
 static const char *combined_value(RequestObject *object, const char *name);
@@ -68,40 +67,13 @@ static bool is_token(const char *name);
 static bool is_field_value(const char *value);
 static void set_local_guc(const char *name, const char *value);
 
-/* A GUC of the layer's: NULL where it is missing or empty. */
-static const char *
-request_guc(const char *name)
-{
-	const char *value = GetConfigOption(name, true, false);
-
-	return (value != NULL && value[0] != '\0') ? value : NULL;
-}
-
-bool
-taskapi_in_request(void)
-{
-	return request_guc("request.method") != NULL;
-}
-
-const char *
-taskapi_request_method(void)
-{
-	return request_guc("request.method");
-}
-
-const char *
-taskapi_request_path(void)
-{
-	return request_guc("request.path");
-}
-
 /*
  * Bring an object up to date with its GUC.  False where there is none.
  */
 static bool
 request_object(RequestObject *object)
 {
-	const char *text = request_guc(object->guc);
+	const char *text = taskapi_layer_setting(object->guc);
 	MemoryContext oldcontext;
 	TaskapiJsonField *fields;
 	int			nfields;
@@ -362,7 +334,7 @@ taskapi_set_response_status(int status)
 static void
 read_response_headers(void)
 {
-	const char *text = request_guc("response.headers");
+	const char *text = taskapi_layer_setting("response.headers");
 	MemoryContext oldcontext;
 	JsonbIterator *it;
 	JsonbIteratorToken tok;

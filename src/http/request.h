@@ -23,12 +23,7 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-/* Is this an HTTP request, that is, is request.method set? */
-extern bool taskapi_in_request(void);
-
-/* NULL outside a request. */
-extern const char *taskapi_request_method(void);
-extern const char *taskapi_request_path(void);
+#include "http/layer.h"
 
 /* "name" in any case; NULL where the request has no such header or cookie. */
 extern const char *taskapi_request_header(const char *name);

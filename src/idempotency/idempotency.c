@@ -44,7 +44,6 @@
 #include "idempotency/idempotency.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "resource/resource_idempotency.h"
 #include "base/modules.h"
 
 /* The id of a key as hash key; see TaskapiIdempotencyKey. */
@@ -82,8 +81,6 @@ typedef struct Claim
 #include "lib/simplehash.h"
 
 int			taskapi_idempotency_ttl = 24 * 60 * 60;
-int			taskapi_idempotency_wait = 2000;
-bool		taskapi_require_idempotency_key = false;
 
 /* In TopTransactionContext; NULL where this transaction has claimed nothing. */
 static claims_hash *claims = NULL;
@@ -112,16 +109,8 @@ taskapi_idempotency_init(void)
 							2000, 0, 60 * 60 * 1000,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
-	DefineCustomBoolVariable("taskapi.require_idempotency_key",
-							 "Refuses a POST to a resource without an Idempotency-Key.",
-							 NULL,
-							 &taskapi_require_idempotency_key,
-							 false,
-							 PGC_USERSET, 0,
-							 NULL, NULL, NULL);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
-	taskapi_resource_idempotency_init();
 }
 
 /* ---------- this transaction's claims ---------- */
@@ -317,16 +306,6 @@ taskapi_idempotency_reused(void)
 	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REUSED, 1);
 	taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_REUSED, NIL, "Use a new key for a new request.",
 					"The key was first used with a request that differs from this one.");
-}
-
-void
-taskapi_idempotency_in_progress(int64 remaining)
-{
-	int64		seconds = Max((remaining + USECS_PER_SEC - 1) / USECS_PER_SEC, 1);
-	List	   *headers = taskapi_headers_add(NIL, "Retry-After", psprintf(INT64_FORMAT, seconds));
-
-	taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_IN_PROGRESS, headers, NULL,
-					"Another request with this key has not finished yet.");
 }
 
 void

@@ -37,85 +37,11 @@
 #ifndef TASKAPI_IDEMPOTENCY_H
 #define TASKAPI_IDEMPOTENCY_H
 
-#include "datatype/timestamp.h"
-#include "storage/itemptr.h"
-
 #include "base/fingerprint.h"
+#include "idempotency/idempotency_ledger.h"
 
 /* GUC variables */
 extern int	taskapi_idempotency_ttl;	/* seconds */
-extern int	taskapi_idempotency_wait;	/* milliseconds; 0 does not wait */
-extern bool taskapi_require_idempotency_key;
-
-/* ---------- keys: idempotency_key.c ---------- */
-
-/*
- * Which key: scope and key as stored, and what the lock is taken on.  "id" is
- * both with a zero byte between, "idlen" bytes long.
- */
-typedef struct TaskapiIdempotencyKey
-{
-	const char *scope;
-	const char *key;
-	const char *id;
-	int			idlen;
-	uint64		hash;
-} TaskapiIdempotencyKey;
-
-/*
- * Apply the key rules to what the client sent (NULL: idempotency_key_missing), and find the scope: the one given, or
- * with NULL the request's subject, method and path (idempotency_scope_missing without a subject).
- */
-extern TaskapiIdempotencyKey *taskapi_idempotency_key(const char *scope, const char *key);
-
-/* The end of a period that begins at "from": an error where ttl is not within (0, 1 year]. */
-extern TimestampTz taskapi_idempotency_deadline(TimestampTz from, const Interval *length, const char *argname);
-
-/* ---------- the ledger: idempotency_ledger.c ---------- */
-
-/*
- * A row of taskapi.idempotency_key.  Varlena fields are NULL where the column
- * is; "status" is 0 while a lease's work is in progress.
- */
-typedef struct TaskapiLedgerRow
-{
-	ItemPointerData tid;
-	TransactionId xmin;
-	TimestampTz created_at;
-	TimestampTz expires_at;
-	int64		fencing_token;	/* 0: not written through a lease */
-	int			status;
-	TimestampTz completed_at;	/* meaningless while status is 0 */
-	TimestampTz lease_expires_at;	/* DT_NOBEGIN: released; meaningless once complete */
-	Interval   *lease;
-	Interval   *ttl;			/* NULL: not written through a lease */
-	struct varlena *fingerprint;	/* bytea */
-	struct varlena *recovery_point; /* text */
-	struct varlena *state;		/* jsonb */
-	struct varlena *headers;	/* jsonb */
-	struct varlena *body;		/* json */
-} TaskapiLedgerRow;
-
-/*
- * Take the key's lock until the end of the transaction, waiting up to taskapi_idempotency_wait for another transaction:
- * idempotency_key_in_progress after that, try_again for a deadlock.  With "nowait", false instead of waiting.
- */
-extern bool taskapi_idempotency_lock(const TaskapiIdempotencyKey *key, bool nowait);
-extern void taskapi_idempotency_unlock(const TaskapiIdempotencyKey *key);
-
-/* The key's row as of this moment, or NULL.  It may count as absent: see below. */
-extern TaskapiLedgerRow *taskapi_ledger_find(const TaskapiIdempotencyKey *key);
-
-/* Does the row count as absent?  Expired and either complete or without a live lease. */
-extern bool taskapi_ledger_row_expired(const TaskapiLedgerRow *row, TimestampTz now);
-
-/* Write rows; all need the key's lock.  delete and update return false where the row went away meanwhile (purge). */
-extern void taskapi_ledger_insert(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row);
-extern bool taskapi_ledger_update(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row);
-extern bool taskapi_ledger_delete(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row);
-
-/* Count a replay in the row itself; a statistic, see idempotency_ledger.c. */
-extern void taskapi_ledger_count_replay(const TaskapiLedgerRow *row);
 
 /* ---------- one transaction: idempotency.c ---------- */
 
@@ -147,9 +73,6 @@ extern TaskapiLedgerRow *taskapi_idempotency_look(const TaskapiIdempotencyKey *k
 extern bool taskapi_idempotency_claimed(const TaskapiIdempotencyKey *key);
 
 pg_noreturn extern void taskapi_idempotency_reused(void);
-
-/* In progress elsewhere, for another "remaining" microseconds at most (0: not known). */
-pg_noreturn extern void taskapi_idempotency_in_progress(int64 remaining);
 
 /* A copy of the digest as a bytea; NULL for NULL. */
 extern struct varlena *taskapi_fingerprint_datum(const uint8 *fingerprint);

@@ -26,7 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_key.h"
 #include "http/problem.h"
 #include "http/request.h"
 #include "base/sha256.h"

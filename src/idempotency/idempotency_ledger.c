@@ -52,7 +52,7 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/counters.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_ledger.h"
 #include "http/problem.h"
 #include "base/modules.h"
 
@@ -96,6 +96,18 @@ static struct varlena *copy_varlena(const Datum *values, const bool *nulls, int 
 static Interval *copy_interval(const Datum *values, const bool *nulls, int attnum);
 
 /* ---------- the lock ---------- */
+
+int			taskapi_idempotency_wait = 2000;
+
+void
+taskapi_idempotency_in_progress(int64 remaining)
+{
+	int64		seconds = Max((remaining + USECS_PER_SEC - 1) / USECS_PER_SEC, 1);
+	List	   *headers = taskapi_headers_add(NIL, "Retry-After", psprintf(INT64_FORMAT, seconds));
+
+	taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_IN_PROGRESS, headers, NULL,
+					"Another request with this key has not finished yet.");
+}
 
 static void
 set_locktag(LOCKTAG *tag, const TaskapiIdempotencyKey *key)

@@ -26,8 +26,6 @@
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
-#include "page/page_source.h"
-
 typedef enum TaskapiFilterOp
 {
 	FILTER_EQ,
@@ -58,15 +56,6 @@ typedef struct TaskapiFilterCondition
 
 #define FILTER_HAS_PARAMETER(op) ((op) < FILTER_IS_NULL)
 
-/* What a condition becomes on a given relation */
-typedef struct TaskapiFilterBinding
-{
-	const TaskapiPageColumn *column;
-	TaskapiFilterOp op;
-	Oid			argtype;		/* InvalidOid without a parameter */
-	char	   *sql;			/* with %d where the parameter's number goes, once */
-} TaskapiFilterBinding;
-
 /* A List of TaskapiFilterCondition, in an order that does not depend on the spelling.  It points into "filter". */
 extern List *taskapi_filter_parse(Jsonb *filter);
 
@@ -85,11 +74,5 @@ extern void taskapi_filter_check_pattern(const JsonbValue *pattern);
 /* A value as a type's input function reads it; an array as that of an array type does. */
 extern char *taskapi_filter_scalar_text(const JsonbValue *value);
 extern void taskapi_filter_array_literal(JsonbContainer *array, StringInfo buf);
-
-/* An array of bindings, one for each condition. */
-extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const TaskapiPageSource *source);
-
-/* The parameters, one for each condition that has one, in order. */
-extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);
 
 #endif							/* TASKAPI_FILTER_H */

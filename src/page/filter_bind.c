@@ -27,7 +27,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
-#include "page/filter.h"
+#include "page/filter_bind.h"
 #include "http/problem.h"
 
 static const char *operator_sql(const TaskapiFilterBinding *binding);

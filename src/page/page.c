@@ -36,6 +36,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "cursor/cursor_compare.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 #include "page/page_token.h"

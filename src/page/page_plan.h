@@ -38,7 +38,7 @@
 #include "executor/spi.h"
 
 #include "cursor/cursor_shape.h"
-#include "page/filter.h"
+#include "page/filter_bind.h"
 #include "page/page_order.h"
 
 typedef enum TaskapiBranchKind

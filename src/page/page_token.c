@@ -9,6 +9,9 @@
 
 #include "base/base64url.h"
 #include "base/compat.h"
+#include "cursor/cursor_wire.h"
+#include "cursor/cursor_token.h"
+#include "cursor/cursor.h"
 #include "base/fingerprint.h"
 #include "page/page_token.h"
 #include "http/problem.h"

@@ -33,6 +33,8 @@
 bool		taskapi_require_if_match = false;
 TaskapiResourceHooks taskapi_resource_hooks;
 
+static int	deleted_retention = 30 * 24 * 60 * 60;
+
 static TaskapiResourceStatement *statements = NULL;
 
 /* How many row writes are under way, one within the other */
@@ -54,6 +56,14 @@ taskapi_resource_init(void)
 	DefineCustomBoolVariable("taskapi.require_if_match",
 							 "Refuses PATCH, PUT and DELETE on a resource that do not say which version they are made from.",
 							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("taskapi.deleted_retention",
+							"How long a soft-deleted row is kept before maintain() purges it.",
+							"-1 keeps them for ever.",
+							&deleted_retention,
+							30 * 24 * 60 * 60, -1, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
 	taskapi_resource_cache_init();
 	taskapi_resource_put_init();
 	RegisterXactCallback(xact_callback, NULL);

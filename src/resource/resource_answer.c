@@ -22,7 +22,7 @@
 
 #include "base/catalog.h"
 #include "base/compat.h"
-#include "cursor/cursor.h"
+#include "cursor/cursor_wire.h"
 #include "resource/resource_answer.h"
 
 static int	cursor_column(TupleDesc desc);

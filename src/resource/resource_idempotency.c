@@ -40,6 +40,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -72,6 +73,8 @@ typedef struct StatementKey
 	int			answered;
 } StatementKey;
 
+static bool require_idempotency_key = false;
+
 static void statement_start(TaskapiResourceStatement *statement);
 static HeapTuple before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new);
 static void row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row);
@@ -88,6 +91,13 @@ static void check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, Tup
 void
 taskapi_resource_idempotency_init(void)
 {
+	DefineCustomBoolVariable("taskapi.require_idempotency_key",
+							 "Refuses a POST to a resource without an Idempotency-Key.",
+							 NULL,
+							 &require_idempotency_key,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	taskapi_resource_hooks.statement_start = statement_start;
 	taskapi_resource_hooks.before_row = before_row;
 	taskapi_resource_hooks.row_written = row_written;
@@ -119,7 +129,7 @@ key_applies(TaskapiResourceStatement *statement, const char **key)
 	*key = taskapi_request_header("Idempotency-Key");
 	if (*key)
 		*key = pstrdup(*key);
-	return *key != NULL || (post && taskapi_require_idempotency_key);
+	return *key != NULL || (post && require_idempotency_key);
 }
 
 static void

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor_wire.h
+ *	  The wire form of a cursor: what its token carries.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_CURSOR_WIRE_H
+#define TASKAPI_CURSOR_WIRE_H
+
+#include "lib/stringinfo.h"
+#include "nodes/nodes.h"
+
+#include "cursor/cursor_shape.h"
+
+/* The wire form: append it; read one from a cursor position, which is advanced.  A damaged one is invalid_cursor. */
+extern void taskapi_cursor_to_wire(const struct varlena *cursor, StringInfo buf);
+extern struct varlena *taskapi_cursor_from_wire(StringInfo buf, Node *escontext);
+
+extern void taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *view, TaskapiBytes *buf);
+extern struct varlena *taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext);
+
+
+#endif							/* TASKAPI_CURSOR_WIRE_H */

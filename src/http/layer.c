@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * layer.c
+ *	  The settings that an HTTP layer makes of a request (layer.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "base/compat.h"
+#include "http/layer.h"
+
+/* A GUC of the layer's: NULL where it is missing or empty. */
+const char *
+taskapi_layer_setting(const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return (value != NULL && value[0] != '\0') ? value : NULL;
+}
+
+bool
+taskapi_in_request(void)
+{
+	return taskapi_layer_setting("request.method") != NULL;
+}
+
+const char *
+taskapi_request_method(void)
+{
+	return taskapi_layer_setting("request.method");
+}
+
+const char *
+taskapi_request_path(void)
+{
+	return taskapi_layer_setting("request.path");
+}

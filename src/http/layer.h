@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * layer.h
+ *	  The settings that an HTTP layer makes of a request, as they stand.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_LAYER_H
+#define TASKAPI_LAYER_H
+
+/* Is this an HTTP request, that is, is request.method set? */
+extern bool taskapi_in_request(void);
+
+/* NULL outside a request. */
+extern const char *taskapi_request_method(void);
+extern const char *taskapi_request_path(void);
+
+/* One of its settings: NULL where it is missing or empty. */
+extern const char *taskapi_layer_setting(const char *name);
+
+#endif							/* TASKAPI_LAYER_H */

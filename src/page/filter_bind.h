@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter_bind.h
+ *	  Filters bound to a relation: SQL with parameters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_FILTER_BIND_H
+#define TASKAPI_FILTER_BIND_H
+
+#include "page/filter.h"
+#include "page/page_source.h"
+
+/* What a condition becomes on a given relation */
+typedef struct TaskapiFilterBinding
+{
+	const TaskapiPageColumn *column;
+	TaskapiFilterOp op;
+	Oid			argtype;		/* InvalidOid without a parameter */
+	char	   *sql;			/* with %d where the parameter's number goes, once */
+} TaskapiFilterBinding;
+
+/* An array of bindings, one for each condition. */
+extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const TaskapiPageSource *source);
+
+/* The parameters, one for each condition that has one, in order. */
+extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);
+
+
+#endif							/* TASKAPI_FILTER_BIND_H */
