@@ -16,9 +16,11 @@
 #include "auth/key_usage.h"
 #include "base/shared_memory.h"
 
-void
-taskapi_key_usage_init(TaskapiKeyUsageBucket *buckets)
+static void
+init_usage(void *ptr)
 {
+	TaskapiKeyUsageBucket *buckets = ptr;
+
 	for (int i = 0; i < TASKAPI_KEY_USAGE_BUCKETS; i++)
 	{
 		memset(&buckets[i], 0, sizeof(TaskapiKeyUsageBucket));
@@ -27,11 +29,21 @@ taskapi_key_usage_init(TaskapiKeyUsageBucket *buckets)
 }
 
 static TaskapiKeyUsageBucket *
+usage(void)
+{
+	static TaskapiKeyUsageBucket *attached = NULL;
+
+	if (attached == NULL)
+		attached = taskapi_segment("taskapi key usage 1", TASKAPI_KEY_USAGE_BUCKETS * sizeof(TaskapiKeyUsageBucket), init_usage);
+	return attached;
+}
+
+static TaskapiKeyUsageBucket *
 bucket_of(const pg_uuid_t *id)
 {
 	uint32		hash = hash_bytes(id->data, UUID_LEN);
 
-	return &taskapi_shared()->key_usage[hash % TASKAPI_KEY_USAGE_BUCKETS];
+	return &usage()[hash % TASKAPI_KEY_USAGE_BUCKETS];
 }
 
 void
@@ -73,7 +85,7 @@ Datum
 taskapi_api_key_usage(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TaskapiKeyUsageBucket *buckets = taskapi_shared()->key_usage;
+	TaskapiKeyUsageBucket *buckets = usage();
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < TASKAPI_KEY_USAGE_BUCKETS; i++)

@@ -42,6 +42,4 @@ typedef struct TaskapiKeyUsageBucket
 /* key_usage.c: report that a key is used now; see key_usage.h. */
 extern void taskapi_key_used(const pg_uuid_t *id, TimestampTz at);
 
-extern void taskapi_key_usage_init(TaskapiKeyUsageBucket *buckets);
-
 #endif							/* TASKAPI_KEY_USAGE_H */

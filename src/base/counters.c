@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/compat.h"
@@ -31,22 +32,44 @@ static const char *const counter_names[] = {
 	[TASKAPI_COUNTER_RATE_LIMIT_RECLAIMED] = "rate_limit_reclaimed",
 };
 
+typedef struct CounterStripe
+{
+	/* aligned, so that no two stripes share a cache line */
+	pg_attribute_aligned(128) pg_atomic_uint64 value[TASKAPI_NCOUNTERS];
+} CounterStripe;
+
+pg_atomic_uint64 *taskapi_counter_stripe = NULL;
+
+static CounterStripe *stripes = NULL;
+
 StaticAssertDecl(lengthof(counter_names) == TASKAPI_NCOUNTERS, "every counter needs a name");
+
+static void
+init_counters(void *ptr)
+{
+	CounterStripe *fresh = ptr;
+
+	for (int i = 0; i < TASKAPI_COUNTER_STRIPES; i++)
+		for (int j = 0; j < TASKAPI_NCOUNTERS; j++)
+			pg_atomic_init_u64(&fresh[i].value[j], 0);
+}
 
 void
 taskapi_counters_attach(void)
 {
-	(void) taskapi_shared();
+	if (stripes == NULL)
+		stripes = taskapi_segment("taskapi counters 1", TASKAPI_COUNTER_STRIPES * sizeof(CounterStripe), init_counters);
+	taskapi_counter_stripe = stripes[MyProcPid % TASKAPI_COUNTER_STRIPES].value;
 }
 
 uint64
 taskapi_counter_value(TaskapiCounter counter)
 {
-	TaskapiShared *shared = taskapi_shared();
 	uint64		sum = 0;
 
+	taskapi_counters_attach();
 	for (int i = 0; i < TASKAPI_COUNTER_STRIPES; i++)
-		sum += pg_atomic_read_u64(&shared->counters[i].value[counter]);
+		sum += pg_atomic_read_u64(&stripes[i].value[counter]);
 	return sum;
 }
 

@@ -1,24 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * shared_memory.c
- *	  Creating and attaching the segment.
- *
- * From 17 on the server has a registry of named segments.  Before it we keep
- * the handle ourselves, in a few bytes of the main segment that
- * ShmemInitStruct() takes from its reserve; AddinShmemInitLock makes sure that
- * one backend creates the segment and all others find it.  Both are rebuilt
- * from nothing when the server restarts after a crash, and the pinned segments
- * are destroyed then, so no state of a process that was killed is ever met
- * again.
- *
- * The layout's version is part of the name: a newer library never attaches a
- * segment that an older one made.
+ *	  Named segments (shared_memory.h).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/lwlock.h"
 #include "storage/shmem.h"
 
 #include "base/compat.h"
@@ -28,91 +18,60 @@
 #include "storage/dsm_registry.h"
 #endif
 
-#define SEGMENT_NAME "taskapi 1"
-
-static void init_segment(void *ptr);
-static void *attach_segment(void);
-
-pg_atomic_uint64 *taskapi_counter_stripe = NULL;
-
-static TaskapiShared *shared = NULL;
-
-TaskapiShared *
-taskapi_shared(void)
+void *
+taskapi_map_segment(dsm_handle handle)
 {
-	if (unlikely(shared == NULL))
-	{
-		TaskapiShared *segment = attach_segment();
+	/* an earlier try may have mapped it and then failed */
+	dsm_segment *segment = dsm_find_mapping(handle);
 
-		LWLockRegisterTranche(segment->tranche_id, "taskapi");
-		shared = segment;
-		taskapi_counter_stripe = shared->counters[MyProcPid % TASKAPI_COUNTER_STRIPES].value;
-	}
-	return shared;
-}
-
-static void
-init_segment(void *ptr)
-{
-	TaskapiShared *segment = ptr;
-
-	memset(segment, 0, sizeof(TaskapiShared));
-	segment->tranche_id = LWLockNewTrancheId();
-	LWLockInitialize(&segment->lock, segment->tranche_id);
-	segment->rate_limit_table = DSM_HANDLE_INVALID;
-	for (int i = 0; i < TASKAPI_COUNTER_STRIPES; i++)
-		for (int j = 0; j < TASKAPI_NCOUNTERS; j++)
-			pg_atomic_init_u64(&segment->counters[i].value[j], 0);
-	taskapi_denials_init(segment->denials);
-	taskapi_key_usage_init(segment->key_usage);
+	if (segment == NULL)
+		segment = dsm_attach(handle);
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not map dynamic shared memory segment")));
+	dsm_pin_mapping(segment);
+	return dsm_segment_address(segment);
 }
 
 #ifdef TASKAPI_HAVE_NAMED_SEGMENTS
 
-static void *
-attach_segment(void)
+void *
+taskapi_segment(const char *name, Size size, void (*init) (void *ptr))
 {
 	bool		found;
 
-	return GetNamedDSMSegment(SEGMENT_NAME, sizeof(TaskapiShared), init_segment, &found);
+	return GetNamedDSMSegment(name, size, init, &found);
 }
 
 #else
 
-static void *
-attach_segment(void)
+void *
+taskapi_segment(const char *name, Size size, void (*init) (void *ptr))
 {
 	dsm_handle *handle;
-	dsm_segment *segment;
+	void	   *result;
 	bool		found;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	handle = ShmemInitStruct(SEGMENT_NAME, sizeof(dsm_handle), &found);
+	handle = ShmemInitStruct(name, sizeof(dsm_handle), &found);
 	if (!found)
 		*handle = DSM_HANDLE_INVALID;
-
 	if (*handle == DSM_HANDLE_INVALID)
 	{
-		segment = dsm_create(sizeof(TaskapiShared), 0);
-		init_segment(dsm_segment_address(segment));
+		dsm_segment *segment = dsm_create(size, 0);
+
+		result = dsm_segment_address(segment);
+		memset(result, 0, size);
+		init(result);
 		dsm_pin_segment(segment);
+		dsm_pin_mapping(segment);
 		*handle = dsm_segment_handle(segment);
 	}
 	else
-	{
-		/* an earlier try may have mapped it and then failed */
-		segment = dsm_find_mapping(*handle);
-		if (segment == NULL)
-			segment = dsm_attach(*handle);
-		if (segment == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not map dynamic shared memory segment")));
-	}
-	dsm_pin_mapping(segment);
+		result = taskapi_map_segment(*handle);
 	LWLockRelease(AddinShmemInitLock);
-
-	return dsm_segment_address(segment);
+	return result;
 }
 
 #endif							/* TASKAPI_HAVE_NAMED_SEGMENTS */

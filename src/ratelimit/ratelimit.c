@@ -34,7 +34,6 @@
 
 #include "base/compat.h"
 #include "base/counters.h"
-#include "ratelimit/ratelimit_policy.h"
 #include "ratelimit/ratelimit_denials.h"
 #include "ratelimit/ratelimit_store.h"
 #include "ratelimit/ratelimit_verdict.h"
@@ -45,6 +44,7 @@ PG_FUNCTION_INFO_V1(taskapi_rate_limit_peek);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_refund);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_reset);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_table);
+PG_FUNCTION_INFO_V1(taskapi_save_rate_limits);
 PG_FUNCTION_INFO_V1(taskapi_check_rate_limit_policy);
 
 /* The arguments of the last call, and what follows from them */
@@ -153,79 +153,6 @@ static void
 assign_test_clock(const char *newval, void *extra)
 {
 	taskapi_rate_limit_test_clock = *(int64 *) extra;
-}
-
-void
-taskapi_ratelimit_limit(GcraLimit *limit, int32 rate, const Interval *per, int32 burst)
-{
-	int64		us;
-	int64		ns;
-
-	if (per->month != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the interval of a rate limit must not contain months or years"),
-				 errdetail("They have no fixed length.")));
-	if (pg_mul_s64_overflow(per->day, USECS_PER_DAY, &us) ||
-		pg_add_s64_overflow(us, per->time, &us) ||
-		pg_mul_s64_overflow(us, 1000, &ns))
-		ns = us < 0 ? -1 : PG_INT64_MAX;
-
-	switch (gcra_limit_init(limit, rate, ns, burst))
-	{
-		case GCRA_OK:
-			break;
-		case GCRA_BAD_RATE:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the rate of a rate limit must be at least 1")));
-			break;
-		case GCRA_BAD_PER:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the interval of a rate limit must be positive")));
-			break;
-		case GCRA_BAD_BURST:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the burst of a rate limit must be at least 1")));
-			break;
-		case GCRA_TOO_FAST:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the rate of a rate limit is too high for its interval"),
-					 errdetail("Less than a nanosecond would be left for each request.")));
-			break;
-		case GCRA_TOO_LONG:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a rate limit is too slow"),
-					 errdetail("Its interval, and the time to regain its burst, must not exceed 100 years.")));
-			break;
-	}
-}
-
-void
-taskapi_ratelimit_check_cost(int32 cost)
-{
-	if (cost < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the cost of a request must not be negative"),
-				 errhint("Use taskapi.rate_limit_refund to give something back.")));
-}
-
-void
-taskapi_ratelimit_check_key(const char *what, int len)
-{
-	if (len == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the %s of a rate limit must not be empty", what)));
-	if (len > RATELIMIT_MAX_KEY_LEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the %s of a rate limit must not be longer than %d bytes", what, RATELIMIT_MAX_KEY_LEN)));
 }
 
 static void
@@ -371,6 +298,13 @@ taskapi_check_rate_limit_policy(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(true);
 }
 
+/* save_rate_limits() -> how many keys were saved */
+Datum
+taskapi_save_rate_limits(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64((int64) taskapi_ratelimit_save());
+}
+
 /* rate_limit_table() -> (keys bigint, capacity bigint, bytes bigint) */
 Datum
 taskapi_rate_limit_table(PG_FUNCTION_ARGS)
@@ -386,25 +320,6 @@ taskapi_rate_limit_table(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum((int64) table->nbuckets * RATELIMIT_BUCKET_ENTRIES);
 	values[2] = Int64GetDatum((int64) table->nbuckets * RATELIMIT_BUCKET_SIZE);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
-}
-
-void
-taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const GcraVerdict *verdict,
-								 Datum *values, bool *nulls)
-{
-	memset(nulls, 0, RATELIMIT_VERDICT_NATTS * sizeof(bool));
-	values[0] = BoolGetDatum(verdict->allowed);
-	if (policy)
-		values[1] = CStringGetTextDatum(policy);
-	else
-		nulls[1] = true;
-	values[2] = Int64GetDatum((int64) limit);
-	values[3] = Int64GetDatum(verdict->remaining);
-	if (verdict->retry_after_ns >= 0)
-		values[4] = Float8GetDatum((double) verdict->retry_after_ns / 1e9);
-	else
-		nulls[4] = true;
-	values[5] = Float8GetDatum((double) verdict->reset_after_ns / 1e9);
 }
 
 /* A verdict of no policy */

@@ -18,23 +18,35 @@
 
 #include "base/compat.h"
 #include "ratelimit/ratelimit_denials.h"
-#include "ratelimit/ratelimit_store.h"
+#include "base/clock.h"
 #include "base/shared_memory.h"
 
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_denied);
 
-void
-taskapi_denials_init(TaskapiDenialShard *shards)
+static void
+init_denials(void *ptr)
 {
+	TaskapiDenialShard *shards = ptr;
+
 	for (int i = 0; i < TASKAPI_DENIAL_SHARDS; i++)
 		SpinLockInit(&shards[i].lock);
+}
+
+static TaskapiDenialShard *
+denials(void)
+{
+	static TaskapiDenialShard *attached = NULL;
+
+	if (attached == NULL)
+		attached = taskapi_segment("taskapi denials 1", TASKAPI_DENIAL_SHARDS * sizeof(TaskapiDenialShard), init_denials);
+	return attached;
 }
 
 void
 taskapi_denial_record(uint64 hash, const char *policy, int policy_len,
 					  const char *subject, int subject_len, int64 now_ns)
 {
-	TaskapiDenialShard *shard = &taskapi_shared()->denials[hash % TASKAPI_DENIAL_SHARDS];
+	TaskapiDenialShard *shard = &denials()[hash % TASKAPI_DENIAL_SHARDS];
 	Oid			database = MyDatabaseId;
 	TaskapiDenial *entry;
 	int			victim = 0;
@@ -90,12 +102,11 @@ Datum
 taskapi_rate_limit_denied(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TaskapiShared *shared = taskapi_shared();
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < TASKAPI_DENIAL_SHARDS * TASKAPI_DENIAL_ENTRIES; i++)
 	{
-		TaskapiDenialShard *shard = &shared->denials[i / TASKAPI_DENIAL_ENTRIES];
+		TaskapiDenialShard *shard = &denials()[i / TASKAPI_DENIAL_ENTRIES];
 		TaskapiDenial entry;
 		Datum		values[5];
 		bool		nulls[5] = {false};

@@ -47,8 +47,6 @@ typedef struct TaskapiDenialShard
 	TaskapiDenial entry[TASKAPI_DENIAL_ENTRIES];
 } TaskapiDenialShard;
 
-extern void taskapi_denials_init(TaskapiDenialShard *shards);
-
 /*
  * Count a denial.  "hash" identifies database, policy and subject; "policy" is
  * NULL for a limit that has none.  Both strings are cut to what fits, at a

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * ratelimit.h
+ * ratelimit_policy.h
  *	  Rate limits by policy, for the other modules.
  *
  * A policy is a row of taskapi.rate_limit_policy; a subject is whom it counts
@@ -9,11 +9,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef TASKAPI_RATELIMIT_H
-#define TASKAPI_RATELIMIT_H
+#ifndef TASKAPI_RATELIMIT_POLICY_H
+#define TASKAPI_RATELIMIT_POLICY_H
+
+#include "ratelimit/ratelimit_store.h"
 
 /* The most policies that one call may name. */
-#define TASKAPI_MAX_RATE_LIMIT_SUBJECTS 32
+#define TASKAPI_MAX_RATE_LIMIT_SUBJECTS RATELIMIT_MAX_ITEMS
 
 typedef struct TaskapiRateLimitSubject
 {
@@ -33,4 +35,4 @@ extern bool taskapi_rate_limit_policy_exists(const char *policy);
  */
 extern void taskapi_enforce_rate_limits(const TaskapiRateLimitSubject *subjects, int n, int cost);
 
-#endif							/* TASKAPI_RATELIMIT_H */
+#endif							/* TASKAPI_RATELIMIT_POLICY_H */

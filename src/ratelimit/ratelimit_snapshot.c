@@ -30,59 +30,54 @@
 
 #include "base/compat.h"
 #include "ratelimit/ratelimit_snapshot.h"
-#include "ratelimit/ratelimit_store.h"
-#include "base/shared_memory.h"
-
-PG_FUNCTION_INFO_V1(taskapi_save_rate_limits);
 
 #define SNAPSHOT_FILE		PGSTAT_STAT_PERMANENT_DIRECTORY "/taskapi_rate_limits.snapshot"
 #define SNAPSHOT_TMPFILE	SNAPSHOT_FILE ".tmp"
 
 static void write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc);
 
-/* save_rate_limits() -> how many keys were saved */
-Datum
-taskapi_save_rate_limits(PG_FUNCTION_ARGS)
+const char *
+taskapi_snapshot_check(const char *file, Size size, uint64 system_identifier)
 {
-	TaskapiShared *shared = taskapi_shared();
-	RateLimitTable *table = taskapi_ratelimit_table();
-	int64		now = taskapi_ratelimit_clock();
-	RateLimitEntry *entries;
+	SnapshotHeader header;
+	pg_crc32c	crc;
+	pg_crc32c	stored;
+
+	if (size < sizeof(header) + sizeof(crc))
+		return "it is cut off";
+	memcpy(&header, file, sizeof(header));
+	if (header.magic != SNAPSHOT_MAGIC || header.version != SNAPSHOT_VERSION ||
+		header.entry_size != sizeof(RateLimitEntry))
+		return "it is of another version or machine";
+	if (header.nentries > PG_UINT64_MAX / sizeof(RateLimitEntry) - size ||
+		header.nentries * sizeof(RateLimitEntry) != size - sizeof(header) - sizeof(crc))
+		return "its size is wrong";
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, file, size - sizeof(crc));
+	FIN_CRC32C(crc);
+	memcpy(&stored, file + size - sizeof(crc), sizeof(crc));
+	if (!EQ_CRC32C(crc, stored))
+		return "its checksum is wrong";
+	if (header.system_identifier != system_identifier)
+		return "it is of another database cluster";
+	return NULL;
+}
+
+void
+taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries, uint64 nentries)
+{
 	SnapshotHeader header = {0};
 	pg_crc32c	crc;
 	FILE	   *file;
-
-	/*
-	 * Copy one neighbourhood at a time, so that no request waits for more
-	 * than that.  The copy is consistent for each key; no more is needed.
-	 */
-	entries = MemoryContextAllocHuge(CurrentMemoryContext,
-									 (Size) table->nbuckets * RATELIMIT_BUCKET_ENTRIES * sizeof(RateLimitEntry));
-	for (uint32 i = 0; i < table->nbuckets; i++)
-	{
-		RateLimitBucket *bucket = &table->bucket[i];
-		RateLimitEntry copy[RATELIMIT_BUCKET_ENTRIES];
-
-		CHECK_FOR_INTERRUPTS();
-		SpinLockAcquire(&bucket->lock);
-		memcpy(copy, bucket->entry, sizeof(copy));
-		SpinLockRelease(&bucket->lock);
-		for (int j = 0; j < RATELIMIT_BUCKET_ENTRIES; j++)
-		{
-			if (!gcra_expired((GcraState) {copy[j].tat_ns, copy[j].tat_frac}, now))
-				entries[header.nentries++] = copy[j];
-		}
-	}
 
 	header.magic = SNAPSHOT_MAGIC;
 	header.version = SNAPSHOT_VERSION;
 	header.entry_size = sizeof(RateLimitEntry);
 	header.system_identifier = GetSystemIdentifier();
-	header.seed = table->seed;
+	header.seed = seed;
 	header.saved_ns = now;
+	header.nentries = nentries;
 
-	/* Two at a time would write into each other's temporary file. */
-	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	file = AllocateFile(SNAPSHOT_TMPFILE, PG_BINARY_W);
 	if (file == NULL)
 		ereport(ERROR,
@@ -90,7 +85,7 @@ taskapi_save_rate_limits(PG_FUNCTION_ARGS)
 				 errmsg("could not create file \"%s\": %m", SNAPSHOT_TMPFILE)));
 	INIT_CRC32C(crc);
 	write_or_fail(file, &header, sizeof(header), &crc);
-	write_or_fail(file, entries, header.nentries * sizeof(RateLimitEntry), &crc);
+	write_or_fail(file, entries, nentries * sizeof(RateLimitEntry), &crc);
 	FIN_CRC32C(crc);
 	write_or_fail(file, &crc, sizeof(crc), NULL);
 	if (FreeFile(file) != 0)
@@ -98,10 +93,6 @@ taskapi_save_rate_limits(PG_FUNCTION_ARGS)
 				(errcode_for_file_access(),
 				 errmsg("could not write file \"%s\": %m", SNAPSHOT_TMPFILE)));
 	(void) durable_rename(SNAPSHOT_TMPFILE, SNAPSHOT_FILE, ERROR);
-	LWLockRelease(&shared->lock);
-
-	pfree(entries);
-	PG_RETURN_INT64((int64) header.nentries);
 }
 
 static void
@@ -115,8 +106,8 @@ write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc)
 		COMP_CRC32C(*crc, data, size);
 }
 
-void
-taskapi_ratelimit_load_snapshot(RateLimitTable *table)
+char *
+taskapi_snapshot_read(SnapshotHeader *header)
 {
 	FILE	   *file = AllocateFile(SNAPSHOT_FILE, PG_BINARY_R);
 	const char *problem = NULL;
@@ -129,7 +120,7 @@ taskapi_ratelimit_load_snapshot(RateLimitTable *table)
 			ereport(LOG,
 					(errcode_for_file_access(),
 					 errmsg("could not open file \"%s\": %m", SNAPSHOT_FILE)));
-		return;
+		return NULL;
 	}
 
 	if (fstat(fileno(file), &st) != 0)
@@ -143,24 +134,14 @@ taskapi_ratelimit_load_snapshot(RateLimitTable *table)
 		problem = taskapi_snapshot_check(data, st.st_size, GetSystemIdentifier());
 	FreeFile(file);
 
-	if (problem)
-		ereport(LOG,
-				(errmsg("ignoring the saved rate limits in file \"%s\": %s", SNAPSHOT_FILE, problem)));
-	else
+	if (problem == NULL)
 	{
-		SnapshotHeader header;
-		int64		now = taskapi_ratelimit_clock();
-
-		memcpy(&header, data, sizeof(header));
-		table->seed = header.seed;
-		for (uint64 i = 0; i < header.nentries; i++)
-		{
-			RateLimitEntry entry;
-
-			memcpy(&entry, data + sizeof(header) + i * sizeof(entry), sizeof(entry));
-			taskapi_ratelimit_restore_entry(table, &entry, now);
-		}
+		memcpy(header, data, sizeof(SnapshotHeader));
+		return data;
 	}
+	ereport(LOG,
+			(errmsg("ignoring the saved rate limits in file \"%s\": %s", SNAPSHOT_FILE, problem)));
 	if (data)
 		pfree(data);
+	return NULL;
 }

@@ -11,6 +11,14 @@
 
 #include "ratelimit/siphash.h"
 
+typedef struct RateLimitEntry
+{
+	uint64		hash1;			/* 0 is an entry that never was used */
+	int64		tat_ns;
+	uint32		hash2;
+	uint32		tat_frac;
+} RateLimitEntry;
+
 #define SNAPSHOT_MAGIC		UINT64CONST(0x5441534b41504952)
 #define SNAPSHOT_VERSION	1
 
@@ -30,5 +38,11 @@ typedef struct SnapshotHeader
  * nentries entries behind the header.
  */
 extern const char *taskapi_snapshot_check(const char *file, Size size, uint64 system_identifier);
+
+/* Replace the file atomically.  Errors leave the old one. */
+extern void taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries, uint64 nentries);
+
+/* The whole file, palloc'd and checked, or NULL: there is none, or it was ignored with a message in the log. */
+extern char *taskapi_snapshot_read(SnapshotHeader *header);
 
 #endif							/* TASKAPI_RATELIMIT_SNAPSHOT_H */

@@ -30,19 +30,31 @@
 #include <time.h>
 
 #include "miscadmin.h"
+#include "storage/dsm.h"
+#include "storage/lwlock.h"
 #include "storage/spin.h"
+#include "utils/memutils.h"
 
 #include "base/compat.h"
 #include "base/counters.h"
-#include "ratelimit/ratelimit_policy.h"
 #include "ratelimit/ratelimit_store.h"
 #include "base/shared_memory.h"
 
 StaticAssertDecl(sizeof(RateLimitEntry) == 24, "an entry has 24 bytes");
 StaticAssertDecl(sizeof(RateLimitBucket) == RATELIMIT_BUCKET_SIZE, "a neighbourhood fills its cache lines");
 
+/* What the table's size does not change: its lock, and where it is */
+typedef struct TableControl
+{
+	LWLock		lock;			/* guards the creation of the table, and the file */
+	int			tranche_id;
+	dsm_handle	table;			/* DSM_HANDLE_INVALID until there is one */
+} TableControl;
+
+static TableControl *control(void);
 static RateLimitTable *attach_table(void);
-static RateLimitTable *create_table(TaskapiShared *shared);
+static RateLimitTable *create_table(void);
+static void load(RateLimitTable *tab);
 static RateLimitEntry *claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event);
 
 static RateLimitTable *table = NULL;
@@ -59,28 +71,42 @@ taskapi_ratelimit_table(void)
 	return table;
 }
 
+static void
+init_control(void *ptr)
+{
+	TableControl *segment = ptr;
+
+	segment->tranche_id = LWLockNewTrancheId();
+	LWLockInitialize(&segment->lock, segment->tranche_id);
+	segment->table = DSM_HANDLE_INVALID;
+}
+
+static TableControl *
+control(void)
+{
+	static TableControl *attached = NULL;
+
+	if (attached == NULL)
+	{
+		TableControl *segment = taskapi_segment("taskapi rate limits 1", sizeof(TableControl), init_control);
+
+		LWLockRegisterTranche(segment->tranche_id, "taskapi");
+		attached = segment;
+	}
+	return attached;
+}
+
 static RateLimitTable *
 attach_table(void)
 {
-	TaskapiShared *shared = taskapi_shared();
+	TableControl *shared = control();
 	RateLimitTable *result;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
-	if (shared->rate_limit_table == DSM_HANDLE_INVALID)
-		result = create_table(shared);
+	if (shared->table == DSM_HANDLE_INVALID)
+		result = create_table();
 	else
-	{
-		dsm_segment *segment = dsm_find_mapping(shared->rate_limit_table);
-
-		if (segment == NULL)
-			segment = dsm_attach(shared->rate_limit_table);
-		if (segment == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not map dynamic shared memory segment")));
-		dsm_pin_mapping(segment);
-		result = dsm_segment_address(segment);
-	}
+		result = taskapi_map_segment(shared->table);
 	LWLockRelease(&shared->lock);
 
 	/* Every database, and in it every kind of key, hashes under a key of its own. */
@@ -95,7 +121,7 @@ attach_table(void)
 
 /* Create the table, and publish its handle once it is complete. */
 static RateLimitTable *
-create_table(TaskapiShared *shared)
+create_table(void)
 {
 	uint32		nbuckets = ((uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_KEYS + 1;
 	Size		size = offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
@@ -110,11 +136,11 @@ create_table(TaskapiShared *shared)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not generate a random seed")));
-	taskapi_ratelimit_load_snapshot(result);
+	load(result);
 
 	dsm_pin_segment(segment);
 	dsm_pin_mapping(segment);
-	shared->rate_limit_table = dsm_segment_handle(segment);
+	control()->table = dsm_segment_handle(segment);
 	return result;
 }
 
@@ -266,13 +292,13 @@ bool
 taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 {
 	RateLimitTable *tab = taskapi_ratelimit_table();
-	RateLimitBucket *buckets[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
-	int			events[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
+	RateLimitBucket *buckets[RATELIMIT_MAX_ITEMS];
+	int			events[RATELIMIT_MAX_ITEMS];
 	int			nbuckets = 0;
 	int			nevents = 0;
 	bool		all_allowed = true;
 
-	Assert(n <= TASKAPI_MAX_RATE_LIMIT_SUBJECTS);
+	Assert(n <= RATELIMIT_MAX_ITEMS);
 
 	/* The neighbourhoods, in order of address and each once */
 	for (int i = 0; i < n; i++)
@@ -402,12 +428,64 @@ taskapi_ratelimit_live_keys(void)
 	return live;
 }
 
-void
-taskapi_ratelimit_restore_entry(RateLimitTable *tab, const RateLimitEntry *saved, int64 now)
+/* Fill a table that nobody else can see yet from the file, and take its seed. */
+static void
+load(RateLimitTable *tab)
 {
-	RateLimitKey key = {saved->hash1, saved->hash2};
-	int			event;
+	SnapshotHeader header;
+	char	   *data = taskapi_snapshot_read(&header);
+	int64		now = taskapi_ratelimit_clock();
 
-	if (saved->hash1 != 0 && !gcra_expired(entry_state(saved), now))
-		set_entry_state(claim_entry(find_bucket(tab, key), key, now, &event), entry_state(saved));
+	if (data == NULL)
+		return;
+	tab->seed = header.seed;
+	for (uint64 i = 0; i < header.nentries; i++)
+	{
+		RateLimitEntry saved;
+		RateLimitKey key;
+		int			event;
+
+		memcpy(&saved, data + sizeof(header) + i * sizeof(saved), sizeof(saved));
+		key = (RateLimitKey) {saved.hash1, saved.hash2};
+		if (saved.hash1 != 0 && !gcra_expired(entry_state(&saved), now))
+			set_entry_state(claim_entry(find_bucket(tab, key), key, now, &event), entry_state(&saved));
+	}
+	pfree(data);
+}
+
+uint64
+taskapi_ratelimit_save(void)
+{
+	RateLimitTable *tab = taskapi_ratelimit_table();
+	int64		now = taskapi_ratelimit_clock();
+	RateLimitEntry *entries = MemoryContextAllocHuge(CurrentMemoryContext,
+													 (Size) tab->nbuckets * RATELIMIT_BUCKET_ENTRIES * sizeof(RateLimitEntry));
+	uint64		n = 0;
+
+	/*
+	 * Copy one neighbourhood at a time, so that no request waits for more
+	 * than that.  The copy is consistent for each key; no more is needed.
+	 */
+	for (uint32 i = 0; i < tab->nbuckets; i++)
+	{
+		RateLimitBucket *bucket = &tab->bucket[i];
+		RateLimitEntry copy[RATELIMIT_BUCKET_ENTRIES];
+
+		CHECK_FOR_INTERRUPTS();
+		SpinLockAcquire(&bucket->lock);
+		memcpy(copy, bucket->entry, sizeof(copy));
+		SpinLockRelease(&bucket->lock);
+		for (int j = 0; j < RATELIMIT_BUCKET_ENTRIES; j++)
+		{
+			if (!gcra_expired(entry_state(&copy[j]), now))
+				entries[n++] = copy[j];
+		}
+	}
+
+	/* Two at a time would write into each other's temporary file. */
+	LWLockAcquire(&control()->lock, LW_EXCLUSIVE);
+	taskapi_snapshot_write(tab->seed, now, entries, n);
+	LWLockRelease(&control()->lock);
+	pfree(entries);
+	return n;
 }

@@ -47,9 +47,9 @@
 #define TASKAPI_RATELIMIT_STORE_H
 
 #include "storage/spin.h"
-#include "utils/timestamp.h"
 
 #include "ratelimit/gcra.h"
+#include "ratelimit/ratelimit_snapshot.h"
 #include "ratelimit/siphash.h"
 
 #define RATELIMIT_BUCKET_SIZE		1024
@@ -57,19 +57,14 @@
 #define RATELIMIT_BUCKET_KEYS		16	/* that it is meant for */
 #define RATELIMIT_MAX_KEY_LEN		1024
 
+/* The most items of one decision */
+#define RATELIMIT_MAX_ITEMS			32
+
 typedef struct RateLimitKey
 {
 	uint64		hash1;			/* never 0 */
 	uint32		hash2;
 } RateLimitKey;
-
-typedef struct RateLimitEntry
-{
-	uint64		hash1;			/* 0 is an entry that never was used */
-	int64		tat_ns;
-	uint32		hash2;
-	uint32		tat_frac;
-} RateLimitEntry;
 
 typedef struct RateLimitBucket
 {
@@ -117,6 +112,9 @@ extern int64 taskapi_rate_limit_test_clock;
 /* The table, attached now where it was not yet, and then loaded from its snapshot where it is new. */
 extern RateLimitTable *taskapi_ratelimit_table(void);
 
+/* Write the live entries to the file that the next start loads; returns how many. */
+extern uint64 taskapi_ratelimit_save(void);
+
 extern int64 taskapi_ratelimit_clock(void);
 extern RateLimitKey taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len);
 
@@ -126,7 +124,7 @@ extern int64 taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *reque
 /*
  * Decide on several, and charge all or none: none where any without "shadow"
  * is denied.  Returns whether they were charged.  The keys are different ones,
- * and "n" is at most TASKAPI_MAX_RATE_LIMIT_SUBJECTS.  *now is the time of the
+ * and "n" is at most RATELIMIT_MAX_ITEMS.  *now is the time of the
  * decision.
  */
 extern bool taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now);
@@ -136,17 +134,5 @@ extern void taskapi_ratelimit_reset(RateLimitKey key);
 
 /* How many live entries there are; reads all of the table. */
 extern int64 taskapi_ratelimit_live_keys(void);
-
-/* ratelimit_snapshot.c: fill a table that nobody else can see yet, and set its seed. */
-extern void taskapi_ratelimit_load_snapshot(RateLimitTable *table);
-
-/* Insert what was saved; for the one who fills a new table. */
-extern void taskapi_ratelimit_restore_entry(RateLimitTable *table, const RateLimitEntry *saved, int64 now);
-
-static inline TimestampTz
-taskapi_ns_to_timestamptz(int64 ns)
-{
-	return ns / 1000 - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-}
 
 #endif							/* TASKAPI_RATELIMIT_STORE_H */
