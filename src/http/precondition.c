@@ -15,6 +15,8 @@
 #include "http/problem.h"
 #include "http/request.h"
 
+bool		taskapi_require_if_match = false;
+
 static const char *
 skip_space(const char *p)
 {

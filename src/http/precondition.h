@@ -13,6 +13,9 @@
 
 #include "base/compat.h"
 
+/* GUC taskapi.require_if_match */
+extern bool taskapi_require_if_match;
+
 /* Does the field value of If-Match list this version's tag, or "*"?  A malformed list matches nothing after the fault. */
 extern bool taskapi_if_match(const char *field, int64 version);
 

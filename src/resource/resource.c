@@ -27,10 +27,12 @@
 #include "http/request.h"
 #include "resource/resource.h"
 #include "resource/resource_put.h"
+#include "resource/resource_delete.h"
+#include "resource/resource_error.h"
+#include "resource/resource_source.h"
 #include "resource/resource_write.h"
 #include "base/modules.h"
 
-bool		taskapi_require_if_match = false;
 TaskapiResourceHooks taskapi_resource_hooks;
 
 static int	deleted_retention = 30 * 24 * 60 * 60;

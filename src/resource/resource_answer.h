@@ -15,7 +15,7 @@
 
 #include "lib/stringinfo.h"
 
-#include "resource/resource_meta.h"
+#include "resource/resource_view.h"
 
 /* Append a row to a body, which is empty before the first one; end it after the last. */
 extern void taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row);

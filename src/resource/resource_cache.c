@@ -20,7 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "resource/resource_meta.h"
+#include "resource/resource_cache.h"
 
 typedef struct CacheKey
 {

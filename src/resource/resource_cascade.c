@@ -45,7 +45,7 @@
 
 #include "base/compat.h"
 #include "http/problem.h"
-#include "resource/resource_write.h"
+#include "resource/resource_cascade.h"
 
 /* A row's place, which does not change while it is locked */
 typedef struct RowPlace

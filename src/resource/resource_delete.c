@@ -24,6 +24,9 @@
 #include "base/compat.h"
 #include "http/precondition.h"
 #include "http/problem.h"
+#include "resource/resource_cascade.h"
+#include "resource/resource_delete.h"
+#include "resource/resource_source.h"
 #include "resource/resource_write.h"
 
 static int	run_delete(TaskapiView *view, TupleDesc desc, HeapTuple old, bool exact);

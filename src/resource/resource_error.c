@@ -13,7 +13,7 @@
 
 #include "base/compat.h"
 #include "http/problem.h"
-#include "resource/resource_write.h"
+#include "resource/resource_error.h"
 
 static const char *detail_of(const ErrorData *edata);
 static bool is_referenced_side(const ErrorData *edata, CmdType operation);

@@ -25,7 +25,8 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "cursor/order_by.h"
-#include "resource/resource_write.h"
+#include "resource/resource_cascade.h"
+#include "resource/resource_view.h"
 
 static void require_owner(Oid relid);
 

@@ -23,7 +23,7 @@
 
 #include "base/compat.h"
 #include "http/request.h"
-#include "resource/resource.h"
+#include "resource/resource_registry.h"
 #include "resource/resource_put.h"
 
 static planner_hook_type next_planner_hook = NULL;

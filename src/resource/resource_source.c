@@ -25,7 +25,7 @@
 
 #include "base/compat.h"
 #include "http/problem.h"
-#include "resource/resource_write.h"
+#include "resource/resource_source.h"
 
 TaskapiDeleteRequest *taskapi_delete_request = NULL;
 

@@ -24,7 +24,8 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
-#include "resource/resource_meta.h"
+#include "resource/resource_registry.h"
+#include "resource/resource_table.h"
 
 static TaskapiTable *build_table(Oid relid);
 static int	table_column(TaskapiTable *table, Relation rel, AttrNumber attno);

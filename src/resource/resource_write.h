@@ -13,12 +13,8 @@
 #ifndef TASKAPI_RESOURCE_WRITE_H
 #define TASKAPI_RESOURCE_WRITE_H
 
-#include "commands/trigger.h"
-
-#include "resource/resource.h"
-#include "resource/resource_meta.h"
-
-/* ---------- resource_write.c ---------- */
+#include "resource/resource_statement.h"
+#include "resource/resource_view.h"
 
 extern HeapTuple taskapi_resource_insert(TaskapiResourceStatement *statement, TaskapiView *view,
 										 TupleDesc desc, HeapTuple new);
@@ -58,71 +54,5 @@ extern bool taskapi_check_precondition(TaskapiResourceStatement *statement, Task
  */
 #define TASKAPI_RESOURCE_ATTEMPTS 5
 pg_noreturn extern void taskapi_resource_forbidden(TaskapiView *view);
-
-/* ---------- resource_delete.c ---------- */
-
-extern HeapTuple taskapi_resource_delete(TaskapiResourceStatement *statement, TaskapiView *view,
-										 TupleDesc desc, HeapTuple old);
-extern HeapTuple taskapi_resource_restore(TaskapiResourceStatement *statement, TaskapiView *view,
-										  TupleDesc desc, HeapTuple old, HeapTuple new);
-extern HeapTuple taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view,
-										TupleDesc desc, HeapTuple old);
-
-/* ---------- resource_cascade.c ---------- */
-
-/* A row of a table: the values of TaskapiTable.columns, and where it is. */
-typedef struct TaskapiRow
-{
-	TaskapiTable *table;
-	ItemPointerData tid;
-	Oid			tableoid;
-	bool		live;
-	Datum		deletion_id;
-	bool		deletion_id_null;
-	Datum	   *values;
-	bool	   *nulls;
-} TaskapiRow;
-
-/* A row that a statement of resource_graph.c returned, copied into the current context. */
-extern TaskapiRow *taskapi_copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
-
-/* The row of a key, locked FOR UPDATE, with the owner's rights; NULL where there is none, or somebody else has locked it. */
-extern TaskapiRow *taskapi_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked);
-
-/* Mark a row, locked already, and all that goes along with it as deleted; has_dependents otherwise. */
-extern void taskapi_cascade_delete(TaskapiRow *row);
-
-/*
- * Undo it.  What belongs to another deletion by now is handed over to that; parent_deleted where something restored
- * would refer to a deleted row.
- */
-extern void taskapi_cascade_restore(TaskapiRow *row);
-
-/* Would purging the row, locked already, take nothing along but deleted rows?  What is in the way, or NULL. */
-extern const char *taskapi_cascade_purge_obstacle(TaskapiRow *row);
-
-/* Remove the row for good, with the owner's rights; false where it was not there. */
-extern bool taskapi_purge_row(TaskapiRow *row);
-
-/* ---------- resource_table.c ---------- */
-
-/*
- * While it is set, a DELETE of this very row by the resource's own statement stops in the table's trigger, which only
- * notes that it came so far: that the caller may delete the row, and that it is locked.
- */
-typedef struct TaskapiDeleteRequest
-{
-	const TaskapiTable *meta;
-	const Datum *key;
-	bool		passed;
-	struct TaskapiDeleteRequest *outer;
-} TaskapiDeleteRequest;
-
-extern TaskapiDeleteRequest *taskapi_delete_request;
-
-/* ---------- resource_error.c ---------- */
-
-/* In a PG_CATCH block: raise the problem that the error is for a client, or the error itself. */
-pg_noreturn extern void taskapi_resource_rethrow(MemoryContext context, CmdType operation);
 
 #endif							/* TASKAPI_RESOURCE_WRITE_H */

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_registry.h
+ *	  The registry of resources, table taskapi.resource, cached.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_RESOURCE_REGISTRY_H
+#define TASKAPI_RESOURCE_REGISTRY_H
+
+/* A row of taskapi.resource. */
+typedef struct TaskapiRegistration
+{
+	Oid			resource;		/* the view of the live rows */
+	Oid			source;			/* the table */
+	Oid			deleted;		/* the view of the deleted rows, or InvalidOid */
+	bool		soft_delete;
+	bool		versioned;
+	bool		idempotent;
+} TaskapiRegistration;
+
+/* Bring the registry, and all that is cached with it, up to date. */
+extern void taskapi_registry_load(void);
+
+/*
+ * The registration of a view, of either kind, or of a table that is the source of one; NULL where there is none.  For
+ * a table that is exposed more than once, the first; "soft" looks for one with soft_delete.  Valid until the next call
+ * that may process invalidations: copy it.
+ */
+extern const TaskapiRegistration *taskapi_resource_find(Oid view);
+extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
+
+
+#endif							/* TASKAPI_RESOURCE_REGISTRY_H */

@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_source.h
+ *	  The triggers of a table that is exposed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_RESOURCE_SOURCE_H
+#define TASKAPI_RESOURCE_SOURCE_H
+
+#include "resource/resource_table.h"
+
+/*
+ * While it is set, a DELETE of this very row by the resource's own statement stops in the table's trigger, which only
+ * notes that it came so far: that the caller may delete the row, and that it is locked.
+ */
+typedef struct TaskapiDeleteRequest
+{
+	const TaskapiTable *meta;
+	const Datum *key;
+	bool		passed;
+	struct TaskapiDeleteRequest *outer;
+} TaskapiDeleteRequest;
+
+extern TaskapiDeleteRequest *taskapi_delete_request;
+
+
+#endif							/* TASKAPI_RESOURCE_SOURCE_H */
