@@ -36,33 +36,6 @@
 
 static void write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc);
 
-const char *
-taskapi_snapshot_check(const char *file, Size size, uint64 system_identifier)
-{
-	SnapshotHeader header;
-	pg_crc32c	crc;
-	pg_crc32c	stored;
-
-	if (size < sizeof(header) + sizeof(crc))
-		return "it is cut off";
-	memcpy(&header, file, sizeof(header));
-	if (header.magic != SNAPSHOT_MAGIC || header.version != SNAPSHOT_VERSION ||
-		header.entry_size != sizeof(RateLimitEntry))
-		return "it is of another version or machine";
-	if (header.nentries > PG_UINT64_MAX / sizeof(RateLimitEntry) - size ||
-		header.nentries * sizeof(RateLimitEntry) != size - sizeof(header) - sizeof(crc))
-		return "its size is wrong";
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, file, size - sizeof(crc));
-	FIN_CRC32C(crc);
-	memcpy(&stored, file + size - sizeof(crc), sizeof(crc));
-	if (!EQ_CRC32C(crc, stored))
-		return "its checksum is wrong";
-	if (header.system_identifier != system_identifier)
-		return "it is of another database cluster";
-	return NULL;
-}
-
 void
 taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries, uint64 nentries)
 {

@@ -21,7 +21,7 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "compat.h"
+#include "base/compat.h"
 #include "catalog.h"
 #include "server.h"
 

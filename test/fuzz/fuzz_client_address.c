@@ -1,12 +1,12 @@
 /*
  * X-Forwarded-For: what is not behind the trusted proxies never counts, and what comes out is an address.
- * Sources: src/client_address.c test/fuzz/glue.c
+ * Sources: src/http/client_address.c test/fuzz/glue.c
  */
 #include "postgres.h"
 
 #include <arpa/inet.h>
 
-#include "auth.h"
+#include "http/client_address.h"
 #include "glue.h"
 #include "server.h"
 

@@ -12,8 +12,8 @@
 #include "lib/stringinfo.h"
 #include "port/pg_bswap.h"
 
-#include "compat.h"
-#include "cursor_encoding.h"
+#include "base/compat.h"
+#include "cursor/cursor_encoding.h"
 #include "server.h"
 
 #define MAX_DIGITS 6

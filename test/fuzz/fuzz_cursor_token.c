@@ -1,19 +1,19 @@
 /*
  * The envelope of cursors and page tokens: what is opened was sealed, for this purpose, under a key that is there. The
  * input is taken as a token, as a payload to seal, and as version, key id, time and payload before a MAC that is right.
- * Sources: src/cursor_token.c src/cursor_encoding.c src/base64url.c test/fuzz/glue.c
+ * Sources: src/cursor/cursor_token.c src/cursor/cursor_encoding.c src/base/base64url.c test/fuzz/glue.c
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "base64url.h"
+#include "base/base64url.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
-#include "compat.h"
-#include "counters.h"
-#include "cursor_token.h"
+#include "base/compat.h"
+#include "base/counters.h"
+#include "cursor/cursor_token.h"
 #include "nodes/nodes.h"
-#include "secret.h"
+#include "base/secret.h"
 #include "server.h"
 #include "utils/resowner.h"
 

@@ -1,14 +1,15 @@
 /*
  * The wire form of a cursor, which stands behind the MAC of its token, with a key that has leaked: any bytes are refused, or
  * are a cursor that says where it ends, whose values can be read, and which written and read again is the same one.
- * Sources: src/cursor_wire.c src/cursor_shape.c src/cursor_key.c src/cursor_encoding.c src/base64url.c test/fuzz/catalog.c
+ * Sources: src/cursor/cursor_wire.c src/cursor/cursor_shape.c src/cursor/cursor_key.c src/cursor/cursor_encoding.c src/base/base64url.c test/fuzz/catalog.c
  */
 #include "postgres.h"
 
 #include "nodes/nodes.h"
 
-#include "compat.h"
-#include "cursor_shape.h"
+#include "base/compat.h"
+#include "cursor/cursor_shape.h"
+#include "cursor/cursor_wire.h"
 #include "server.h"
 
 #define WIRE_DIGEST 0x40

@@ -1,15 +1,15 @@
 /*
  * filter: any JSON is either refused or a list of conditions that, written out and read again, are the same ones, and mean
  * the same. What "is" says is what it becomes. A pattern that LIKE would fail on is refused; the literal of an array has the elements of the JSON array.
- * Sources: src/filter_parse.c test/fuzz/jsonb.c
+ * Sources: src/page/filter.c test/fuzz/jsonb.c
  */
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
-#include "compat.h"
-#include "filter.h"
+#include "base/compat.h"
+#include "page/filter.h"
 #include "jsonb.h"
 #include "server.h"
 

@@ -6,8 +6,8 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "gcra.h"
+#include "base/compat.h"
+#include "ratelimit/gcra.h"
 #include "server.h"
 
 typedef __int128 wide;

@@ -3,8 +3,8 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
-#include "json_fields.h"
+#include "base/compat.h"
+#include "base/json_fields.h"
 #include "server.h"
 
 static void

@@ -1,15 +1,15 @@
 /*
  * JWT: what is opened was sealed with the key. The input is taken as a token, and as the header and payload of a token
  * that is signed properly, so that the parsers behind the signature are reached.
- * Sources: src/jwt_token.c src/base64url.c src/json_fields.c
+ * Sources: src/auth/jwt_token.c src/base/base64url.c src/base/json_fields.c
  */
 #include "postgres.h"
 
-#include "base64url.h"
+#include "base/base64url.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
-#include "compat.h"
-#include "jwt.h"
+#include "base/compat.h"
+#include "auth/jwt_token.h"
 #include "server.h"
 
 static const uint8 key_bytes[32] = "0123456789abcdef0123456789abcde";

@@ -1,10 +1,10 @@
 /*
  * order_by: any text is either refused or means the same as its canonical spelling, which is its own canonical spelling.
- * Sources: src/order_by.c
+ * Sources: src/cursor/order_by.c
  */
 #include "postgres.h"
 
-#include "order_by.h"
+#include "cursor/order_by.h"
 #include "server.h"
 
 static void

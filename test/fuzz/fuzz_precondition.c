@@ -1,11 +1,11 @@
 /*
  * If-Match: a list of entity tags, read by its grammar, against a reader of the same grammar that is written as a table
  * of states.
- * Sources: src/precondition.c test/fuzz/glue.c
+ * Sources: src/http/precondition.c test/fuzz/glue.c
  */
 #include "postgres.h"
 
-#include "precondition.h"
+#include "http/precondition.h"
 #include "server.h"
 
 /* Does a list hold this tag, strong, before its first fault? */

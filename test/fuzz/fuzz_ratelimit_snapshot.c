@@ -1,13 +1,13 @@
 /*
  * The file of saved rate limits: what is accepted has its size and checksum, and any one bit that differs is found.
  * The input is taken as a file, and as what lies between a proper header and a proper checksum.
- * Sources: src/ratelimit_snapshot_check.c
+ * Sources: src/ratelimit/ratelimit_snapshot_format.c
  */
 #include "postgres.h"
 
 #include "port/pg_crc32c.h"
-#include "ratelimit_snapshot.h"
-#include "ratelimit_store.h"
+#include "ratelimit/ratelimit_snapshot_format.h"
+#include "ratelimit/ratelimit_store.h"
 #include "server.h"
 
 #define CLUSTER UINT64CONST(7123456789012345678)

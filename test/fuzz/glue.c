@@ -12,10 +12,10 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "compat.h"
+#include "base/compat.h"
 #include "glue.h"
-#include "problem.h"
-#include "request.h"
+#include "http/problem.h"
+#include "http/request.h"
 
 const char *const *fuzz_headers = NULL;
 

@@ -15,7 +15,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/numeric.h"
 
-#include "compat.h"
+#include "base/compat.h"
 #include "jsonb.h"
 #include "server.h"
 

@@ -19,8 +19,8 @@
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
-#include "compat.h"
-#include "problem.h"
+#include "base/compat.h"
+#include "http/problem.h"
 #include "server.h"
 
 typedef struct Block
