@@ -9,14 +9,17 @@
 #
 # PG_CONFIG=... chooses another major for each of them.
 
+# Where the sources are: here, or in VPATH for a build outside the tree.
+top        := $(if $(VPATH),$(VPATH),.)
+
 EXTENSION  = taskapi
-EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" taskapi.control)
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(top)/taskapi.control)
 PGFILEDESC = "taskapi - primitives of an HTTP API"
 MODULE_big = taskapi
-OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJS       = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*.c $(top)/src/*/*.c)))
 
 # Order matters: a fragment may use only what stands above it.
-SQL_INSTALL = $(addprefix sql/install/, \
+SQL_INSTALL = $(addprefix $(top)/sql/install/, \
 	header.sql \
 	problem.sql \
 	request.sql \
@@ -35,11 +38,11 @@ SQL_INSTALL = $(addprefix sql/install/, \
 	operations.sql)
 
 # The task API, in the order in which create_task_api() runs it.
-SQL_TASK_API = $(sort $(wildcard sql/task_api/*.sql))
+SQL_TASK_API = $(sort $(wildcard $(top)/sql/task_api/*.sql))
 
-DATA        = $(wildcard sql/upgrade/taskapi--*--*.sql)
+DATA        = $(wildcard $(top)/sql/upgrade/taskapi--*--*.sql)
 DATA_built  = taskapi--$(EXTVERSION).sql
-PG_CPPFLAGS = -I$(CURDIR)/src -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
+PG_CPPFLAGS = -I$(abspath $(top))/src -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTRA_CPPFLAGS)
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
 
 REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -65,7 +68,10 @@ all install installcheck clean:
 .DEFAULT_GOAL := all
 endif
 
-$(OBJS): $(wildcard src/*/*.h)
+$(OBJS): $(wildcard $(top)/src/*/*.h) | objdirs
+.PHONY: objdirs
+objdirs:
+	@mkdir -p $(sort $(dir $(OBJS)))
 
 $(SCRIPT_TARGETS):
 	@PG_CONFIG="$(PG_CONFIG)" scripts/$@
@@ -80,10 +86,10 @@ dist:
 # CREATE OR REPLACE could adopt an object that somebody planted before, so the
 # install script never holds it. The task API is data here, not code: it is
 # embedded as the text that create_task_api() runs as its caller.
-$(DATA_built): $(SQL_INSTALL) $(SQL_TASK_API) scripts/embed taskapi.control Makefile
-	{ printf '%s\n' '\echo Use "CREATE EXTENSION taskapi" to load this file. \quit'; \
+$(DATA_built): $(SQL_INSTALL) $(SQL_TASK_API) $(addprefix $(top)/,scripts/embed taskapi.control Makefile)
+	{ set -e; printf '%s\n' '\echo Use "CREATE EXTENSION taskapi" to load this file. \quit'; \
 	  for f in $(SQL_INSTALL); do \
-	    printf '\n-- %s\n' $$f; \
-	    if grep -q '@task_api@' $$f; then scripts/embed $$f $(SQL_TASK_API); else cat $$f; fi; \
-	  done | sed 's/^CREATE OR REPLACE /CREATE /'; } > $@.tmp
-	mv $@.tmp $@
+	    printf '\n-- %s\n' $${f#$(top)/}; \
+	    if grep -q '@task_api@' $$f; then $(top)/scripts/embed $$f $(SQL_TASK_API); else cat $$f; fi; \
+	  done; } > $@.tmp
+	sed 's/^CREATE OR REPLACE /CREATE /' $@.tmp > $@.done && rm $@.tmp && mv $@.done $@
