@@ -126,12 +126,15 @@ unlock() { exec 9>&-; }
 # A fresh copy of the tree with its modification times, and the object files of the last run: make compiles what is newer.
 copy_tree() {
     flags="${COPT:-} ${EXTRA_CFLAGS:-}"
-    [ "$(cat "$scratch/flags" 2>/dev/null)" = "$flags" ] || rm -f "$scratch"/src/src/*.o
+    [ "$(cat "$scratch/flags" 2>/dev/null)" = "$flags" ] || rm -f "$scratch"/src/src/*.o "$scratch"/src/src/*/*.o
     rm -rf "$scratch/new"
     as_user mkdir "$scratch/new"
     tar -C "$top" -cf - --exclude=./.git --exclude=./build --exclude=node_modules --exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
         as_user tar -C "$scratch/new" -xf - --no-same-owner
-    for o in "$scratch"/src/src/*.o; do [ ! -e "$o" ] || mv "$o" "$scratch/new/src/"; done
+    for o in "$scratch"/src/src/*.o "$scratch"/src/src/*/*.o; do
+        to=$scratch/new/${o#"$scratch/src/"}
+        [ ! -e "$o" ] || [ ! -d "${to%/*}" ] || mv "$o" "$to"
+    done
     rm -rf "$scratch/src"
     mv "$scratch/new" "$scratch/src"
     printf '%s\n' "$flags" | as_user tee "$scratch/flags" >/dev/null
