@@ -18,24 +18,8 @@ PGFILEDESC = "taskapi - primitives of an HTTP API"
 MODULE_big = taskapi
 OBJS       = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*.c $(top)/src/*/*.c)))
 
-# Order matters: a fragment may use only what stands above it.
-SQL_INSTALL = $(addprefix $(top)/sql/install/, \
-	header.sql \
-	problem.sql \
-	request.sql \
-	uuid7.sql \
-	secret.sql \
-	jwt.sql \
-	cursor.sql \
-	page.sql \
-	fingerprint.sql \
-	idempotency.sql \
-	ratelimit.sql \
-	auth.sql \
-	resource.sql \
-	expose.sql \
-	task_api.sql \
-	operations.sql)
+# In the order of their numbers: a fragment may use only what a lower one makes.
+SQL_INSTALL = $(sort $(wildcard $(top)/sql/install/*.sql))
 
 # The task API, in the order in which create_task_api() runs it.
 SQL_TASK_API = $(sort $(wildcard $(top)/sql/task_api/*.sql))

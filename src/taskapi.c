@@ -9,17 +9,23 @@
 
 #include "utils/guc.h"
 
+#include "auth/jwt.h"
+#include "base/catalog.h"
 #include "base/compat.h"
-#include "resource/resource_idempotency.h"
 #include "cursor/cursor_token.h"
-#include "http/origin.h"
 #include "http/client_address.h"
-#include "base/modules.h"
+#include "http/origin.h"
+#include "idempotency/idempotency.h"
+#include "page/page.h"
+#include "ratelimit/ratelimit.h"
+#include "resource/resource.h"
+#include "resource/resource_idempotency.h"
 
 TASKAPI_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
 
+/* The order does not matter: no init function calls another module. */
 void
 _PG_init(void)
 {

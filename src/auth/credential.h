@@ -41,5 +41,4 @@ typedef struct TaskapiCredential
  */
 extern const TaskapiCredential *taskapi_credential_find(TaskapiCredentialKind kind, const char *secret);
 
-
 #endif							/* TASKAPI_CREDENTIAL_H */

@@ -32,7 +32,7 @@
 #include "auth/jwt_token.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "base/modules.h"
+#include "auth/jwt.h"
 
 #define MAX_LEEWAY 3600
 

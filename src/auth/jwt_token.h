@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * jwt.h
+ * jwt_token.h
  *	  JSON Web Tokens in compact form, signed with HMAC-SHA-256.
  *
  * One algorithm, HS256, whatever the token's header says: RFC 7515 (JWS), RFC
@@ -15,8 +15,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef TASKAPI_JWT_H
-#define TASKAPI_JWT_H
+#ifndef TASKAPI_JWT_TOKEN_H
+#define TASKAPI_JWT_TOKEN_H
 
 #include "base/secret.h"
 
@@ -50,4 +50,4 @@ extern const char *taskapi_jwt_check_times(const TaskapiJwtTimes *times, double 
  */
 extern char *taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **reason);
 
-#endif							/* TASKAPI_JWT_H */
+#endif							/* TASKAPI_JWT_TOKEN_H */

@@ -51,9 +51,8 @@
 #include "http/problem.h"
 #include "ratelimit/ratelimit_policy.h"
 #include "http/request.h"
-#include "base/modules.h"
 
-/* Columns of taskapi.api_role, as sql/install/auth.sql declares them */
+/* Columns of taskapi.api_role, as sql/install/55_auth.sql declares them */
 #define Anum_api_role_name 1
 #define Anum_api_role_role 2
 

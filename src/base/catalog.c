@@ -22,7 +22,6 @@
 
 #include "base/catalog.h"
 #include "base/compat.h"
-#include "base/modules.h"
 
 #define MAX_TABLE_CACHES 16
 

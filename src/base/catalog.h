@@ -53,4 +53,7 @@ extern bool taskapi_table_cache_valid(TaskapiTableCache *cache);
 extern uint64 taskapi_table_cache_generation(void);
 extern void taskapi_table_cache_filled(TaskapiTableCache *cache, uint64 generation);
 
+/* Registers the callbacks of the caches. */
+extern void taskapi_catalog_init(void);
+
 #endif							/* TASKAPI_CATALOG_H */

@@ -27,9 +27,8 @@
 #include "base/catalog.h"
 #include "base/compat.h"
 #include "base/secret.h"
-#include "base/modules.h"
 
-/* Columns of taskapi.secret, as sql/install/secret.sql declares them */
+/* Columns of taskapi.secret, as sql/install/20_secret.sql declares them */
 #define Anum_secret_purpose		1
 #define Anum_secret_key_id		2
 #define Anum_secret_secret		3

@@ -30,7 +30,6 @@
 #include "cursor/cursor_shape.h"
 #include "cursor/cursor_token.h"
 #include "http/problem.h"
-#include "base/modules.h"
 
 /* fn_extra of the constructor and of cursor_encode() */
 typedef struct ConstructorCache

@@ -16,5 +16,4 @@
  */
 extern struct varlena *taskapi_cursor_open(const char *token, int len, Node *escontext);
 
-
 #endif							/* TASKAPI_CURSOR_H */

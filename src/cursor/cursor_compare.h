@@ -12,5 +12,4 @@
 
 extern int	taskapi_cursor_compare(TaskapiShapeCache *cache, const struct varlena *a, const struct varlena *b);
 
-
 #endif							/* TASKAPI_CURSOR_COMPARE_H */

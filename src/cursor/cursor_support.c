@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * keyset.c
+ * cursor_support.c
  *	  Planner support of the comparison operators of taskapi.cursor.
  *
  *		taskapi.cursor('created_at DESC, id DESC', created_at, id) > $1

@@ -20,5 +20,4 @@ extern struct varlena *taskapi_cursor_from_wire(StringInfo buf, Node *escontext)
 extern void taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *view, TaskapiBytes *buf);
 extern struct varlena *taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext);
 
-
 #endif							/* TASKAPI_CURSOR_WIRE_H */

@@ -44,7 +44,6 @@
 #include "idempotency/idempotency.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "base/modules.h"
 
 /* The id of a key as hash key; see TaskapiIdempotencyKey. */
 typedef struct ClaimId

@@ -83,4 +83,7 @@ extern bool taskapi_fingerprint_matches(const TaskapiLedgerRow *row, const uint8
 /* Errors for a status that is no final HTTP status, and for headers that are no object of strings. */
 extern void taskapi_idempotency_check_response(int status, Jsonb *headers);
 
+/* Defines the module's GUC variables. */
+extern void taskapi_idempotency_init(void);
+
 #endif							/* TASKAPI_IDEMPOTENCY_H */

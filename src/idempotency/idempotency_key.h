@@ -32,5 +32,4 @@ extern TaskapiIdempotencyKey *taskapi_idempotency_key(const char *scope, const c
 /* The end of a period that begins at "from": an error where ttl is not within (0, 1 year]. */
 extern TimestampTz taskapi_idempotency_deadline(TimestampTz from, const Interval *length, const char *argname);
 
-
 #endif							/* TASKAPI_IDEMPOTENCY_KEY_H */

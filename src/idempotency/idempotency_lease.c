@@ -44,7 +44,6 @@
 #include "idempotency/idempotency.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "base/modules.h"
 
 #define SEQUENCE "idempotency_fencing_token"
 

@@ -54,11 +54,10 @@
 #include "base/counters.h"
 #include "idempotency/idempotency_ledger.h"
 #include "http/problem.h"
-#include "base/modules.h"
 
 #define LEDGER "idempotency_key"
 
-/* Must match sql/install/idempotency.sql. */
+/* Must match sql/install/45_idempotency.sql. */
 enum
 {
 	Anum_created_at = 1,

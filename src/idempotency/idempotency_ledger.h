@@ -63,5 +63,4 @@ extern bool taskapi_ledger_delete(const TaskapiIdempotencyKey *key, const Taskap
 /* Count a replay in the row itself; a statistic, see idempotency_ledger.c. */
 extern void taskapi_ledger_count_replay(const TaskapiLedgerRow *row);
 
-
 #endif							/* TASKAPI_IDEMPOTENCY_LEDGER_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * filter_parse.c
+ * filter.c
  *	  Filters: JSON to conditions, and their values to text (filter.h).
  *
  * All that is done with a filter before a table or type is known, so that it can be

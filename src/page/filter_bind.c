@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * filter.c
+ * filter_bind.c
  *	  Filters: conditions to SQL with parameters (filter.h).
  *
  * A value is read by its type's input function, whose complaints are the client's

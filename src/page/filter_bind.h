@@ -26,5 +26,4 @@ extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const Taskapi
 /* The parameters, one for each condition that has one, in order. */
 extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);
 
-
 #endif							/* TASKAPI_FILTER_BIND_H */

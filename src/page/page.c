@@ -42,7 +42,7 @@
 #include "page/page_token.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "base/modules.h"
+#include "page/page.h"
 
 static int	default_page_size = 50;
 static int	max_page_size = 1000;

@@ -37,7 +37,7 @@
 #include "ratelimit/ratelimit_denials.h"
 #include "ratelimit/ratelimit_store.h"
 #include "ratelimit/ratelimit_verdict.h"
-#include "base/modules.h"
+#include "ratelimit/ratelimit.h"
 
 PG_FUNCTION_INFO_V1(taskapi_rate_limit);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_peek);

@@ -34,7 +34,6 @@
 #include "utils/uuid.h"
 
 #include "base/compat.h"
-#include "base/modules.h"
 
 PG_FUNCTION_INFO_V1(taskapi_one_of);
 PG_FUNCTION_INFO_V1(taskapi_one_of_support);

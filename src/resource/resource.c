@@ -31,7 +31,6 @@
 #include "resource/resource_error.h"
 #include "resource/resource_source.h"
 #include "resource/resource_write.h"
-#include "base/modules.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
 

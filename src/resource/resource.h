@@ -31,5 +31,7 @@ typedef struct TaskapiResourceHooks
 /* Set once, by an init function; NULL members are not called. */
 extern TaskapiResourceHooks taskapi_resource_hooks;
 
+/* Defines the module's GUC variables. */
+extern void taskapi_resource_init(void);
 
 #endif							/* TASKAPI_RESOURCE_H */

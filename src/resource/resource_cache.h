@@ -52,5 +52,4 @@ extern SPIPlanPtr taskapi_prepare_as(TaskapiCacheEntry *entry, Oid role, const c
  */
 extern int	taskapi_run_as_owner(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit);
 
-
 #endif							/* TASKAPI_RESOURCE_CACHE_H */

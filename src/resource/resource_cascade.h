@@ -46,5 +46,4 @@ extern const char *taskapi_cascade_purge_obstacle(TaskapiRow *row);
 /* Remove the row for good, with the owner's rights; false where it was not there. */
 extern bool taskapi_purge_row(TaskapiRow *row);
 
-
 #endif							/* TASKAPI_RESOURCE_CASCADE_H */

@@ -18,5 +18,4 @@ extern HeapTuple taskapi_resource_restore(TaskapiResourceStatement *statement, T
 extern HeapTuple taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view,
 										TupleDesc desc, HeapTuple old);
 
-
 #endif							/* TASKAPI_RESOURCE_DELETE_H */

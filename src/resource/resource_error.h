@@ -16,5 +16,4 @@
 /* In a PG_CATCH block: raise the problem that the error is for a client, or the error itself. */
 pg_noreturn extern void taskapi_resource_rethrow(MemoryContext context, CmdType operation);
 
-
 #endif							/* TASKAPI_RESOURCE_ERROR_H */

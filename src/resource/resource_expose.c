@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * resource_registry.c
+ * resource_expose.c
  *	  What expose() and its kin, which are written in SQL, need from C.
  *
  * They run as their caller, who owns the table and the views but cannot write

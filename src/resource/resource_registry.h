@@ -30,5 +30,4 @@ extern void taskapi_registry_load(void);
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
 
-
 #endif							/* TASKAPI_RESOURCE_REGISTRY_H */

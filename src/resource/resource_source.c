@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * resource_table.c
+ * resource_source.c
  *	  The triggers of a table that is a resource's source.  They count for
  *	  everybody who writes to the table, also round the resource.
  *

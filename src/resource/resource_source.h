@@ -24,5 +24,4 @@ typedef struct TaskapiDeleteRequest
 
 extern TaskapiDeleteRequest *taskapi_delete_request;
 
-
 #endif							/* TASKAPI_RESOURCE_SOURCE_H */

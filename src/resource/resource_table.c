@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * resource_graph.c
+ * resource_table.c
  *	  A table, its key and the foreign keys around it, for soft deletion.
  *
  * Statements that return rows of a table begin with five columns: ctid,

@@ -85,5 +85,4 @@ extern TaskapiTable *taskapi_table(Oid table);
 extern SPIPlanPtr taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
 extern SPIPlanPtr taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 
-
 #endif							/* TASKAPI_RESOURCE_TABLE_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * resource_meta.c
+ * resource_view.c
  *	  The registry of resources, and what is kept of a resource's view.
  *
  * Nothing that is in use is freed under its user: an entry that is found

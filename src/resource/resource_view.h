@@ -93,5 +93,4 @@ extern TaskapiColumnIO *taskapi_view_io(TaskapiView *view);
 /* The plan of a kind for a set of columns (indexes), made where it is missing; see view_plan_text() for parameters. */
 extern SPIPlanPtr taskapi_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns);
 
-
 #endif							/* TASKAPI_RESOURCE_VIEW_H */
