@@ -32,7 +32,8 @@ PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing
 REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS   = --inputdir=test --encoding=UTF8 --no-locale
 ISOLATION     ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --encoding=UTF8 --no-locale
+# An output folder of its own would be asked for expected/ first; there is one, at the root.
+ISOLATION_OPTS = --inputdir=test --outputdir=. --encoding=UTF8 --no-locale
 # They need Debian's libipc-run-perl.
 TAP_TESTS      = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS   ?= test/t/*.pl
