@@ -10,8 +10,8 @@
 #include "utils/guc.h"
 
 #include "auth/jwt.h"
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "cursor/cursor_token.h"
 #include "http/client_address.h"
 #include "http/origin.h"
@@ -29,7 +29,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
-	taskapi_catalog_init();
+	taskapi_table_cache_init();
 	taskapi_cursor_token_init();
 	taskapi_client_address_init();
 	taskapi_origin_init();

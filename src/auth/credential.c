@@ -34,10 +34,11 @@
 #include "utils/timestamp.h"
 
 #include "auth/credential.h"
-#include "base/catalog.h"
 #include "base/compat.h"
 #include "auth/key_usage.h"
+#include "base/own_objects.h"
 #include "base/sha256.h"
+#include "base/table_cache.h"
 
 #define PUBLIC_LEN	8			/* what stays readable of an API key */
 #define CHECKSUM_LEN 6			/* base 62 digits of 32 bits */
@@ -138,7 +139,7 @@ static void
 reset_cache(CredentialTable *table)
 {
 	HASHCTL		ctl;
-	uint64		generation = taskapi_table_cache_generation();
+	uint64		generation = taskapi_relation_generation();
 
 	table->entries = NULL;
 	if (table->context == NULL)

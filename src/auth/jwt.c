@@ -27,8 +27,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "auth/jwt_token.h"
 #include "http/problem.h"
 #include "http/request.h"
@@ -197,7 +197,7 @@ remembered_slot(const char *token, int len)
 	AcceptInvalidationMessages();
 	if (remembered == NULL || !taskapi_table_cache_valid(&keys_cache))
 	{
-		uint64		generation = taskapi_table_cache_generation();
+		uint64		generation = taskapi_relation_generation();
 
 		for (int i = 0; remembered != NULL && i < REMEMBERED_TOKENS; i++)
 			forget_token(&remembered[i]);

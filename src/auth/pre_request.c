@@ -46,8 +46,9 @@
 #include "auth/credential.h"
 #include "http/client_address.h"
 #include "http/origin.h"
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "ratelimit/ratelimit_policy.h"
 #include "http/request.h"
@@ -80,7 +81,6 @@ static void enforce(const Principal *principal);
 pg_noreturn static void refuse(TaskapiProblem problem, List *headers, const char *details);
 static void become(const Principal *principal);
 static Oid	authenticated_role(void);
-static void set_local(const char *name, const char *value);
 
 /*
  * pre_request() -> void
@@ -256,9 +256,9 @@ become(const Principal *principal)
 					 principal->kind == PRINCIPAL_API_KEY ? "api_key_id" : "session_id",
 					 principal->credential);
 
-	set_local("request.jwt.claims", claims.data);
+	taskapi_set_local("request.jwt.claims", claims.data);
 	if (OidIsValid(role) && role != GetUserId())
-		set_local("role", role_name);
+		taskapi_set_local("role", role_name);
 }
 
 static Oid
@@ -275,7 +275,7 @@ authenticated_role(void)
 		return role;
 
 	role = InvalidOid;
-	generation = taskapi_table_cache_generation();
+	generation = taskapi_relation_generation();
 	rel = table_open(taskapi_relation_oid(cache.relname), AccessShareLock);
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -290,11 +290,4 @@ authenticated_role(void)
 	table_close(rel, AccessShareLock);
 	taskapi_table_cache_filled(&cache, generation);
 	return role;
-}
-
-/* SET LOCAL, with all its checks: for the role, that the session's user is a member. */
-static void
-set_local(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }

@@ -17,16 +17,17 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "base/secret.h"
+#include "base/table_cache.h"
+#include "base/trigger_check.h"
 
 /* Columns of taskapi.secret, as sql/install/20_secret.sql declares them */
 #define Anum_secret_purpose		1
@@ -114,7 +115,7 @@ load_secrets(void)
 
 	forget_secrets();
 	secret_context = AllocSetContextCreate(TopMemoryContext, "taskapi secrets", ALLOCSET_SMALL_SIZES);
-	generation = taskapi_table_cache_generation();
+	generation = taskapi_relation_generation();
 	rel = table_open(taskapi_relation_oid(cache.relname), AccessShareLock);
 	old = MemoryContextSwitchTo(secret_context);
 	entries = palloc(allocated * sizeof(SecretEntry));
@@ -218,18 +219,14 @@ PG_FUNCTION_INFO_V1(taskapi_replace_initial_secret);
 Datum
 taskapi_replace_initial_secret(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 	TupleDesc	desc;
 	Datum		values[2];
 	Oid			types[2] = {TEXTOID, INT4OID};
 	bool		isnull[3];
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired before insert for each row", "replace_initial_secret")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_BEFORE | TASKAPI_TRIGGER_ROW | TASKAPI_TRIGGER_INSERT,
+									   "replace_initial_secret");
 	desc = RelationGetDescr(trigdata->tg_relation);
 	if (!DatumGetBool(heap_getattr(trigdata->tg_trigtuple, Anum_secret_initial, desc, &isnull[2])) || isnull[2])
 		return PointerGetDatum(trigdata->tg_trigtuple);

@@ -7,7 +7,7 @@
  * one with the highest id that is not retired signs; all that are not retired
  * verify.  Only the extension's owner may read the table, so it is read here
  * directly and not as the caller.  The cache is dropped when the table changes,
- * in every backend (see catalog.h).  A returned pointer is valid until the next
+ * in every backend (see table_cache.h).  A returned pointer is valid until the next
  * call of anything in this file.
  *
  *-------------------------------------------------------------------------

@@ -38,3 +38,9 @@ taskapi_request_path(void)
 {
 	return taskapi_layer_setting("request.path");
 }
+
+void
+taskapi_set_local(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}

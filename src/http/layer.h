@@ -18,4 +18,10 @@ extern const char *taskapi_request_path(void);
 /* One of its settings: NULL where it is missing or empty. */
 extern const char *taskapi_layer_setting(const char *name);
 
+/*
+ * SET LOCAL, as the current user and with all the checks of the setting: for the
+ * role, that the session's user is a member of it.
+ */
+extern void taskapi_set_local(const char *name, const char *value);
+
 #endif							/* TASKAPI_LAYER_H */

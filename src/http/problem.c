@@ -16,6 +16,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "http/problem.h"
 #include "http/layer.h"
@@ -250,10 +251,7 @@ taskapi_raise_problem(PG_FUNCTION_ARGS)
 	TaskapiProblem problem;
 	List	   *headers = NIL;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("problem must not be null")));
+	taskapi_require_arg(fcinfo, 0, "problem");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!find_problem(name, &problem))
 		ereport(ERROR,
@@ -290,8 +288,7 @@ taskapi_raise_problem(PG_FUNCTION_ARGS)
 	}
 
 	raise_problem(NULL, problem, 0, headers,
-				  PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-				  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+				  taskapi_arg_cstring(fcinfo, 2), taskapi_arg_cstring(fcinfo, 1));
 	pg_unreachable();
 }
 

@@ -65,7 +65,6 @@ static void read_response_headers(void);
 static void write_response_headers(void);
 static bool is_token(const char *name);
 static bool is_field_value(const char *value);
-static void set_local_guc(const char *name, const char *value);
 
 /*
  * Bring an object up to date with its GUC.  False where there is none.
@@ -324,7 +323,7 @@ taskapi_set_response_status(int status)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid HTTP status: %d", status)));
-	set_local_guc("response.status", psprintf("%d", status));
+	taskapi_set_local("response.status", psprintf("%d", status));
 }
 
 /*
@@ -406,7 +405,7 @@ write_response_headers(void)
 
 	/* A rollback to a savepoint gives the GUC its old text, which then differs from ours */
 	response.text = NULL;
-	set_local_guc("response.headers", buf.data);
+	taskapi_set_local("response.headers", buf.data);
 	response.text = MemoryContextStrdup(response.context, buf.data);
 }
 
@@ -435,12 +434,6 @@ is_field_value(const char *value)
 			return false;
 	}
 	return true;
-}
-
-static void
-set_local_guc(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 }
 
 /*

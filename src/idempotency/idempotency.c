@@ -38,9 +38,10 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-#include "base/catalog.h"
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/counters.h"
+#include "base/own_objects.h"
 #include "idempotency/idempotency.h"
 #include "http/problem.h"
 #include "http/request.h"
@@ -89,7 +90,6 @@ static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTran
 static Claim *find_claim(const TaskapiIdempotencyKey *key);
 static void add_claim(const TaskapiIdempotencyKey *key, const uint8 *fingerprint, const Interval *ttl,
 					  TimestampTz now);
-static char *text_or_null(FunctionCallInfo fcinfo, int argno);
 
 void
 taskapi_idempotency_init(void)
@@ -368,12 +368,6 @@ taskapi_idempotency_check_response(int status, Jsonb *headers)
 
 /* ---------- the SQL functions ---------- */
 
-static char *
-text_or_null(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argno));
-}
-
 /*
  * idempotency_begin(key text, request jsonb, scope text, ttl interval) -> idempotency_entry
  */
@@ -394,7 +388,7 @@ taskapi_idempotency_begin(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("taskapi.idempotency_begin()");
 	PreventCommandIfParallelMode("taskapi.idempotency_begin()");
 
-	key = taskapi_idempotency_key(text_or_null(fcinfo, 2), text_or_null(fcinfo, 0));
+	key = taskapi_idempotency_key(taskapi_arg_cstring(fcinfo, 2), taskapi_arg_cstring(fcinfo, 0));
 	if (ttl)
 		(void) taskapi_idempotency_deadline(GetCurrentTimestamp(), ttl, "ttl");
 	if (!PG_ARGISNULL(1))
@@ -436,14 +430,11 @@ taskapi_idempotency_complete(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("taskapi.idempotency_complete()");
 	PreventCommandIfParallelMode("taskapi.idempotency_complete()");
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("status must not be null")));
+	taskapi_require_arg(fcinfo, 1, "status");
 
 	taskapi_idempotency_check_response(PG_GETARG_INT32(1), headers);
-	key = taskapi_idempotency_key(text_or_null(fcinfo, 4), text_or_null(fcinfo, 0));
+	key = taskapi_idempotency_key(taskapi_arg_cstring(fcinfo, 4), taskapi_arg_cstring(fcinfo, 0));
 	taskapi_idempotency_store(key, NULL, PG_GETARG_INT32(1), (struct varlena *) headers,
-							  PG_ARGISNULL(2) ? NULL : (struct varlena *) PG_GETARG_TEXT_PP(2));
+							  taskapi_arg_varlena(fcinfo, 2));
 	PG_RETURN_VOID();
 }

@@ -39,8 +39,9 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
+#include "base/args.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "idempotency/idempotency.h"
 #include "http/problem.h"
 #include "http/request.h"
@@ -113,19 +114,13 @@ lease_lost(const char *details)
 static TaskapiIdempotencyKey *
 key_argument(FunctionCallInfo fcinfo, int key_argno, int scope_argno)
 {
-	char	   *key = PG_ARGISNULL(key_argno) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(key_argno));
-	char	   *scope = PG_ARGISNULL(scope_argno) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(scope_argno));
-
-	return taskapi_idempotency_key(scope, key);
+	return taskapi_idempotency_key(taskapi_arg_cstring(fcinfo, scope_argno), taskapi_arg_cstring(fcinfo, key_argno));
 }
 
 static int64
 token_argument(FunctionCallInfo fcinfo, int argno)
 {
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("fencing_token must not be null")));
+	taskapi_require_arg(fcinfo, argno, "fencing_token");
 	return PG_GETARG_INT64(argno);
 }
 
@@ -155,10 +150,7 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	if (PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("lease must not be null")));
+	taskapi_require_arg(fcinfo, 2, "lease");
 	lease = PG_GETARG_INTERVAL_P(2);
 	(void) taskapi_idempotency_deadline(now, lease, "lease");
 	(void) ledger_deadline(now, ttl);
@@ -285,10 +277,7 @@ taskapi_idempotency_finish(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("taskapi.idempotency_finish()");
 	PreventCommandIfParallelMode("taskapi.idempotency_finish()");
 	token = token_argument(fcinfo, 1);
-	if (PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("status must not be null")));
+	taskapi_require_arg(fcinfo, 2, "status");
 	taskapi_idempotency_check_response(PG_GETARG_INT32(2), headers);
 	key = key_argument(fcinfo, 0, 5);
 
@@ -300,7 +289,7 @@ taskapi_idempotency_finish(PG_FUNCTION_ARGS)
 	row->recovery_point = NULL;
 	row->state = NULL;
 	row->headers = (struct varlena *) headers;
-	row->body = PG_ARGISNULL(3) ? NULL : (struct varlena *) PG_GETARG_TEXT_PP(3);
+	row->body = taskapi_arg_varlena(fcinfo, 3);
 	update_owned(key, row);
 	PG_RETURN_VOID();
 }

@@ -49,9 +49,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
 #include "base/counters.h"
+#include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "idempotency/idempotency_ledger.h"
 #include "http/problem.h"
 
@@ -202,7 +203,7 @@ open_ledger(LOCKMODE lockmode)
 	/* Locking may have told of a change. */
 	if (!taskapi_table_cache_valid(&ledger))
 	{
-		uint64		generation = taskapi_table_cache_generation();
+		uint64		generation = taskapi_relation_generation();
 
 		check_columns(RelationGetDescr(rel));
 		taskapi_table_cache_filled(&ledger, generation);

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "page/page_order.h"
 
@@ -38,10 +39,7 @@ taskapi_index_advice(PG_FUNCTION_ARGS)
 	TaskapiPageIndex index;
 	text	   *order_by = PG_ARGISNULL(1) ? NULL : PG_GETARG_TEXT_PP(1);
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source must not be null")));
+	taskapi_require_arg(fcinfo, 0, "source");
 	source = taskapi_page_source(PG_GETARG_OID(0));
 	order = taskapi_page_order(source, order_by ? VARDATA_ANY(order_by) : NULL, order_by ? (int) VARSIZE_ANY_EXHDR(order_by) : 0);
 

@@ -35,6 +35,7 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "cursor/cursor_compare.h"
 #include "page/page_plan.h"
@@ -130,10 +131,7 @@ taskapi_page(PG_FUNCTION_ARGS)
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("source must not be null")));
+	taskapi_require_arg(fcinfo, 0, "source");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 

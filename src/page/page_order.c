@@ -24,8 +24,8 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "page/page_order.h"
 #include "http/problem.h"
 

@@ -19,12 +19,12 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 
@@ -49,7 +49,7 @@ static void bind_filter(TaskapiPageShape *shape, List *conditions);
 static void describe_rows(TaskapiPageShape *shape);
 static void keep_shape(TaskapiPageShape *shape);
 static void free_shape(TaskapiPageShape *shape);
-static void invalidate_shapes(Datum arg, Oid relid);
+static void invalidate_shapes(Oid relid);
 static bool one_row_comparison(const TaskapiPageTerm *a, const TaskapiPageTerm *b);
 static char *branch_sql(const TaskapiPageShape *shape, const TaskapiBranch *branch);
 static void append_comparison(StringInfo buf, const TaskapiPageShape *shape, const TaskapiBranch *branch);
@@ -62,7 +62,7 @@ static void describe_steering(const TaskapiPageShape *shape, const TaskapiBranch
 void
 taskapi_page_plan_init(void)
 {
-	CacheRegisterRelcacheCallback(invalidate_shapes, (Datum) 0);
+	taskapi_on_relation_change(invalidate_shapes);
 	taskapi_page_steer_init();
 }
 
@@ -316,7 +316,7 @@ free_shape(TaskapiPageShape *shape)
 }
 
 static void
-invalidate_shapes(Datum arg, Oid relid)
+invalidate_shapes(Oid relid)
 {
 	invalidations++;
 	for (int i = 0; i < MAX_SHAPES; i++)

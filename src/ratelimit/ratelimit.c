@@ -32,6 +32,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/counters.h"
 #include "ratelimit/ratelimit_denials.h"
@@ -77,7 +78,7 @@ static bool check_test_clock(char **newval, void **extra, GucSource source);
 static void assign_test_clock(const char *newval, void *extra);
 static const GcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
 static text *get_key(FunctionCallInfo fcinfo);
-static void check_not_null(FunctionCallInfo fcinfo, const char *const *names, int n);
+static void require_args(FunctionCallInfo fcinfo, const char *const *names, int n);
 static Datum verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict);
 static void make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type);
 
@@ -156,14 +157,12 @@ assign_test_clock(const char *newval, void *extra)
 }
 
 static void
-check_not_null(FunctionCallInfo fcinfo, const char *const *names, int n)
+require_args(FunctionCallInfo fcinfo, const char *const *names, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (names[i] && PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("the %s of a rate limit must not be null", names[i])));
+		if (names[i])
+			taskapi_require_arg(fcinfo, i, names[i]);
 	}
 }
 
@@ -203,14 +202,14 @@ get_request(int32 rate, const Interval *per, int32 burst, int32 cost)
 Datum
 taskapi_rate_limit(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"key", "rate", "interval", NULL, "cost"};
+	static const char *const names[] = {"key", "rate", "per", NULL, "cost"};
 	const GcraRequest *request;
 	RateLimitKey key;
 	GcraVerdict verdict;
 	text	   *key_text;
 	int64		now;
 
-	check_not_null(fcinfo, names, lengthof(names));
+	require_args(fcinfo, names, lengthof(names));
 	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
 						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3),
 						  PG_GETARG_INT32(4));
@@ -231,12 +230,12 @@ taskapi_rate_limit(PG_FUNCTION_ARGS)
 Datum
 taskapi_rate_limit_peek(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"key", "rate", "interval", NULL};
+	static const char *const names[] = {"key", "rate", "per", NULL};
 	const GcraRequest *request;
 	GcraVerdict verdict;
 	text	   *key;
 
-	check_not_null(fcinfo, names, lengthof(names));
+	require_args(fcinfo, names, lengthof(names));
 	request = get_request(PG_GETARG_INT32(1), PG_GETARG_INTERVAL_P(2),
 						  PG_ARGISNULL(3) ? PG_GETARG_INT32(1) : PG_GETARG_INT32(3), 0);
 	key = get_key(fcinfo);
@@ -250,12 +249,12 @@ taskapi_rate_limit_peek(PG_FUNCTION_ARGS)
 Datum
 taskapi_rate_limit_refund(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"key", "rate", "interval", "cost"};
+	static const char *const names[] = {"key", "rate", "per", "cost"};
 	GcraRequest request;
 	text	   *key;
 	int32		cost;
 
-	check_not_null(fcinfo, names, lengthof(names));
+	require_args(fcinfo, names, lengthof(names));
 	cost = PG_GETARG_INT32(3);
 	taskapi_ratelimit_check_cost(cost);
 	/* the burst does not matter here, as long as the cost fits in it */
@@ -274,7 +273,7 @@ taskapi_rate_limit_reset(PG_FUNCTION_ARGS)
 	static const char *const names[] = {"key"};
 	text	   *key;
 
-	check_not_null(fcinfo, names, lengthof(names));
+	require_args(fcinfo, names, lengthof(names));
 	key = get_key(fcinfo);
 
 	taskapi_ratelimit_reset(taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)));

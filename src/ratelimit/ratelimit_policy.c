@@ -10,7 +10,7 @@
  * were it enforced, and its verdict says allowed.  Clients are not told of it.
  *
  * The table is read as a whole into a cache of the backend's, without regard to
- * the caller's privileges, and again after it changed (catalog.h).
+ * the caller's privileges, and again after it changed (table_cache.h).
  *
  * Headers follow draft-ietf-httpapi-ratelimit-headers-10.  The quota q of a
  * policy is its burst, and its window w the time in which a whole burst comes
@@ -38,9 +38,11 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
-#include "base/catalog.h"
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/counters.h"
+#include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "ratelimit/ratelimit_policy.h"
 #include "ratelimit/ratelimit_denials.h"
@@ -129,7 +131,7 @@ get_policies(void)
 
 	/* Locking the table brings in what has been committed up to now. */
 	rel = table_open(taskapi_relation_oid(policy_cache.relname), AccessShareLock);
-	generation = taskapi_table_cache_generation();
+	generation = taskapi_relation_generation();
 
 	/* Below the current context until it is complete, so that an error frees it. */
 	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi rate limit policies", ALLOCSET_SMALL_SIZES);
@@ -192,20 +194,14 @@ taskapi_rate_limit_policy_exists(const char *policy)
 static Jsonb *
 get_subjects(FunctionCallInfo fcinfo)
 {
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the subjects of rate limits must not be null")));
+	taskapi_require_arg(fcinfo, 0, "subjects");
 	return PG_GETARG_JSONB_P(0);
 }
 
 static int
 get_cost(FunctionCallInfo fcinfo)
 {
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the cost of a request must not be null")));
+	taskapi_require_arg(fcinfo, 1, "cost");
 	taskapi_ratelimit_check_cost(PG_GETARG_INT32(1));
 	return PG_GETARG_INT32(1);
 }

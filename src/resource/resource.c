@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/trigger_check.h"
 #include "http/precondition.h"
 #include "http/request.h"
 #include "resource/resource.h"
@@ -177,16 +178,12 @@ PG_FUNCTION_INFO_V1(taskapi_resource_statement);
 Datum
 taskapi_resource_statement(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 	CmdType		operation;
 	Oid			view;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) ||
-		TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called as a statement trigger of a resource", "resource_statement")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_STATEMENT | TASKAPI_TRIGGER_INSERT |
+									   TASKAPI_TRIGGER_UPDATE | TASKAPI_TRIGGER_DELETE, "resource_statement");
 	operation = trigger_operation(trigdata->tg_event);
 	view = RelationGetRelid(trigdata->tg_relation);
 	if (TRIGGER_FIRED_BEFORE(trigdata->tg_event))
@@ -210,7 +207,7 @@ PG_FUNCTION_INFO_V1(taskapi_resource_write);
 Datum
 taskapi_resource_write(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 	TupleDesc	desc;
 	TaskapiResourceStatement *statement;
 	TaskapiView *view;
@@ -221,11 +218,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_INSTEAD(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called as an INSTEAD OF trigger", "resource_write")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write");
 	desc = RelationGetDescr(trigdata->tg_relation);
 	operation = trigger_operation(trigdata->tg_event);
 	view = taskapi_view(RelationGetRelid(trigdata->tg_relation));

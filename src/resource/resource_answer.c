@@ -20,8 +20,8 @@
 #include "utils/fmgroids.h"
 #include "utils/typcache.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "cursor/cursor_wire.h"
 #include "resource/resource_answer.h"
 

@@ -15,11 +15,11 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "resource/resource_cache.h"
 
 typedef struct CacheKey
@@ -41,13 +41,13 @@ static uint64 generation = 1;	/* counts invalidations */
 
 static CacheSlot *cache_slot(TaskapiCacheKind kind, Oid relid);
 static void free_outdated(void);
-static void relcache_callback(Datum arg, Oid relid);
+static void relation_changed(Oid relid);
 static void xact_callback(XactEvent event, void *arg);
 
 void
 taskapi_resource_cache_init(void)
 {
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	taskapi_on_relation_change(relation_changed);
 	RegisterXactCallback(xact_callback, NULL);
 }
 
@@ -111,7 +111,7 @@ taskapi_resource_cache_generation(void)
 void
 taskapi_resource_cache_reset(void)
 {
-	relcache_callback((Datum) 0, InvalidOid);
+	relation_changed(InvalidOid);
 }
 
 static void
@@ -141,7 +141,7 @@ free_outdated(void)
 }
 
 static void
-relcache_callback(Datum arg, Oid relid)
+relation_changed(Oid relid)
 {
 	HASH_SEQ_STATUS seq;
 	CacheSlot  *slot;

@@ -22,8 +22,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "cursor/order_by.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_view.h"

@@ -14,8 +14,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
+#include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "resource/resource_cache.h"
 #include "resource/resource_registry.h"
 
@@ -53,7 +54,7 @@ taskapi_registry_load(void)
 	if (taskapi_table_cache_valid(&registry))
 		return;
 
-	generation = taskapi_table_cache_generation();
+	generation = taskapi_relation_generation();
 	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi registry", ALLOCSET_SMALL_SIZES);
 	rel = table_open(taskapi_relation_oid("resource"), AccessShareLock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());

@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/trigger_check.h"
 #include "http/problem.h"
 #include "resource/resource_source.h"
 
@@ -55,7 +56,7 @@ PG_FUNCTION_INFO_V1(taskapi_resource_touch);
 Datum
 taskapi_resource_touch(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 	TupleDesc	desc;
 	HeapTuple	old;
 	HeapTuple	new;
@@ -67,12 +68,8 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	bool		nulls[2];
 	int			n = 0;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called as a row trigger before UPDATE", "resource_touch")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_BEFORE | TASKAPI_TRIGGER_ROW | TASKAPI_TRIGGER_UPDATE,
+									   "resource_touch");
 	desc = RelationGetDescr(trigdata->tg_relation);
 	old = trigdata->tg_trigtuple;
 	new = trigdata->tg_newtuple;
@@ -163,14 +160,10 @@ PG_FUNCTION_INFO_V1(taskapi_resource_soft_delete);
 Datum
 taskapi_resource_soft_delete(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || !TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called as a row trigger before DELETE", "resource_soft_delete")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_BEFORE | TASKAPI_TRIGGER_ROW | TASKAPI_TRIGGER_DELETE,
+									   "resource_soft_delete");
 	if (taskapi_delete_request != NULL && !taskapi_delete_request->passed &&
 		is_requested_row(taskapi_delete_request, trigdata->tg_relation, trigdata->tg_trigtuple))
 	{
@@ -190,7 +183,7 @@ PG_FUNCTION_INFO_V1(taskapi_resource_reference);
 Datum
 taskapi_resource_reference(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TriggerData *trigdata;
 	TaskapiTable *table;
 	TupleDesc	desc;
 	HeapTuple	old = NULL;
@@ -199,12 +192,8 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 	bool		connected = false;
 	ListCell   *lc;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigdata->tg_event) || TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called as a row trigger after INSERT or UPDATE", "resource_reference")));
-
+	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_AFTER | TASKAPI_TRIGGER_ROW |
+									   TASKAPI_TRIGGER_INSERT | TASKAPI_TRIGGER_UPDATE, "resource_reference");
 	table = taskapi_table(RelationGetRelid(trigdata->tg_relation));
 	if (table->outgoing == NIL)
 		return PointerGetDatum(NULL);

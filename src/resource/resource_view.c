@@ -30,7 +30,6 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
-#include "base/catalog.h"
 #include "base/compat.h"
 #include "resource/resource_view.h"
 

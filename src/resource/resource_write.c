@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
 #include "http/request.h"
@@ -322,8 +323,7 @@ count_replaced(void)
 	const char *count = GetConfigOption("pgrst.inserted", true, false);
 
 	if (count != NULL && *count != '\0')
-		(void) set_config_option("pgrst.inserted", psprintf("%d", atoi(count) - 1), PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_LOCAL, true, 0, false);
+		taskapi_set_local("pgrst.inserted", psprintf("%d", atoi(count) - 1));
 }
 
 /*
