@@ -1,4 +1,41 @@
--- Upkeep, and everything counted.
+-- Upkeep, and everything counted. C: src/auth/key_usage.c, src/base/counters.c
+
+CREATE FUNCTION taskapi.api_key_usage() RETURNS TABLE (id uuid, used_at timestamptz)
+    LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_api_key_usage';
+REVOKE ALL ON FUNCTION taskapi.api_key_usage() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.api_key_usage() IS 'When API keys of this database were last used, as shared memory has it';
+
+CREATE FUNCTION taskapi.flush_api_key_usage() RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    written bigint;
+BEGIN
+    UPDATE taskapi.api_key k SET last_used_at = u.used_at
+        FROM taskapi.api_key_usage() u
+        WHERE k.id = u.id AND (k.last_used_at IS NULL OR k.last_used_at < u.used_at);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.flush_api_key_usage() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.flush_api_key_usage() IS 'Writes down when API keys were last used; returns how many changed';
+
+CREATE FUNCTION taskapi.purge_sessions(batch int DEFAULT 10000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    purged bigint;
+BEGIN
+    DELETE FROM taskapi.session s
+        WHERE s.id IN (SELECT e.id FROM taskapi.session e WHERE e.expires_at <= now()
+                       ORDER BY e.expires_at LIMIT batch FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS purged = ROW_COUNT;
+    RETURN purged;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.purge_sessions(int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_sessions(int) IS 'Deletes at most that many expired sessions; returns how many';
 
 -- Every statement names its schemas: a procedure that commits cannot pin its search_path.
 CREATE PROCEDURE taskapi.maintain(batch int DEFAULT 10000)

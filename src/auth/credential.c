@@ -55,7 +55,7 @@ typedef struct CredentialTable
 	const char *tag;
 	int			public_len;
 	int			random_len;
-	/* columns, as sql/install/55_auth.sql declares them; 0 is none */
+	/* columns, as sql/install/54_api_key.sql and 55_session.sql declare them; 0 is none */
 	AttrNumber	id;
 	AttrNumber	subject;
 	AttrNumber	hash;

@@ -53,7 +53,7 @@
 #include "ratelimit/ratelimit_policy.h"
 #include "http/request.h"
 
-/* Columns of taskapi.api_role, as sql/install/55_auth.sql declares them */
+/* Columns of taskapi.api_role, as sql/install/52_api_role.sql declares them */
 #define Anum_api_role_name 1
 #define Anum_api_role_role 2
 

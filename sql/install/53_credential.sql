@@ -1,0 +1,36 @@
+-- What API keys and sessions have in common. C: src/auth/credential.c
+
+CREATE FUNCTION taskapi.new_credential(kind text, OUT secret text, OUT prefix text, OUT secret_hash bytea)
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_new_credential';
+REVOKE ALL ON FUNCTION taskapi.new_credential(text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.new_credential(text) IS 'A fresh secret of kind api_key or session, its readable part, and what is stored of it';
+
+CREATE FUNCTION taskapi.require_subject() RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF taskapi.current_subject() IS NULL THEN
+        PERFORM taskapi.raise_problem('unauthenticated', 'This needs a caller who is known.');
+    END IF;
+    RETURN taskapi.current_subject();
+END
+$$;
+COMMENT ON FUNCTION taskapi.require_subject() IS 'current_subject(), or unauthenticated';
+
+CREATE FUNCTION taskapi.revoke_credentials(subject text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    keys bigint;
+    sessions bigint;
+BEGIN
+    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = revoke_credentials.subject AND k.revoked_at IS NULL;
+    GET DIAGNOSTICS keys = ROW_COUNT;
+    UPDATE taskapi.session s SET revoked_at = now()
+        WHERE s.subject = revoke_credentials.subject AND s.revoked_at IS NULL AND s.expires_at > now();
+    GET DIAGNOSTICS sessions = ROW_COUNT;
+    RETURN keys + sessions;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.revoke_credentials(text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.revoke_credentials(text) IS 'Ends every API key and session of a subject at once; returns how many there were';
