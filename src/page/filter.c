@@ -32,9 +32,6 @@ static List *parse_operators(List *conditions, const char *column, JsonbContaine
 static List *add_condition(List *conditions, const char *column, TaskapiFilterOp op, const JsonbValue *value);
 static TaskapiFilterOp parse_is(const char *column, const JsonbValue *value);
 
-#define refuse(column, ...) \
-	taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, __VA_ARGS__, column)
-
 List *
 taskapi_filter_parse(Jsonb *filter)
 {
@@ -105,7 +102,7 @@ parse_operators(List *conditions, const char *column, JsonbContainer *object)
 							"Column \"%s\" has an unknown operator \"%s\".", column, name);
 	}
 	if (n == 0)
-		refuse(column, "Column \"%s\" has an object without an operator.");
+		taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Column \"%s\" has an object without an operator.", column);
 	return conditions;
 }
 
@@ -124,7 +121,7 @@ add_condition(List *conditions, const char *column, TaskapiFilterOp op, const Js
 							"Column \"%s\" is compared with null, which is true of no row.", column);
 		if (op == FILTER_IN && !(value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) &&
 								 !JsonContainerIsScalar(value->val.binary.data)))
-			refuse(column, "Operator \"in\" of column \"%s\" needs an array.");
+			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Operator \"in\" of column \"%s\" needs an array.", column);
 	}
 	return lappend(conditions, condition);
 }
@@ -151,7 +148,8 @@ parse_is(const char *column, const JsonbValue *value)
 		if (pg_strcasecmp(word, "unknown") == 0)
 			return FILTER_IS_UNKNOWN;
 	}
-	refuse(column, "Operator \"is\" of column \"%s\" needs null, true, false, \"unknown\" or \"not_null\".");
+	taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL,
+					"Operator \"is\" of column \"%s\" needs null, true, false, \"unknown\" or \"not_null\".", column);
 }
 
 void

@@ -36,9 +36,6 @@ static Datum read_condition(const TaskapiFilterCondition *condition, const Taska
 static Datum read_value(const JsonbValue *value, Oid type, const char *column);
 static bool clients_fault(int sqlerrcode);
 
-#define refuse(column, ...) \
-	taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, __VA_ARGS__, column)
-
 TaskapiFilterBinding *
 taskapi_filter_bind(List *conditions, const TaskapiPageSource *source)
 {
@@ -54,7 +51,7 @@ taskapi_filter_bind(List *conditions, const TaskapiPageSource *source)
 		binding->column = taskapi_page_column(source, condition->column);
 		binding->op = condition->op;
 		if (binding->column == NULL)
-			refuse(condition->column, "There is no column \"%s\" that can be read.");
+			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "There is no column \"%s\" that can be read.", condition->column);
 		if (FILTER_HAS_PARAMETER(condition->op))
 		{
 			binding->argtype = binding->column->basetype;
@@ -65,7 +62,7 @@ taskapi_filter_bind(List *conditions, const TaskapiPageSource *source)
 		}
 		else if (condition->op != FILTER_IS_NULL && condition->op != FILTER_IS_NOT_NULL &&
 				 binding->column->basetype != BOOLOID)
-			refuse(condition->column, "Column \"%s\" is not boolean.");
+			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Column \"%s\" is not boolean.", condition->column);
 
 		sql = operator_sql(binding);
 		if (sql == NULL || (FILTER_HAS_PARAMETER(condition->op) && !OidIsValid(binding->argtype)))

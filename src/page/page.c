@@ -5,7 +5,7 @@
  *	  does not depend on how deep it is.
  *
  * A page is fetched with one row more than it shows, which tells exactly whether
- * there is another page that way.  Every branch (page_plan.h) runs with the snapshot of
+ * there is another page that way.  Every branch (page_branch.h) runs with the snapshot of
  * the calling statement, as the caller, and only reads, so that a page is one consistent
  * state, row-level security applies, and a standby will do.
  *
@@ -38,6 +38,7 @@
 #include "base/args.h"
 #include "base/compat.h"
 #include "cursor/cursor_compare.h"
+#include "page/page_link.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 #include "page/page_token.h"
@@ -48,15 +49,12 @@
 static int	default_page_size = 50;
 static int	max_page_size = 1000;
 
-/* What was asked for: the arguments behind the source, which page() and page_rows() share */
+/* The arguments behind the source, which page() and page_rows() share */
 typedef struct PageRequest
 {
 	Oid			relid;
-	text	   *order_by;		/* NULL is the key */
+	TaskapiPageArguments given;
 	int			size;
-	bool		size_given;
-	text	   *token;			/* NULL is the first page */
-	Jsonb	   *filter;
 	List	   *conditions;
 } PageRequest;
 
@@ -82,35 +80,32 @@ typedef struct RowReceiver
 
 static void read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request);
 static int	page_size(FunctionCallInfo fcinfo, int arg);
-static TaskapiPageShape *borrow_shape(const PageRequest *request);
-static void fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page);
-static void return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo);
-static void fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPagePosition *position,
+static TaskapiPageQuery *borrow_query(const PageRequest *request);
+static void fetch_page(TaskapiPageQuery *query, const PageRequest *request, bool row_type, PageResult *page);
+static void return_rows(const TaskapiPageQuery *query, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo);
+static void fetch_rows(TaskapiPageQuery *query, const PageRequest *request, const TaskapiPagePosition *position,
 					   int fetch, RowReceiver *receiver);
 static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void receive_start(DestReceiver *self, int operation, TupleDesc typeinfo);
 static void receive_end(DestReceiver *self);
-static void check_boundary(TaskapiPageShape *shape, HeapTuple last, HeapTuple beyond);
-static void row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *position);
-static void make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding,
+static void check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond);
+static void row_position(const TaskapiPageQuery *query, HeapTuple row, TaskapiPagePosition *position);
+static void make_tokens(TaskapiPageQuery *query, PageResult *page, const uint8 *binding,
 						const TaskapiPagePosition *position);
-static text *items_json(const TaskapiPageShape *shape, const PageResult *page);
-static void set_link(const PageRequest *request, const PageResult *page);
-static void append_link(StringInfo buf, const PageRequest *request, const char *token, const char *rel);
-static void append_parameter(StringInfo buf, char separator, const char *name, const char *value);
-static void append_encoded(StringInfo buf, const char *str, const char *kept);
+static text *items_json(const TaskapiPageQuery *query, const PageResult *page);
 
 void
 taskapi_page_init(void)
 {
 	DefineCustomIntVariable("taskapi.default_page_size",
-							"Sets how many rows a page has where no size is asked for.",
+							"Sets the default number of rows per page.",
 							NULL, &default_page_size, 50, 1, 1000000, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.max_page_size",
-							"Sets how many rows a page has at most.",
-							"A larger size that is asked for is lowered to this.",
+							"Sets the maximum number of rows per page.",
+							"A larger requested size is lowered to this value.",
 							&max_page_size, 1000, 1, 1000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	taskapi_page_plan_init();
+	taskapi_page_query_init();
+	taskapi_page_steer_init();
 }
 
 /*
@@ -125,7 +120,7 @@ Datum
 taskapi_page(PG_FUNCTION_ARGS)
 {
 	PageRequest request;
-	TaskapiPageShape *shape;
+	TaskapiPageQuery *query;
 	PageResult	page;
 	TupleDesc	desc;
 	Datum		values[5];
@@ -136,19 +131,19 @@ taskapi_page(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 
 	read_request(fcinfo, PG_GETARG_OID(0), &request);
-	shape = borrow_shape(&request);
+	query = borrow_query(&request);
 	PG_TRY();
 	{
-		fetch_page(shape, &request, false, &page);
-		values[0] = PointerGetDatum(items_json(shape, &page));
+		fetch_page(query, &request, false, &page);
+		values[0] = PointerGetDatum(items_json(query, &page));
 	}
 	PG_FINALLY();
 	{
-		taskapi_page_shape_release(shape);
+		taskapi_page_query_release(query);
 	}
 	PG_END_TRY();
 	if (taskapi_in_request())
-		set_link(&request, &page);
+		taskapi_page_set_link(&request.given, page.next_token, page.previous_token);
 	values[1] = CStringGetTextDatum(page.next_token);
 	values[2] = CStringGetTextDatum(page.previous_token);
 	values[3] = BoolGetDatum(page.has_next);
@@ -170,7 +165,7 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			relid = OidIsValid(type) ? get_typ_typrelid(getBaseType(type)) : InvalidOid;
 	PageRequest request;
-	TaskapiPageShape *shape;
+	TaskapiPageQuery *query;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -180,17 +175,17 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 
 	read_request(fcinfo, relid, &request);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	shape = borrow_shape(&request);
+	query = borrow_query(&request);
 	PG_TRY();
 	{
 		PageResult	page;
 
-		fetch_page(shape, &request, true, &page);
-		return_rows(shape, &page, getBaseType(type), rsinfo);
+		fetch_page(query, &request, true, &page);
+		return_rows(query, &page, getBaseType(type), rsinfo);
 	}
 	PG_FINALLY();
 	{
-		taskapi_page_shape_release(shape);
+		taskapi_page_query_release(query);
 	}
 	PG_END_TRY();
 	return (Datum) 0;
@@ -200,7 +195,7 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
  * What a dropped column leaves in the row type was not fetched.
  */
 static void
-return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo)
+return_rows(const TaskapiPageQuery *query, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc_copy(row_type, -1);
 	Datum	   *values = palloc0(sizeof(Datum) * Max(desc->natts, 1));
@@ -212,7 +207,7 @@ return_rows(const TaskapiPageShape *shape, const PageResult *page, Oid row_type,
 	{
 		int			n = 0;
 
-		heap_deform_tuple(page->rows[i], shape->desc, row_values, row_nulls);
+		heap_deform_tuple(page->rows[i], query->desc, row_values, row_nulls);
 		for (int a = 0; a < desc->natts; a++)
 		{
 			nulls[a] = TupleDescAttr(desc, a)->attisdropped ? true : row_nulls[n];
@@ -258,17 +253,19 @@ taskapi_page_rows_support(PG_FUNCTION_ARGS)
 static void
 read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request)
 {
+	TaskapiPageArguments *given = &request->given;
+
 	memset(request, 0, sizeof(PageRequest));
 	request->relid = relid;
 	if (!PG_ARGISNULL(1))
-		request->order_by = PG_GETARG_TEXT_PP(1);
-	request->size_given = !PG_ARGISNULL(2);
-	request->size = page_size(fcinfo, 2);
+		given->order_by = PG_GETARG_TEXT_PP(1);
+	given->page_size = PG_ARGISNULL(2) ? -1 : PG_GETARG_INT32(2);
 	if (!PG_ARGISNULL(3) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(3)) > 0)
-		request->token = PG_GETARG_TEXT_PP(3);
+		given->page_token = PG_GETARG_TEXT_PP(3);
 	if (!PG_ARGISNULL(4))
-		request->filter = PG_GETARG_JSONB_P(4);
-	request->conditions = taskapi_filter_parse(request->filter);
+		given->filter = PG_GETARG_JSONB_P(4);
+	request->size = page_size(fcinfo, 2);
+	request->conditions = taskapi_filter_parse(given->filter);
 }
 
 static int
@@ -281,40 +278,42 @@ page_size(FunctionCallInfo fcinfo, int arg)
 	return Min(size == 0 ? default_page_size : size, max_page_size);
 }
 
-static TaskapiPageShape *
-borrow_shape(const PageRequest *request)
+static TaskapiPageQuery *
+borrow_query(const PageRequest *request)
 {
-	return taskapi_page_shape(request->relid,
-							  request->order_by ? VARDATA_ANY(request->order_by) : NULL,
-							  request->order_by ? (int) VARSIZE_ANY_EXHDR(request->order_by) : 0,
+	text	   *order_by = request->given.order_by;
+
+	return taskapi_page_query(request->relid,
+							  order_by ? VARDATA_ANY(order_by) : NULL,
+							  order_by ? (int) VARSIZE_ANY_EXHDR(order_by) : 0,
 							  request->conditions, request->size + 1);
 }
 
 static void
-fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, PageResult *page)
+fetch_page(TaskapiPageQuery *query, const PageRequest *request, bool row_type, PageResult *page)
 {
 	uint8		binding[TASKAPI_PAGE_BINDING_LENGTH];
 	TaskapiPagePosition given;
-	TaskapiPagePosition *position = request->token ? &given : NULL;
+	text	   *token = request->given.page_token;
+	TaskapiPagePosition *position = token ? &given : NULL;
 	RowReceiver receiver;
 	bool		more;
 
-	if (row_type && !shape->source->all_readable)
+	if (row_type && !query->source->all_readable)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for some columns of \"%s\"", shape->source->name)));
+				 errmsg("permission denied for some columns of \"%s\"", query->source->name)));
 	if (position || !row_type)
-		taskapi_page_binding(shape->source, request->conditions, binding);
+		taskapi_page_binding(query->source, request->conditions, binding);
 	if (position)
-		taskapi_page_token_open(shape, binding, VARDATA_ANY(request->token), VARSIZE_ANY_EXHDR(request->token),
-								row_type, position);
+		taskapi_page_token_open(query, binding, VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), row_type, position);
 
-	fetch_rows(shape, request, position, request->size + 1, &receiver);
+	fetch_rows(query, request, position, request->size + 1, &receiver);
 	more = receiver.nrows > request->size;
 	page->nrows = Min(receiver.nrows, request->size);
 	page->rows = receiver.rows;
-	if (more && !shape->order->unique)
-		check_boundary(shape, page->rows[page->nrows - 1], page->rows[page->nrows]);
+	if (more && !query->order->unique)
+		check_boundary(query, page->rows[page->nrows - 1], page->rows[page->nrows]);
 	if (position && position->backward)
 	{
 		for (int i = 0, j = page->nrows - 1; i < j; i++, j--)
@@ -329,18 +328,18 @@ fetch_page(TaskapiPageShape *shape, const PageRequest *request, bool row_type, P
 	page->has_previous = position && !position->backward ? true : position ? more : false;
 	page->next_token = page->previous_token = "";
 	if (!row_type)
-		make_tokens(shape, page, binding, position);
+		make_tokens(query, page, binding, position);
 }
 
 static void
-fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPagePosition *position,
+fetch_rows(TaskapiPageQuery *query, const PageRequest *request, const TaskapiPagePosition *position,
 		   int fetch, RowReceiver *receiver)
 {
 	TaskapiBranch branches[TASKAPI_MAX_BRANCHES];
 	int			nbranches;
-	int			nterms = shape->order->nterms;
-	ParamListInfo params = makeParamList(shape->nparams);
-	Datum	   *filter = palloc(sizeof(Datum) * Max(shape->nfilter, 1));
+	int			nterms = query->order->nterms;
+	ParamListInfo params = makeParamList(query->nparams);
+	Datum	   *filter = palloc(sizeof(Datum) * Max(query->nfilter, 1));
 
 	*receiver = (RowReceiver)
 	{
@@ -356,13 +355,13 @@ fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPag
 		.rows = palloc(sizeof(HeapTuple) * fetch)
 	};
 
-	taskapi_filter_values(request->conditions, shape->bindings, filter);
-	for (int i = 0; i < shape->nparams; i++)
+	taskapi_filter_values(request->conditions, query->bindings, filter);
+	for (int i = 0; i < query->nparams; i++)
 	{
 		ParamExternData *param = &params->params[i];
-		int			term = i - shape->nfilter;
+		int			term = i - query->nfilter;
 
-		param->ptype = shape->argtypes[i];
+		param->ptype = query->argtypes[i];
 		param->pflags = PARAM_FLAG_CONST;
 		param->value = (Datum) 0;
 		param->isnull = term >= 0 && (position == NULL || (term < nterms && position->isnull[term]));
@@ -370,15 +369,15 @@ fetch_rows(TaskapiPageShape *shape, const PageRequest *request, const TaskapiPag
 			param->value = filter[i];
 		else if (position)
 			param->value = term < nterms ? position->values[term] :
-				PointerGetDatum(taskapi_cursor_build(shape->index_cursor, position->values, position->isnull));
+				PointerGetDatum(taskapi_cursor_build(query->index_cursor, position->values, position->isnull));
 	}
 
-	nbranches = taskapi_page_branches(shape, position ? position->isnull : NULL,
+	nbranches = taskapi_page_branches(query, position ? position->isnull : NULL,
 									  position && position->backward, position && position->inclusive, branches);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	for (int i = 0; i < nbranches && receiver->nrows < fetch; i++)
-		taskapi_page_run(shape, &branches[i], params, fetch - receiver->nrows, &receiver->pub);
+		taskapi_page_run(query, &branches[i], params, fetch - receiver->nrows, &receiver->pub);
 	SPI_finish();
 }
 
@@ -408,37 +407,37 @@ receive_end(DestReceiver *self)
  * Without a proven key: is what divides two pages a difference?
  */
 static void
-check_boundary(TaskapiPageShape *shape, HeapTuple last, HeapTuple beyond)
+check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond)
 {
 	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiPagePosition a;
 	TaskapiPagePosition b;
 
-	row_position(shape, last, &a);
-	row_position(shape, beyond, &b);
-	if (taskapi_cursor_compare(&cache, taskapi_cursor_build(shape->cursor, a.values, a.isnull),
-							   taskapi_cursor_build(shape->cursor, b.values, b.isnull)) == 0)
+	row_position(query, last, &a);
+	row_position(query, beyond, &b);
+	if (taskapi_cursor_compare(&cache, taskapi_cursor_build(query->cursor, a.values, a.isnull),
+							   taskapi_cursor_build(query->cursor, b.values, b.isnull)) == 0)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Add columns that make it unique.",
 						"\"%s\" has no key, and rows that are equal in every term stand where this page ends.",
-						shape->source->name);
+						query->source->name);
 }
 
 static void
-row_position(const TaskapiPageShape *shape, HeapTuple row, TaskapiPagePosition *position)
+row_position(const TaskapiPageQuery *query, HeapTuple row, TaskapiPagePosition *position)
 {
 	position->backward = position->inclusive = false;
-	for (int i = 0; i < shape->order->nterms; i++)
+	for (int i = 0; i < query->order->nterms; i++)
 	{
-		AttrNumber	attno = shape->column_of_term[i];
+		AttrNumber	attno = query->column_of_term[i];
 
-		position->values[i] = heap_getattr(row, attno, shape->desc, &position->isnull[i]);
-		if (!position->isnull[i] && TupleDescAttr(shape->desc, attno - 1)->attlen == -1)
+		position->values[i] = heap_getattr(row, attno, query->desc, &position->isnull[i]);
+		if (!position->isnull[i] && TupleDescAttr(query->desc, attno - 1)->attlen == -1)
 			position->values[i] = PointerGetDatum(PG_DETOAST_DATUM(position->values[i]));
 	}
 }
 
 static void
-make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding, const TaskapiPagePosition *position)
+make_tokens(TaskapiPageQuery *query, PageResult *page, const uint8 *binding, const TaskapiPagePosition *position)
 {
 	TaskapiPagePosition at;
 
@@ -450,26 +449,26 @@ make_tokens(TaskapiPageShape *shape, PageResult *page, const uint8 *binding, con
 		at.backward = !position->backward;
 		at.inclusive = !position->inclusive;
 		if (at.backward)
-			page->previous_token = taskapi_page_token_seal(shape, binding, &at);
+			page->previous_token = taskapi_page_token_seal(query, binding, &at);
 		else
-			page->next_token = taskapi_page_token_seal(shape, binding, &at);
+			page->next_token = taskapi_page_token_seal(query, binding, &at);
 		return;
 	}
 	if (page->has_next)
 	{
-		row_position(shape, page->rows[page->nrows - 1], &at);
-		page->next_token = taskapi_page_token_seal(shape, binding, &at);
+		row_position(query, page->rows[page->nrows - 1], &at);
+		page->next_token = taskapi_page_token_seal(query, binding, &at);
 	}
 	if (page->has_previous)
 	{
-		row_position(shape, page->rows[0], &at);
+		row_position(query, page->rows[0], &at);
 		at.backward = true;
-		page->previous_token = taskapi_page_token_seal(shape, binding, &at);
+		page->previous_token = taskapi_page_token_seal(query, binding, &at);
 	}
 }
 
 static text *
-items_json(const TaskapiPageShape *shape, const PageResult *page)
+items_json(const TaskapiPageQuery *query, const PageResult *page)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
 	StringInfoData buf;
@@ -481,7 +480,7 @@ items_json(const TaskapiPageShape *shape, const PageResult *page)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		text	   *item = DatumGetTextPP(DirectFunctionCall1(row_to_json,
-															  heap_copy_tuple_as_datum(page->rows[i], shape->desc)));
+															  heap_copy_tuple_as_datum(page->rows[i], query->desc)));
 
 		MemoryContextSwitchTo(old);
 		if (i > 0)
@@ -494,72 +493,4 @@ items_json(const TaskapiPageShape *shape, const PageResult *page)
 	result = cstring_to_text_with_len(buf.data, buf.len);
 	pfree(buf.data);
 	return result;
-}
-
-/*
- * The header Link: where the neighbouring pages are, for this very request with another token.
- */
-static void
-set_link(const PageRequest *request, const PageResult *page)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	if (page->next_token[0])
-		append_link(&buf, request, page->next_token, "next");
-	if (page->previous_token[0])
-		append_link(&buf, request, page->previous_token, "prev");
-	if (buf.len > 0)
-		taskapi_set_response_header("Link", buf.data);
-}
-
-static void
-append_link(StringInfo buf, const PageRequest *request, const char *token, const char *rel)
-{
-	const char *path = taskapi_request_path();
-	char		separator = '?';
-
-	if (buf->len > 0)
-		appendStringInfoString(buf, ", ");
-	appendStringInfoChar(buf, '<');
-	/* Without a path the reference is relative to the request's own */
-	if (path)
-		append_encoded(buf, path, "/%!$&'()*+,;=:@");
-	if (request->order_by)
-	{
-		append_parameter(buf, separator, "order_by", text_to_cstring(request->order_by));
-		separator = '&';
-	}
-	if (request->size_given)
-	{
-		append_parameter(buf, separator, "page_size", psprintf("%d", request->size));
-		separator = '&';
-	}
-	append_parameter(buf, separator, "page_token", token);
-	if (request->filter)
-		append_parameter(buf, '&', "filter", JsonbToCString(NULL, &request->filter->root, VARSIZE(request->filter)));
-	appendStringInfo(buf, ">; rel=\"%s\"", rel);
-}
-
-static void
-append_parameter(StringInfo buf, char separator, const char *name, const char *value)
-{
-	appendStringInfo(buf, "%c%s=", separator, name);
-	append_encoded(buf, value, "");
-}
-
-/*
- * RFC 3986: unreserved characters and those of "kept" stand for themselves.
- */
-static void
-append_encoded(StringInfo buf, const char *str, const char *kept)
-{
-	for (const unsigned char *p = (const unsigned char *) str; *p; p++)
-	{
-		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-			strchr("-._~", *p) || strchr(kept, *p))
-			appendStringInfoChar(buf, *p);
-		else
-			appendStringInfo(buf, "%%%02X", *p);
-	}
 }

@@ -20,7 +20,6 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
-#include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/acl.h"
@@ -31,6 +30,7 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
+#include "base/simple_view.h"
 #include "cursor/cursor_key.h"
 #include "page/page_source.h"
 
@@ -39,7 +39,6 @@
 static void check_relation(Oid relid);
 static void describe_columns(TaskapiPageSource *source, Relation rel);
 static void see_through(TaskapiPageSource *source, Relation rel);
-static RangeTblEntry *simple_view(Query *query, int *rtindex);
 static bool inherited(Relation rel);
 static void find_key(TaskapiPageSource *source, Relation base);
 static bool key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven);
@@ -178,11 +177,9 @@ see_through(TaskapiPageSource *source, Relation rel)
 	{
 		Query	   *query = get_view_query(base);
 		int			rtindex;
-		RangeTblEntry *rte = simple_view(query, &rtindex);
+		RangeTblEntry *rte = taskapi_simple_view(query, &rtindex);
 		Relation	next;
-		ListCell   *cell;
 		AttrNumber *inner;
-		int			ninner = RelationGetNumberOfAttributes(base);
 
 		if (rte == NULL || depth == MAX_VIEW_DEPTH)
 		{
@@ -193,16 +190,7 @@ see_through(TaskapiPageSource *source, Relation rel)
 			return;
 		}
 
-		inner = palloc0(sizeof(AttrNumber) * Max(ninner, 1));
-		foreach(cell, query->targetList)
-		{
-			TargetEntry *entry = lfirst_node(TargetEntry, cell);
-			Var		   *var = (Var *) entry->expr;
-
-			if (!entry->resjunk && entry->resno <= ninner && IsA(var, Var) &&
-				var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0)
-				inner[entry->resno - 1] = var->varattno;
-		}
+		inner = taskapi_simple_view_columns(query, rtindex, RelationGetNumberOfAttributes(base));
 		for (int i = 0; i < source->natts; i++)
 			map[i] = map[i] > 0 ? inner[map[i] - 1] : 0;
 
@@ -242,30 +230,6 @@ see_through(TaskapiPageSource *source, Relation rel)
 	find_key(source, base);
 	if (base != rel)
 		relation_close(base, NoLock);
-}
-
-/*
- * The one relation that a simple view shows; NULL for any other view.
- */
-static RangeTblEntry *
-simple_view(Query *query, int *rtindex)
-{
-	Node	   *from;
-	RangeTblEntry *rte;
-
-	if (query->commandType != CMD_SELECT || query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs ||
-		query->hasModifyingCTE || query->groupClause || query->groupingSets || query->havingQual ||
-		query->distinctClause || query->setOperations || query->limitCount || query->limitOffset ||
-		query->cteList || list_length(query->jointree->fromlist) != 1)
-		return NULL;
-	from = linitial(query->jointree->fromlist);
-	if (!IsA(from, RangeTblRef))
-		return NULL;
-	*rtindex = ((RangeTblRef *) from)->rtindex;
-	rte = rt_fetch(*rtindex, query->rtable);
-	if (rte->rtekind != RTE_RELATION || rte->tablesample)
-		return NULL;
-	return rte;
 }
 
 /*

@@ -4,10 +4,8 @@
  *	  What page() has to know of a relation: columns, a key, and the table behind a
  *	  simple view.
  *
- * A view is simple where every row of it is one row of one table, with columns
- * passed through: no join, grouping, DISTINCT, LIMIT, set operation or function that
- * returns sets.  Such a view has the table's key, NOT NULL columns and indexes;
- * views on views are seen through.  Any other view has none of these.
+ * A simple view (base/simple_view.h) has the table's key, NOT NULL columns and indexes, as far as it passes the columns
+ * through; views on views are seen through.  Any other view has none of these.
  *
  * A key is the primary key, else the unique index of NOT NULL columns with the
  * fewest of them, whose columns can all be read.  A materialized view has no NOT

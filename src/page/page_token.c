@@ -23,6 +23,9 @@
 #define PAGE_BACKWARD	0x01
 #define PAGE_INCLUSIVE	0x02
 
+/* The most that stands in front of the payload (16 bytes, with its first one), in whole groups of base64 */
+#define HEAD_CHARACTERS 24
+
 static bool is_page_token(const char *token, int len);
 
 void
@@ -43,7 +46,7 @@ taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *b
 }
 
 char *
-taskapi_page_token_seal(TaskapiPageShape *shape, const uint8 *binding, const TaskapiPagePosition *position)
+taskapi_page_token_seal(TaskapiPageQuery *query, const uint8 *binding, const TaskapiPagePosition *position)
 {
 	TaskapiCursorView view;
 	TaskapiBytes payload;
@@ -52,13 +55,13 @@ taskapi_page_token_seal(TaskapiPageShape *shape, const uint8 *binding, const Tas
 	taskapi_bytes_append_byte(&payload, PAGE_TOKEN | (position->backward ? PAGE_BACKWARD : 0) |
 							  (position->inclusive ? PAGE_INCLUSIVE : 0));
 	taskapi_bytes_append(&payload, binding, TASKAPI_PAGE_BINDING_LENGTH);
-	taskapi_cursor_view(taskapi_cursor_build(shape->cursor, position->values, position->isnull), &view);
-	taskapi_cursor_write_wire(shape->cursor, &view, &payload);
+	taskapi_cursor_view(taskapi_cursor_build(query->cursor, position->values, position->isnull), &view);
+	taskapi_cursor_write_wire(query->cursor, &view, &payload);
 	return taskapi_token_seal(PAGE_PURPOSE, payload.data, payload.len);
 }
 
 void
-taskapi_page_token_open(TaskapiPageShape *shape, const uint8 *binding, const char *token, int len,
+taskapi_page_token_open(TaskapiPageQuery *query, const uint8 *binding, const char *token, int len,
 						bool cursors, TaskapiPagePosition *position)
 {
 	struct varlena *cursor;
@@ -81,20 +84,21 @@ taskapi_page_token_open(TaskapiPageShape *shape, const uint8 *binding, const cha
 							"It is the token of another source or filter.");
 		position->backward = (payload[0] & PAGE_BACKWARD) != 0;
 		position->inclusive = (payload[0] & PAGE_INCLUSIVE) != 0;
-		cursor = taskapi_cursor_read_wire(&shape->opened, &pos, payload + payload_len, NULL);
+		cursor = taskapi_cursor_read_wire(&query->opened, &pos, payload + payload_len, NULL);
 	}
-	taskapi_cursor_values(shape->cursor, cursor, position->values, position->isnull);
+	taskapi_cursor_values(query->cursor, cursor, position->values, position->isnull);
 }
 
 /*
- * Which of the two kinds a token says it is.  This chooses what it is verified as, and proves nothing.
+ * Which of the two kinds a token says it is.  This chooses what it is verified as, and proves nothing, so that only
+ * the beginning is decoded: version, key id and issue time, then the first byte of the payload.
  */
 static bool
 is_page_token(const char *token, int len)
 {
-	uint8	   *data = palloc(TASKAPI_BASE64URL_DECODED_LEN(len) + 1);
+	uint8		data[TASKAPI_BASE64URL_DECODED_LEN(HEAD_CHARACTERS)];
 	const uint8 *pos = data + 1;
-	const uint8 *end = data + taskapi_base64url_decode(token, len, data);
+	const uint8 *end = data + taskapi_base64url_decode(token, Min(len, HEAD_CHARACTERS), data);
 	uint64		key_id;
 
 	return end > pos && taskapi_read_varint(&pos, end, &key_id) && end - pos > sizeof(uint32) &&

@@ -17,7 +17,7 @@
 #ifndef TASKAPI_PAGE_TOKEN_H
 #define TASKAPI_PAGE_TOKEN_H
 
-#include "page/page_plan.h"
+#include "page/page_query.h"
 
 typedef struct TaskapiPagePosition
 {
@@ -32,10 +32,10 @@ typedef struct TaskapiPagePosition
 /* What tokens of this source and filter are bound to. */
 extern void taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *binding);
 
-extern char *taskapi_page_token_seal(TaskapiPageShape *shape, const uint8 *binding, const TaskapiPagePosition *position);
+extern char *taskapi_page_token_seal(TaskapiPageQuery *query, const uint8 *binding, const TaskapiPagePosition *position);
 
 /* "cursors": take the token of a row's cursor too.  Errors: invalid_cursor, cursor_expired, cursor_mismatch. */
-extern void taskapi_page_token_open(TaskapiPageShape *shape, const uint8 *binding, const char *token, int len,
+extern void taskapi_page_token_open(TaskapiPageQuery *query, const uint8 *binding, const char *token, int len,
 									bool cursors, TaskapiPagePosition *position);
 
 #endif							/* TASKAPI_PAGE_TOKEN_H */
