@@ -1,0 +1,5 @@
+-- What the counting itself costs; it is taken off the others.
+BEGIN;
+:zero
+:dump
+COMMIT;

@@ -1,0 +1,37 @@
+-- What the operations beside this file work on: 200 projects with 100 items each, exposed with soft delete and versions.
+SET client_min_messages = warning;
+CREATE EXTENSION taskapi;
+CREATE FUNCTION public.zero() RETURNS void LANGUAGE c AS :'module', 'callgrind_zero';
+CREATE FUNCTION public.dump(name text) RETURNS void LANGUAGE c AS :'module', 'callgrind_dump';
+CREATE ROLE counted_anonymous;
+CREATE ROLE counted_user;
+SELECT taskapi.set_api_roles('counted_anonymous', 'counted_user');
+UPDATE taskapi.rate_limit_policy SET rate = 1000000, per = '1 second', burst = 1000000;
+CREATE SCHEMA data;
+CREATE SCHEMA api;
+GRANT USAGE ON SCHEMA api, data TO counted_anonymous, counted_user;
+CREATE TABLE data.project (id int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE data.item (
+    id uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
+    project_id int NOT NULL REFERENCES data.project ON DELETE CASCADE,
+    title text NOT NULL CHECK (length(title) BETWEEN 1 AND 500),
+    priority int NOT NULL DEFAULT 50,
+    due date,
+    created_at timestamptz NOT NULL DEFAULT now())
+    WITH (fillfactor = 50);         -- so that no run is the one that fills a page
+CREATE INDEX ON data.item (project_id);
+CREATE INDEX ON data.item (created_at, id);
+SELECT taskapi.expose('data.project', 'api'), taskapi.expose('data.item', 'api', order_by => 'created_at DESC, id DESC');
+SELECT taskapi.grant_resource('api.project', 'counted_user'), taskapi.grant_resource('api.item', 'counted_user');
+INSERT INTO data.project SELECT p, 'project ' || p FROM generate_series(1, 200) p;
+INSERT INTO data.item (id, project_id, title, created_at)
+SELECT md5(n::text)::uuid, 1 + n % 200, 'item ' || n, '2026-01-01 00:00+00'::timestamptz + n * interval '1 minute' FROM generate_series(1, 20000) n;
+CREATE TABLE public.credential AS SELECT taskapi.create_api_key('counted') AS key;
+-- The nth row that an operation may change, and what a layer tells of a request.
+CREATE FUNCTION public.item(n int) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$ SELECT md5((10000 + n)::text)::uuid $$;
+CREATE FUNCTION public.request(method text, path text, headers json) RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('request.method', method, true), set_config('request.path', path, true), set_config('request.headers', headers::text, true),
+           set_config('request.jwt.claims', '{"sub": "counted", "role": "counted_user"}', true), set_config('role', 'counted_user', true)
+$$;
+VACUUM (FREEZE, ANALYZE);
+CHECKPOINT;
