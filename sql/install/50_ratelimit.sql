@@ -120,14 +120,12 @@ CREATE FUNCTION taskapi.counters(OUT name text, OUT value bigint)
     RETURNS SETOF record
     LANGUAGE C VOLATILE PARALLEL SAFE ROWS 12 AS 'MODULE_PATHNAME', 'taskapi_counters';
 REVOKE ALL ON FUNCTION taskapi.counters() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION taskapi.counters() TO pg_monitor;
 COMMENT ON FUNCTION taskapi.counters() IS 'Everything counted since the server started, over all its databases';
 
 CREATE FUNCTION taskapi.rate_limit_table(OUT keys bigint, OUT capacity bigint, OUT bytes bigint)
     RETURNS record
     LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit_table';
 REVOKE ALL ON FUNCTION taskapi.rate_limit_table() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION taskapi.rate_limit_table() TO pg_monitor;
 COMMENT ON FUNCTION taskapi.rate_limit_table() IS
     'The shared table: keys that are not at rest, entries that it has, bytes that it takes';
 
@@ -136,7 +134,6 @@ CREATE FUNCTION taskapi.rate_limit_denied(OUT policy text, OUT subject text, OUT
     RETURNS SETOF record
     LANGUAGE C VOLATILE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'taskapi_rate_limit_denied';
 REVOKE ALL ON FUNCTION taskapi.rate_limit_denied() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION taskapi.rate_limit_denied() TO pg_monitor;
 COMMENT ON FUNCTION taskapi.rate_limit_denied() IS 'The rows of view rate_limit_denials, in no order';
 
 CREATE VIEW taskapi.rate_limit_stats AS
@@ -149,7 +146,6 @@ CREATE VIEW taskapi.rate_limit_stats AS
                  pg_catalog.max(value) FILTER (WHERE name = 'rate_limit_reclaimed') AS reclaimed
           FROM taskapi.counters()) c;
 REVOKE ALL ON taskapi.rate_limit_stats FROM PUBLIC;
-GRANT SELECT ON taskapi.rate_limit_stats TO pg_monitor;
 COMMENT ON VIEW taskapi.rate_limit_stats IS
     'The limiter, over all databases since the server started; limits are exact while evicted is 0';
 
@@ -158,6 +154,5 @@ CREATE VIEW taskapi.rate_limit_denials AS
     FROM taskapi.rate_limit_denied()
     ORDER BY denied DESC, last_denied_at DESC;
 REVOKE ALL ON taskapi.rate_limit_denials FROM PUBLIC;
-GRANT SELECT ON taskapi.rate_limit_denials TO pg_monitor;
 COMMENT ON VIEW taskapi.rate_limit_denials IS
     'Who is denied most in this database (bounded; a count is at most error too high); policy NULL is a key of rate_limit()';

@@ -86,7 +86,6 @@ CREATE VIEW taskapi.stats AS
     FROM taskapi.rate_limit_table() t,
          LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity), ('rate_limit_bytes', t.bytes)) v(name, value);
 REVOKE ALL ON taskapi.stats FROM PUBLIC;
-GRANT SELECT ON taskapi.stats TO pg_monitor;
 COMMENT ON VIEW taskapi.stats IS
     'Everything counted, over all databases since the server started: cursors made, opened, refused; idempotent begins, replays, reuse, waits; the limiter';
 COMMENT ON COLUMN taskapi.stats.name IS 'What was counted';

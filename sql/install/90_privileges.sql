@@ -1,0 +1,60 @@
+-- Who may use what. Default privileges of whoever creates the extension may have opened anything above to any role, or closed
+-- what is everybody's: so all of it is taken from all but its owner first, and then granted by name. What is not named here is
+-- the owner's alone.
+
+DO $$
+DECLARE
+    member record;
+    -- They only compute, or tell a caller of its own request, or run as the caller and check what it owns.
+    public_functions CONSTANT name[] := ARRAY[
+        -- the request
+        'request_header', 'request_cookie', 'jwt_claims', 'current_subject', 'current_subject_id', 'require_subject',
+        'client_address', 'same_origin', 'session_cookie', 'set_response_header', 'set_response_status', 'raise_problem', 'problems',
+        'pre_request', 'jwt_verify',
+        -- pure
+        'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
+        -- cursors and pages, which run as the caller
+        'cursor', 'cursor_in', 'cursor_out', 'cursor_json', 'cursor_recv', 'cursor_send', 'cursor_eq', 'cursor_ne', 'cursor_lt',
+        'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key', 'cursor_encode',
+        'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_sortsupport', 'page', 'page_rows', 'index_advice',
+        -- resources: triggers that an owner attaches, what checks that its caller owns what it changes, and look-ups
+        'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference', 'resource_columns',
+        'registered_resource', 'resource_page_function', 'is_source', 'register_resource', 'unregister_resource',
+        'order_by_columns', 'order_by_canonical', 'check_exposable', 'add_resource_columns', 'make_resource_view',
+        'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'expose', 'unexpose', 'grant_resource',
+        'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema', 'objects_in',
+        -- limits
+        'rate_limit', 'rate_limit_peek', 'check_rate_limits', 'enforce_rate_limits', 'rate_limit_status'];
+    missing text;
+BEGIN
+    FOR member IN
+        SELECT d.classid, d.objid FROM pg_depend d
+        WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'taskapi')
+          AND d.deptype = 'e'
+        UNION ALL
+        SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace n WHERE n.nspname = 'taskapi'
+    LOOP
+        PERFORM taskapi.revoke_from_others(member.classid, member.objid);
+    END LOOP;
+
+    SELECT string_agg(f, ', ') INTO missing FROM unnest(public_functions) f
+    WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.proname = f);
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'functions that do not exist are to be granted: %', missing USING ERRCODE = 'undefined_function';
+    END IF;
+    FOR member IN
+        SELECT format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', p.oid::regprocedure) AS grant
+        FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.proname = ANY (public_functions)
+        UNION ALL
+        SELECT format('GRANT USAGE ON TYPE %s TO PUBLIC', t.oid::regtype)
+        FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+        WHERE t.typnamespace = 'taskapi'::regnamespace AND t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c'
+    LOOP
+        EXECUTE member.grant;
+    END LOOP;
+END
+$$;
+GRANT USAGE ON SCHEMA taskapi TO PUBLIC;
+
+GRANT EXECUTE ON FUNCTION taskapi.counters(), taskapi.rate_limit_table(), taskapi.rate_limit_denied() TO pg_monitor;
+GRANT SELECT ON taskapi.stats, taskapi.rate_limit_stats, taskapi.rate_limit_denials TO pg_monitor;
