@@ -39,17 +39,17 @@ typedef struct ConstructorCache
 	int			order_by_len;
 	TaskapiCursorShape *shape;
 	bool		literal[TASKAPI_MAX_ORDER_TERMS];	/* of type unknown: a C string */
-	TaskapiShapeCache sealing;
+	TaskapiCursorShapeCache sealing;
 } ConstructorCache;
 
 /* fn_extra of cursor_value() and cursor_key() */
 typedef struct ValueCache
 {
-	TaskapiShapeCache shapes;
+	TaskapiCursorShapeCache shapes;
 	Oid			typid;			/* asked for */
 	bool		domain;
 	void	   *domain_extra;
-	TaskapiKeyType target;
+	TaskapiCursorKeyType target;
 	char	   *order_by;		/* cursor_key(): what the order part below was made of */
 	int			order_by_len;
 	TaskapiBytes order;
@@ -57,9 +57,9 @@ typedef struct ValueCache
 
 static struct varlena *construct(FunctionCallInfo fcinfo);
 static ConstructorCache *prepare_constructor(FunctionCallInfo fcinfo, ConstructorCache *cache, text *order_by);
-static char *seal(TaskapiShapeCache *cache, const struct varlena *cursor, int before, int after, int *len);
-static text *seal_text(TaskapiShapeCache *cache, const struct varlena *cursor);
-static struct varlena *open_token(TaskapiShapeCache *cache, const char *token, int len, Node *escontext);
+static char *seal(TaskapiCursorShapeCache *cache, const struct varlena *cursor, int before, int after, int *len);
+static text *seal_text(TaskapiCursorShapeCache *cache, const struct varlena *cursor);
+static struct varlena *open_token(TaskapiCursorShapeCache *cache, const char *token, int len, Node *escontext);
 static Datum one_value(FunctionCallInfo fcinfo, ValueCache *cache, const TaskapiCursorView *view, int position, bool *isnull);
 static ValueCache *value_cache(FunctionCallInfo fcinfo, int typearg);
 static void check_order(ValueCache *cache, text *order_by, const TaskapiCursorView *view);
@@ -184,7 +184,7 @@ Datum
 taskapi_cursor_in(PG_FUNCTION_ARGS)
 {
 	char	   *token = PG_GETARG_CSTRING(0);
-	struct varlena *cursor = open_token(taskapi_shape_cache(fcinfo->flinfo), token, strlen(token), fcinfo->context);
+	struct varlena *cursor = open_token(taskapi_cursor_shape_cache(fcinfo->flinfo), token, strlen(token), fcinfo->context);
 
 	if (cursor == NULL)
 		PG_RETURN_NULL();
@@ -197,7 +197,7 @@ taskapi_cursor_out(PG_FUNCTION_ARGS)
 {
 	int			len;
 
-	PG_RETURN_CSTRING(seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), 0, 0, &len));
+	PG_RETURN_CSTRING(seal(taskapi_cursor_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), 0, 0, &len));
 }
 
 PG_FUNCTION_INFO_V1(taskapi_cursor_recv);
@@ -208,14 +208,14 @@ taskapi_cursor_recv(PG_FUNCTION_ARGS)
 	int			len = buf->len - buf->cursor;
 	const char *token = pq_getmsgbytes(buf, len);
 
-	PG_RETURN_POINTER(open_token(taskapi_shape_cache(fcinfo->flinfo), token, len, NULL));
+	PG_RETURN_POINTER(open_token(taskapi_cursor_shape_cache(fcinfo->flinfo), token, len, NULL));
 }
 
 PG_FUNCTION_INFO_V1(taskapi_cursor_send);
 Datum
 taskapi_cursor_send(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BYTEA_P((bytea *) seal_text(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0)));
+	PG_RETURN_BYTEA_P((bytea *) seal_text(taskapi_cursor_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0)));
 }
 
 /*
@@ -229,7 +229,7 @@ Datum
 taskapi_cursor_json(PG_FUNCTION_ARGS)
 {
 	int			len;
-	char	   *result = seal(taskapi_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), VARHDRSZ + 1, 1, &len);
+	char	   *result = seal(taskapi_cursor_shape_cache(fcinfo->flinfo), PG_GETARG_VARLENA_PP(0), VARHDRSZ + 1, 1, &len);
 
 	SET_VARSIZE(result, VARHDRSZ + len + 2);
 	result[VARHDRSZ] = '"';
@@ -240,10 +240,10 @@ taskapi_cursor_json(PG_FUNCTION_ARGS)
 struct varlena *
 taskapi_cursor_open(const char *token, int len, Node *escontext)
 {
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	struct varlena *cursor = open_token(&cache, token, len, escontext);
 
-	taskapi_shape_cache_free(&cache);
+	taskapi_cursor_shape_cache_free(&cache);
 	return cursor;
 }
 
@@ -251,19 +251,19 @@ taskapi_cursor_open(const char *token, int len, Node *escontext)
  * The token, with room before and after it as for taskapi_token_finish().
  */
 static char *
-seal(TaskapiShapeCache *cache, const struct varlena *cursor, int before, int after, int *len)
+seal(TaskapiCursorShapeCache *cache, const struct varlena *cursor, int before, int after, int *len)
 {
 	TaskapiCursorView view;
 	TaskapiBytes buf;
 
 	taskapi_cursor_view(cursor, &view);
 	taskapi_token_begin(&buf, TASKAPI_CURSOR_PURPOSE);
-	taskapi_cursor_write_wire(taskapi_shape_of_cursor(cache, &view), &view, &buf);
+	taskapi_cursor_write_wire(taskapi_cursor_shape_of_cursor(cache, &view), &view, &buf);
 	return taskapi_token_finish(&buf, TASKAPI_CURSOR_PURPOSE, before, after, len);
 }
 
 static text *
-seal_text(TaskapiShapeCache *cache, const struct varlena *cursor)
+seal_text(TaskapiCursorShapeCache *cache, const struct varlena *cursor)
 {
 	int			len;
 	char	   *result = seal(cache, cursor, VARHDRSZ, 0, &len);
@@ -273,7 +273,7 @@ seal_text(TaskapiShapeCache *cache, const struct varlena *cursor)
 }
 
 static struct varlena *
-open_token(TaskapiShapeCache *cache, const char *token, int len, Node *escontext)
+open_token(TaskapiCursorShapeCache *cache, const char *token, int len, Node *escontext)
 {
 	int			payload_len;
 	uint8	   *payload = taskapi_token_open(TASKAPI_CURSOR_PURPOSE, token, len, &payload_len, escontext);
@@ -360,7 +360,7 @@ value_cache(FunctionCallInfo fcinfo, int typearg)
 				(errcode(ERRCODE_INDETERMINATE_DATATYPE),
 				 errmsg("could not determine data type of a cursor's key")));
 	cache->domain = get_typtype(cache->typid) == TYPTYPE_DOMAIN;
-	base = taskapi_key_base_type(cache->typid);
+	base = taskapi_cursor_key_base_type(cache->typid);
 	cache->target.typid = base;
 	flinfo->fn_extra = cache;
 	return cache;
@@ -369,7 +369,7 @@ value_cache(FunctionCallInfo fcinfo, int typearg)
 static Datum
 one_value(FunctionCallInfo fcinfo, ValueCache *cache, const TaskapiCursorView *view, int position, bool *isnull)
 {
-	TaskapiCursorShape *shape = taskapi_shape_of_cursor(&cache->shapes, view);
+	TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(&cache->shapes, view);
 	const uint8 *pos = view->keys;
 	const uint8 *tail = view->tail;
 	Datum		value = (Datum) 0;
@@ -383,18 +383,18 @@ one_value(FunctionCallInfo fcinfo, ValueCache *cache, const TaskapiCursorView *v
 	*isnull = true;
 	for (int i = 0; i < position; i++)
 	{
-		TaskapiKeyType type = shape->keys[i];
+		TaskapiCursorKeyType type = shape->keys[i];
 
 		/* Read it as the type that is wanted, where that is of the same class */
-		if (i == position - 1 && type.kind != KEY_NULL && type.typid != cache->target.typid)
+		if (i == position - 1 && type.kind != CURSOR_KEY_NULL && type.typid != cache->target.typid)
 		{
-			if (taskapi_key_class(type.typid) != taskapi_key_class(cache->target.typid))
-				taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
+			if (taskapi_cursor_key_class(type.typid) != taskapi_cursor_key_class(cache->target.typid))
+				taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);
 			type.typid = cache->target.typid;
-			type.kind = taskapi_key_kind(type.typid, type.collation_kind);
+			type.kind = taskapi_cursor_key_kind(type.typid, type.collation_kind);
 		}
-		if (!taskapi_key_decode(&type, i, &pos, view->keys_end, &tail, view->tail_end, &value, isnull))
-			taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
+		if (!taskapi_cursor_key_decode(&type, i, &pos, view->keys_end, &tail, view->tail_end, &value, isnull))
+			taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);
 	}
 	if (cache->domain)
 		domain_check(value, *isnull, cache->typid, &cache->domain_extra, fcinfo->flinfo->fn_mcxt);
@@ -416,11 +416,11 @@ check_order(ValueCache *cache, text *order_by, const TaskapiCursorView *view)
 		cache->order_by_len = VARSIZE_ANY_EXHDR(order_by);
 		cache->order_by = palloc(Max(cache->order_by_len, 1));
 		memcpy(cache->order_by, VARDATA_ANY(order_by), cache->order_by_len);
-		taskapi_order_descriptor(parsed, &cache->order);
+		taskapi_cursor_order_descriptor(parsed, &cache->order);
 		MemoryContextSwitchTo(old);
 	}
-	if (!taskapi_order_matches(cache->order.data, cache->order.len, view->descriptor, view->descriptor_len))
-		taskapi_cursor_mismatch(SHAPE_OTHER_ORDER);
+	if (!taskapi_cursor_order_matches(cache->order.data, cache->order.len, view->descriptor, view->descriptor_len))
+		taskapi_cursor_mismatch(CURSOR_OTHER_ORDER);
 }
 
 /*
@@ -434,7 +434,7 @@ taskapi_cursor_decode(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	text	   *token = PG_GETARG_TEXT_PP(0);
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiCursorView view;
 	TaskapiCursorShape *shape;
 	Datum		keys[TASKAPI_MAX_ORDER_TERMS];
@@ -443,14 +443,14 @@ taskapi_cursor_decode(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	taskapi_cursor_view(taskapi_cursor_open(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), NULL), &view);
-	shape = taskapi_shape_of_cursor(&cache, &view);
+	shape = taskapi_cursor_shape_of_cursor(&cache, &view);
 	if (!taskapi_cursor_read_keys(shape, &view, keys, keynull))
-		taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
+		taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);
 
 	name = (const char *) shape->descriptor + 1 + shape->nterms;
 	for (int i = 0; i < shape->nterms; i++)
 	{
-		int			name_len = TERM_NAME_LENGTH(shape->descriptor[1 + i]);
+		int			name_len = CURSOR_TERM_NAME_LENGTH(shape->descriptor[1 + i]);
 		Datum		values[6];
 		bool		nulls[6] = {false};
 

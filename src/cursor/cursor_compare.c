@@ -29,7 +29,7 @@
 /* ssup_extra */
 typedef struct CursorSort
 {
-	TaskapiShapeCache cache;	/* for keys without an encoding */
+	TaskapiCursorShapeCache cache;	/* for keys without an encoding */
 	int64		input_count;
 	bool		estimating;
 	hyperLogLogState cardinality;
@@ -37,8 +37,8 @@ typedef struct CursorSort
 	int			descriptor_len;
 } CursorSort;
 
-static int	compare_views(TaskapiShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
-static int	compare_key_by_key(TaskapiShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
+static int	compare_views(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
+static int	compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
 static int	call_compare(FunctionCallInfo fcinfo);
 static uint64 hash_cursor(FunctionCallInfo fcinfo, uint64 seed);
 static int	sort_compare(Datum x, Datum y, SortSupport ssup);
@@ -46,7 +46,7 @@ static Datum sort_abbreviate(Datum original, SortSupport ssup);
 static bool sort_abort(int memtupcount, SortSupport ssup);
 
 int
-taskapi_cursor_compare(TaskapiShapeCache *cache, const struct varlena *a, const struct varlena *b)
+taskapi_cursor_compare(TaskapiCursorShapeCache *cache, const struct varlena *a, const struct varlena *b)
 {
 	TaskapiCursorView va;
 	TaskapiCursorView vb;
@@ -57,7 +57,7 @@ taskapi_cursor_compare(TaskapiShapeCache *cache, const struct varlena *a, const 
 }
 
 static int
-compare_views(TaskapiShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
+compare_views(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
 {
 	int			a_len;
 	int			b_len;
@@ -65,10 +65,10 @@ compare_views(TaskapiShapeCache *cache, const TaskapiCursorView *a, const Taskap
 
 	if (a->descriptor_len != b->descriptor_len || memcmp(a->descriptor, b->descriptor, a->descriptor_len) != 0)
 	{
-		TaskapiShapeMatch match = taskapi_descriptor_match(a->descriptor, a->descriptor_len,
+		TaskapiCursorMatch match = taskapi_cursor_descriptor_match(a->descriptor, a->descriptor_len,
 														   b->descriptor, b->descriptor_len);
 
-		if (match != SHAPE_MATCHES)
+		if (match != CURSOR_MATCHES)
 			taskapi_cursor_mismatch(match);
 	}
 	if ((a->flags | b->flags) & CURSOR_RAW)
@@ -83,30 +83,30 @@ compare_views(TaskapiShapeCache *cache, const TaskapiCursorView *a, const Taskap
 }
 
 static int
-compare_key_by_key(TaskapiShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
+compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
 {
-	TaskapiCursorShape *shape = taskapi_shape_of_cursor(cache, (a->flags & CURSOR_RAW) ? a : b);
+	TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(cache, (a->flags & CURSOR_RAW) ? a : b);
 	const uint8 *pa = a->keys;
 	const uint8 *pb = b->keys;
 
 	for (int i = 0; i < shape->nterms; i++)
 	{
-		TaskapiKeyType *type = &shape->keys[i];
+		TaskapiCursorKeyType *type = &shape->keys[i];
 		int			cmp;
 
 		/* a NULL's byte sorts before or after every first byte of a key */
-		if (taskapi_key_is_null(type, pa) || taskapi_key_is_null(type, pb))
+		if (taskapi_cursor_key_is_null(type, pa) || taskapi_cursor_key_is_null(type, pb))
 		{
 			cmp = *pa - *pb;
 			pa++;
 			pb++;
 		}
-		else if (type->kind == KEY_RAW)
-			cmp = taskapi_key_compare_raw(type, &pa, a->keys_end, &pb, b->keys_end);
+		else if (type->kind == CURSOR_KEY_RAW)
+			cmp = taskapi_cursor_key_compare_raw(type, &pa, a->keys_end, &pb, b->keys_end);
 		else
 		{
-			const uint8 *a_next = taskapi_key_skip(type, pa, a->keys_end);
-			const uint8 *b_next = taskapi_key_skip(type, pb, b->keys_end);
+			const uint8 *a_next = taskapi_cursor_key_skip(type, pa, a->keys_end);
+			const uint8 *b_next = taskapi_cursor_key_skip(type, pb, b->keys_end);
 
 			cmp = memcmp(pa, pb, Min(a_next - pa, b_next - pb));
 			pa = a_next;
@@ -125,13 +125,13 @@ call_compare(FunctionCallInfo fcinfo)
 	struct varlena *b = PG_GETARG_VARLENA_PP(1);
 	TaskapiCursorView va;
 	TaskapiCursorView vb;
-	TaskapiShapeCache *cache = NULL;
+	TaskapiCursorShapeCache *cache = NULL;
 	int			cmp;
 
 	taskapi_cursor_view(a, &va);
 	taskapi_cursor_view(b, &vb);
 	if ((va.flags | vb.flags) & CURSOR_RAW)
-		cache = taskapi_shape_cache(fcinfo->flinfo);
+		cache = taskapi_cursor_shape_cache(fcinfo->flinfo);
 	cmp = compare_views(cache, &va, &vb);
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
@@ -216,19 +216,19 @@ hash_cursor(FunctionCallInfo fcinfo, uint64 seed)
 		hash = DatumGetUInt64(hash_any_extended(view.keys, view.keys_end - view.keys, seed));
 	else
 	{
-		TaskapiCursorShape *shape = taskapi_shape_of_cursor(taskapi_shape_cache(fcinfo->flinfo), &view);
+		TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(taskapi_cursor_shape_cache(fcinfo->flinfo), &view);
 		const uint8 *pos = view.keys;
 
 		hash = seed;
 		for (int i = 0; i < shape->nterms; i++)
 		{
-			TaskapiKeyType *type = &shape->keys[i];
+			TaskapiCursorKeyType *type = &shape->keys[i];
 
-			if (type->kind == KEY_RAW && !taskapi_key_is_null(type, pos))
-				hash = hash_combine64(hash, taskapi_key_hash_raw(type, &pos, view.keys_end));
+			if (type->kind == CURSOR_KEY_RAW && !taskapi_cursor_key_is_null(type, pos))
+				hash = hash_combine64(hash, taskapi_cursor_key_hash_raw(type, &pos, view.keys_end));
 			else
 			{
-				const uint8 *next = taskapi_key_skip(type, pos, view.keys_end);
+				const uint8 *next = taskapi_cursor_key_skip(type, pos, view.keys_end);
 
 				hash = hash_combine64(hash, DatumGetUInt64(hash_any_extended(pos, next - pos, seed)));
 				pos = next;
@@ -304,28 +304,28 @@ sort_abbreviate(Datum original, SortSupport ssup)
 	else if (view.descriptor_len != sort->descriptor_len ||
 			 memcmp(view.descriptor, sort->descriptor, sort->descriptor_len) != 0)
 	{
-		TaskapiShapeMatch match = taskapi_descriptor_match(view.descriptor, view.descriptor_len,
+		TaskapiCursorMatch match = taskapi_cursor_descriptor_match(view.descriptor, view.descriptor_len,
 														   sort->descriptor, sort->descriptor_len);
 
-		if (match != SHAPE_MATCHES)
+		if (match != CURSOR_MATCHES)
 			taskapi_cursor_mismatch(match);
 	}
 
 	len = view.keys_end - view.keys;
 	if (view.flags & CURSOR_RAW)
 	{
-		TaskapiCursorShape *shape = taskapi_shape_of_cursor(&sort->cache, &view);
+		TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(&sort->cache, &view);
 		const uint8 *pos = view.keys;
 
 		/* bytes order up to the first key without an encoding, its first byte included */
 		for (int i = 0; i < shape->nterms && pos - view.keys < sizeof(Datum); i++)
 		{
-			if (shape->keys[i].kind == KEY_RAW)
+			if (shape->keys[i].kind == CURSOR_KEY_RAW)
 			{
 				pos++;
 				break;
 			}
-			pos = taskapi_key_skip(&shape->keys[i], pos, view.keys_end);
+			pos = taskapi_cursor_key_skip(&shape->keys[i], pos, view.keys_end);
 		}
 		len = pos - view.keys;
 	}

@@ -10,6 +10,6 @@
 
 #include "cursor/cursor_shape.h"
 
-extern int	taskapi_cursor_compare(TaskapiShapeCache *cache, const struct varlena *a, const struct varlena *b);
+extern int	taskapi_cursor_compare(TaskapiCursorShapeCache *cache, const struct varlena *a, const struct varlena *b);
 
 #endif							/* TASKAPI_CURSOR_COMPARE_H */

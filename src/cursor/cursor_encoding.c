@@ -195,7 +195,7 @@ taskapi_encode_float(TaskapiBytes *buf, double value)
 			bits |= UINT64CONST(1) << 63;
 	}
 	bits = pg_hton64(bits);
-	p[0] = TAG_VALUE;
+	p[0] = CURSOR_TAG_VALUE;
 	memcpy(p + 1, &bits, sizeof(bits));
 	buf->len += 9;
 }
@@ -389,7 +389,7 @@ taskapi_encode_text(TaskapiBytes *buf, const char *data, int len)
 {
 	uint8	   *p = taskapi_bytes_reserve(buf, len + 2);
 
-	p[0] = TAG_VALUE;
+	p[0] = CURSOR_TAG_VALUE;
 	memcpy(p + 1, data, len);
 	p[len + 1] = 0;
 	buf->len += len + 2;
@@ -419,7 +419,7 @@ taskapi_decode_text(const uint8 **pos, uint8 flip, int header, int *len)
 void
 taskapi_encode_bytea(TaskapiBytes *buf, const uint8 *data, int len)
 {
-	taskapi_bytes_append_byte(buf, TAG_VALUE);
+	taskapi_bytes_append_byte(buf, CURSOR_TAG_VALUE);
 	for (int i = 0; i < len; i++)
 	{
 		taskapi_bytes_append_byte(buf, data[i]);

@@ -16,7 +16,7 @@
 #include "utils/numeric.h"
 
 /* First byte of most keys that are not NULL */
-#define TAG_VALUE		0x02
+#define CURSOR_TAG_VALUE		0x02
 
 /* A growing byte string; unlike StringInfo never terminated, and cheap to append to. */
 typedef struct TaskapiBytes

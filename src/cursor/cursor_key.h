@@ -35,95 +35,97 @@
 
 #include "cursor/cursor_encoding.h"
 
-typedef enum TaskapiKeyKind
+typedef enum TaskapiCursorKeyKind
 {
-	KEY_NULL,					/* an untyped NULL, which compares with any type */
-	KEY_BOOL,
-	KEY_INT2,
-	KEY_INT4,
-	KEY_INT8,
-	KEY_UINT4,
-	KEY_UINT8,
-	KEY_FLOAT4,
-	KEY_FLOAT8,
-	KEY_NUMERIC,
-	KEY_TIMETZ,
-	KEY_INTERVAL,
-	KEY_CHAR,
-	KEY_FIXED,					/* typlen bytes, by reference */
-	KEY_BYTEA,
-	KEY_TEXT,
-	KEY_NAME,
-	KEY_BPCHAR,
-	KEY_RAW
-} TaskapiKeyKind;
+	CURSOR_KEY_NULL,					/* an untyped NULL, which compares with any type */
+	CURSOR_KEY_BOOL,
+	CURSOR_KEY_INT2,
+	CURSOR_KEY_INT4,
+	CURSOR_KEY_INT8,
+	CURSOR_KEY_DATE,
+	CURSOR_KEY_TIME,
+	CURSOR_KEY_TIMESTAMP,
+	CURSOR_KEY_UINT4,
+	CURSOR_KEY_UINT8,
+	CURSOR_KEY_FLOAT4,
+	CURSOR_KEY_FLOAT8,
+	CURSOR_KEY_NUMERIC,
+	CURSOR_KEY_TIMETZ,
+	CURSOR_KEY_INTERVAL,
+	CURSOR_KEY_CHAR,
+	CURSOR_KEY_FIXED,					/* typlen bytes, by reference */
+	CURSOR_KEY_BYTEA,
+	CURSOR_KEY_TEXT,
+	CURSOR_KEY_NAME,
+	CURSOR_KEY_BPCHAR,
+	CURSOR_KEY_RAW
+} TaskapiCursorKeyKind;
 
 /* How a key collates, part of a cursor's descriptor. */
-typedef enum TaskapiKeyCollation
+typedef enum TaskapiCursorCollation
 {
-	COLLATION_NONE,				/* the type has none */
-	COLLATION_BYTES,			/* byte order: C, POSIX, and all that behave alike */
-	COLLATION_DEFAULT,			/* the database's, which is linguistic */
-	COLLATION_NAMED				/* another, named */
-} TaskapiKeyCollation;
+	CURSOR_COLLATION_NONE,				/* the type has none */
+	CURSOR_COLLATION_BYTES,			/* byte order: C, POSIX, and all that behave alike */
+	CURSOR_COLLATION_DEFAULT,			/* the database's, which is linguistic */
+	CURSOR_COLLATION_NAMED				/* another, named */
+} TaskapiCursorCollation;
 
-typedef struct TaskapiKeyType
+typedef struct TaskapiCursorKeyType
 {
 	Oid			typid;			/* never a domain, never varchar */
-	Oid			collation;		/* to compare KEY_RAW with; else InvalidOid */
-	TaskapiKeyCollation collation_kind;
-	TaskapiKeyKind kind;
+	Oid			collation;		/* to compare CURSOR_KEY_RAW with; else InvalidOid */
+	TaskapiCursorCollation collation_kind;
+	TaskapiCursorKeyKind kind;
 	bool		descending;
 	bool		nulls_first;
 	bool		typbyval;
-	char		typalign;
 	int16		typlen;
-	FmgrInfo	cmp;			/* of KEY_RAW: btree support function 1 */
-	FmgrInfo	hash;			/* of KEY_RAW, where there is one (fn_oid) */
-	FmgrInfo	send;			/* of KEY_RAW */
-	FmgrInfo	recv;			/* of KEY_RAW */
+	FmgrInfo	cmp;			/* of CURSOR_KEY_RAW: btree support function 1 */
+	FmgrInfo	hash;			/* of CURSOR_KEY_RAW, where there is one (fn_oid) */
+	FmgrInfo	send;			/* of CURSOR_KEY_RAW */
+	FmgrInfo	recv;			/* of CURSOR_KEY_RAW */
 	Oid			ioparam;
-} TaskapiKeyType;
+} TaskapiCursorKeyType;
 
 /* The base type that stands for "typid": domains and varchar are seen through. */
-extern Oid	taskapi_key_base_type(Oid typid);
+extern Oid	taskapi_cursor_key_base_type(Oid typid);
 
 /* The types whose keys compare with each other have one class. */
-extern Oid	taskapi_key_class(Oid typid);
+extern Oid	taskapi_cursor_key_class(Oid typid);
 
-extern TaskapiKeyKind taskapi_key_kind(Oid typid, TaskapiKeyCollation collation_kind);
-extern TaskapiKeyCollation taskapi_key_collation_kind(Oid typid, Oid collation);
+extern TaskapiCursorKeyKind taskapi_cursor_key_kind(Oid typid, TaskapiCursorCollation collation_kind);
+extern TaskapiCursorCollation taskapi_cursor_key_collation_kind(Oid typid, Oid collation);
 
 /*
  * Fill in everything but directions.  "typid" is a base type.  Returns false where the type cannot be
  * a key: no default btree order, or no binary input and output.  FmgrInfos go to "context".
  */
-extern bool taskapi_key_type_init(TaskapiKeyType *type, Oid typid, Oid collation,
-								  TaskapiKeyCollation collation_kind, MemoryContext context);
+extern bool taskapi_cursor_key_type_init(TaskapiCursorKeyType *type, Oid typid, Oid collation,
+								  TaskapiCursorCollation collation_kind, MemoryContext context);
 
 /* Append the encoding of a value (not NULL); "term" numbers it in the tail. */
-extern void taskapi_key_encode(const TaskapiKeyType *type, Datum value, int term,
+extern void taskapi_cursor_key_encode(const TaskapiCursorKeyType *type, Datum value, int term,
 							   TaskapiBytes *key, TaskapiBytes *tail);
-extern void taskapi_key_encode_null(const TaskapiKeyType *type, TaskapiBytes *key);
+extern void taskapi_cursor_key_encode_null(const TaskapiCursorKeyType *type, TaskapiBytes *key);
 
 /*
  * Read the key at *pos, advance it, and the tail's position where the tail is about this term.
  * By-reference values are palloc'd.  False where the value does not fit "type", which may be another
  * of the class than it was made of.
  */
-extern bool taskapi_key_decode(const TaskapiKeyType *type, int term, const uint8 **pos, const uint8 *end,
+extern bool taskapi_cursor_key_decode(const TaskapiCursorKeyType *type, int term, const uint8 **pos, const uint8 *end,
 							   const uint8 **tail, const uint8 *tail_end, Datum *value, bool *isnull);
 
 /* Advance behind the key at pos. */
-extern const uint8 *taskapi_key_skip(const TaskapiKeyType *type, const uint8 *pos, const uint8 *end);
+extern const uint8 *taskapi_cursor_key_skip(const TaskapiCursorKeyType *type, const uint8 *pos, const uint8 *end);
 
-/* For KEY_RAW: the two keys, which both are not NULL, in page order; advance both. */
-extern int	taskapi_key_compare_raw(TaskapiKeyType *type, const uint8 **a, const uint8 *a_end,
+/* For CURSOR_KEY_RAW: the two keys, which both are not NULL, in page order; advance both. */
+extern int	taskapi_cursor_key_compare_raw(TaskapiCursorKeyType *type, const uint8 **a, const uint8 *a_end,
 									const uint8 **b, const uint8 *b_end);
-extern uint32 taskapi_key_hash_raw(TaskapiKeyType *type, const uint8 **pos, const uint8 *end);
+extern uint32 taskapi_cursor_key_hash_raw(TaskapiCursorKeyType *type, const uint8 **pos, const uint8 *end);
 
 static inline bool
-taskapi_key_is_null(const TaskapiKeyType *type, const uint8 *pos)
+taskapi_cursor_key_is_null(const TaskapiCursorKeyType *type, const uint8 *pos)
 {
 	return *pos == (type->nulls_first ? 0x00 : 0xFF);
 }

@@ -30,7 +30,7 @@
 static void append_collation_name(TaskapiBytes *buf, Oid collation);
 static void make_prefix(TaskapiCursorShape *shape);
 static TaskapiCursorShape *make_shape(const TaskapiBytes *descriptor, MemoryContext context);
-static bool fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiKeyCollation kind);
+static bool fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiCursorCollation kind);
 
 TaskapiCursorShape *
 taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types, const Oid *collations,
@@ -38,20 +38,20 @@ taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types
 {
 	TaskapiBytes descriptor;
 	TaskapiCursorShape *shape;
-	TaskapiKeyCollation kinds[TASKAPI_MAX_ORDER_TERMS];
+	TaskapiCursorCollation kinds[TASKAPI_MAX_ORDER_TERMS];
 	Oid			base[TASKAPI_MAX_ORDER_TERMS];
 
 	if (nkeys != order_by->nterms)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL,
 						"The number of keys, %d, is not the number of terms, %d.", nkeys, order_by->nterms);
 
-	taskapi_order_descriptor(order_by, &descriptor);
+	taskapi_cursor_order_descriptor(order_by, &descriptor);
 	for (int i = 0; i < nkeys; i++)
 	{
-		base[i] = taskapi_key_base_type(types[i]);
-		kinds[i] = taskapi_key_collation_kind(base[i], collations ? collations[i] : InvalidOid);
+		base[i] = taskapi_cursor_key_base_type(types[i]);
+		kinds[i] = taskapi_cursor_key_collation_kind(base[i], collations ? collations[i] : InvalidOid);
 		taskapi_bytes_append_varint(&descriptor, ((uint64) base[i] << 2) | kinds[i]);
-		if (kinds[i] == COLLATION_NAMED)
+		if (kinds[i] == CURSOR_COLLATION_NAMED)
 			append_collation_name(&descriptor, collations[i]);
 	}
 
@@ -68,25 +68,8 @@ taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types
 	return shape;
 }
 
-void
-taskapi_order_descriptor(const TaskapiOrderBy *order_by, TaskapiBytes *buf)
-{
-	taskapi_bytes_init(buf, 128);
-	taskapi_bytes_append_byte(buf, order_by->nterms);
-	for (int i = 0; i < order_by->nterms; i++)
-	{
-		const TaskapiOrderTerm *term = &order_by->terms[i];
-
-		taskapi_bytes_append_byte(buf, (strlen(term->name) << 2) |
-								  (term->nulls_first ? TERM_NULLS_FIRST : 0) |
-								  (term->descending ? TERM_DESCENDING : 0));
-	}
-	for (int i = 0; i < order_by->nterms; i++)
-		taskapi_bytes_append(buf, order_by->terms[i].name, strlen(order_by->terms[i].name));
-}
-
 TaskapiCursorShape *
-taskapi_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext context)
+taskapi_cursor_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext context)
 {
 	TaskapiBytes bytes = {unconstify(uint8 *, descriptor), len, len};
 	TaskapiCursorShape *shape = make_shape(&bytes, context);
@@ -94,13 +77,13 @@ taskapi_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext cont
 
 	for (int i = 0; i < shape->nterms; i++)
 	{
-		TaskapiTypeEntry entry;
+		TaskapiCursorTypeEntry entry;
 		Oid			collation = DEFAULT_COLLATION_OID;
 
-		if (!taskapi_read_type_entry(&pos, descriptor + len, &entry))
+		if (!taskapi_cursor_read_type_entry(&pos, descriptor + len, &entry))
 			return NULL;
-		if (entry.collation_kind == COLLATION_NAMED)
-			collation = taskapi_named_collation(entry.schema, entry.schema_len, entry.name, entry.name_len);
+		if (entry.collation_kind == CURSOR_COLLATION_NAMED)
+			collation = taskapi_cursor_named_collation(entry.schema, entry.schema_len, entry.name, entry.name_len);
 		if (!OidIsValid(collation) ||
 			!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(entry.typid)) ||
 			!fill_key(shape, i, entry.typid, collation, entry.collation_kind))
@@ -133,33 +116,33 @@ make_prefix(TaskapiCursorShape *shape)
 static TaskapiCursorShape *
 make_shape(const TaskapiBytes *descriptor, MemoryContext context)
 {
-	int			nterms = DESCRIPTOR_TERMS(descriptor->data[0]);
+	int			nterms = CURSOR_DESCRIPTOR_TERMS(descriptor->data[0]);
 	TaskapiCursorShape *shape;
 
-	shape = MemoryContextAllocZero(context, offsetof(TaskapiCursorShape, keys) + nterms * sizeof(TaskapiKeyType));
+	shape = MemoryContextAllocZero(context, offsetof(TaskapiCursorShape, keys) + nterms * sizeof(TaskapiCursorKeyType));
 	shape->context = context;
 	shape->nterms = nterms;
 	shape->descriptor_len = descriptor->len;
 	shape->descriptor = MemoryContextAlloc(context, descriptor->len);
 	memcpy(shape->descriptor, descriptor->data, descriptor->len);
-	shape->order_len = taskapi_descriptor_order_len(descriptor->data, descriptor->len);
+	shape->order_len = taskapi_cursor_descriptor_order_len(descriptor->data, descriptor->len);
 	Assert(shape->order_len > 0);
 	for (int i = 0; i < nterms; i++)
 	{
-		shape->keys[i].descending = (descriptor->data[1 + i] & TERM_DESCENDING) != 0;
-		shape->keys[i].nulls_first = (descriptor->data[1 + i] & TERM_NULLS_FIRST) != 0;
+		shape->keys[i].descending = (descriptor->data[1 + i] & CURSOR_TERM_DESCENDING) != 0;
+		shape->keys[i].nulls_first = (descriptor->data[1 + i] & CURSOR_TERM_NULLS_FIRST) != 0;
 	}
 	return shape;
 }
 
 static bool
-fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiKeyCollation kind)
+fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiCursorCollation kind)
 {
 	if (!OidIsValid(collation))
 		collation = DEFAULT_COLLATION_OID;
-	if (!taskapi_key_type_init(&shape->keys[term], typid, collation, kind, shape->context))
+	if (!taskapi_cursor_key_type_init(&shape->keys[term], typid, collation, kind, shape->context))
 		return false;
-	shape->raw |= (shape->keys[term].kind == KEY_RAW);
+	shape->raw |= (shape->keys[term].kind == CURSOR_KEY_RAW);
 	return true;
 }
 
@@ -175,9 +158,9 @@ taskapi_cursor_build(TaskapiCursorShape *shape, const Datum *values, const bool 
 	for (int i = 0; i < shape->nterms; i++)
 	{
 		if (isnull[i])
-			taskapi_key_encode_null(&shape->keys[i], &buf);
+			taskapi_cursor_key_encode_null(&shape->keys[i], &buf);
 		else
-			taskapi_key_encode(&shape->keys[i], values[i], i, &buf, &tail);
+			taskapi_cursor_key_encode(&shape->keys[i], values[i], i, &buf, &tail);
 	}
 	if (tail.len > 0)
 	{
@@ -195,15 +178,15 @@ void
 taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, Datum *values, bool *isnull)
 {
 	TaskapiCursorView view;
-	TaskapiShapeMatch match;
+	TaskapiCursorMatch match;
 
 	cursor = PG_DETOAST_DATUM_PACKED(PointerGetDatum(cursor));
 	taskapi_cursor_view(cursor, &view);
-	match = taskapi_descriptor_match(shape->descriptor, shape->descriptor_len, view.descriptor, view.descriptor_len);
-	if (match != SHAPE_MATCHES)
+	match = taskapi_cursor_descriptor_match(shape->descriptor, shape->descriptor_len, view.descriptor, view.descriptor_len);
+	if (match != CURSOR_MATCHES)
 		taskapi_cursor_mismatch(match);
 	if (!taskapi_cursor_read_keys(shape, &view, values, isnull))
-		taskapi_cursor_mismatch(SHAPE_OTHER_TYPES);
+		taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);
 }
 
 bool
@@ -214,145 +197,23 @@ taskapi_cursor_read_keys(const TaskapiCursorShape *shape, const TaskapiCursorVie
 
 	for (int i = 0; i < shape->nterms; i++)
 	{
-		if (!taskapi_key_decode(&shape->keys[i], i, &pos, view->keys_end, &tail, view->tail_end,
+		if (!taskapi_cursor_key_decode(&shape->keys[i], i, &pos, view->keys_end, &tail, view->tail_end,
 								&values[i], &isnull[i]))
 			return false;
 	}
 	return true;
 }
 
-TaskapiShapeMatch
-taskapi_descriptor_match(const uint8 *a, int a_len, const uint8 *b, int b_len)
-{
-	int			a_order;
-	const uint8 *pa;
-	const uint8 *pb;
-
-	if (a_len == b_len && memcmp(a, b, a_len) == 0)
-		return SHAPE_MATCHES;
-
-	a_order = taskapi_descriptor_order_len(a, a_len);
-	if (!taskapi_order_matches(a, a_order, b, b_len))
-		return SHAPE_OTHER_ORDER;
-
-	pa = a + a_order;
-	pb = b + taskapi_descriptor_order_len(b, b_len);
-	for (int i = 0; i < DESCRIPTOR_TERMS(a[0]); i++)
-	{
-		TaskapiTypeEntry ea;
-		TaskapiTypeEntry eb;
-
-		if (!taskapi_read_type_entry(&pa, a + a_len, &ea) || !taskapi_read_type_entry(&pb, b + b_len, &eb))
-			return SHAPE_OTHER_TYPES;
-		if (ea.typid == UNKNOWNOID || eb.typid == UNKNOWNOID)
-			continue;
-		if (taskapi_key_class(ea.typid) != taskapi_key_class(eb.typid) ||
-			ea.collation_kind != eb.collation_kind ||
-			ea.schema_len != eb.schema_len || memcmp(ea.schema, eb.schema, ea.schema_len) != 0 ||
-			ea.name_len != eb.name_len || memcmp(ea.name, eb.name, ea.name_len) != 0)
-			return SHAPE_OTHER_TYPES;
-	}
-	return SHAPE_MATCHES;
-}
-
-bool
-taskapi_order_matches(const uint8 *order, int order_len, const uint8 *descriptor, int descriptor_len)
-{
-	int			nterms = DESCRIPTOR_TERMS(order[0]);
-	int			other_len = taskapi_descriptor_order_len(descriptor, descriptor_len);
-	uint8		digest[DIGEST_LENGTH];
-
-	if ((order[0] & DESCRIPTOR_DIGEST) == (descriptor[0] & DESCRIPTOR_DIGEST))
-		return order_len == other_len && memcmp(order, descriptor, order_len) == 0;
-	if (nterms != DESCRIPTOR_TERMS(descriptor[0]))
-		return false;
-	if (order[0] & DESCRIPTOR_DIGEST)
-		return taskapi_order_matches(descriptor, other_len, order, order_len);
-
-	/* The digest is over names and directions alike */
-	taskapi_descriptor_digest(order, order_len, digest);
-	return memcmp(digest, descriptor + 1 + nterms, DIGEST_LENGTH) == 0;
-}
-
 /*
  * Names neither order: an order_by that comes out of a row must not show in an error.
  */
 void
-taskapi_cursor_mismatch(TaskapiShapeMatch match)
+taskapi_cursor_mismatch(TaskapiCursorMatch match)
 {
 	taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, NULL, "%s",
-					match == SHAPE_OTHER_ORDER ?
+					match == CURSOR_OTHER_ORDER ?
 					"It was made for another order_by." :
 					"It was made for the same order_by over keys of other types or collations.");
-}
-
-void
-taskapi_descriptor_digest(const uint8 *order, int order_len, uint8 *digest)
-{
-	for (int i = 0; i < 2; i++)
-	{
-		uint64		hash = DatumGetUInt64(hash_any_extended(order, order_len, i + 1));
-
-		for (int j = 0; j < 8; j++)
-			digest[8 * i + j] = (uint8) (hash >> (56 - 8 * j));
-	}
-}
-
-int
-taskapi_descriptor_order_len(const uint8 *descriptor, int len)
-{
-	int			nterms;
-	int			order_len;
-
-	if (len < 1)
-		return -1;
-	nterms = DESCRIPTOR_TERMS(descriptor[0]);
-	if (nterms < 1 || nterms > TASKAPI_MAX_ORDER_TERMS || len < 1 + nterms)
-		return -1;
-	order_len = 1 + nterms;
-	if (descriptor[0] & DESCRIPTOR_DIGEST)
-		order_len += DIGEST_LENGTH;
-	else
-	{
-		for (int i = 1; i <= nterms; i++)
-			order_len += TERM_NAME_LENGTH(descriptor[i]);
-	}
-	return order_len <= len ? order_len : -1;
-}
-
-bool
-taskapi_read_type_entry(const uint8 **pos, const uint8 *end, TaskapiTypeEntry *entry)
-{
-	uint64		word;
-
-	memset(entry, 0, sizeof(TaskapiTypeEntry));
-	entry->schema = entry->name = "";
-	if (!taskapi_read_varint(pos, end, &word))
-		return false;
-	entry->typid = (Oid) (word >> 2);
-	entry->collation_kind = (TaskapiKeyCollation) (word & 3);
-	if (entry->collation_kind == COLLATION_NAMED)
-		return taskapi_read_short_string(pos, end, &entry->schema, &entry->schema_len) &&
-			taskapi_read_short_string(pos, end, &entry->name, &entry->name_len);
-	return true;
-}
-
-bool
-taskapi_read_short_string(const uint8 **pos, const uint8 *end, const char **str, int *len)
-{
-	if (*pos >= end || end - *pos - 1 < **pos)
-		return false;
-	*len = **pos;
-	*str = (const char *) *pos + 1;
-	*pos += 1 + *len;
-	return true;
-}
-
-void
-taskapi_append_short_string(TaskapiBytes *buf, const char *str)
-{
-	taskapi_bytes_append_byte(buf, strlen(str));
-	taskapi_bytes_append(buf, str, strlen(str));
 }
 
 static void
@@ -366,13 +227,13 @@ append_collation_name(TaskapiBytes *buf, Oid collation)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("collation with OID %u does not exist", collation)));
 	form = (Form_pg_collation) GETSTRUCT(tuple);
-	taskapi_append_short_string(buf, get_namespace_name(form->collnamespace));
-	taskapi_append_short_string(buf, NameStr(form->collname));
+	taskapi_cursor_append_short_string(buf, get_namespace_name(form->collnamespace));
+	taskapi_cursor_append_short_string(buf, NameStr(form->collname));
 	ReleaseSysCache(tuple);
 }
 
 Oid
-taskapi_named_collation(const char *schema, int schema_len, const char *name, int name_len)
+taskapi_cursor_named_collation(const char *schema, int schema_len, const char *name, int name_len)
 {
 	char	   *schema_str = pnstrdup(schema, schema_len);
 	char	   *name_str = pnstrdup(name, name_len);
@@ -393,12 +254,12 @@ taskapi_named_collation(const char *schema, int schema_len, const char *name, in
 	return collation;
 }
 
-TaskapiShapeCache *
-taskapi_shape_cache(FmgrInfo *flinfo)
+TaskapiCursorShapeCache *
+taskapi_cursor_shape_cache(FmgrInfo *flinfo)
 {
 	if (flinfo->fn_extra == NULL)
 	{
-		TaskapiShapeCache *cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(TaskapiShapeCache));
+		TaskapiCursorShapeCache *cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(TaskapiCursorShapeCache));
 
 		cache->parent = flinfo->fn_mcxt;
 		flinfo->fn_extra = cache;
@@ -407,7 +268,7 @@ taskapi_shape_cache(FmgrInfo *flinfo)
 }
 
 MemoryContext
-taskapi_shape_cache_reset(TaskapiShapeCache *cache)
+taskapi_cursor_shape_cache_reset(TaskapiCursorShapeCache *cache)
 {
 	cache->shape = NULL;
 	cache->bytes = NULL;
@@ -420,7 +281,7 @@ taskapi_shape_cache_reset(TaskapiShapeCache *cache)
 }
 
 void
-taskapi_shape_cache_fill(TaskapiShapeCache *cache, const uint8 *bytes, int len, TaskapiCursorShape *shape)
+taskapi_cursor_shape_cache_fill(TaskapiCursorShapeCache *cache, const uint8 *bytes, int len, TaskapiCursorShape *shape)
 {
 	cache->bytes = MemoryContextAlloc(cache->context, len);
 	memcpy(cache->bytes, bytes, len);
@@ -429,43 +290,43 @@ taskapi_shape_cache_fill(TaskapiShapeCache *cache, const uint8 *bytes, int len, 
 }
 
 void
-taskapi_shape_cache_free(TaskapiShapeCache *cache)
+taskapi_cursor_shape_cache_free(TaskapiCursorShapeCache *cache)
 {
 	if (cache->context)
 		MemoryContextDelete(cache->context);
 }
 
 TaskapiCursorShape *
-taskapi_shape_of_cursor(TaskapiShapeCache *cache, const TaskapiCursorView *view)
+taskapi_cursor_shape_of_cursor(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view)
 {
-	static TaskapiLastingShapes lasting;
+	static TaskapiCursorLastingShapes lasting;
 	TaskapiCursorShape *shape;
 
 	if (cache->shape && cache->len == view->descriptor_len &&
 		memcmp(cache->bytes, view->descriptor, cache->len) == 0)
 		return cache->shape;
-	shape = taskapi_find_lasting_shape(&lasting, view->descriptor, view->descriptor_len);
+	shape = taskapi_cursor_find_lasting_shape(&lasting, view->descriptor, view->descriptor_len);
 	if (shape == NULL)
-		shape = taskapi_add_lasting_shape(&lasting, view->descriptor, view->descriptor_len,
+		shape = taskapi_cursor_add_lasting_shape(&lasting, view->descriptor, view->descriptor_len,
 										  view->descriptor, view->descriptor_len);
 	if (shape != NULL)
 		return shape;
 
-	shape = taskapi_shape_of_descriptor(view->descriptor, view->descriptor_len, taskapi_shape_cache_reset(cache));
+	shape = taskapi_cursor_shape_of_descriptor(view->descriptor, view->descriptor_len, taskapi_cursor_shape_cache_reset(cache));
 	if (shape == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("a type or collation of a cursor no longer exists")));
-	taskapi_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
+	taskapi_cursor_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
 	return shape;
 }
 
 TaskapiCursorShape *
-taskapi_find_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len)
+taskapi_cursor_find_lasting_shape(TaskapiCursorLastingShapes *shapes, const uint8 *bytes, int len)
 {
-	for (int i = 0; i < LASTING_SHAPES; i++)
+	for (int i = 0; i < CURSOR_LASTING_SHAPES; i++)
 	{
-		int			n = (shapes->last + i) % LASTING_SHAPES;
+		int			n = (shapes->last + i) % CURSOR_LASTING_SHAPES;
 
 		if (shapes->entries[n].shape && shapes->entries[n].len == len &&
 			memcmp(shapes->entries[n].bytes, bytes, len) == 0)
@@ -478,26 +339,26 @@ taskapi_find_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int
 }
 
 TaskapiCursorShape *
-taskapi_add_lasting_shape(TaskapiLastingShapes *shapes, const uint8 *bytes, int len,
+taskapi_cursor_add_lasting_shape(TaskapiCursorLastingShapes *shapes, const uint8 *bytes, int len,
 						  const uint8 *descriptor, int descriptor_len)
 {
-	const uint8 *pos = descriptor + taskapi_descriptor_order_len(descriptor, descriptor_len);
-	int			n = (shapes->last + LASTING_SHAPES - 1) % LASTING_SHAPES;
+	const uint8 *pos = descriptor + taskapi_cursor_descriptor_order_len(descriptor, descriptor_len);
+	int			n = (shapes->last + CURSOR_LASTING_SHAPES - 1) % CURSOR_LASTING_SHAPES;
 	MemoryContext context;
 	TaskapiCursorShape *shape;
 
-	for (int i = 0; i < DESCRIPTOR_TERMS(descriptor[0]); i++)
+	for (int i = 0; i < CURSOR_DESCRIPTOR_TERMS(descriptor[0]); i++)
 	{
-		TaskapiTypeEntry entry;
+		TaskapiCursorTypeEntry entry;
 
-		if (!taskapi_read_type_entry(&pos, descriptor + descriptor_len, &entry) ||
+		if (!taskapi_cursor_read_type_entry(&pos, descriptor + descriptor_len, &entry) ||
 			entry.typid >= FirstGenbkiObjectId ||
-			taskapi_key_kind(entry.typid, entry.collation_kind) == KEY_RAW)
+			taskapi_cursor_key_kind(entry.typid, entry.collation_kind) == CURSOR_KEY_RAW)
 			return NULL;
 	}
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi lasting cursor shape", ALLOCSET_SMALL_SIZES);
-	shape = taskapi_shape_of_descriptor(descriptor, descriptor_len, context);
+	shape = taskapi_cursor_shape_of_descriptor(descriptor, descriptor_len, context);
 	if (shape == NULL)
 	{
 		MemoryContextDelete(context);

@@ -297,30 +297,30 @@ check_constant(Keyset *keyset)
 	if (!IsA(constant, Const) || constant->constisnull)
 		return;
 	taskapi_cursor_view(PG_DETOAST_DATUM_PACKED(constant->constvalue), &view);
-	taskapi_order_descriptor(keyset->order_by, &order);
-	if (!taskapi_order_matches(order.data, order.len, view.descriptor, view.descriptor_len))
-		taskapi_cursor_mismatch(SHAPE_OTHER_ORDER);
+	taskapi_cursor_order_descriptor(keyset->order_by, &order);
+	if (!taskapi_cursor_order_matches(order.data, order.len, view.descriptor, view.descriptor_len))
+		taskapi_cursor_mismatch(CURSOR_OTHER_ORDER);
 	pfree(order.data);
 }
 
 static bool
 holds_null(Const *cursor, int nterms)
 {
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiCursorView view;
 	TaskapiCursorShape *shape;
 	const uint8 *pos;
 	bool		found = false;
 
 	taskapi_cursor_view(PG_DETOAST_DATUM_PACKED(cursor->constvalue), &view);
-	shape = taskapi_shape_of_cursor(&cache, &view);
+	shape = taskapi_cursor_shape_of_cursor(&cache, &view);
 	pos = view.keys;
 	for (int i = 0; i < nterms && !found; i++)
 	{
-		found = taskapi_key_is_null(&shape->keys[i], pos);
-		pos = taskapi_key_skip(&shape->keys[i], pos, view.keys_end);
+		found = taskapi_cursor_key_is_null(&shape->keys[i], pos);
+		pos = taskapi_cursor_key_skip(&shape->keys[i], pos, view.keys_end);
 	}
-	taskapi_shape_cache_free(&cache);
+	taskapi_cursor_shape_cache_free(&cache);
 	return found;
 }
 

@@ -13,11 +13,14 @@
 
 #include "cursor/cursor_shape.h"
 
+/* What an invalid_cursor says whose MAC was right */
+#define TASKAPI_CURSOR_UNREADABLE "It holds nothing that can be read here."
+
 /* The wire form: append it; read one from a cursor position, which is advanced.  A damaged one is invalid_cursor. */
 extern void taskapi_cursor_to_wire(const struct varlena *cursor, StringInfo buf);
 extern struct varlena *taskapi_cursor_from_wire(StringInfo buf, Node *escontext);
 
 extern void taskapi_cursor_write_wire(TaskapiCursorShape *shape, const TaskapiCursorView *view, TaskapiBytes *buf);
-extern struct varlena *taskapi_cursor_read_wire(TaskapiShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext);
+extern struct varlena *taskapi_cursor_read_wire(TaskapiCursorShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext);
 
 #endif							/* TASKAPI_CURSOR_WIRE_H */

@@ -409,7 +409,7 @@ receive_end(DestReceiver *self)
 static void
 check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond)
 {
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiPagePosition a;
 	TaskapiPagePosition b;
 

@@ -43,7 +43,7 @@ typedef struct TaskapiPageQuery
 	TaskapiPageSource *source;
 	TaskapiPageOrder *order;
 	TaskapiCursorShape *cursor;
-	TaskapiShapeCache opened;	/* of tokens */
+	TaskapiCursorShapeCache opened;	/* of tokens */
 	TaskapiPageIndex index;
 	TaskapiCursorShape *index_cursor;	/* of what that index is on; else NULL */
 	Bitmapset  *filtered;		/* base attribute numbers that the filter is about */

@@ -154,7 +154,7 @@ describe_columns(TaskapiPageSource *source, Relation rel)
 		column->sql = psprintf("r.%s", quote_identifier(column->name));
 		column->typid = att->atttypid;
 		column->typmod = att->atttypmod;
-		column->basetype = taskapi_key_base_type(att->atttypid);
+		column->basetype = taskapi_cursor_key_base_type(att->atttypid);
 		column->collation = att->attcollation;
 		column->readable = source->all_readable ||
 			pg_attribute_aclcheck(source->relid, i + 1, GetUserId(), ACL_SELECT) == ACLCHECK_OK;

@@ -152,20 +152,20 @@ lc_collate_is_c(Oid collation)
 }
 
 void
-get_typlenbyvalalign(Oid oid, int16 *len, bool *byval, char *align)
+get_typlenbyval(Oid oid, int16 *len, bool *byval)
 {
 	int			i = known_type(oid);
 
 	*len = types[i].len;
 	*byval = types[i].byval;
-	*align = types[i].align;
 }
 
 /* Functions are numbered as their types are. */
 void
 get_type_io_data(Oid oid, IOFuncSelector which, int16 *len, bool *byval, char *align, char *delim, Oid *ioparam, Oid *func)
 {
-	get_typlenbyvalalign(oid, len, byval, align);
+	get_typlenbyval(oid, len, byval);
+	*align = types[known_type(oid)].align;
 	*delim = ',';
 	*ioparam = *func = oid;
 }

@@ -1,7 +1,7 @@
 /*
  * The wire form of a cursor, which stands behind the MAC of its token, with a key that has leaked: any bytes are refused, or
  * are a cursor that says where it ends, whose values can be read, and which written and read again is the same one.
- * Sources: src/cursor/cursor_wire.c src/cursor/cursor_shape.c src/cursor/cursor_key.c src/cursor/cursor_encoding.c src/base/base64url.c test/fuzz/catalog.c
+ * Sources: src/cursor/cursor_wire.c src/cursor/cursor_shape.c src/cursor/cursor_descriptor.c src/cursor/cursor_key.c src/cursor/cursor_codec.c src/cursor/cursor_codec_bytes.c src/cursor/cursor_encoding.c src/base/base64url.c test/fuzz/catalog.c
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ static Node soft;
 static struct varlena *
 read_wire(const uint8 **pos, const uint8 *end)
 {
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	struct varlena *volatile cursor = NULL;
 
 	PG_TRY();
@@ -39,16 +39,16 @@ read_wire(const uint8 **pos, const uint8 *end)
 static TaskapiBytes
 write_wire(const struct varlena *cursor, TaskapiCursorView *view)
 {
-	TaskapiShapeCache cache = {.parent = CurrentMemoryContext};
+	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiCursorShape *shape;
 	TaskapiBytes wire;
 	const uint8 *pos;
 
 	taskapi_cursor_view(cursor, view);
-	shape = taskapi_shape_of_cursor(&cache, view);
+	shape = taskapi_cursor_shape_of_cursor(&cache, view);
 	pos = view->keys;
 	for (int i = 0; i < shape->nterms; i++)
-		pos = taskapi_key_skip(&shape->keys[i], pos, view->keys_end);
+		pos = taskapi_cursor_key_skip(&shape->keys[i], pos, view->keys_end);
 	PROPERTY(pos == view->keys_end);
 	taskapi_bytes_init(&wire, 128);
 	taskapi_cursor_write_wire(shape, view, &wire);
@@ -85,7 +85,7 @@ body(const uint8 *data, size_t size)
 	PROPERTY(again != NULL && whole == wire.data + wire.len);
 	wire_again = write_wire(again, &view_again);
 	PROPERTY(wire_again.len == wire.len && memcmp(wire_again.data, wire.data, wire.len) == 0);
-	PROPERTY(taskapi_descriptor_match(view.descriptor, view.descriptor_len, view_again.descriptor, view_again.descriptor_len) == SHAPE_MATCHES);
+	PROPERTY(taskapi_cursor_descriptor_match(view.descriptor, view.descriptor_len, view_again.descriptor, view_again.descriptor_len) == CURSOR_MATCHES);
 	PROPERTY(view.keys_end - view.keys == view_again.keys_end - view_again.keys &&
 			 memcmp(view.keys, view_again.keys, view.keys_end - view.keys) == 0);
 	/* names may have become their digest */
