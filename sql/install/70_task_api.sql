@@ -46,8 +46,8 @@ BEGIN
     END LOOP;
     SELECT string_agg(c.relname, ', ' ORDER BY c.relname) INTO has
     FROM pg_class c
-    WHERE (c.relnamespace = to_regnamespace(quote_ident(data_schema)) AND c.relname IN ('account', 'project', 'membership', 'task'))
-       OR (c.relnamespace = to_regnamespace(quote_ident(api_schema)) AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys'));
+    WHERE (c.relnamespace = to_regnamespace(quote_ident(data_schema)) AND c.relname IN ('account', 'project', 'membership', 'invitation', 'task'))
+       OR (c.relnamespace = to_regnamespace(quote_ident(api_schema)) AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys', 'me', 'invitations'));
     IF has IS NOT NULL THEN
         RAISE EXCEPTION 'the task API cannot be created in "%" and "%"', data_schema, api_schema
             USING ERRCODE = 'duplicate_table', DETAIL = format('Taken already: %s.', has),
@@ -55,7 +55,7 @@ BEGIN
     END IF;
     SELECT string_agg(f, ', ') INTO lacks
     FROM unnest(ARRAY['taskapi.hash_password(text)', 'taskapi.verify_password(text,text)', 'taskapi.charge_login(text)',
-                      'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)']) f
+                      'taskapi.revoke_credentials(text)', 'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)']) f
     WHERE NOT has_function_privilege(f, 'EXECUTE');
     IF lacks IS NOT NULL THEN
         RAISE WARNING 'passwords, log-ins and grant_api() will not work for role "%"', current_user

@@ -1,4 +1,15 @@
--- The tables of the task API. They are yours: alter them, add to them, and run taskapi.expose() again.
+-- The tables of the task API.
+--
+-- Once created, these objects are yours: alter them, add to them. No later version of the extension changes them, and
+-- create_task_api() a second time into the same schemas is refused. taskapi.expose() brings a resource up to date.
+--
+-- To add          touch these
+--   a column      ALTER TABLE; a CHECK whose name says what is asked; taskapi.expose(), which grants it to those who have the
+--                 others; '@private' in its comment keeps it out of the resource
+--   a table       its project_id, indexes and deletion columns as below; policies as in 30_policies.sql; taskapi.expose() as in
+--                 50_resources.sql; taskapi.grant_resource() as in 90_grants.sql
+--   an endpoint   a function in the API schema: SECURITY INVOKER where policies are enough; GRANT EXECUTE as in 90_grants.sql
+--   either        a row for each action in a test like test/pgtap/matrix.sql, which fails without
 --
 -- Every row of a project carries project_id, every id is a UUID version 7, and status and priority are text and
 -- smallint because their comparisons are leakproof: under row-level security only those can bound an index scan.
@@ -9,6 +20,9 @@ CREATE TABLE @data@.account (
     email         text        NOT NULL,
     display_name  text        NOT NULL,
     password_hash text,
+    pending_email text,
+    email_token_hash       bytea,
+    email_token_expires_at timestamptz,
     version       int         NOT NULL DEFAULT 1,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
@@ -17,11 +31,16 @@ CREATE TABLE @data@.account (
     CONSTRAINT account_pkey PRIMARY KEY (id),
     CONSTRAINT account_email_is_an_address CHECK (email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
     CONSTRAINT account_email_has_at_most_254_characters CHECK (length(email) <= 254),
+    CONSTRAINT account_pending_email_is_an_address CHECK (pending_email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
+    CONSTRAINT account_pending_email_has_at_most_254_characters CHECK (length(pending_email) <= 254),
     CONSTRAINT account_display_name_has_1_to_200_characters CHECK (length(btrim(display_name)) > 0 AND length(display_name) <= 200)
 );
 COMMENT ON TABLE @data@.account IS 'Who may log in';
-COMMENT ON COLUMN @data@.account.email IS 'Unique among live accounts, whatever its case';
+COMMENT ON COLUMN @data@.account.email IS 'Unique among live accounts, whatever its case. A PATCH makes it pending_email until it is confirmed';
 COMMENT ON COLUMN @data@.account.password_hash IS '@private bcrypt; NULL: no login by password';
+COMMENT ON COLUMN @data@.account.pending_email IS '@private The address that the account asked for and has not confirmed; only "me" shows it';
+COMMENT ON COLUMN @data@.account.email_token_hash IS '@private SHA-256 of the token that confirms pending_email; NULL: none was made for it yet';
+COMMENT ON COLUMN @data@.account.email_token_expires_at IS '@private When that token ends';
 
 CREATE TABLE @data@.project (
     id          uuid        NOT NULL DEFAULT taskapi.uuidv7(),
@@ -59,6 +78,36 @@ COMMENT ON TABLE @data@.membership IS 'Who may do what in which project';
 COMMENT ON COLUMN @data@.membership.role IS
     'owner: everything; editor: reads all, writes tasks; viewer: reads all. A live project always has an owner';
 
+-- An account becomes a member only by accepting one of these. account_id is no foreign key, and no account is looked up
+-- for email: an answer would tell the inviter which of them exist. project_name and inviter_name are what the invited
+-- account is told, since it sees neither the project nor the inviter.
+CREATE TABLE @data@.invitation (
+    id           uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    project_id   uuid        NOT NULL,
+    email        text,
+    account_id   uuid,
+    role         text        NOT NULL,
+    inviter_id   uuid        NOT NULL,
+    project_name text        NOT NULL,
+    inviter_name text        NOT NULL,
+    token_hash   bytea,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    CONSTRAINT invitation_pkey PRIMARY KEY (id),
+    CONSTRAINT invitation_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
+    CONSTRAINT invitation_inviter_is_an_account FOREIGN KEY (inviter_id) REFERENCES @data@.account ON DELETE CASCADE,
+    CONSTRAINT invitation_is_by_email_or_by_account CHECK ((email IS NULL) <> (account_id IS NULL)),
+    CONSTRAINT invitation_by_email_has_a_token CHECK ((email IS NULL) = (token_hash IS NULL)),
+    CONSTRAINT invitation_email_is_an_address CHECK (email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
+    CONSTRAINT invitation_email_has_at_most_254_characters CHECK (length(email) <= 254),
+    CONSTRAINT invitation_role_is_owner_editor_or_viewer CHECK (role IN ('owner', 'editor', 'viewer')),
+    CONSTRAINT invitation_ends_after_it_begins CHECK (expires_at > created_at)
+);
+COMMENT ON TABLE @data@.invitation IS 'Who may become a member by accepting. It goes when it is accepted, revoked or declined';
+COMMENT ON COLUMN @data@.invitation.account_id IS 'The invited account; no foreign key, which would tell whether there is one';
+COMMENT ON COLUMN @data@.invitation.inviter_id IS 'An owner of the project. It ends when they are one no more';
+COMMENT ON COLUMN @data@.invitation.token_hash IS 'SHA-256 of the token of an invitation by e-mail, which has 244 random bits';
+
 CREATE TABLE @data@.task (
     id           uuid        NOT NULL DEFAULT taskapi.uuidv7(),
     project_id   uuid        NOT NULL,
@@ -78,7 +127,8 @@ CREATE TABLE @data@.task (
     deletion_id  uuid,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
-    CONSTRAINT task_assignee_is_an_account FOREIGN KEY (assignee_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT task_assignee_is_a_member FOREIGN KEY (project_id, assignee_id) REFERENCES @data@.membership
+        ON DELETE SET NULL (assignee_id),
     CONSTRAINT task_creator_is_an_account FOREIGN KEY (creator_id) REFERENCES @data@.account ON DELETE SET NULL,
     CONSTRAINT task_title_has_1_to_500_characters CHECK (length(btrim(title)) > 0 AND length(title) <= 500),
     CONSTRAINT task_description_has_at_most_20000_characters CHECK (length(description) <= 20000),
@@ -89,15 +139,20 @@ CREATE TABLE @data@.task (
     CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
 );
 COMMENT ON TABLE @data@.task IS 'What is to be done';
+COMMENT ON COLUMN @data@.task.assignee_id IS 'A member of the project; NULL once they are one no more';
 COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
 COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';
 COMMENT ON COLUMN @data@.task.priority IS '0 (none) to 100 (most urgent)';
 COMMENT ON COLUMN @data@.task.due_date IS 'A calendar date, in no time zone';
 COMMENT ON COLUMN @data@.task.completed_at IS 'When status became done, set by the server; NULL otherwise';
 
--- Unique among live rows only: a deleted account's address is free again. A deleted membership gives way to a new one
--- by trigger, so that (project_id, account_id) can be the key.
+-- Unique among live rows only: a deleted account's address is free again.
 CREATE UNIQUE INDEX account_email_is_taken ON @data@.account (lower(email)) WHERE deleted_at IS NULL;
+
+-- One pending invitation to a project for each address and account; an expired one gives way (80_invitations.sql).
+CREATE UNIQUE INDEX invitation_email_is_invited ON @data@.invitation (project_id, lower(email)) WHERE email IS NOT NULL;
+CREATE UNIQUE INDEX invitation_account_is_invited ON @data@.invitation (project_id, account_id) WHERE account_id IS NOT NULL;
+CREATE UNIQUE INDEX invitation_by_token ON @data@.invitation (token_hash) WHERE token_hash IS NOT NULL;
 
 -- What lists are read in: the default order of each resource, live rows only.
 CREATE INDEX account_by_created_at ON @data@.account (created_at, id) WHERE deleted_at IS NULL;
@@ -125,7 +180,13 @@ CREATE INDEX task_by_updated_at ON @data@.task
 CREATE INDEX task_of_project ON @data@.task (project_id, deletion_id);
 CREATE INDEX task_of_assignee ON @data@.task (assignee_id, created_at, id);
 CREATE INDEX task_of_creator ON @data@.task (creator_id);
+CREATE INDEX invitation_of_project ON @data@.invitation (project_id, expires_at);
+CREATE INDEX invitation_of_inviter ON @data@.invitation (inviter_id, project_id);
 CREATE INDEX project_of_creator ON @data@.project (creator_id, created_at);
 
 -- Read once per statement by the policies, without visiting the table.
 CREATE INDEX membership_of_account ON @data@.membership (account_id, project_id) INCLUDE (role, deleted_at, deletion_id);
+
+-- What an invited account lists, and what whoever sends mail looks for.
+CREATE INDEX invitation_of_account ON @data@.invitation (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX account_to_confirm ON @data@.account (id) WHERE pending_email IS NOT NULL AND email_token_hash IS NULL;

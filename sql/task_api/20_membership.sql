@@ -1,11 +1,34 @@
--- Who belongs to what. The functions below are the only place that knows; the policies call them in a sub-select,
+-- Who belongs to what, and what happens when that changes. Yours once created; see 10_tables.sql.
+--
+-- event                            what fires                                  locks, in this order
+--   a project is created           add_first_owner                             project, membership
+--   an invitation is accepted      accept_invitation() (80_invitations.sql)    account KEY SHARE, project KEY SHARE, membership of the
+--                                                                              inviter SHARE, invitation; then the new membership
+--   a member leaves, is removed    end_membership, end_invitations,            membership, invitation, project NO KEY UPDATE, task
+--                                  keep_an_owner; the foreign key of tasks
+--   an owner steps down            end_invitations, keep_an_owner              membership, invitation, project NO KEY UPDATE
+--   a task is assigned             the foreign key, resource_reference()       task, membership KEY SHARE
+--   an account is deleted          leave_projects; for each membership as      account, project NO KEY UPDATE, membership,
+--                                  above; end_logins (40_accounts.sql)         invitation, task
+--   a project is deleted           end_invitations, then the cascade           project UPDATE, invitation, membership, task
+--   a project is restored          the cascade                                 project, membership, task
+--
+-- So the order is account, project, membership, invitation, task, with one exception: who leaves locks the membership first,
+-- since that is the row that the statement finds. Against the deletion of the project this can be a deadlock, which
+-- PostgreSQL ends after deadlock_timeout and the resource answers with try_again.
+--
+-- Nobody is a member without consent: there is no policy for INSERT on membership, its key cannot be changed, and one that
+-- ended by itself is gone. It comes into being with the project, and by accept_invitation(). One that ended with its project
+-- comes back with it; one that ended with its account does not.
+--
+-- The first two functions are the only place that knows who belongs to what; the policies call them in a sub-select,
 -- which the planner runs once per statement and whose result can bound an index scan:
 --
 --     taskapi.one_of(project_id, (SELECT my_project_ids()))
 --
 -- They run as their owner, so that reading memberships needs no policy of its own. A membership that went along with
 -- its project still counts: else nobody could see a deleted project, let alone restore it. One that was removed by
--- itself, or with its account, does not.
+-- itself does not.
 
 CREATE FUNCTION @data@.my_project_ids(minimum_role text DEFAULT 'viewer') RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -97,22 +120,84 @@ CREATE TRIGGER membership_keeps_an_owner_on_update AFTER UPDATE ON @data@.member
 CREATE TRIGGER membership_keeps_an_owner_on_delete AFTER DELETE ON @data@.membership
     FOR EACH ROW WHEN (OLD.role = 'owner' AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.keep_an_owner();
 
--- Adding a member anew takes the place of the membership that was removed.
+-- API callers cannot change whose membership it is, nor of what: that would make a member of somebody who was not asked.
 
-CREATE FUNCTION @data@.replace_removed_member() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION @data@.keep_member() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    IF TG_OP = 'INSERT' OR (NEW.project_id, NEW.account_id) <> (OLD.project_id, OLD.account_id) THEN
-        DELETE FROM @data@.membership m
-        WHERE m.project_id = NEW.project_id AND m.account_id = NEW.account_id AND m.deleted_at IS NOT NULL;
+    IF row_security_active(TG_RELID) THEN
+        PERFORM taskapi.raise_problem('forbidden', 'A membership stays one of its account and its project.',
+            'Invite the account to the other project.');
     END IF;
     RETURN NEW;
 END
 $body$;
-COMMENT ON FUNCTION @data@.replace_removed_member() IS 'Adding a member anew takes the place of the membership that was removed';
-CREATE TRIGGER membership_replaces_a_removed_one BEFORE INSERT OR UPDATE OF project_id, account_id ON @data@.membership
-    FOR EACH ROW EXECUTE FUNCTION @data@.replace_removed_member();
+COMMENT ON FUNCTION @data@.keep_member() IS 'API callers cannot turn a membership into another account''s, or another project''s';
+CREATE TRIGGER membership_keeps_its_member BEFORE UPDATE OF project_id, account_id ON @data@.membership FOR EACH ROW
+    WHEN ((NEW.project_id, NEW.account_id) IS DISTINCT FROM (OLD.project_id, OLD.account_id)) EXECUTE FUNCTION @data@.keep_member();
+
+-- A membership that is deleted by itself goes for good: nobody may restore it. The foreign key task_assignee_is_a_member then
+-- sets the assignee to NULL, and as referential integrity does so, it misses no task in any isolation level.
+-- With a deleted project all stays as it is, so that it comes back so.
+
+CREATE FUNCTION @data@.end_membership() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    DELETE FROM @data@.membership m
+    WHERE m.project_id = NEW.project_id AND m.account_id = NEW.account_id
+      AND EXISTS (SELECT FROM @data@.project p WHERE p.id = NEW.project_id AND p.deleted_at IS NULL);
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.end_membership() IS 'A membership that is deleted while its project is live goes for good';
+CREATE TRIGGER membership_leaves AFTER UPDATE OF deleted_at ON @data@.membership
+    FOR EACH ROW WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.end_membership();
+
+-- An invitation is as good as its inviter, who may have kept the token, and as its project.
+
+CREATE FUNCTION @data@.end_invitations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF TG_ARGV[0] = 'of the project' THEN
+        DELETE FROM @data@.invitation i WHERE i.project_id = OLD.id;
+    ELSE
+        DELETE FROM @data@.invitation i WHERE i.project_id = OLD.project_id AND i.inviter_id = OLD.account_id;
+    END IF;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.end_invitations() IS 'Ends the invitations of a deleted project, and those by an owner who is one no more';
+CREATE TRIGGER project_ends_invitations AFTER UPDATE OF deleted_at ON @data@.project FOR EACH ROW
+    WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.end_invitations('of the project');
+CREATE TRIGGER membership_ends_invitations_on_update AFTER UPDATE OF role, deleted_at ON @data@.membership FOR EACH ROW
+    WHEN (OLD.role = 'owner' AND (NEW.role <> 'owner' OR NEW.deleted_at IS NOT NULL)) EXECUTE FUNCTION @data@.end_invitations('of the owner');
+CREATE TRIGGER membership_ends_invitations_on_delete AFTER DELETE ON @data@.membership FOR EACH ROW
+    WHEN (OLD.role = 'owner') EXECUTE FUNCTION @data@.end_invitations('of the owner');
+
+-- Who deletes their account leaves all projects for good: were the account restored, its owner would be a member, or an
+-- owner even, whom the others have long seen go. The projects are locked first, in order, for keep_an_owner().
+
+CREATE FUNCTION @data@.leave_projects() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    PERFORM FROM @data@.project p
+    WHERE p.id IN (SELECT m.project_id FROM @data@.membership m WHERE m.account_id = OLD.id)
+    ORDER BY p.id FOR NO KEY UPDATE;
+    DELETE FROM @data@.membership m WHERE m.account_id = OLD.id;
+    DELETE FROM @data@.invitation i WHERE i.account_id = OLD.id OR i.inviter_id = OLD.id;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.leave_projects() IS 'Who deletes their account leaves all projects, for good';
+CREATE TRIGGER account_leaves_projects AFTER UPDATE OF deleted_at ON @data@.account FOR EACH ROW
+    WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.leave_projects();
+-- The foreign keys see to the rest; this one is none.
+CREATE TRIGGER account_leaves_projects_on_delete AFTER DELETE ON @data@.account FOR EACH ROW
+    EXECUTE FUNCTION @data@.leave_projects();
 
 -- What the server sets. Callers to whom row-level security applies cannot set it themselves: on insert their value
 -- is replaced, later the old one stays (so that PUT, which resets what the body leaves out, does not reset it).

@@ -1,4 +1,4 @@
--- Row-level security, by membership. Two rules for whoever changes a policy:
+-- Row-level security, by membership. Yours once created; see 10_tables.sql. Two rules for whoever changes a policy:
 -- a SELECT policy must not test deleted_at (the resources' views do), and what it needs to know of the caller belongs
 -- in a sub-select, so that it is computed once per statement. = ANY and taskapi.one_of() mean the same and bound the same
 -- index scans; they differ in what the planner expects. Accounts and projects are listed by who sees few of them all:
@@ -32,19 +32,25 @@ COMMENT ON POLICY project_created_by_anyone ON @data@.project IS 'Everyone who i
 COMMENT ON POLICY project_changed_by_owners ON @data@.project IS 'Owners change their projects';
 COMMENT ON POLICY project_deleted_by_owners ON @data@.project IS 'Owners delete their projects';
 
+-- No policy for INSERT: an account becomes a member by accepting an invitation.
 ALTER TABLE @data@.membership ENABLE ROW LEVEL SECURITY;
 CREATE POLICY membership_seen_by_members ON @data@.membership FOR SELECT
     USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids())));
-CREATE POLICY membership_added_by_owners ON @data@.membership FOR INSERT
-    WITH CHECK (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))));
 CREATE POLICY membership_changed_by_owners ON @data@.membership FOR UPDATE
     USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))));
-CREATE POLICY membership_removed_by_owners ON @data@.membership FOR DELETE
-    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))));
+CREATE POLICY membership_ended_by_owners_and_oneself ON @data@.membership FOR DELETE
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
 COMMENT ON POLICY membership_seen_by_members ON @data@.membership IS 'Members see who else is one';
-COMMENT ON POLICY membership_added_by_owners ON @data@.membership IS 'Owners add members';
 COMMENT ON POLICY membership_changed_by_owners ON @data@.membership IS 'Owners change roles';
-COMMENT ON POLICY membership_removed_by_owners ON @data@.membership IS 'Owners remove members';
+COMMENT ON POLICY membership_ended_by_owners_and_oneself ON @data@.membership IS 'Owners remove members, and every member may leave';
+
+ALTER TABLE @data@.invitation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY invitation_seen_by_owners_and_invited ON @data@.invitation FOR SELECT
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
+CREATE POLICY invitation_ended_by_owners_and_invited ON @data@.invitation FOR DELETE
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
+COMMENT ON POLICY invitation_seen_by_owners_and_invited ON @data@.invitation IS 'Owners see those to their projects, an account those to itself';
+COMMENT ON POLICY invitation_ended_by_owners_and_invited ON @data@.invitation IS 'Owners revoke, and the invited account declines';
 
 ALTER TABLE @data@.task ENABLE ROW LEVEL SECURITY;
 CREATE POLICY task_seen_by_members ON @data@.task FOR SELECT

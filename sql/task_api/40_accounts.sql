@@ -1,4 +1,4 @@
--- Accounts and passwords. Only the owner of the tables calls these; nobody else may.
+-- Accounts and passwords. Yours once created; see 10_tables.sql. Only the owner of the tables may call these.
 
 CREATE FUNCTION @data@.create_account(email text, password text DEFAULT NULL, display_name text DEFAULT NULL) RETURNS uuid
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,4 +1,5 @@
--- The resources. Run taskapi.expose() again after changing a table, or with a newer version of the extension.
+-- The resources. Yours once created; see 10_tables.sql. Run taskapi.expose() again after changing a table, or with a newer
+-- version of the extension.
 
 SELECT taskapi.expose(format('%I.account', @data_name@)::regclass, @api_name@, 'users');
 SELECT taskapi.expose(format('%I.project', @data_name@)::regclass, @api_name@, 'projects');

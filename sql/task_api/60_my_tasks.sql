@@ -1,3 +1,5 @@
+-- Yours once created; see 10_tables.sql.
+--
 -- All tasks of all the caller's projects, newest first. Asked of the tasks resource this must read every one of them
 -- and sort; here each project is a branch of its own, read newest first from task_by_created_at, and the branches are
 -- merged. Only as many projects can contribute to a page as it has rows, namely those with the newest tasks, and only

@@ -1,4 +1,4 @@
--- Logging in and out, and API keys. Both resources are views over what taskapi keeps of the caller, and nothing else.
+-- Logging in and out, and API keys. Yours once created; see 10_tables.sql. Both resources are views over what taskapi keeps of the caller, and nothing else.
 
 -- POST {"email", "password"} logs in and answers with the session cookie. DELETE logs out: it ends the session that
 -- the request came with; with a filter that leaves that one out (id=eq.ID, current=is.false) the ones that are left.
@@ -40,8 +40,10 @@ $body$;
 COMMENT ON FUNCTION @data@.log_in() IS 'POST /sessions';
 CREATE TRIGGER log_in INSTEAD OF INSERT ON @api@.sessions FOR EACH ROW EXECUTE FUNCTION @data@.log_in();
 
--- The current session comes first, and where it is asked to end the others are left alone: else a plain
--- DELETE /sessions would log out everywhere.
+-- The current session comes first, and if it is asked to end the others are left as they are: else a plain
+-- DELETE /sessions would log out everywhere. task_api.logged_out says so to the rows that follow, until the statement
+-- ends. It is a setting of the transaction, since that is all that the calls of a trigger share, and its prefix is not
+-- taskapi because the extension reserves that one for its own settings. Who sets it by hand spares their own sessions.
 CREATE FUNCTION @data@.log_out() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -96,7 +98,7 @@ $body$;
 COMMENT ON FUNCTION @data@.revoke_api_key() IS 'DELETE /api_keys';
 CREATE TRIGGER revoke_api_key INSTEAD OF DELETE ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.revoke_api_key();
 
--- Neither can be changed. Without a trigger that would be an error of the server's, not of the client's.
+-- Neither can be changed, nor can an invitation. Without a trigger that would be an error of the server's, not of the client's.
 CREATE FUNCTION @data@.refuse_update() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $body$

@@ -97,8 +97,9 @@ SELECT is_empty($$
 -- The purge looks for old deleted rows every few minutes, and must not read the live ones for it.
 SELECT is_empty($$
     SELECT c.relname FROM pg_class c
-    WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT EXISTS (
-        SELECT FROM pg_index i WHERE i.indrelid = c.oid AND pg_get_expr(i.indpred, c.oid) = '(deleted_at IS NOT NULL)')$$, 'every table has an index of its deleted rows');
+    WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r'
+      AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'deleted_at') AND NOT EXISTS (
+        SELECT FROM pg_index i WHERE i.indrelid = c.oid AND pg_get_expr(i.indpred, c.oid) = '(deleted_at IS NOT NULL)')$$, 'every table with deleted rows has an index of them');
 SELECT alike(plan::text, '%"task_by_deleted_at"%', 'and the purge reads it')
 FROM pg_temp.explain(NULL, 'SELECT * FROM board.task t WHERE t.deleted_at < now() - interval ''30 days'' ORDER BY t.deleted_at');
 SELECT is_empty($$SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');

@@ -15,8 +15,15 @@ INSERT INTO bad (what, status, code, sqlstate, statement) VALUES
     ('an unknown role', 400, 'invalid_value', '23514', 'UPDATE {api}.members SET role = ''boss'' WHERE project_id = {project} AND account_id = {extra}'),
     ('too high a priority', 400, 'invalid_value', '23514', 'UPDATE {api}.tasks SET priority = 101 WHERE id = {task}'),
     ('an address that is none', 400, 'invalid_value', '23514', 'UPDATE {api}.users SET email = ''nowhere'' WHERE id = {owner}'),
-    ('an address that is taken', 409, 'already_exists', '23505', 'UPDATE {api}.users SET email = ''Editor@Example.org'' WHERE id = {owner}'),
-    ('a member twice', 409, 'already_exists', '23505', 'INSERT INTO {api}.members (project_id, account_id) VALUES ({project}, {editor})'),
+    ('a member without consent', 403, 'forbidden', 'PT403', 'INSERT INTO {api}.members (project_id, account_id) VALUES ({project}, {stranger})'),
+    ('an invitation for nobody', 400, 'invalid_value', '23514', 'INSERT INTO {api}.invitations (project_id) VALUES ({project})'),
+    ('an invitation to an address that is none', 400, 'invalid_value', '23514', 'INSERT INTO {api}.invitations (project_id, email) VALUES ({project}, ''nowhere'')'),
+    ('an invitation twice', 409, 'already_exists', '23505', 'INSERT INTO {api}.invitations (project_id, account_id) VALUES ({project}, {stranger}), ({project}, {stranger})'),
+    ('an invitation to a project of others', 403, 'forbidden', 'PT403', 'INSERT INTO {api}.invitations (project_id, account_id) VALUES (''00000000-0000-7000-8000-000000000000'', {stranger})'),
+    ('an invitation that is none', 404, 'not_found', 'PT404', 'SELECT * FROM {api}.accept_invitation(''tai_x'')'),
+    ('an invitation of no kind', 400, 'invalid_value', '23514', 'SELECT * FROM {api}.accept_invitation()'),
+    ('a token that confirms no address', 404, 'not_found', 'PT404', 'SELECT * FROM {api}.confirm_email(''tae_x'')'),
+    ('an assignee who is no member', 409, 'invalid_reference', '23503', 'UPDATE {api}.tasks SET assignee_id = {stranger} WHERE id = {task}'),
     ('an id twice', 409, 'already_exists', '23505', 'INSERT INTO {api}.tasks (id, project_id, title) VALUES ({task}, {project}, ''x'')'),
     ('an assignee who is nobody', 409, 'invalid_reference', '23503', 'UPDATE {api}.tasks SET assignee_id = ''00000000-0000-7000-8000-000000000000'' WHERE id = {task}'),
     ('a project of others', 403, 'forbidden', 'PT403', 'INSERT INTO {api}.tasks (project_id, title) VALUES (''00000000-0000-7000-8000-000000000000'', ''x'')'),
@@ -67,7 +74,8 @@ $$;
 SELECT pg_temp.attempt('owner', 'DELETE', 'DELETE FROM {api}.tasks WHERE id = {gone task}', true) \g /dev/null
 CREATE FUNCTION pg_temp.everything() RETURNS text LANGUAGE sql AS $$
     SELECT md5(concat((SELECT json_agg(a ORDER BY id) FROM board.account a), (SELECT json_agg(p ORDER BY id) FROM board.project p),
-                      (SELECT json_agg(m ORDER BY project_id, account_id) FROM board.membership m), (SELECT json_agg(t ORDER BY id) FROM board.task t)))
+                      (SELECT json_agg(m ORDER BY project_id, account_id) FROM board.membership m), (SELECT json_agg(t ORDER BY id) FROM board.task t),
+                      (SELECT json_agg(i ORDER BY id) FROM board.invitation i)))
 $$;
 SELECT pg_temp.everything() AS before \gset
 

@@ -144,6 +144,19 @@ SET ROLE regress_user;
 INSERT INTO regress_api.projects (name) VALUES ('P') RETURNING id AS project \gset
 INSERT INTO regress_api.tasks (project_id, title, priority, due_date) VALUES (:'project', 'T', 1, '2026-01-01') RETURNING id AS task \gset
 INSERT INTO regress_api.members (project_id, account_id, role) VALUES (:'project', :'bob', 'editor');
+INSERT INTO regress_api.invitations (project_id, account_id, role) VALUES (:'project', :'bob', 'editor') RETURNING id AS invitation \gset
+INSERT INTO regress_api.invitations (project_id, email) VALUES (:'project', 'bob@example.org') RETURNING token AS token \gset
+SELECT pg_catalog.set_config('request.jwt.claims'::pg_catalog.text, pg_catalog.replace('{"sub": "@"}'::pg_catalog.text, '@'::pg_catalog.text, :'bob'::pg_catalog.text), false) \g /dev/null
+SELECT regress_api.accept_invitation(token => :'token') \g /dev/null
+DELETE FROM regress_api.members WHERE account_id OPERATOR(pg_catalog.=) :'bob';
+SELECT regress_api.accept_invitation(invitation_id => :'invitation') \g /dev/null
+UPDATE regress_api.users SET email = 'robert@example.org' WHERE id OPERATOR(pg_catalog.=) :'bob';
+SELECT email, pending_email FROM regress_api.me;
+RESET ROLE;
+SELECT regress_tasks.create_email_token(:'bob') AS token \gset
+SET ROLE regress_user;
+SELECT email FROM regress_api.confirm_email(:'token');
+SELECT pg_catalog.set_config('request.jwt.claims'::pg_catalog.text, pg_catalog.replace('{"sub": "@"}'::pg_catalog.text, '@'::pg_catalog.text, :'ann'::pg_catalog.text), false) \g /dev/null
 SELECT pg_catalog.set_config('request.method'::pg_catalog.text, 'PATCH'::pg_catalog.text, false) \g /dev/null
 UPDATE regress_api.tasks SET title = 'U', status = 'done' WHERE id OPERATOR(pg_catalog.=) :'task';
 UPDATE regress_api.projects SET name = 'Q' WHERE id OPERATOR(pg_catalog.=) :'project';
@@ -161,7 +174,7 @@ UPDATE regress_api.deleted_projects SET deleted_at = NULL WHERE id OPERATOR(pg_c
 DELETE FROM regress_api.api_keys;
 DELETE FROM regress_api.sessions;
 RESET ROLE;
-UPDATE regress_tasks.account SET deleted_at = '2026-01-01' WHERE email OPERATOR(pg_catalog.=) 'bob@example.org';
+UPDATE regress_tasks.account SET deleted_at = '2026-01-01' WHERE email OPERATOR(pg_catalog.=) 'robert@example.org';
 CALL taskapi.maintain();
 
 -- Every function, whatever its language, with a value of each argument's type.

@@ -63,11 +63,16 @@ DELETE FROM tasks.membership WHERE account_id = :'ann';
 UPDATE tasks.membership SET deleted_at = now();
 DELETE FROM tasks.account WHERE id = :'bob';
 INSERT INTO tasks.membership VALUES (:'project', :'ann', 'boss');
--- a removed member gives way to a new one, a live one does not
-INSERT INTO tasks.membership (project_id, account_id, deleted_at) VALUES (:'project', :'ann', now());
+-- a membership that is deleted by itself is gone, one that goes along with the project stays for it
 INSERT INTO tasks.membership (project_id, account_id, role) VALUES (:'project', :'ann', 'editor');
 INSERT INTO tasks.membership (project_id, account_id, role) VALUES (:'project', :'ann', 'viewer');
-SELECT role, deleted_at FROM tasks.membership WHERE account_id = :'ann';
+UPDATE tasks.membership SET deleted_at = now() WHERE account_id = :'ann';
+SELECT role FROM tasks.membership;
+BEGIN;
+UPDATE tasks.project SET deleted_at = now();
+UPDATE tasks.membership SET deleted_at = now();
+SELECT role FROM tasks.membership;
+ROLLBACK;
 
 -- tasks: what is asked of each column, and completed_at in step with status
 CREATE FUNCTION pg_temp.try(columns text, value text) RETURNS text LANGUAGE plpgsql AS $$
