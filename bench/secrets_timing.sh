@@ -169,8 +169,8 @@ psql -qAt -F "$(printf '\t')" -c 'SELECT kind, name, us FROM public.time ORDER B
 		}
 	}'
 
-gcc -g -O2 -DTASKAPI_FUZZ -I"$("$PG_CONFIG" --includedir-server)" -I"$top/src" -I"$top/test/fuzz" "$top/bench/secrets_count.c" "$top/test/fuzz/server.c" "$top/test/fuzz/glue.c" \
-    "$top/src/auth/jwt_token.c" "$top/src/base/json_fields.c" "$top/src/base/base64url.c" "$top/src/cursor/cursor_token.c" "$top/src/cursor/cursor_encoding.c" \
+gcc -g -O2 -DTASKAPI_FUZZ -I"$("$PG_CONFIG" --includedir-server)" -I"$top/src" -I"$top/test/fuzz" "$top/test/timing/secrets_count.c" "$top/test/fuzz/server.c" "$top/test/fuzz/glue.c" "$top/test/fuzz/tokens.c" \
+    "$top/src/auth/jwt_token.c" "$top/src/base/json_fields.c" "$top/src/base/base64url.c" "$top/src/base/hmac.c" "$top/src/cursor/cursor_token.c" "$top/src/cursor/cursor_encoding.c" \
     -L"$("$PG_CONFIG" --pkglibdir)" -lpgcommon -lpgport -lcrypto -lm -o "$scratch/secrets_count"
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no --toggle-collect=measured "$scratch/secrets_count" "$@" 2>&1 |

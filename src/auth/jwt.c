@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/table_cache.h"
 #include "auth/jwt_token.h"
@@ -252,8 +253,7 @@ forget_token(RememberedToken *slot)
 static void
 check_token(Jsonb *claims, const TaskapiJwtTimes *times)
 {
-	double		now = GetCurrentTimestamp() / (double) USECS_PER_SEC +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (double) SECS_PER_DAY;
+	double		now = taskapi_timestamptz_to_unix(GetCurrentTimestamp());
 	const char *reason = taskapi_jwt_check_times(times, now, jwt_leeway);
 
 	if (reason == NULL)

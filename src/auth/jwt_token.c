@@ -17,14 +17,13 @@
 
 #include <math.h>
 
-#include "common/hmac.h"
-#include "common/sha2.h"
 #include "mb/pg_wchar.h"
 
+#include "auth/jwt_token.h"
 #include "base/base64url.h"
 #include "base/compat.h"
+#include "base/hmac.h"
 #include "base/json_fields.h"
-#include "auth/jwt_token.h"
 
 #define SIGNATURE_LEN TASKAPI_BASE64URL_ENCODED_LEN(PG_SHA256_DIGEST_LENGTH)
 
@@ -42,7 +41,6 @@
 #define REASON_NOT_YET "The token is not valid yet."
 #define REASON_TOO_LONG "The token would be too long."
 
-static void hmac_sha256(const TaskapiSecret *key, const char *data, int len, uint8 *mac);
 static bool check_header(const char *encoded, int len, const char **reason);
 static bool check_claims(const TaskapiJsonField *fields, int nfields, TaskapiJwtTimes *times);
 static char *decode_text(const char *encoded, int len);
@@ -83,7 +81,7 @@ taskapi_jwt_open(const char *token, int len, const TaskapiSecret *keys, int nkey
 
 	for (int i = 0; i < nkeys && !verified; i++)
 	{
-		hmac_sha256(&keys[i], token, signature - 1 - token, expected);
+		taskapi_hmac_sha256(keys[i].bytes, keys[i].len, false, token, signature - 1 - token, expected);
 		verified = timingsafe_bcmp(mac, expected, PG_SHA256_DIGEST_LENGTH) == 0;
 	}
 	if (!verified)
@@ -150,34 +148,11 @@ taskapi_jwt_seal(const char *payload, const TaskapiSecret *key, const char **rea
 	token = palloc(signed_len + 1 + SIGNATURE_LEN + 1);
 	strcpy(token, OUR_HEADER ".");
 	taskapi_base64url_encode((const uint8 *) utf8, utf8_len, token + strlen(OUR_HEADER) + 1);
-	hmac_sha256(key, token, signed_len, mac);
+	taskapi_hmac_sha256(key->bytes, key->len, false, token, signed_len, mac);
 	token[signed_len] = '.';
 	taskapi_base64url_encode(mac, PG_SHA256_DIGEST_LENGTH, token + signed_len + 1);
 	token[signed_len + 1 + SIGNATURE_LEN] = '\0';
 	return token;
-}
-
-static void
-hmac_sha256(const TaskapiSecret *key, const char *data, int len, uint8 *mac)
-{
-	pg_hmac_ctx *ctx = pg_hmac_create(PG_SHA256);
-
-	if (ctx == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	if (pg_hmac_init(ctx, key->bytes, key->len) < 0 ||
-		pg_hmac_update(ctx, (const uint8 *) data, len) < 0 ||
-		pg_hmac_final(ctx, mac, PG_SHA256_DIGEST_LENGTH) < 0)
-	{
-		const char *error = pg_hmac_error(ctx);
-
-		pg_hmac_free(ctx);
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute %s: %s", "HMAC", error)));
-	}
-	pg_hmac_free(ctx);
 }
 
 /*

@@ -45,12 +45,6 @@
 #define i64abs(i) ((int64) llabs(i))
 #endif
 
-/* 16 keeps the extra value of a setting in memory of its own */
-#if PG_VERSION_NUM < 160000
-#define guc_malloc(elevel, size) malloc(size)
-#define guc_free(ptr) free(ptr)
-#endif
-
 /* 16 lets the JSON parser's actions fail; 17 takes the lexer's memory as an argument */
 #if PG_VERSION_NUM >= 160000
 #define TASKAPI_JSON_ACTION JsonParseErrorType
@@ -70,15 +64,6 @@
 /* 17 names dynamic segments; before it shared_memory.c keeps their handles itself */
 #if PG_VERSION_NUM >= 170000
 #define TASKAPI_HAVE_NAMED_SEGMENTS
-#endif
-
-/* 16 added what went wrong as an output argument */
-#if PG_VERSION_NUM >= 160000
-#define TaskapiDecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
-	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &(DateTimeErrorExtra) {0})
-#else
-#define TaskapiDecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz) \
-	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
 #endif
 
 /*

@@ -12,21 +12,15 @@
  */
 #include "postgres.h"
 
-#include <time.h>
-
-#include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 
 #define NS_PER_MS	INT64CONST(1000000)
-#define NS_PER_S	INT64CONST(1000000000)
 
 /* One step of the 12-bit fraction is 244.14 ns; this many are never less than one. */
 #define STEP_NS		((NS_PER_MS >> 12) + 1)
-
-#define UNIX_TO_POSTGRES_US \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * USECS_PER_SEC)
 
 static int64 monotonic_unix_ns(void);
 
@@ -76,18 +70,15 @@ taskapi_uuidv7_timestamp(PG_FUNCTION_ARGS)
 	for (int i = 0; i < 6; i++)
 		ms = (ms << 8) | uuid->data[i];
 
-	PG_RETURN_TIMESTAMPTZ((int64) ms * 1000 - UNIX_TO_POSTGRES_US);
+	PG_RETURN_TIMESTAMPTZ(taskapi_unix_ms_to_timestamptz((int64) ms));
 }
 
 static int64
 monotonic_unix_ns(void)
 {
 	static int64 last = 0;
-	struct timespec now;
-	int64		ns;
+	int64		ns = taskapi_unix_ns_now();
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	ns = (int64) now.tv_sec * NS_PER_S + now.tv_nsec;
 	if (ns < last + STEP_NS)
 		ns = last + STEP_NS;
 	last = ns;

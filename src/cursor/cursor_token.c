@@ -3,17 +3,9 @@
  * cursor_token.c
  *	  Sealing and opening tokens (cursor_token.h).
  *
- * The HMAC context lives as long as the backend, under a resource owner of its own:
- * making one for every token would cost more than the hashing, and so would keying
- * it.  OpenSSL starts anew with the key that a context has when it is given
- * none; PostgreSQL's own implementation would take that for the empty key.  So a freshly
- * keyed context is tried both ways on the same bytes, and keeps its key only where
- * both MACs agree.  Which key it must be is looked up for each token, since another
- * session may have rotated or retired.
- *
  * Purpose (with its terminator, which is the zero byte between), header and payload stand in one buffer, so that the MAC
- * takes them at once.  The key is looked up when the payload is there, which may have been written by code that
- * changed the keys.
+ * takes them at once.  The key is looked up for each token, since another session may have rotated or retired keys,
+ * and when the payload is there, which may have been written by code that changed them.
  *
  * RFC 2104 and RFC 4231 for the MAC; truncation to 128 bits is that of RFC 4868.
  *
@@ -22,20 +14,19 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hmac.h"
 #include "common/sha2.h"
 #include "port/pg_bswap.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/base64url.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/counters.h"
+#include "base/hmac.h"
+#include "base/secret.h"
 #include "cursor/cursor_token.h"
 #include "http/problem.h"
-#include "base/secret.h"
 
 #define TOKEN_VERSION	1
 #define SECRET_PURPOSE	"cursor"
@@ -43,24 +34,12 @@
 /* version, the longest key id, issue time */
 #define MAX_HEADER		(1 + 5 + 4)
 
-/* 2020-01-01 00:00 UTC, in seconds since 2000-01-01 00:00 UTC */
-#define ISSUE_EPOCH		INT64CONST(631152000)
-
 /* Longer tokens are not ours to make: a cursor is at most what fits an index page and a little more */
 #define MAX_TOKEN_LENGTH	(64 * 1024 * 1024)
 
 int			taskapi_cursor_ttl = 0;
 
-static pg_hmac_ctx *hmac = NULL;
-static uint8 *hmac_key = NULL;	/* the key that the context keeps; NULL is none */
-static int	hmac_key_len = 0;
-
-static void make_hmac(void);
-static void set_key(const TaskapiSecret *key);
-static void forget_key(void);
-static bool hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac);
-static void compute_mac(const TaskapiSecret *key, const uint8 *data, int len, uint8 *mac);
-static int64 seconds_now(void);
+static int64 token_time(void);
 static uint8 *refuse(Node *escontext, const char *details);
 
 void
@@ -98,7 +77,7 @@ char *
 taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int after, int *len)
 {
 	const TaskapiSecret *key = taskapi_secret_current(SECRET_PURPOSE);
-	uint32		issued = pg_hton32((uint32) (seconds_now() - ISSUE_EPOCH));
+	uint32		issued = pg_hton32((uint32) token_time());
 	int			purpose_len = strlen(purpose) + 1;
 	uint8		header_bytes[MAX_HEADER + 16];	/* so much room that it never grows */
 	TaskapiBytes header = {header_bytes, 0, sizeof(header_bytes)};
@@ -114,7 +93,7 @@ taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int aft
 	start = MAX_HEADER - header.len;
 	memcpy(buf->data + start, purpose, purpose_len);
 	memcpy(buf->data + start + purpose_len, header.data, header.len);
-	compute_mac(key, buf->data + start, buf->len - start, mac);
+	taskapi_hmac_sha256(key->bytes, key->len, true, buf->data + start, buf->len - start, mac);
 	taskapi_bytes_append(buf, mac, TASKAPI_TOKEN_MAC_LENGTH);
 
 	start += purpose_len;
@@ -156,13 +135,13 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 		(key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id)) == NULL)
 		return refuse(escontext, not_ours);
 
-	compute_mac(key, signed_data, end - signed_data, mac);
+	taskapi_hmac_sha256(key->bytes, key->len, true, signed_data, end - signed_data, mac);
 	if (timingsafe_bcmp(mac, end, TASKAPI_TOKEN_MAC_LENGTH) != 0)
 		return refuse(escontext, not_ours);
 
 	memcpy(&issued, pos, sizeof(issued));
 	pos += sizeof(issued);
-	if (taskapi_cursor_ttl > 0 && seconds_now() - ISSUE_EPOCH - (int64) pg_ntoh32(issued) > taskapi_cursor_ttl)
+	if (taskapi_cursor_ttl > 0 && token_time() - (int64) pg_ntoh32(issued) > taskapi_cursor_ttl)
 	{
 		taskapi_count(TASKAPI_COUNTER_CURSORS_REFUSED, 1);
 		taskapi_problem_soft(escontext, PROBLEM_CURSOR_EXPIRED, "It is older than %d seconds.", taskapi_cursor_ttl);
@@ -187,91 +166,9 @@ refuse(Node *escontext, const char *details)
 	return NULL;
 }
 
-static void
-compute_mac(const TaskapiSecret *key, const uint8 *data, int len, uint8 *mac)
-{
-	bool		keyed = hmac_key && hmac_key_len == key->len && memcmp(hmac_key, key->bytes, key->len) == 0;
-
-	if (hmac == NULL)
-		make_hmac();
-	if (!keyed)
-	{
-		set_key(key);
-		keyed = (hmac_key != NULL);
-	}
-	if (keyed ? hmac_once(NULL, 0, data, len, mac) :
-		hmac_once(key->bytes, key->len, data, len, mac))
-		return;
-
-	forget_key();
-	ereport(ERROR,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("could not compute HMAC: %s", pg_hmac_error(hmac))));
-}
-
-static void
-make_hmac(void)
-{
-	ResourceOwner old = CurrentResourceOwner;
-
-	CurrentResourceOwner = ResourceOwnerCreate(NULL, "taskapi tokens");
-	PG_TRY();
-	{
-		hmac = pg_hmac_create(PG_SHA256);
-	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = old;
-	}
-	PG_END_TRY();
-}
-
-/*
- * Give the context its key, and find out whether it keeps it.
- */
-static void
-set_key(const TaskapiSecret *key)
-{
-	uint8		with_key[PG_SHA256_DIGEST_LENGTH];
-	uint8		without[PG_SHA256_DIGEST_LENGTH];
-
-	forget_key();
-	if (hmac_once(key->bytes, key->len, (const uint8 *) "", 1, with_key) &&
-		hmac_once(NULL, 0, (const uint8 *) "", 1, without) &&
-		memcmp(with_key, without, sizeof(with_key)) == 0)
-	{
-		uint8	   *copy = MemoryContextAlloc(TopMemoryContext, key->len);
-
-		memcpy(copy, key->bytes, key->len);
-		hmac_key_len = key->len;
-		hmac_key = copy;
-	}
-}
-
-static void
-forget_key(void)
-{
-	if (hmac_key)
-	{
-		explicit_bzero(hmac_key, hmac_key_len);
-		pfree(hmac_key);
-		hmac_key = NULL;
-	}
-}
-
-static bool
-hmac_once(const uint8 *key, int key_len, const uint8 *data, int len, uint8 *mac)
-{
-	return pg_hmac_init(hmac, key, key_len) >= 0 &&
-		pg_hmac_update(hmac, data, len) >= 0 &&
-		pg_hmac_final(hmac, mac, PG_SHA256_DIGEST_LENGTH) >= 0;
-}
-
-/*
- * Seconds since 2000-01-01 00:00 UTC, the same throughout a statement.
- */
+/* The same throughout a statement */
 static int64
-seconds_now(void)
+token_time(void)
 {
-	return GetCurrentStatementStartTimestamp() / USECS_PER_SEC;
+	return taskapi_timestamptz_to_token_time(GetCurrentStatementStartTimestamp());
 }

@@ -26,7 +26,6 @@
 #include "funcapi.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -39,6 +38,9 @@
 #include "ratelimit/ratelimit_store.h"
 #include "ratelimit/ratelimit_verdict.h"
 #include "ratelimit/ratelimit.h"
+
+/* Seconds since 1970, in 2149: with the longest limit added, nanoseconds still fit 63 bits */
+#define MAX_TEST_CLOCK (180.0 * 365 * SECS_PER_DAY)
 
 PG_FUNCTION_INFO_V1(taskapi_rate_limit);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_peek);
@@ -74,15 +76,11 @@ typedef struct VerdictForms
 	VerdictForm form[2];
 } VerdictForms;
 
-static bool check_test_clock(char **newval, void **extra, GucSource source);
-static void assign_test_clock(const char *newval, void *extra);
 static const GcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
 static text *get_key(FunctionCallInfo fcinfo);
 static void require_args(FunctionCallInfo fcinfo, const char *const *names, int n);
 static Datum verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict);
 static void make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type);
-
-static char *test_clock = NULL;
 
 void
 taskapi_ratelimit_init(void)
@@ -94,66 +92,13 @@ taskapi_ratelimit_init(void)
 							100000, 1, 10000000,
 							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
-	DefineCustomStringVariable("taskapi.test_clock",
-							   "Fixes the clock of the rate limits, for tests.",
-							   "A timestamp; empty for the real clock.",
-							   &test_clock,
-							   "",
-							   PGC_SUSET, GUC_NOT_IN_SAMPLE,
-							   check_test_clock, assign_test_clock, NULL);
-}
-
-/*
- * A timestamp with time zone, read without looking into catalogs, as a setting
- * may be checked outside a transaction.
- */
-static bool
-check_test_clock(char **newval, void **extra, GucSource source)
-{
-	char		workbuf[MAXDATELEN + MAXDATEFIELDS];
-	char	   *field[MAXDATEFIELDS];
-	int			ftype[MAXDATEFIELDS];
-	int			nf;
-	int			dtype;
-	int			tz;
-	struct pg_tm tm;
-	fsec_t		fsec;
-	TimestampTz timestamp;
-	int64	   *ns;
-
-	ns = guc_malloc(LOG, sizeof(int64));
-	if (ns == NULL)
-		return false;
-	*ns = -1;
-	if (**newval != '\0')
-	{
-		const TimestampTz unix_epoch = -(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-
-		if (ParseDateTime(*newval, workbuf, sizeof(workbuf), field, ftype, MAXDATEFIELDS, &nf) != 0 ||
-			TaskapiDecodeDateTime(field, ftype, nf, &dtype, &tm, &fsec, &tz) != 0 ||
-			dtype != DTK_DATE ||
-			tm2timestamp(&tm, fsec, &tz, &timestamp) != 0)
-		{
-			GUC_check_errdetail("It must be a timestamp.");
-			guc_free(ns);
-			return false;
-		}
-		if (timestamp < unix_epoch || timestamp >= unix_epoch + INT64CONST(180) * 365 * USECS_PER_DAY)
-		{
-			GUC_check_errdetail("It must lie between the years 1970 and 2149.");
-			guc_free(ns);
-			return false;
-		}
-		*ns = (timestamp - unix_epoch) * 1000;
-	}
-	*extra = ns;
-	return true;
-}
-
-static void
-assign_test_clock(const char *newval, void *extra)
-{
-	taskapi_rate_limit_test_clock = *(int64 *) extra;
+	DefineCustomRealVariable("taskapi.test_clock",
+							 "Sets a fixed clock for the rate limits, for tests.",
+							 "Seconds since 1970; -1 is the real clock.",
+							 &taskapi_rate_limit_test_clock,
+							 -1, -1, MAX_TEST_CLOCK,
+							 PGC_SUSET, GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 }
 
 static void

@@ -124,7 +124,7 @@ taskapi_rate_limit_denied(PG_FUNCTION_ARGS)
 		values[1] = PointerGetDatum(cstring_to_text_with_len(entry.subject, entry.subject_len));
 		values[2] = Int64GetDatum((int64) entry.count);
 		values[3] = Int64GetDatum((int64) entry.error);
-		values[4] = TimestampTzGetDatum(taskapi_ns_to_timestamptz(entry.last_denied_ns));
+		values[4] = TimestampTzGetDatum(taskapi_unix_ns_to_timestamptz(entry.last_denied_ns));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -27,6 +27,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include <time.h>
 
 #include "miscadmin.h"
@@ -35,6 +37,7 @@
 #include "storage/spin.h"
 #include "utils/memutils.h"
 
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/counters.h"
 #include "ratelimit/ratelimit_store.h"
@@ -61,7 +64,7 @@ static RateLimitTable *table = NULL;
 static SipHashKey hash_keys[2];
 
 int			taskapi_rate_limit_max_keys = 100000;
-int64		taskapi_rate_limit_test_clock = -1;
+double		taskapi_rate_limit_test_clock = -1;
 
 RateLimitTable *
 taskapi_ratelimit_table(void)
@@ -148,12 +151,9 @@ create_table(void)
 int64
 taskapi_ratelimit_clock(void)
 {
-	struct timespec ts;
-
 	if (unlikely(taskapi_rate_limit_test_clock >= 0))
-		return taskapi_rate_limit_test_clock;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64) ts.tv_sec * INT64CONST(1000000000) + ts.tv_nsec;
+		return (int64) rint(taskapi_rate_limit_test_clock * 1e6) * 1000;	/* a double holds no more */
+	return taskapi_unix_ns_now();
 }
 
 RateLimitKey

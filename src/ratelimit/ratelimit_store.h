@@ -106,8 +106,8 @@ typedef struct RateLimitItem
 /* taskapi.rate_limit_max_keys */
 extern int	taskapi_rate_limit_max_keys;
 
-/* taskapi.test_clock, in nanoseconds since 1970; -1 where the real clock counts */
-extern int64 taskapi_rate_limit_test_clock;
+/* taskapi.test_clock, in seconds since 1970; negative if the real clock counts */
+extern double taskapi_rate_limit_test_clock;
 
 /* The table, attached now where it was not yet, and then loaded from its snapshot where it is new. */
 extern RateLimitTable *taskapi_ratelimit_table(void);

@@ -1,62 +1,23 @@
 /*
  * The envelope of cursors and page tokens: what is opened was sealed, for this purpose, under a key that is there. The
  * input is taken as a token, as a payload to seal, and as version, key id, time and payload before a MAC that is right.
- * Sources: src/cursor/cursor_token.c src/cursor/cursor_encoding.c src/base/base64url.c test/fuzz/glue.c
+ * Sources: src/cursor/cursor_token.c src/cursor/cursor_encoding.c src/base/base64url.c src/base/hmac.c test/fuzz/glue.c test/fuzz/tokens.c
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/base64url.h"
 #include "common/hmac.h"
 #include "common/sha2.h"
 #include "base/compat.h"
-#include "base/counters.h"
 #include "cursor/cursor_token.h"
 #include "nodes/nodes.h"
-#include "base/secret.h"
 #include "server.h"
-#include "utils/resowner.h"
+#include "tokens.h"
 
 #define PURPOSE "cursor"
 
-static const uint8 key_bytes[32] = "0123456789abcdef0123456789abcde";
-static const TaskapiSecret key = {1, sizeof(key_bytes), key_bytes};
-static pg_atomic_uint64 counters[TASKAPI_NCOUNTERS];
-pg_atomic_uint64 *taskapi_counter_stripe = counters;
-ResourceOwner CurrentResourceOwner = NULL;
-
 /* Any node will do: refusals are returned, not thrown. */
 static Node soft;
-
-const TaskapiSecret *
-taskapi_secret_current(const char *purpose)
-{
-	return &key;
-}
-
-const TaskapiSecret *
-taskapi_secret_find(const char *purpose, int key_id)
-{
-	return key_id == key.key_id ? &key : NULL;
-}
-
-void
-taskapi_counters_attach(void)
-{
-	abort();
-}
-
-ResourceOwner
-ResourceOwnerCreate(ResourceOwner parent, const char *name)
-{
-	return NULL;
-}
-
-TimestampTz
-GetCurrentStatementStartTimestamp(void)
-{
-	return INT64CONST(835000000) * USECS_PER_SEC;
-}
 
 static uint8 *
 open_token(const char *purpose, const char *token, int *len)
@@ -92,7 +53,7 @@ body(const uint8 *data, size_t size)
 	framed = palloc(size + TASKAPI_TOKEN_MAC_LENGTH);
 	memcpy(framed, data, size);
 	ctx = pg_hmac_create(PG_SHA256);
-	if (pg_hmac_init(ctx, key_bytes, sizeof(key_bytes)) < 0 || pg_hmac_update(ctx, (const uint8 *) PURPOSE, sizeof(PURPOSE)) < 0 ||
+	if (pg_hmac_init(ctx, fuzz_key.bytes, fuzz_key.len) < 0 || pg_hmac_update(ctx, (const uint8 *) PURPOSE, sizeof(PURPOSE)) < 0 ||
 		pg_hmac_update(ctx, data, size) < 0 || pg_hmac_final(ctx, mac, sizeof(mac)) < 0)
 		abort();
 	pg_hmac_free(ctx);

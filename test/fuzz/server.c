@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "http/problem.h"
@@ -37,6 +38,7 @@ MemoryContext TopMemoryContext = &lasting_context;
 sigjmp_buf *PG_exception_stack = NULL;
 ErrorContextCallback *error_context_stack = NULL;
 volatile sig_atomic_t InterruptPending = false;
+ResourceOwner CurrentResourceOwner = NULL;
 
 typedef struct Context
 {
@@ -348,6 +350,12 @@ pg_re_throw(void)
 	if (PG_exception_stack == NULL)
 		abort();
 	siglongjmp(*PG_exception_stack, 1);
+}
+
+ResourceOwner
+ResourceOwnerCreate(ResourceOwner parent, const char *name)
+{
+	return NULL;
 }
 
 void

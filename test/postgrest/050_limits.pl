@@ -8,7 +8,7 @@ use Test::More;
 
 # The clock stands still, so that nothing comes back during the test.
 my $layer = Layer->task_api('limits', q{
-	ALTER DATABASE postgres SET taskapi.test_clock = '2026-06-01 00:00:00+00';
+	ALTER DATABASE postgres SET taskapi.test_clock = 1780272000;
 	UPDATE taskapi.rate_limit_policy SET rate = 5, per = '1 minute' WHERE name = 'per_user';
 	UPDATE taskapi.rate_limit_policy SET rate = 3, per = '1 minute' WHERE name = 'per_address';
 	UPDATE taskapi.rate_limit_policy SET rate = 4, per = '1 hour' WHERE name = 'login_per_account';
@@ -33,7 +33,7 @@ is($layer->sql('SELECT count(*) FROM tasks.project'), 0, 'and does nothing');
 is($layer->call('GET', '/projects', as => 'bob')->{status}, 200, "another's limit is his own");
 
 # The refused are not charged, so the next one is admitted as soon as its time has come.
-$layer->sql(q{ALTER DATABASE postgres SET taskapi.test_clock = '2026-06-01 00:00:12+00'});
+$layer->sql(q{ALTER DATABASE postgres SET taskapi.test_clock = 1780272012});
 $layer->set('SET taskapi.default_page_size = 50');
 is($layer->call('GET', '/projects', as => 'ann')->{status}, 200, 'after that time it is admitted');
 is($layer->call('GET', '/projects', as => 'ann')->{status}, 429, 'once');

@@ -48,9 +48,7 @@ BEGIN
                 WHEN r < 0.95 AND jumps THEN -floor(random() * 3 * burst * per_us / rate)::bigint
                 WHEN r < 0.97 THEN ceil(burst * per_us / rate)::bigint
                 ELSE 0 END;
-            PERFORM set_config('taskapi.test_clock',
-                               (timestamptz 'epoch' + t_us / 1000000 * interval '1 second'
-                                + t_us % 1000000 * interval '1 microsecond')::text, false);
+            PERFORM set_config('taskapi.test_clock', (t_us / 1000000::numeric)::text, false);
             t := t_us * 1000::numeric;
             r := random();
             cost := CASE WHEN r < 0.5 THEN 1 WHEN r < 0.55 THEN 0 WHEN r < 0.6 THEN least(burst + 1, 2147483647)
@@ -120,7 +118,7 @@ FROM regress_gcra(48, 60, true);
 CREATE FUNCTION regress_gcra_exact(rate int, per_us bigint, burst int, OUT at_once int, OUT too_early bool, OUT in_time bool)
 LANGUAGE plpgsql AS $$
 DECLARE
-    start constant timestamptz := '2026-03-01 00:00:00+00';
+    start constant numeric := 1772323200;
     -- the first microsecond at which one T has passed
     wait_us constant bigint := ceil(per_us::numeric / rate);
 BEGIN
@@ -128,9 +126,9 @@ BEGIN
     PERFORM set_config('taskapi.test_clock', start::text, false);
     SELECT count(*) FILTER (WHERE (taskapi.rate_limit('exact', rate, per_us * interval '1 microsecond', burst)).allowed)
         INTO at_once FROM generate_series(1, burst + 100);
-    PERFORM set_config('taskapi.test_clock', (start + (wait_us - 1) * interval '1 microsecond')::text, false);
+    PERFORM set_config('taskapi.test_clock', (start + (wait_us - 1) / 1000000::numeric)::text, false);
     too_early := (taskapi.rate_limit('exact', rate, per_us * interval '1 microsecond', burst)).allowed;
-    PERFORM set_config('taskapi.test_clock', (start + wait_us * interval '1 microsecond')::text, false);
+    PERFORM set_config('taskapi.test_clock', (start + wait_us / 1000000::numeric)::text, false);
     in_time := (taskapi.rate_limit('exact', rate, per_us * interval '1 microsecond', burst)).allowed;
 END
 $$;
@@ -140,11 +138,11 @@ FROM (VALUES (3, 1000000::bigint, 3), (7, 1000000, 1000), (1000, 1000000, 1000),
      regress_gcra_exact(rate, per_us, burst) e;
 
 -- All of a burst is back after exactly burst * T, for a T that is no whole number of nanoseconds.
-SET taskapi.test_clock = '2026-03-02 00:00:00+00';
+SET taskapi.test_clock = 1772409600;
 SELECT remaining, reset_after FROM taskapi.rate_limit('sevenths', 7, '1 second', 7, 7);
-SET taskapi.test_clock = '2026-03-02 00:00:00.999999+00';
+SET taskapi.test_clock = 1772409600.999999;
 SELECT remaining, reset_after FROM taskapi.rate_limit_peek('sevenths', 7, '1 second', 7);
-SET taskapi.test_clock = '2026-03-02 00:00:01+00';
+SET taskapi.test_clock = 1772409601;
 SELECT remaining, reset_after FROM taskapi.rate_limit('sevenths', 7, '1 second', 7, 7);
 
 RESET taskapi.test_clock;

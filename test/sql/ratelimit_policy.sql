@@ -1,6 +1,6 @@
 -- Policies: several at once, shadow, headers, and changes that reach every session.
 CREATE EXTENSION taskapi;
-SET taskapi.test_clock = '2026-02-01 00:00:00+00';
+SET taskapi.test_clock = 1769904000;
 
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, shadow) VALUES
     ('per_user', 10, '1 minute', NULL, false),

@@ -43,7 +43,7 @@ sub start_over
 }
 
 # The clock stands still for every session: the bound is the burst, exactly.
-$node->safe_psql('postgres', q{ALTER DATABASE postgres SET taskapi.test_clock = '2026-04-01 00:00:00+00'});
+$node->safe_psql('postgres', q{ALTER DATABASE postgres SET taskapi.test_clock = 1775001600});
 
 hammer(8, 400, q{SELECT nextval('admitted') FROM taskapi.rate_limit('hot', 1000, '1 day') WHERE allowed;});
 is(admitted(), 1000, 'one hot key admits exactly its burst');
@@ -142,7 +142,7 @@ for my $how ('pg_cancel_backend', 'pg_terminate_backend')
 	$_->finish for @sessions;
 	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 	is($node->safe_psql('postgres', q{SELECT keys FROM taskapi.rate_limit_stats}), 0, 'after a crash the table is empty');
-	$node->safe_psql('postgres', q{ALTER DATABASE postgres SET taskapi.test_clock = '2026-04-01 00:00:00+00'});
+	$node->safe_psql('postgres', q{ALTER DATABASE postgres SET taskapi.test_clock = 1775001600});
 	start_over();
 	hammer(8, 100, q{SELECT nextval('admitted') FROM taskapi.rate_limit('interrupted', 500, '1 day') WHERE allowed;});
 	is(admitted(), 500, 'and exact again');

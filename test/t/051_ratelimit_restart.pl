@@ -149,7 +149,7 @@ isnt(($node->psql('postgres', q{LOAD 'taskapi'; SET taskapi.rate_limit_max_keys 
 # As many keys as were asked for fit; more drop the one that is nearest to expiry, which is counted.
 $node->safe_psql('postgres', q{SELECT taskapi.rate_limit_reset('kept')});
 $node->safe_psql('second', q{SELECT taskapi.rate_limit_reset('kept'), taskapi.rate_limit_reset('secret')});
-my $set_clock = q{SET taskapi.test_clock = '2026-04-01 00:00:00+00';};
+my $set_clock = q{SET taskapi.test_clock = 1775001600;};
 is($node->safe_psql('postgres', $set_clock . q{
 	SELECT count(*) FROM generate_series(1, 100) i, taskapi.rate_limit('k' || i, 1, '1 hour') WHERE allowed;
 	SELECT keys, evicted FROM taskapi.rate_limit_stats}), "100\n100|0", 'as many keys as were asked for are held');
@@ -160,7 +160,7 @@ is($node->safe_psql('postgres', $set_clock . q{
 	SELECT count(*) FROM generate_series(1, 20) i, taskapi.rate_limit_peek('long ' || i, 1, '300 days') WHERE NOT allowed;}),
 	"20\n5000\n294|t|4826\n20", 'a flood fills the table, is counted, and drops what is nearest to expiry');
 is($node->safe_psql('postgres', q{
-	SET taskapi.test_clock = '2026-04-01 02:00:00+00';
+	SET taskapi.test_clock = 1775008800;
 	SELECT keys FROM taskapi.rate_limit_stats;
 	SELECT count(*) FROM generate_series(1, 60) i, taskapi.rate_limit('after ' || i, 1, '1 minute');
 	SELECT evicted, reclaimed >= 60 FROM taskapi.rate_limit_stats}), "20\n60\n4826|t", 'expired entries are reclaimed first');

@@ -15,24 +15,15 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "base64url.h"
+#include "auth/jwt_token.h"
+#include "base/base64url.h"
+#include "base/compat.h"
 #include "common/sha2.h"
-#include "compat.h"
-#include "counters.h"
-#include "cursor_token.h"
-#include "jwt.h"
+#include "cursor/cursor_token.h"
 #include "nodes/nodes.h"
-#include "secret.h"
 #include "server.h"
-#include "utils/resowner.h"
-#include "utils/timestamp.h"
+#include "tokens.h"
 
-static const uint8 key_bytes[32] = "0123456789abcdef0123456789abcde";
-static const TaskapiSecret key = {1, sizeof(key_bytes), key_bytes};
-static pg_atomic_uint64 counters[TASKAPI_NCOUNTERS];
-pg_atomic_uint64 *taskapi_counter_stripe = counters;
-ResourceOwner CurrentResourceOwner = NULL;
 static Node soft;
 
 static bool is_jwt;
@@ -44,36 +35,6 @@ static bool opens(void);
 static char *forge(const char *sealed, int mac_len, int byte, int mask);
 static void body(const uint8 *data, size_t size);
 
-const TaskapiSecret *
-taskapi_secret_current(const char *purpose)
-{
-	return &key;
-}
-
-const TaskapiSecret *
-taskapi_secret_find(const char *purpose, int key_id)
-{
-	return key_id == key.key_id ? &key : NULL;
-}
-
-void
-taskapi_counters_attach(void)
-{
-	abort();
-}
-
-ResourceOwner
-ResourceOwnerCreate(ResourceOwner parent, const char *name)
-{
-	return NULL;
-}
-
-TimestampTz
-GetCurrentStatementStartTimestamp(void)
-{
-	return INT64CONST(835000000) * USECS_PER_SEC;
-}
-
 static bool
 opens(void)
 {
@@ -82,7 +43,7 @@ opens(void)
 	int			len = strlen(token);
 
 	if (is_jwt)
-		return taskapi_jwt_open(token, len, &key, 1, &times, &reason) != NULL;
+		return taskapi_jwt_open(token, len, &fuzz_key, 1, &times, &reason) != NULL;
 	return taskapi_token_open("cursor", token, len, &len, &soft) != NULL;
 }
 
@@ -119,7 +80,7 @@ body(const uint8 *data, size_t size)
 	int			mask = atoi(argv[3]);
 
 	is_jwt = strcmp(argv[1], "jwt") == 0;
-	sealed = is_jwt ? taskapi_jwt_seal("{\"sub\": \"somebody\", \"exp\": 4000000000}", &key, &reason) :
+	sealed = is_jwt ? taskapi_jwt_seal("{\"sub\": \"somebody\", \"exp\": 4000000000}", &fuzz_key, &reason) :
 		taskapi_token_seal("cursor", (const uint8 *) "a payload of some bytes", 23);
 
 	/* what is set up once, is set up here */
