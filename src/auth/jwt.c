@@ -29,10 +29,10 @@
 
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/jsonb_parse.h"
 #include "base/table_cache.h"
 #include "auth/jwt_token.h"
 #include "http/problem.h"
-#include "http/request.h"
 #include "auth/jwt.h"
 
 #define MAX_LEEWAY 3600

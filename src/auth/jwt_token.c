@@ -22,6 +22,7 @@
 #include "auth/jwt_token.h"
 #include "base/base64url.h"
 #include "base/compat.h"
+#include "base/encoding.h"
 #include "base/hmac.h"
 #include "base/json_fields.h"
 
@@ -248,7 +249,7 @@ check_claims(const TaskapiJsonField *fields, int nfields, TaskapiJwtTimes *times
 	return true;
 }
 
-/* One part of a token as text in the server encoding; NULL where it is none. */
+/* One part of a token as text in the server encoding; NULL if it is none, or has what that encoding lacks. */
 static char *
 decode_text(const char *encoded, int len)
 {
@@ -261,14 +262,14 @@ decode_text(const char *encoded, int len)
 	/* a NUL byte is no valid UTF-8 here, either */
 	if (!pg_verify_mbstr(PG_UTF8, text, text_len, true))
 		return NULL;
-	return pg_any_to_server(text, text_len, PG_UTF8);
+	return taskapi_utf8_to_server(text, text_len);
 }
 
 /* The fields of a JSON object; false where it is none, or has a name twice. */
 static bool
 unique_fields(const char *text, TaskapiJsonField **fields, int *nfields)
 {
-	if (!taskapi_json_fields(text, strlen(text), fields, nfields))
+	if (!taskapi_json_fields(text, strlen(text), false, fields, nfields))
 		return false;
 
 	/* a signed token has few claims: our own issuer made it */

@@ -44,7 +44,9 @@
 #include "utils/rel.h"
 
 #include "auth/credential.h"
+#include "http/claims.h"
 #include "http/client_address.h"
+#include "http/layer.h"
 #include "http/origin.h"
 #include "base/compat.h"
 #include "base/own_objects.h"

@@ -12,6 +12,7 @@
 #define TASKAPI_COMPAT_H
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 
 #if PG_VERSION_NUM < 150000
 #error "taskapi needs PostgreSQL 15 or later"
@@ -38,6 +39,62 @@
 		(void) (context); \
 		ereport(ERROR, __VA_ARGS__); \
 	} while (0)
+#endif
+
+/*
+ * 16 has input functions and conversions that tell of bad input without an error.
+ * Before it the error is caught, which needs no subtransaction: they only
+ * compute.  Memory that they took stays until the context is reset.
+ */
+#if PG_VERSION_NUM >= 160000
+static inline bool
+taskapi_input_soft(PGFunction input, char *text, Datum *result)
+{
+	ErrorSaveContext saved = {T_ErrorSaveContext};
+
+	return DirectInputFunctionCallSafe(input, text, InvalidOid, -1, (Node *) &saved, result);
+}
+
+#define taskapi_unicode_to_server(c, bytes) pg_unicode_to_server_noerror(c, bytes)
+#else
+#define TASKAPI_CATCH_BAD_INPUT(ok, statement) \
+	do { \
+		MemoryContext context_ = CurrentMemoryContext; \
+		PG_TRY(); \
+		{ \
+			statement; \
+		} \
+		PG_CATCH(); \
+		{ \
+			int			code_ = geterrcode(); \
+			MemoryContextSwitchTo(context_); \
+			if (ERRCODE_TO_CATEGORY(code_) != ERRCODE_DATA_EXCEPTION && \
+				ERRCODE_TO_CATEGORY(code_) != ERRCODE_FEATURE_NOT_SUPPORTED && \
+				ERRCODE_TO_CATEGORY(code_) != ERRCODE_PROGRAM_LIMIT_EXCEEDED) \
+				PG_RE_THROW(); \
+			FlushErrorState(); \
+			(ok) = false; \
+		} \
+		PG_END_TRY(); \
+	} while (0)
+
+static inline bool
+taskapi_input_soft(PGFunction input, char *text, Datum *result)
+{
+	volatile bool ok = true;
+
+	TASKAPI_CATCH_BAD_INPUT(ok, *result = DirectFunctionCall1(input, CStringGetDatum(text)));
+	return ok;
+}
+
+static inline bool
+taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
+{
+	volatile bool ok = true;
+
+	TASKAPI_CATCH_BAD_INPUT(ok, pg_unicode_to_server(c, bytes));
+	return ok;
+}
 #endif
 
 /* 16 added it, and 17 took Abs() away */

@@ -10,10 +10,20 @@
 #include "mb/pg_wchar.h"
 
 #include "base/compat.h"
+#include "base/encoding.h"
+#include "base/hex.h"
 #include "base/json_fields.h"
+
+/*
+ * What stands for a character that cannot be held: SUBSTITUTE, which no header,
+ * cookie or name of a claim may contain.
+ */
+#define SUBSTITUTE		'\x1a'
+#define SUBSTITUTE_HEX	"001a"
 
 typedef struct FieldsState
 {
+	bool		substituted;
 	int			depth;
 	bool		is_object;
 	TaskapiJsonField *fields;
@@ -27,14 +37,26 @@ static TASKAPI_JSON_ACTION end_nested(void *pstate);
 static TASKAPI_JSON_ACTION start_field(void *pstate, char *name, bool isnull);
 static TASKAPI_JSON_ACTION scalar(void *pstate, char *token, JsonTokenType type);
 static void nested_value(FieldsState *state, JsonTokenType type);
+static char *substitute_escapes(const char *text, int len);
+static bool read_escape(const char *s, const char *end, pg_wchar *c);
+static int	escape_len(const char *s, const char *end, bool *bad);
 
 bool
-taskapi_json_fields(const char *text, int len, TaskapiJsonField **fields, int *nfields)
+taskapi_json_fields(const char *text, int len, bool lenient, TaskapiJsonField **fields, int *nfields)
 {
 	FieldsState state = {0};
 	JsonSemAction sem = {0};
-	JsonLexContext *lex = taskapi_json_lexer(text, len, GetDatabaseEncoding());
+	JsonLexContext *lex;
+	char	   *substitute = substitute_escapes(text, len);
 
+	if (substitute != NULL)
+	{
+		if (!lenient)
+			return false;
+		text = substitute;
+		state.substituted = true;
+	}
+	lex = taskapi_json_lexer(text, len, GetDatabaseEncoding());
 	sem.semstate = &state;
 	sem.object_start = start_object;
 	sem.object_end = end_nested;
@@ -114,6 +136,9 @@ scalar(void *pstate, char *token, JsonTokenType type)
 	{
 		TaskapiJsonField *field = &state->fields[state->nfields - 1];
 
+		/* a SUBSTITUTE that the client wrote himself is as little of a value */
+		if (state->substituted && type == JSON_TOKEN_STRING && strchr(token, SUBSTITUTE) != NULL)
+			return TASKAPI_JSON_GO_ON;
 		field->type = type;
 		field->value = pstrdup(token);
 	}
@@ -125,4 +150,72 @@ nested_value(FieldsState *state, JsonTokenType type)
 {
 	if (state->depth == 1 && state->is_object)
 		state->fields[state->nfields - 1].type = type;
+}
+
+/*
+ * A copy in which every \u escape of what cannot be held is one of SUBSTITUTE;
+ * NULL if there is none.  A backslash stands in strings only, or the text is no
+ * JSON, which the parser will tell.
+ */
+static char *
+substitute_escapes(const char *text, int len)
+{
+	const char *end = text + len;
+	const char *s = text;
+	char	   *copy = NULL;
+
+	while ((s = memchr(s, '\\', end - s)) != NULL)
+	{
+		bool		bad = false;
+		int			n = escape_len(s, end, &bad);
+
+		if (bad)
+		{
+			if (copy == NULL)
+				copy = pnstrdup(text, len);
+			for (int i = 0; i < n; i += 6)
+				memcpy(copy + (s - text) + i + 2, SUBSTITUTE_HEX, 4);
+		}
+		s += n;
+	}
+	return copy;
+}
+
+/*
+ * How many bytes the escape at "s" has; a surrogate pair is one.  *bad is set if
+ * no text can hold its character.
+ */
+static int
+escape_len(const char *s, const char *end, bool *bad)
+{
+	pg_wchar	c;
+	pg_wchar	low;
+
+	if (!read_escape(s, end, &c))
+		return Min(2, end - s);
+	if (is_utf16_surrogate_first(c) && read_escape(s + 6, end, &low) && is_utf16_surrogate_second(low))
+	{
+		*bad = !taskapi_encoding_has(surrogate_pair_to_codepoint(c, low));
+		return 12;
+	}
+	*bad = (c == 0 || is_utf16_surrogate_first(c) || is_utf16_surrogate_second(c) || !taskapi_encoding_has(c));
+	return 6;
+}
+
+/* Is it \u and four hexadecimal digits? */
+static bool
+read_escape(const char *s, const char *end, pg_wchar *c)
+{
+	if (end - s < 6 || s[0] != '\\' || s[1] != 'u')
+		return false;
+	*c = 0;
+	for (int i = 2; i < 6; i++)
+	{
+		int			digit = taskapi_hex_digit(s[i]);
+
+		if (digit < 0)
+			return false;
+		*c = *c << 4 | digit;
+	}
+	return true;
 }

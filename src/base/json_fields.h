@@ -5,7 +5,9 @@
  *
  * jsonb keeps the last of two equal keys and json functions keep the first; where
  * the difference matters (two headers of one name, a JWT with two "exp") the
- * text itself has to be read.  Nothing here throws on bad input.
+ * text itself has to be read.  Nothing here throws on bad input: not for what is
+ * no JSON, nor for \u escapes of what no text of this database can hold (a
+ * character that its encoding lacks, a half of a surrogate pair, a zero).
  *
  *-------------------------------------------------------------------------
  */
@@ -19,12 +21,15 @@ typedef struct TaskapiJsonField
 	char	   *name;
 	JsonTokenType type;			/* of the value; JSON_TOKEN_OBJECT_START or _ARRAY_START for those */
 	char	   *value;			/* a scalar's text, a string's without quotes and escapes; else NULL */
+	/* "lenient" only: a string that cannot be held here has JSON_TOKEN_INVALID and no value */
 } TaskapiJsonField;
 
 /*
- * Read "len" bytes of text in the server encoding.  False where it is not a JSON
+ * Read "len" bytes of text in the server encoding.  False if it is not a JSON
  * object; else *fields are *nfields fields, palloc'd in the current context.
+ * An object with a string that cannot be held here is none, unless "lenient":
+ * then only the top-level fields concerned are without a value.
  */
-extern bool taskapi_json_fields(const char *text, int len, TaskapiJsonField **fields, int *nfields);
+extern bool taskapi_json_fields(const char *text, int len, bool lenient, TaskapiJsonField **fields, int *nfields);
 
 #endif							/* TASKAPI_JSON_FIELDS_H */

@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "http/grammar.h"
 #include "http/origin.h"
 #include "base/compat.h"
 #include "http/request.h"
@@ -50,8 +51,7 @@ taskapi_origin_init(void)
 static bool
 check_cookie_name(char **newval, void **extra, GucSource source)
 {
-	if (*newval == NULL || (*newval)[0] == '\0' ||
-		strspn(*newval, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") != strlen(*newval))
+	if (*newval == NULL || !taskapi_is_token(*newval))
 	{
 		GUC_check_errdetail("A cookie's name is letters, digits and !#$%%&'*+-.^_`|~.");
 		return false;

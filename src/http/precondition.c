@@ -13,7 +13,7 @@
 
 #include "http/precondition.h"
 #include "http/problem.h"
-#include "http/request.h"
+#include "http/response.h"
 
 bool		taskapi_require_if_match = false;
 

@@ -18,8 +18,8 @@
 
 #include "base/args.h"
 #include "base/compat.h"
-#include "http/problem.h"
 #include "http/layer.h"
+#include "http/problem.h"
 
 typedef struct ProblemEntry
 {
@@ -87,16 +87,6 @@ static bool find_problem(const char *name, TaskapiProblem *problem);
 		} \
 		(details) = buf_.data; \
 	} while (0)
-
-List *
-taskapi_headers_add(List *headers, const char *name, const char *value)
-{
-	TaskapiHeader *header = palloc(sizeof(TaskapiHeader));
-
-	header->name = pstrdup(name);
-	header->value = pstrdup(value);
-	return lappend(headers, header);
-}
 
 void
 taskapi_problem(TaskapiProblem problem, List *headers, const char *hint, const char *fmt,...)
@@ -260,33 +250,7 @@ taskapi_raise_problem(PG_FUNCTION_ARGS)
 				 errhint("taskapi.problems() lists them.")));
 
 	if (!PG_ARGISNULL(3))
-	{
-		Jsonb	   *jb = PG_GETARG_JSONB_P(3);
-		JsonbIterator *it = JsonbIteratorInit(&jb->root);
-		JsonbValue	v;
-		JsonbIteratorToken tok;
-		char	   *key = NULL;
-
-		if (!JB_ROOT_IS_OBJECT(jb))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("headers must be a JSON object of strings")));
-		while ((tok = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-		{
-			if (tok == WJB_KEY)
-				key = pnstrdup(v.val.string.val, v.val.string.len);
-			else if (tok == WJB_VALUE)
-			{
-				if (v.type != jbvString)
-					ereport(ERROR,
-							(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							 errmsg("headers must be a JSON object of strings")));
-				headers = taskapi_headers_add(headers, key,
-											  pnstrdup(v.val.string.val, v.val.string.len));
-			}
-		}
-	}
-
+		headers = taskapi_headers_from_jsonb(PG_GETARG_JSONB_P(3), "headers");
 	raise_problem(NULL, problem, 0, headers,
 				  taskapi_arg_cstring(fcinfo, 2), taskapi_arg_cstring(fcinfo, 1));
 	pg_unreachable();

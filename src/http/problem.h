@@ -19,9 +19,8 @@
 #ifndef TASKAPI_PROBLEM_H
 #define TASKAPI_PROBLEM_H
 
-#include "nodes/pg_list.h"
-
 #include "base/compat.h"
+#include "http/header.h"
 
 typedef enum TaskapiProblem
 {
@@ -51,18 +50,6 @@ typedef enum TaskapiProblem
 	PROBLEM_PRECONDITION_REQUIRED,
 	PROBLEM_RATE_LIMITED
 } TaskapiProblem;
-
-/*
- * A response header.  taskapi_headers_add() appends one to a List of them,
- * copying both strings into the current memory context.
- */
-typedef struct TaskapiHeader
-{
-	const char *name;
-	const char *value;
-} TaskapiHeader;
-
-extern List *taskapi_headers_add(List *headers, const char *name, const char *value);
 
 /*
  * Raise a problem.  "headers" is a List of TaskapiHeader (NIL is none; those

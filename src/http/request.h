@@ -1,55 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * request.h
- *	  What the HTTP layer says about the request, and what it is to answer.
+ *	  Headers and cookies of the request.
  *
- * A PostgREST-style layer sets per transaction: request.method, request.path,
- * request.headers (JSON, lower-case names), request.cookies (JSON) and
- * request.jwt.claims (JSON).  After a transaction they are empty strings, which
- * counts as absent everywhere here.
- *
- * Each is parsed once per value: the parsed form is kept in a memory context of
- * its own together with the text it came from, and thrown away when the text
- * differs.  So a returned string or Jsonb is valid until the next call of
- * anything in this file; copy it to keep it.  A GUC that is not the JSON it should be is
- * "unauthenticated" (claims) or an ordinary invalid-parameter error (the others),
- * raised each time that it is looked at.
+ * A PostgREST-style layer sets request.headers (JSON, lower-case names) and
+ * request.cookies (JSON) per transaction.  After it they are empty strings,
+ * which counts as absent.  A setting that is not the JSON it should be is
+ * invalid_value; a header or cookie that no text of this database can hold is
+ * absent.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_REQUEST_H
 #define TASKAPI_REQUEST_H
 
-#include "utils/jsonb.h"
-#include "utils/uuid.h"
-
-#include "http/layer.h"
-
-/* "name" in any case; NULL where the request has no such header or cookie. */
-extern const char *taskapi_request_header(const char *name);
-extern const char *taskapi_request_cookie(const char *name);
-
-/* NULL where there are none. */
-extern Jsonb *taskapi_jwt_claims(void);
-
 /*
- * JSON text as jsonb, palloc'd in the current context.  NULL where jsonb refuses
- * it, which goes further than the grammar: numbers out of range, for one.
+ * "name" in any case for a header, as it is for a cookie (RFC 6265).  Several
+ * headers of one name are one list, joined by commas (RFC 9110, section 5.3), so
+ * that a header sent twice is never taken for a header sent once.  A palloc'd
+ * copy; NULL if the request has none.
  */
-extern Jsonb *taskapi_jsonb_parse(const char *text);
-
-/* Claim "sub"; NULL is an anonymous caller. */
-extern const char *taskapi_current_subject(void);
-
-/* The same as a uuid; false for an anonymous caller, "unauthenticated" for a sub that is no uuid. */
-extern bool taskapi_current_subject_id(pg_uuid_t *id);
-
-/*
- * Set a header or the status of the answer for the rest of the transaction
- * (response.headers, response.status).  A header of the same name, in any case,
- * is replaced, except Set-Cookie, which is added; with a NULL value it is removed.
- */
-extern void taskapi_set_response_header(const char *name, const char *value);
-extern void taskapi_set_response_status(int status);
+extern char *taskapi_request_header(const char *name);
+extern char *taskapi_request_cookie(const char *name);
 
 #endif							/* TASKAPI_REQUEST_H */

@@ -43,8 +43,9 @@
 #include "base/counters.h"
 #include "base/own_objects.h"
 #include "idempotency/idempotency.h"
+#include "http/layer.h"
 #include "http/problem.h"
-#include "http/request.h"
+#include "http/response.h"
 
 /* The id of a key as hash key; see TaskapiIdempotencyKey. */
 typedef struct ClaimId
@@ -350,20 +351,7 @@ taskapi_idempotency_check_response(int status, Jsonb *headers)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("status %d is not the status of a final HTTP response", status)));
 	if (headers)
-	{
-		JsonbIterator *it;
-		JsonbValue	value;
-		JsonbIteratorToken token;
-		bool		valid = JB_ROOT_IS_OBJECT(headers);
-
-		it = JsonbIteratorInit(&headers->root);
-		while (valid && (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-			valid = token != WJB_VALUE || value.type == jbvString;
-		if (!valid)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("headers must be an object of strings")));
-	}
+		(void) taskapi_headers_from_jsonb(headers, "headers");
 }
 
 /* ---------- the SQL functions ---------- */

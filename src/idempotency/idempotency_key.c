@@ -26,16 +26,17 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "idempotency/idempotency_key.h"
-#include "http/problem.h"
-#include "http/request.h"
 #include "base/sha256.h"
+#include "http/claims.h"
+#include "http/grammar.h"
+#include "http/layer.h"
+#include "http/problem.h"
+#include "idempotency/idempotency_key.h"
 
 #define MAX_KEY_CHARS		255
 #define MAX_SCOPE_BYTES		512
 #define MAX_PERIOD			(INT64CONST(366) * USECS_PER_DAY)
 
-static char *unquote(const char *raw);
 static void check_key(const char *key);
 static bool is_printable(const unsigned char *s, int len);
 static char *request_scope(void);
@@ -52,7 +53,10 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	if (raw == NULL)
 		taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_MISSING, NIL, NULL,
 						"This request needs an idempotency key.");
-	result->key = unquote(raw);
+	result->key = taskapi_sf_unquote(raw);
+	if (result->key == NULL)
+		taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_INVALID, NIL, NULL,
+						"The quotes and backslashes of the quoted key do not form a Structured Field String.");
 	check_key(result->key);
 
 	if (scope == NULL)
@@ -73,34 +77,6 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	 * Two keys of one hash only wait for each other.  The seed keeps a client from making that happen on purpose.
 	 */
 	result->hash = hash_bytes_extended((const unsigned char *) id, result->idlen, GetSystemIdentifier());
-	return result;
-}
-
-/*
- * The content of a Structured Field String, or the text as it is where it is none.
- */
-static char *
-unquote(const char *raw)
-{
-	int			len = strlen(raw);
-	char	   *result;
-	char	   *out;
-
-	if (len < 2 || raw[0] != '"' || raw[len - 1] != '"')
-		return pstrdup(raw);
-
-	result = out = palloc(len);
-	for (int i = 1; i < len - 1; i++)
-	{
-		if (raw[i] == '"' ||
-			(raw[i] == '\\' && (i == len - 2 || (raw[i + 1] != '"' && raw[i + 1] != '\\'))))
-			taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_INVALID, NIL, NULL,
-							"The quotes and backslashes of the quoted key do not form a Structured Field String.");
-		if (raw[i] == '\\')
-			i++;
-		*out++ = raw[i];
-	}
-	*out = '\0';
 	return result;
 }
 
@@ -173,7 +149,6 @@ request_scope(void)
 						"Authenticate, or have the server pass a scope of its own.",
 						"The caller is anonymous, and a key counts only within a caller's own scope.");
 
-	/* A returned string is valid until the next call, so each is copied before. */
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '[');
 	escape_json(&buf, part);

@@ -43,8 +43,9 @@
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "idempotency/idempotency.h"
+#include "http/layer.h"
 #include "http/problem.h"
-#include "http/request.h"
+#include "http/response.h"
 
 #define SEQUENCE "idempotency_fencing_token"
 

@@ -42,8 +42,9 @@
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 #include "page/page_token.h"
+#include "http/layer.h"
 #include "http/problem.h"
-#include "http/request.h"
+#include "http/response.h"
 #include "page/page.h"
 
 static int	default_page_size = 50;

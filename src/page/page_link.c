@@ -13,7 +13,7 @@
 #include "base/compat.h"
 #include "page/page_link.h"
 #include "http/layer.h"
-#include "http/request.h"
+#include "http/response.h"
 
 static void append_link(StringInfo buf, const TaskapiPageArguments *given, const char *token, const char *rel);
 static void append_parameter(StringInfo buf, char separator, const char *name, const char *value);

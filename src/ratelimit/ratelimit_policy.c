@@ -43,12 +43,13 @@
 #include "base/counters.h"
 #include "base/own_objects.h"
 #include "base/table_cache.h"
+#include "http/grammar.h"
 #include "http/problem.h"
 #include "ratelimit/ratelimit_policy.h"
 #include "ratelimit/ratelimit_denials.h"
 #include "ratelimit/ratelimit_store.h"
 #include "ratelimit/ratelimit_verdict.h"
-#include "http/request.h"
+#include "http/response.h"
 
 PG_FUNCTION_INFO_V1(taskapi_check_rate_limits);
 PG_FUNCTION_INFO_V1(taskapi_enforce_rate_limits_sql);
@@ -507,21 +508,6 @@ headers_init(HeaderBuilder *headers)
 	headers->retry_after = -1;
 }
 
-/* A Structured Field string (RFC 9651, section 3.3.3) */
-static void
-append_sf_string(StringInfo buf, const char *str)
-{
-	appendStringInfoChar(buf, '"');
-	for (; *str; str++)
-	{
-		if (*str == '"' || *str == '\\')
-			appendStringInfoChar(buf, '\\');
-		/* what the format can not express, and no policy's name contains */
-		appendStringInfoChar(buf, (*str >= ' ' && *str <= '~') ? *str : '?');
-	}
-	appendStringInfoChar(buf, '"');
-}
-
 /* Whole seconds, rounded up, within what a Structured Field integer holds */
 static int64
 ceil_seconds(double seconds)
@@ -538,14 +524,14 @@ headers_append(HeaderBuilder *headers, const char *name, const Policy *policy, i
 	const char *separator = headers->policy.len > 0 ? ", " : "";
 
 	appendStringInfoString(&headers->policy, separator);
-	append_sf_string(&headers->policy, name);
+	taskapi_sf_append_string(&headers->policy, name);
 	appendStringInfo(&headers->policy, ";q=" INT64_FORMAT, quota);
 	if (policy)
 		appendStringInfo(&headers->policy, ";w=" INT64_FORMAT,
 						 ceil_seconds(gcra_ceil(policy->limit.tolerance) / 1e9));
 
 	appendStringInfoString(&headers->state, separator);
-	append_sf_string(&headers->state, name);
+	taskapi_sf_append_string(&headers->state, name);
 	appendStringInfo(&headers->state, ";r=" INT64_FORMAT ";t=" INT64_FORMAT, Max(remaining, 0),
 					 ceil_seconds(!allowed && can_fit ? retry_after : reset_after));
 

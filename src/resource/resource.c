@@ -24,6 +24,7 @@
 
 #include "base/compat.h"
 #include "base/trigger_check.h"
+#include "http/layer.h"
 #include "http/precondition.h"
 #include "http/request.h"
 #include "resource/resource.h"

@@ -49,9 +49,11 @@
 
 #include "base/compat.h"
 #include "idempotency/idempotency.h"
+#include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
 #include "http/request.h"
+#include "http/response.h"
 #include "resource/resource.h"
 #include "resource/resource_answer.h"
 #include "resource/resource_idempotency.h"

@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "http/request.h"
+#include "http/layer.h"
 #include "resource/resource_registry.h"
 #include "resource/resource_put.h"
 

@@ -35,7 +35,6 @@
 #include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
-#include "http/request.h"
 #include "resource/resource_write.h"
 
 static int	add_arguments(TaskapiView *view, TupleDesc desc, HeapTuple row, const Bitmapset *columns,

@@ -1,7 +1,7 @@
 /*
  * The request's origin: another site's page is never taken for ours. The input is Origin, Host and Sec-Fetch-Site,
  * a line each; an empty line is no such header.
- * Sources: src/http/origin.c test/fuzz/glue.c
+ * Sources: src/http/origin.c src/http/grammar.c test/fuzz/glue.c
  */
 #include "postgres.h"
 

@@ -16,16 +16,17 @@
 #include "glue.h"
 #include "http/problem.h"
 #include "http/request.h"
+#include "http/response.h"
 
 const char *const *fuzz_headers = NULL;
 
-const char *
+char *
 taskapi_request_header(const char *name)
 {
 	for (const char *const *h = fuzz_headers; h && *h; h += 2)
 	{
 		if (strcmp(*h, name) == 0)
-			return h[1];
+			return h[1] ? pstrdup(h[1]) : NULL;
 	}
 	return NULL;
 }

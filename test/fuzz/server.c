@@ -392,6 +392,12 @@ pg_verify_mbstr(int encoding, const char *mbstr, int len, bool noError)
 	return pg_encoding_verifymbstr(encoding, mbstr, len) == len;
 }
 
+void
+pg_unicode_to_server(pg_wchar c, unsigned char *s)
+{
+	abort();
+}
+
 char *
 pg_any_to_server(const char *s, int len, int encoding)
 {

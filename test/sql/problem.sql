@@ -43,5 +43,10 @@ SELECT taskapi.raise_problem('no_such_problem');
 SELECT taskapi.raise_problem(NULL);
 SELECT taskapi.raise_problem('not_found', headers => '["a"]');
 SELECT taskapi.raise_problem('not_found', headers => '{"a": 1}');
+-- a line break would be a header of the client's choice
+SELECT taskapi.raise_problem('not_found', headers => '{"X": "a\r\nSet-Cookie: evil=1"}');
+SELECT taskapi.raise_problem('not_found', headers => '{"X": "a\u0001"}');
+SELECT taskapi.raise_problem('not_found', headers => '{"X\r\nY": "a"}');
+SELECT taskapi.raise_problem('not_found', headers => '{"": "a"}');
 RESET request.method;
 DROP EXTENSION taskapi;

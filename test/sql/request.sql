@@ -51,6 +51,30 @@ SELECT c AS claims, t.* FROM unnest(ARRAY[
 -- the last of two equal claims, as in jsonb
 SELECT t.* FROM pg_temp.try('{"sub": "a", "sub": "b"}') t;
 
+-- one identity, however the issuer spells it
+SELECT t.text_form, t.uuid_form, t.claims_form FROM unnest(ARRAY[
+    '{"sub": "0190A6C4-0000-7000-8000-00000000ABCD"}', '{"sub": "0190a6c400007000800000000000abcd"}', '{"sub": "{0190a6c4-0000-7000-8000-00000000abcd}"}',
+    '{"sub": "0190-a6c4-0000-7000-8000-0000-0000-abcd", "n": [1]}', '{"sub": "a", "sub": "{0190a6c400007000800000000000ABCD}"}']) c, pg_temp.try(c) t;
+SELECT s, taskapi.canonical_subject(s) FROM unnest(ARRAY['Bob', '0190A6C4-0000-7000-8000-00000000ABCD', '0190A6C4-00007000-8000-00000000ABCD', ' 0190a6c4-0000-7000-8000-00000000abcd',
+    '0190a6c4--0000-7000-8000-00000000abcd', '-0190a6c4-0000-7000-8000-00000000abcd', '0190a6c4-0000-7000-8000-00000000abcd-', '{0190a6c4-0000-7000-8000-00000000abcd', '{}']) s;
+SELECT taskapi.canonical_subject('');
+SELECT taskapi.canonical_subject(repeat('x', 1025));
+-- the same grammar as the type's, on spellings that are nearly right
+SELECT count(*) FILTER (WHERE (c <> s) IS DISTINCT FROM (u IS NOT NULL AND u <> s)) AS differ, count(u) > 100 AS some_are, count(*) - count(u) > 100 AS some_are_not
+FROM (SELECT s, taskapi.canonical_subject(s) AS c, CASE WHEN s ~* '^([0-9a-f]{4}-?){7}[0-9a-f]{4}$|^\{([0-9a-f]{4}-?){7}[0-9a-f]{4}\}$' THEN s::uuid::text END AS u
+      FROM (SELECT substr(o, 1, n) || x || substr(o, n + 1 + k) AS s FROM unnest(ARRAY['0190A6c4-0000-7000-8000-00000000abcd', '0190a6c400007000800000000000abcd', '{0190a6c4-0000-7000-8000-00000000abcd}']) o,
+            generate_series(0, 38) n, generate_series(0, 1) k, unnest(ARRAY['', '-', '{', '}', 'F', 'g']) x) v WHERE s <> '') w;
+-- 1024 bytes are enough
+SELECT length(t.text_form), t.uuid_form, t.claims_form <> 'PT401' AS has_claims FROM unnest(ARRAY[1024, 1025]) n, pg_temp.try(json_build_object('sub', repeat('x', n))::text) t;
+
+-- what no text can hold is no header and no cookie, and leaves the others alone; in claims it is unauthenticated
+BEGIN;
+SET LOCAL request.headers = '{"a": "x\u0000y", "b": "1", "c": "\ud800", "d": "\ud83d\ude00", "e": "\\u0000", "\u0000": "2", "f": ["\u0000"]}';
+SET LOCAL request.cookies = '{"a": "x\u0000y", "b": "1"}';
+SELECT h, taskapi.request_header(h), taskapi.request_cookie(h) FROM unnest(ARRAY['a', 'b', 'c', 'd', 'e', 'f']) h;
+SELECT * FROM pg_temp.try('{"sub": "x", "name": "\ud800"}');
+ROLLBACK;
+
 -- headers that are not JSON are a clear problem
 BEGIN;
 SET LOCAL request.headers = 'accept: x';
@@ -84,6 +108,10 @@ COMMIT;
 SELECT taskapi.set_response_header('X', E'a\r\nSet-Cookie: evil=1');
 SELECT taskapi.set_response_header(E'X\r\nY', 'a');
 SELECT taskapi.set_response_header('', 'a');
+BEGIN;
+SELECT set_config('response.headers', '[{"X": "a\r\nSet-Cookie: evil=1"}]', true);
+SELECT taskapi.set_response_header('Y', 'y');
+ROLLBACK;
 SELECT taskapi.set_response_status(99);
 SELECT taskapi.set_response_status(600);
 BEGIN;
