@@ -22,10 +22,7 @@ init_usage(void *ptr)
 	TaskapiKeyUsageBucket *buckets = ptr;
 
 	for (int i = 0; i < TASKAPI_KEY_USAGE_BUCKETS; i++)
-	{
-		memset(&buckets[i], 0, sizeof(TaskapiKeyUsageBucket));
 		SpinLockInit(&buckets[i].lock);
-	}
 }
 
 static TaskapiKeyUsageBucket *
@@ -34,7 +31,15 @@ usage(void)
 	static TaskapiKeyUsageBucket *attached = NULL;
 
 	if (attached == NULL)
-		attached = taskapi_segment("taskapi key usage 1", TASKAPI_KEY_USAGE_BUCKETS * sizeof(TaskapiKeyUsageBucket), init_usage);
+	{
+		TaskapiArea area = {"key usage", .size = TASKAPI_KEY_USAGE_BUCKETS * sizeof(TaskapiKeyUsageBucket), .init = init_usage};
+
+		area.layout = TASKAPI_LAYOUT(1, TASKAPI_KEY_USAGE_BUCKETS, TASKAPI_KEY_USAGE_ENTRIES,
+									 sizeof(TaskapiKeyUsageBucket), offsetof(TaskapiKeyUsageBucket, entry),
+									 sizeof(TaskapiKeyUsage), offsetof(TaskapiKeyUsage, used_at),
+									 offsetof(TaskapiKeyUsage, database), offsetof(TaskapiKeyUsage, id));
+		attached = taskapi_area(&area);
+	}
 	return attached;
 }
 

@@ -24,7 +24,9 @@
 #include "utils/uuid.h"
 
 #define TASKAPI_KEY_USAGE_BUCKETS 512
+#ifndef TASKAPI_KEY_USAGE_ENTRIES
 #define TASKAPI_KEY_USAGE_ENTRIES 8
+#endif
 
 typedef struct TaskapiKeyUsage
 {

@@ -58,7 +58,12 @@ void
 taskapi_counters_attach(void)
 {
 	if (stripes == NULL)
-		stripes = taskapi_segment("taskapi counters 1", TASKAPI_COUNTER_STRIPES * sizeof(CounterStripe), init_counters);
+	{
+		TaskapiArea area = {"counters", .size = TASKAPI_COUNTER_STRIPES * sizeof(CounterStripe), .init = init_counters};
+
+		area.layout = TASKAPI_LAYOUT(1, TASKAPI_NCOUNTERS, TASKAPI_COUNTER_STRIPES, sizeof(CounterStripe));
+		stripes = taskapi_area(&area);
+	}
 	taskapi_counter_stripe = stripes[MyProcPid % TASKAPI_COUNTER_STRIPES].value;
 }
 

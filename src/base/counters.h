@@ -38,7 +38,11 @@ typedef enum TaskapiCounter
 } TaskapiCounter;
 
 #define TASKAPI_NCOUNTERS		(TASKAPI_COUNTER_RATE_LIMIT_RECLAIMED + 1)
+
+/* A power of two; a build may choose another */
+#ifndef TASKAPI_COUNTER_STRIPES
 #define TASKAPI_COUNTER_STRIPES 64
+#endif
 
 /* This backend's stripe; NULL until the first count. */
 extern PGDLLIMPORT pg_atomic_uint64 *taskapi_counter_stripe;

@@ -38,7 +38,18 @@ denials(void)
 	static TaskapiDenialShard *attached = NULL;
 
 	if (attached == NULL)
-		attached = taskapi_segment("taskapi denials 1", TASKAPI_DENIAL_SHARDS * sizeof(TaskapiDenialShard), init_denials);
+	{
+		TaskapiArea area = {"denials", .size = TASKAPI_DENIAL_SHARDS * sizeof(TaskapiDenialShard), .init = init_denials};
+
+		area.layout = TASKAPI_LAYOUT(1, TASKAPI_DENIAL_SHARDS, TASKAPI_DENIAL_ENTRIES, sizeof(TaskapiDenialShard),
+									 offsetof(TaskapiDenialShard, hash), offsetof(TaskapiDenialShard, entry),
+									 sizeof(TaskapiDenial), offsetof(TaskapiDenial, error),
+									 offsetof(TaskapiDenial, last_denied_ns), offsetof(TaskapiDenial, database),
+									 offsetof(TaskapiDenial, has_policy), offsetof(TaskapiDenial, policy_len),
+									 offsetof(TaskapiDenial, subject_len), offsetof(TaskapiDenial, policy),
+									 offsetof(TaskapiDenial, subject));
+		attached = taskapi_area(&area);
+	}
 	return attached;
 }
 

@@ -23,7 +23,9 @@
 #include "storage/spin.h"
 
 #define TASKAPI_DENIAL_SHARDS		64
+#ifndef TASKAPI_DENIAL_ENTRIES
 #define TASKAPI_DENIAL_ENTRIES		8
+#endif
 #define TASKAPI_DENIAL_POLICY_LEN	64
 #define TASKAPI_DENIAL_SUBJECT_LEN	128
 

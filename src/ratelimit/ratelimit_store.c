@@ -29,8 +29,6 @@
 
 #include <math.h>
 
-#include <time.h>
-
 #include "miscadmin.h"
 #include "storage/dsm.h"
 #include "storage/lwlock.h"
@@ -55,6 +53,7 @@ typedef struct TableControl
 } TableControl;
 
 static TableControl *control(void);
+static Size table_size(uint32 nbuckets);
 static RateLimitTable *attach_table(void);
 static RateLimitTable *create_table(void);
 static void load(RateLimitTable *tab);
@@ -91,12 +90,27 @@ control(void)
 
 	if (attached == NULL)
 	{
-		TableControl *segment = taskapi_segment("taskapi rate limits 1", sizeof(TableControl), init_control);
+		TaskapiArea area = {"rate limits", .size = sizeof(TableControl), .init = init_control};
+		TableControl *segment;
 
+		area.layout = TASKAPI_LAYOUT(1, offsetof(TableControl, tranche_id), offsetof(TableControl, table),
+									 sizeof(RateLimitTable), offsetof(RateLimitTable, nbuckets),
+									 offsetof(RateLimitTable, seed), offsetof(RateLimitTable, bucket),
+									 RATELIMIT_BUCKET_ENTRIES, sizeof(RateLimitBucket),
+									 offsetof(RateLimitBucket, latest), offsetof(RateLimitBucket, entry),
+									 sizeof(RateLimitEntry), offsetof(RateLimitEntry, tat_ns),
+									 offsetof(RateLimitEntry, hash2), offsetof(RateLimitEntry, tat_frac));
+		segment = taskapi_area(&area);
 		LWLockRegisterTranche(segment->tranche_id, "taskapi");
 		attached = segment;
 	}
 	return attached;
+}
+
+static Size
+table_size(uint32 nbuckets)
+{
+	return offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
 }
 
 static RateLimitTable *
@@ -104,12 +118,19 @@ attach_table(void)
 {
 	TableControl *shared = control();
 	RateLimitTable *result;
+	Size		size;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	if (shared->table == DSM_HANDLE_INVALID)
 		result = create_table();
 	else
-		result = taskapi_map_segment(shared->table);
+	{
+		result = taskapi_map_segment(shared->table, &size);
+		if (size < table_size(result->nbuckets))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the shared table of rate limits has another size than its header says")));
+	}
 	LWLockRelease(&shared->lock);
 
 	/* Every database, and in it every kind of key, hashes under a key of its own. */
@@ -127,7 +148,7 @@ static RateLimitTable *
 create_table(void)
 {
 	uint32		nbuckets = ((uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_KEYS + 1;
-	Size		size = offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
+	Size		size = table_size(nbuckets);
 	dsm_segment *segment = dsm_create(size, 0);
 	RateLimitTable *result = dsm_segment_address(segment);
 

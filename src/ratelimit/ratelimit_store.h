@@ -52,8 +52,10 @@
 #include "ratelimit/ratelimit_snapshot.h"
 #include "ratelimit/siphash.h"
 
+#ifndef RATELIMIT_BUCKET_ENTRIES
 #define RATELIMIT_BUCKET_SIZE		1024
 #define RATELIMIT_BUCKET_ENTRIES	42
+#endif
 #define RATELIMIT_BUCKET_KEYS		16	/* that it is meant for */
 #define RATELIMIT_MAX_KEY_LEN		1024
 
@@ -69,7 +71,8 @@ typedef struct RateLimitKey
 typedef struct RateLimitBucket
 {
 	slock_t		lock;
-	int64		latest;			/* of the times at which decisions were made here */
+	/* aligned, as 32-bit x86 would have it at 4: times at which decisions were made here, the latest of them */
+	pg_attribute_aligned(8) int64 latest;
 	RateLimitEntry entry[RATELIMIT_BUCKET_ENTRIES];
 } RateLimitBucket;
 
