@@ -10,54 +10,57 @@
  */
 #include "postgres.h"
 
+#include "utils/plancache.h"
+
 #include "base/compat.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 
 #define MAX_PLANS		64		/* of one query; 2 * terms is usual */
 
-static SPIPlanPtr branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch);
+static TaskapiPagePlan *branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch);
 static void describe_steering(const TaskapiPageQuery *query, const TaskapiBranch *branch, TaskapiSteering *steering);
 
-static SPIPlanPtr
+static TaskapiPagePlan *
 branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch)
 {
 	uint64		id = taskapi_page_branch_id(branch);
 	MemoryContext old;
 	TaskapiPagePlan *entry;
-	SPIPlanPtr	plan;
 	ListCell   *cell;
 
 	foreach(cell, query->plans)
 	{
 		entry = lfirst(cell);
 		if (entry->branch == id)
-			return entry->plan;
+			return entry;
 	}
-
-	plan = SPI_prepare_cursor(taskapi_page_branch_sql(query, branch), query->nparams, query->argtypes,
-							  query->pinned ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 
 	/* A query that is not kept, and one with too many patterns of NULLs, has its plans for this call only */
+	old = MemoryContextSwitchTo(query->context);
+	entry = palloc0(sizeof(TaskapiPagePlan));
+	MemoryContextSwitchTo(old);
+	entry->branch = id;
+	entry->plan = SPI_prepare_cursor(taskapi_page_branch_sql(query, branch), query->nparams, query->argtypes,
+									 query->pinned ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
+	if (entry->plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	if (query->valid && list_length(query->plans) < MAX_PLANS)
 	{
-		old = MemoryContextSwitchTo(query->context);
-		entry = palloc(sizeof(TaskapiPagePlan));
-		entry->branch = id;
-		entry->plan = plan;
-		SPI_keepplan(plan);
+		MemoryContextSwitchTo(query->context);
 		query->plans = lappend(query->plans, entry);
 		MemoryContextSwitchTo(old);
+		SPI_keepplan(entry->plan);
+		entry->kept = true;
 	}
-	return plan;
+	return entry;
 }
 
 void
 taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamListInfo params, int count, DestReceiver *dest)
 {
-	SPIPlanPtr volatile plan = branch_plan(query, branch);
+	TaskapiPagePlan *volatile plan = branch_plan(query, branch);
+	CachedPlanSource *source;
 	SPIExecuteOptions options = {
 		.params = params,
 		.read_only = true,
@@ -73,7 +76,7 @@ taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamList
 	{
 		if (OidIsValid(steering.indexoid))
 			taskapi_page_steer(&steering);
-		rc = SPI_execute_plan_extended(plan, &options);
+		rc = SPI_execute_plan_extended(plan->plan, &options);
 	}
 	PG_FINALLY();
 	{
@@ -82,6 +85,15 @@ taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamList
 	PG_END_TRY();
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+
+	/* Now all relations that the rows came from are locked */
+	source = linitial(SPI_plan_get_plan_sources(plan->plan));
+	taskapi_page_check_storage(source->relationOids, &plan->seen);
+	if (plan->kept && plan->measured != source->gplan)
+	{
+		plan->measured = source->gplan;
+		taskapi_page_query_measure(query);
+	}
 }
 
 static void

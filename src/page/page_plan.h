@@ -20,7 +20,7 @@
 
 /*
  * Run one branch until "count" rows have gone to "dest", whose rStartup calls taskapi_page_steer_end(), since planning
- * is over then.  SPI must be connected.
+ * is over then.  SPI must be connected.  Errors: try_again (page_storage.h).
  */
 extern void taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamListInfo params,
 							 int count, DestReceiver *dest);

@@ -4,41 +4,61 @@
  *	  The cache of page queries (page_query.h).
  *
  * A relcache invalidation of any relation involved marks a query, and the next
- * call that would use it makes it again.
+ * call that would use it makes it again.  So does a change of any schema, function, operator or collation, and of a
+ * type that the query compares (still_valid).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
-#include "funcapi.h"
 
 #include "base/compat.h"
 #include "base/table_cache.h"
 #include "page/page_query.h"
 
 #define MAX_QUERIES		64
+#define MAX_SPELLINGS	128
+#define MAX_SPELLING_LENGTH 1024
+
+/* What a query was asked for with */
+typedef struct Spelling
+{
+	char	   *key;
+	TaskapiPageQuery *query;	/* NULL is a free place */
+} Spelling;
 
 static TaskapiPageQuery *queries[MAX_QUERIES];
+static Spelling spellings[MAX_SPELLINGS];
+static int	next_spelling = 0;
 static uint64 use_counter = 0;
-static uint64 invalidations = 0;
 
 static char *query_key(Oid relid, const char *order_by, int order_len, List *conditions, int limit);
-static TaskapiPageQuery *find_query(const char *key, Oid relid);
-static TaskapiPageQuery *make_query(const char *key, Oid relid, const char *order_by, int order_len,
-									List *conditions, int limit);
+static TaskapiPageQuery *find_query(const char *key);
+static TaskapiPageQuery *find_equal(const char *key);
+static bool still_valid(TaskapiPageQuery *query);
+static TaskapiPageQuery *make_query(Oid relid, const char *order_by, int order_len, List *conditions, int limit);
+static void note_types(TaskapiPageQuery *query, int nconditions);
+static void note_type(TaskapiPageQuery *query, Oid typid);
+static bool read_type_row(Oid typid, TaskapiPageType *row);
 static void find_index(TaskapiPageQuery *query, List *conditions, const Oid *types, const Oid *collations);
 static void bind_filter(TaskapiPageQuery *query, List *conditions);
 static void describe_rows(TaskapiPageQuery *query);
 static void keep_query(TaskapiPageQuery *query);
-static void free_query(TaskapiPageQuery *query);
+static void keep_spelling(const char *key, TaskapiPageQuery *query);
+static void free_query(int place);
+static int	least_used(const TaskapiPageQuery *except);
+static Size plan_size(const TaskapiPagePlan *plan);
 static void invalidate_queries(Oid relid);
 
 void
@@ -58,9 +78,22 @@ taskapi_page_query(Oid relid, const char *order_by, int order_len, List *conditi
 	while (limit < fetch)
 		limit *= 16;
 	key = query_key(relid, order_by, order_len, conditions, limit);
-	query = find_query(key, relid);
+	query = find_query(key);
 	if (query == NULL)
-		query = make_query(key, relid, order_by, order_len, conditions, limit);
+	{
+		TaskapiPageQuery *made = make_query(relid, order_by, order_len, conditions, limit);
+
+		query = find_equal(made->key);
+		if (query)
+			MemoryContextDelete(made->context);
+		else
+		{
+			query = made;
+			keep_query(query);
+		}
+		if (query->valid)
+			keep_spelling(key, query);
+	}
 	query->borrowed++;
 	query->last_used = ++use_counter;
 	return query;
@@ -96,71 +129,139 @@ query_key(Oid relid, const char *order_by, int order_len, List *conditions, int 
 	return buf.data;
 }
 
+/*
+ * The query that this was asked for with before.
+ */
 static TaskapiPageQuery *
-find_query(const char *key, Oid relid)
+find_query(const char *key)
 {
-	for (int i = 0; i < MAX_QUERIES; i++)
+	for (int i = 0; i < MAX_SPELLINGS; i++)
 	{
-		TaskapiPageQuery *query = queries[i];
+		TaskapiPageQuery *query = spellings[i].query;
 		ListCell   *cell;
-		char	   *name;
 
-		if (query == NULL || !query->valid || strcmp(query->key, key) != 0)
+		if (query == NULL || !query->valid || strcmp(spellings[i].key, key) != 0)
 			continue;
 
 		/* Locking lets invalidations in */
 		foreach(cell, query->source->relids)
 			LockRelationOid(lfirst_oid(cell), AccessShareLock);
-		if (!query->valid || queries[i] != query)
-			return NULL;
-
-		/* Renaming a schema sends no invalidation of its relations */
-		name = get_namespace_name(get_rel_namespace(relid));
-		if (name == NULL || strcmp(name, query->source->schema) != 0)
-		{
-			query->valid = false;
-			return NULL;
-		}
-		return query;
+		return spellings[i].query == query && still_valid(query) ? query : NULL;
 	}
 	return NULL;
 }
 
 static TaskapiPageQuery *
-make_query(const char *key, Oid relid, const char *order_by, int order_len, List *conditions, int limit)
+find_equal(const char *key)
+{
+	for (int i = 0; i < MAX_QUERIES; i++)
+	{
+		if (queries[i] && strcmp(queries[i]->key, key) == 0 && still_valid(queries[i]))
+			return queries[i];
+	}
+	return NULL;
+}
+
+/*
+ * Relations are watched as they change (invalidate_queries).  Of names, any change makes the query again: its
+ * statements are texts, which hold them.  A type comes with every new table, so there the rows in use are compared.
+ */
+static bool
+still_valid(TaskapiPageQuery *query)
+{
+	uint64		types = taskapi_types_generation();
+
+	if (query->names != taskapi_names_generation())
+		query->valid = false;
+	for (int i = 0; i < query->ntypes && query->valid && query->types != types; i++)
+	{
+		TaskapiPageType row;
+
+		query->valid = read_type_row(query->typerows[i].typid, &row) &&
+			row.xmin == query->typerows[i].xmin && ItemPointerEquals(&row.tid, &query->typerows[i].tid);
+	}
+	if (query->valid)
+		query->types = types;
+	return query->valid;
+}
+
+static TaskapiPageQuery *
+make_query(Oid relid, const char *order_by, int order_len, List *conditions, int limit)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TaskapiPageQuery *query = palloc0(sizeof(TaskapiPageQuery));
 	TaskapiPageOrder *order;
-	uint64		before = invalidations;
+	char	   *canonical;
 	Oid			types[TASKAPI_MAX_ORDER_TERMS];
 	Oid			collations[TASKAPI_MAX_ORDER_TERMS];
 
 	query->context = context;
-	query->key = pstrdup(key);
 	query->limit = limit;
+	query->relations = taskapi_relation_generation();
+	query->names = taskapi_names_generation();
+	query->types = taskapi_types_generation();
 	query->source = taskapi_page_source(relid);
 	query->order = order = taskapi_page_order(query->source, order_by, order_len);
+	canonical = taskapi_order_by_canonical(order->order_by);
+	query->key = query_key(relid, canonical, strlen(canonical), conditions, limit);
 	for (int i = 0; i < order->nterms; i++)
 	{
-		types[i] = order->terms[i].column->typid;
+		types[i] = order->terms[i].keytype;
 		collations[i] = order->terms[i].column->collation;
 	}
 	query->cursor = taskapi_cursor_shape(order->order_by, order->nterms, types, collations, context);
 	query->opened.parent = context;
 	bind_filter(query, conditions);
 	describe_rows(query);
-
 	find_index(query, conditions, types, collations);
-
+	note_types(query, list_length(conditions));
 	MemoryContextSwitchTo(old);
-	keep_query(query);
-
-	/* What changed while it was made may or may not have been seen */
-	if (invalidations != before)
-		query->valid = false;
 	return query;
+}
+
+static void
+note_types(TaskapiPageQuery *query, int nconditions)
+{
+	query->typerows = palloc(sizeof(TaskapiPageType) * 3 * (query->order->nterms + nconditions));
+	for (int i = 0; i < query->order->nterms; i++)
+	{
+		note_type(query, query->order->terms[i].column->typid);
+		note_type(query, query->order->terms[i].column->basetype);
+		note_type(query, query->order->terms[i].argtype);
+	}
+	for (int i = 0; i < nconditions; i++)
+	{
+		note_type(query, query->bindings[i].column->typid);
+		note_type(query, query->bindings[i].column->basetype);
+		note_type(query, query->bindings[i].argtype);
+	}
+}
+
+static void
+note_type(TaskapiPageQuery *query, Oid typid)
+{
+	for (int i = 0; i < query->ntypes; i++)
+	{
+		if (query->typerows[i].typid == typid)
+			return;
+	}
+	if (OidIsValid(typid) && read_type_row(typid, &query->typerows[query->ntypes]))
+		query->ntypes++;
+}
+
+static bool
+read_type_row(Oid typid, TaskapiPageType *row)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(typid));
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	row->typid = typid;
+	row->xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
+	row->tid = tuple->t_self;
+	ReleaseSysCache(tuple);
+	return true;
 }
 
 /*
@@ -170,21 +271,9 @@ static void
 find_index(TaskapiPageQuery *query, List *conditions, const Oid *types, const Oid *collations)
 {
 	Bitmapset  *isnull = NULL;
-	bool		covered = true;
+	bool		covered = taskapi_filter_constants(query->bindings, list_length(conditions),
+												   &query->filtered, &query->equal, &isnull);
 
-	for (int i = 0; i < list_length(conditions); i++)
-	{
-		AttrNumber	attno = query->bindings[i].column->base_attno;
-
-		if (attno > 0)
-			query->filtered = bms_add_member(query->filtered, attno);
-		if (attno > 0 && query->bindings[i].op == FILTER_EQ)
-			query->equal = bms_add_member(query->equal, attno);
-		else if (attno > 0 && query->bindings[i].op == FILTER_IS_NULL)
-			isnull = bms_add_member(isnull, attno);
-		else
-			covered = false;
-	}
 	taskapi_page_find_index(query->source, query->order, query->equal, isnull, &query->index);
 	query->nparams = query->nfilter + query->order->nterms;
 	if (OidIsValid(query->index.cursor_function))
@@ -226,7 +315,7 @@ bind_filter(TaskapiPageQuery *query, List *conditions)
 	}
 	query->filter_sql = buf.data;
 	for (int i = 0; i < query->order->nterms; i++)
-		query->argtypes[query->nfilter + i] = query->order->terms[i].column->basetype;
+		query->argtypes[query->nfilter + i] = query->order->terms[i].argtype;
 }
 
 static void
@@ -263,56 +352,135 @@ describe_rows(TaskapiPageQuery *query)
 static void
 keep_query(TaskapiPageQuery *query)
 {
-	int			victim = -1;
+	int			place = -1;
 
 	/* Every vacuum makes some invalid: all of them go, or a session would pile them up in the places that are free */
 	for (int i = 0; i < MAX_QUERIES; i++)
 	{
 		if (queries[i] && !queries[i]->valid && queries[i]->borrowed == 0)
-		{
-			free_query(queries[i]);
-			queries[i] = NULL;
-		}
+			free_query(i);
+		if (queries[i] == NULL && place < 0)
+			place = i;
 	}
-	for (int i = 0; i < MAX_QUERIES; i++)
-	{
-		if (queries[i] == NULL)
-		{
-			victim = i;
-			break;
-		}
-		if (queries[i]->borrowed > 0)
-			continue;
-		if (victim < 0 || queries[i]->last_used < queries[victim]->last_used)
-			victim = i;
-	}
-	if (victim < 0)
+	if (place < 0)
+		place = least_used(NULL);
+	if (place < 0)
 		return;
-	if (queries[victim])
-		free_query(queries[victim]);
-	queries[victim] = NULL;
+	if (queries[place])
+		free_query(place);
 	MemoryContextSetParent(query->context, CacheMemoryContext);
-	query->valid = true;
-	queries[victim] = query;
+	queries[place] = query;
+
+	/* What changed while it was made may or may not have been seen */
+	query->valid = query->relations == taskapi_relation_generation();
 }
 
 static void
-free_query(TaskapiPageQuery *query)
+keep_spelling(const char *key, TaskapiPageQuery *query)
 {
+	int			place = -1;
+
+	if (strlen(key) > MAX_SPELLING_LENGTH)
+		return;
+	for (int i = 0; i < MAX_SPELLINGS && place < 0; i++)
+	{
+		if (spellings[i].query == NULL || strcmp(spellings[i].key, key) == 0)
+			place = i;
+	}
+	if (place < 0)
+	{
+		place = next_spelling;
+		next_spelling = (next_spelling + 1) % MAX_SPELLINGS;
+	}
+	spellings[place].query = NULL;
+	if (spellings[place].key)
+		pfree(spellings[place].key);
+	spellings[place].key = NULL;
+	spellings[place].key = MemoryContextStrdup(CacheMemoryContext, key);
+	spellings[place].query = query;
+}
+
+static void
+free_query(int place)
+{
+	TaskapiPageQuery *query = queries[place];
 	ListCell   *cell;
 
+	for (int i = 0; i < MAX_SPELLINGS; i++)
+	{
+		if (spellings[i].query == query)
+			spellings[i].query = NULL;
+	}
+	queries[place] = NULL;
 	foreach(cell, query->plans)
 		SPI_freeplan(((TaskapiPagePlan *) lfirst(cell))->plan);
 	MemoryContextDelete(query->context);
 }
 
+/*
+ * The place of the one that was not used for the longest time and is not borrowed; -1 if there is none.
+ */
+static int
+least_used(const TaskapiPageQuery *except)
+{
+	int			place = -1;
+
+	for (int i = 0; i < MAX_QUERIES; i++)
+	{
+		if (queries[i] && queries[i] != except && queries[i]->borrowed == 0 &&
+			(place < 0 || queries[i]->last_used < queries[place]->last_used))
+			place = i;
+	}
+	return place;
+}
+
+void
+taskapi_page_query_measure(TaskapiPageQuery *query)
+{
+	Size		total = 0;
+	ListCell   *cell;
+	int			place;
+
+	query->size = MemoryContextMemAllocated(query->context, true);
+	foreach(cell, query->plans)
+		query->size += plan_size(lfirst(cell));
+	for (int i = 0; i < MAX_QUERIES; i++)
+		total += queries[i] ? queries[i]->size : 0;
+
+	while (total > TASKAPI_PAGE_QUERY_MEMORY && (place = least_used(query)) >= 0)
+	{
+		total -= queries[place]->size;
+		free_query(place);
+	}
+	while (total > TASKAPI_PAGE_QUERY_MEMORY && query->borrowed == 1 && query->plans != NIL)
+	{
+		TaskapiPagePlan *plan = linitial(query->plans);
+		Size		size = plan_size(plan);
+
+		query->plans = list_delete_first(query->plans);
+		SPI_freeplan(plan->plan);
+		pfree(plan);
+		query->size -= size;
+		total -= size;
+	}
+}
+
+static Size
+plan_size(const TaskapiPagePlan *plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan->plan));
+
+	return MemoryContextMemAllocated(source->context, true) +
+		(source->gplan ? MemoryContextMemAllocated(source->gplan->context, true) : 0);
+}
+
 static void
 invalidate_queries(Oid relid)
 {
-	invalidations++;
 	for (int i = 0; i < MAX_QUERIES; i++)
 	{
-		if (queries[i] && (!OidIsValid(relid) || list_member_oid(queries[i]->source->relids, relid)))
+		if (queries[i] && (!OidIsValid(relid) || list_member_oid(queries[i]->source->relids, relid) ||
+						   list_member_oid(queries[i]->source->watched, relid)))
 			queries[i]->valid = false;
 	}
 }

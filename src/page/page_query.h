@@ -5,8 +5,12 @@
  *	  for the session.
  *
  * A query is found by what it was asked for: relation, order_by, conditions without values, size, and for a user
- * who may not read the whole relation, the columns that he may read.  It holds what page_source.h, page_order.h and
+ * who may not read the whole relation, the columns that the user may read.  It holds what page_source.h, page_order.h and
  * filter_bind.h found out, and the plans that page_plan.c made.
+ *
+ * There is one for each order, however its order_by is written; spellings are only remembered, in a table of fixed size.
+ * All queries together may take TASKAPI_PAGE_QUERY_MEMORY: a plan for many partitions is large, and clients choose
+ * orders and filters.
  *
  * A query is borrowed with taskapi_page_query() and given back with
  * taskapi_page_query_release(), also after an error.  A borrowed one stays valid, even
@@ -19,26 +23,47 @@
 
 #include "access/tupdesc.h"
 #include "executor/spi.h"
+#include "storage/itemptr.h"
 
 #include "cursor/cursor_shape.h"
 #include "page/filter_bind.h"
 #include "page/page_order.h"
+#include "page/page_storage.h"
+
+#define TASKAPI_PAGE_QUERY_MEMORY ((Size) 32 * 1024 * 1024)
 
 /* The plan of one branch; "branch" is its taskapi_page_branch_id() */
 typedef struct TaskapiPagePlan
 {
 	uint64		branch;
 	SPIPlanPtr	plan;
+	bool		kept;			/* else it is gone when SPI is left */
+	const void *measured;		/* the generic plan that the query's size counts */
+	TaskapiStorageSeen seen;
 } TaskapiPagePlan;
+
+/* A row of pg_type that the query was made from */
+typedef struct TaskapiPageType
+{
+	Oid			typid;
+	TransactionId xmin;
+	ItemPointerData tid;
+} TaskapiPageType;
 
 typedef struct TaskapiPageQuery
 {
 	/* Of the cache */
 	MemoryContext context;
-	char	   *key;
+	char	   *key;			/* what it was asked for, with the order_by in full and canonical */
 	bool		valid;			/* kept, and nothing that it depends on has changed */
 	int			borrowed;
 	uint64		last_used;
+	uint64		relations;		/* generations (base/table_cache.h) when it was made */
+	uint64		names;
+	uint64		types;
+	int			ntypes;
+	TaskapiPageType *typerows;
+	Size		size;			/* with its plans */
 
 	TaskapiPageSource *source;
 	TaskapiPageOrder *order;
@@ -65,6 +90,12 @@ typedef struct TaskapiPageQuery
 /* "fetch" is how many rows will be asked for; "order_by" NULL is the key. */
 extern TaskapiPageQuery *taskapi_page_query(Oid relid, const char *order_by, int order_len, List *conditions, int fetch);
 extern void taskapi_page_query_release(TaskapiPageQuery *query);
+
+/*
+ * A plan was made: count its memory, and free what was not used for the longest time if all take too much, last this
+ * query's own plans.  None of them may be running but of a caller who has borrowed the query too.
+ */
+extern void taskapi_page_query_measure(TaskapiPageQuery *query);
 
 extern void taskapi_page_query_init(void);
 
