@@ -151,6 +151,15 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_var_is_plain(var) true
 #endif
 
+/* 18 has virtual generated columns, which an index has as their expression */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_att_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#define taskapi_generation_expression(rel, attno) build_generation_expression(rel, attno)
+#else
+#define taskapi_att_is_virtual(att) false
+#define taskapi_generation_expression(rel, attno) NULL
+#endif
+
 /* 18 names the library and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)

@@ -244,6 +244,7 @@ taskapi_filter_array_literal(JsonbContainer *array, StringInfo buf)
 	(void) JsonbIteratorNext(&it, &v, false);
 	while (JsonbIteratorNext(&it, &v, true) == WJB_ELEM)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (!first)
 			appendStringInfoChar(buf, ',');
 		first = false;

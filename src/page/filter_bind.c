@@ -18,6 +18,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -30,7 +31,10 @@
 #include "page/filter_bind.h"
 #include "http/problem.h"
 
-static const char *operator_sql(const TaskapiFilterBinding *binding);
+static const char *is_sql(TaskapiFilterOp op);
+static char *operator_sql(TaskapiFilterBinding *binding);
+static Oid	find_operator(TaskapiFilterOp op, Oid type);
+static char *pattern_sql(TaskapiFilterBinding *binding);
 static Oid	containment_operator(TaskapiFilterOp op, Oid type);
 static Datum read_condition(const TaskapiFilterCondition *condition, const TaskapiFilterBinding *binding);
 static Datum read_value(const JsonbValue *value, Oid type, const char *column);
@@ -46,49 +50,30 @@ taskapi_filter_bind(List *conditions, const TaskapiPageSource *source)
 	{
 		TaskapiFilterCondition *condition = lfirst(cell);
 		TaskapiFilterBinding *binding = &bindings[foreach_current_index(cell)];
-		const char *sql;
 
+		CHECK_FOR_INTERRUPTS();
 		binding->column = taskapi_page_column(source, condition->column);
 		binding->op = condition->op;
 		if (binding->column == NULL)
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "There is no column \"%s\" that can be read.", condition->column);
 		if (FILTER_HAS_PARAMETER(condition->op))
-		{
-			binding->argtype = binding->column->basetype;
-			if (condition->op == FILTER_IN)
-				binding->argtype = get_array_type(binding->argtype);
-			else if (condition->op == FILTER_LIKE || condition->op == FILTER_ILIKE)
-				binding->argtype = TEXTOID;
-		}
-		else if (condition->op != FILTER_IS_NULL && condition->op != FILTER_IS_NOT_NULL &&
-				 binding->column->basetype != BOOLOID)
+			binding->sql = operator_sql(binding);
+		else if (condition->op == FILTER_IS_NULL || condition->op == FILTER_IS_NOT_NULL || binding->column->basetype == BOOLOID)
+			binding->sql = psprintf("%s %s", binding->column->sql, is_sql(condition->op));
+		else
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Column \"%s\" is not boolean.", condition->column);
 
-		sql = operator_sql(binding);
-		if (sql == NULL || (FILTER_HAS_PARAMETER(condition->op) && !OidIsValid(binding->argtype)))
+		if (binding->sql == NULL)
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Column \"%s\" of type %s has no operator \"%s\".",
 							condition->column, format_type_be(binding->column->typid), taskapi_filter_operator_name(condition->op));
-		binding->sql = psprintf("%s %s", binding->column->sql, sql);
 	}
 	return bindings;
 }
 
-/*
- * What stands behind the column; NULL where the type has no such operator.
- */
 static const char *
-operator_sql(const TaskapiFilterBinding *binding)
+is_sql(TaskapiFilterOp op)
 {
-	static const int strategies[] = {
-		[FILTER_GT] = BTGreaterStrategyNumber, [FILTER_GTE] = BTGreaterEqualStrategyNumber,
-		[FILTER_LT] = BTLessStrategyNumber, [FILTER_LTE] = BTLessEqualStrategyNumber
-	};
-	Oid			type = binding->column->basetype;
-	TypeCacheEntry *cache;
-	Oid			opno = InvalidOid;
-	bool		any = false;
-
-	switch (binding->op)
+	switch (op)
 	{
 		case FILTER_IS_NULL:
 			return "IS NULL";
@@ -98,60 +83,95 @@ operator_sql(const TaskapiFilterBinding *binding)
 			return "IS TRUE";
 		case FILTER_IS_FALSE:
 			return "IS FALSE";
-		case FILTER_IS_UNKNOWN:
+		default:
 			return "IS UNKNOWN";
+	}
+}
+
+/*
+ * The condition and its argument's type; NULL if the column's type has no such operator.
+ */
+static char *
+operator_sql(TaskapiFilterBinding *binding)
+{
+	bool		any = binding->op == FILTER_IN;
+	Oid			opno;
+	Oid			left;
+	Oid			right;
+
+	if (binding->op == FILTER_LIKE || binding->op == FILTER_ILIKE)
+		return pattern_sql(binding);
+	opno = find_operator(binding->op, binding->column->basetype);
+	if (!OidIsValid(opno))
+		return NULL;
+	op_input_types(opno, &left, &right);
+	left = taskapi_page_operand_type(binding->column, left);
+	binding->argtype = any ? get_array_type(left) : left;
+	if (!OidIsValid(binding->argtype))
+		return NULL;
+	return psprintf(any ? "%s %s ANY ($%%d)" : "%s %s $%%d",
+					taskapi_page_operand(binding->column, left), taskapi_operator_sql(opno));
+}
+
+static Oid
+find_operator(TaskapiFilterOp op, Oid type)
+{
+	static const int strategies[] = {
+		[FILTER_GT] = BTGreaterStrategyNumber, [FILTER_GTE] = BTGreaterEqualStrategyNumber,
+		[FILTER_LT] = BTLessStrategyNumber, [FILTER_LTE] = BTLessEqualStrategyNumber
+	};
+	TypeCacheEntry *cache;
+
+	switch (op)
+	{
 		case FILTER_EQ:
-		case FILTER_NEQ:
 		case FILTER_IN:
+			return lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+		case FILTER_NEQ:
 			cache = lookup_type_cache(type, TYPECACHE_EQ_OPR);
-			opno = cache->eq_opr;
-			if (binding->op == FILTER_NEQ && OidIsValid(opno))
-				opno = get_negator(opno);
-			any = (binding->op == FILTER_IN);
-			break;
+			return OidIsValid(cache->eq_opr) ? get_negator(cache->eq_opr) : InvalidOid;
 		case FILTER_GT:
 		case FILTER_GTE:
 		case FILTER_LT:
 		case FILTER_LTE:
 			/* GT_OPR besides, since only that looks whether an array's elements have an order */
 			cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_GT_OPR);
-			if (OidIsValid(cache->gt_opr))
-				opno = get_opfamily_member(cache->btree_opf, cache->btree_opintype, cache->btree_opintype,
-										   strategies[binding->op]);
-			break;
-		case FILTER_LIKE:
-		case FILTER_ILIKE:
-			{
-				char	   *name = binding->op == FILTER_LIKE ? "~~" : "~~*";
-				char		category;
-				bool		preferred;
-				HeapTuple	tuple;
-
-				get_type_category_preferred(type, &category, &preferred);
-				if (category != TYPCATEGORY_STRING || type == CHAROID ||
-					(OidIsValid(binding->column->collation) && !get_collation_isdeterministic(binding->column->collation)))
-					return NULL;
-
-				/* A type of an extension may have its own, as citext does */
-				tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-				if (!HeapTupleIsValid(tuple))
-					elog(ERROR, "cache lookup failed for type %u", type);
-				opno = OpernameGetOprid(list_make2(makeString(get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace)),
-												   makeString(name)), type, type);
-				ReleaseSysCache(tuple);
-				if (!OidIsValid(opno))
-					return psprintf("OPERATOR(pg_catalog.%s) $%%d", name);
-				break;
-			}
-		case FILTER_CS:
-		case FILTER_CD:
-		case FILTER_OV:
-			opno = containment_operator(binding->op, type);
-			break;
+			if (!OidIsValid(cache->gt_opr))
+				return InvalidOid;
+			return get_opfamily_member(cache->btree_opf, cache->btree_opintype, cache->btree_opintype, strategies[op]);
+		default:
+			return containment_operator(op, type);
 	}
-	if (!OidIsValid(opno))
+}
+
+/*
+ * LIKE and ILIKE, for strings of deterministic collations.  A type of an extension may have its own, as citext does.
+ */
+static char *
+pattern_sql(TaskapiFilterBinding *binding)
+{
+	char	   *name = binding->op == FILTER_LIKE ? "~~" : "~~*";
+	Oid			type = binding->column->basetype;
+	Oid			collation = binding->column->collation;
+	char		category;
+	bool		preferred;
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	char	   *schema;
+	Oid			opno;
+
+	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	return psprintf(any ? "%s ANY ($%%d)" : "%s $%%d", taskapi_operator_sql(opno));
+	schema = get_namespace_name(((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+	ReleaseSysCache(tuple);
+	get_type_category_preferred(type, &category, &preferred);
+	if (category != TYPCATEGORY_STRING || type == CHAROID || schema == NULL ||
+		(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
+		return NULL;
+
+	binding->argtype = TEXTOID;
+	opno = OpernameGetOprid(list_make2(makeString(schema), makeString(name)), type, type);
+	return psprintf("%s %s $%%d", taskapi_page_operand(binding->column, type),
+					OidIsValid(opno) ? taskapi_operator_sql(opno) : psprintf("OPERATOR(pg_catalog.%s)", name));
 }
 
 static Oid
@@ -176,6 +196,29 @@ containment_operator(TaskapiFilterOp op, Oid type)
 	else
 		return InvalidOid;
 	return OpernameGetOprid(list_make2(makeString("pg_catalog"), makeString(name)), operand, operand);
+}
+
+bool
+taskapi_filter_constants(const TaskapiFilterBinding *bindings, int n,
+						 Bitmapset **filtered, Bitmapset **equal, Bitmapset **isnull)
+{
+	bool		all = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		AttrNumber	attno = bindings[i].column->base_attno;
+
+		if (attno > 0)
+			*filtered = bms_add_member(*filtered, attno);
+		if (attno > 0 && bindings[i].op == FILTER_EQ)
+			*equal = bms_add_member(*equal, attno);
+		else if (attno > 0 && bindings[i].op == FILTER_IS_NULL &&
+				 get_typtype(bindings[i].column->basetype) != TYPTYPE_COMPOSITE)
+			*isnull = bms_add_member(*isnull, attno);
+		else
+			all = false;
+	}
+	return all;
 }
 
 void
@@ -250,6 +293,7 @@ static Datum
 read_condition(const TaskapiFilterCondition *condition, const TaskapiFilterBinding *binding)
 {
 	Oid			type = binding->column->basetype;
+	Oid			element;
 	ArrayType  *array;
 	int			n = 0;
 	Datum	   *elements;
@@ -270,9 +314,13 @@ read_condition(const TaskapiFilterCondition *condition, const TaskapiFilterBindi
 	it = JsonbIteratorInit(condition->value.val.binary.data);
 	(void) JsonbIteratorNext(&it, &v, false);
 	while (JsonbIteratorNext(&it, &v, true) == WJB_ELEM)
+	{
+		CHECK_FOR_INTERRUPTS();
 		elements[n++] = read_value(&v, type, condition->column);
-	get_typlenbyvalalign(type, &typlen, &typbyval, &typalign);
-	array = construct_array(elements, n, type, typlen, typbyval, typalign);
+	}
+	element = get_element_type(binding->argtype);
+	get_typlenbyvalalign(element, &typlen, &typbyval, &typalign);
+	array = construct_array(elements, n, element, typlen, typbyval, typalign);
 	return PointerGetDatum(array);
 }
 

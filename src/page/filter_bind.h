@@ -8,6 +8,8 @@
 #ifndef TASKAPI_FILTER_BIND_H
 #define TASKAPI_FILTER_BIND_H
 
+#include "nodes/bitmapset.h"
+
 #include "page/filter.h"
 #include "page/page_source.h"
 
@@ -22,6 +24,13 @@ typedef struct TaskapiFilterBinding
 
 /* An array of bindings, one for each condition. */
 extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const TaskapiPageSource *source);
+
+/*
+ * Base attribute numbers of the columns that "n" conditions are about, that they hold equal to a value, and that they
+ * hold NULL (which IS NULL of a composite does not: it is true of several values).  Is that all they say?
+ */
+extern bool taskapi_filter_constants(const TaskapiFilterBinding *bindings, int n,
+									 Bitmapset **filtered, Bitmapset **equal, Bitmapset **isnull);
 
 /* The parameters, one for each condition that has one, in order. */
 extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);

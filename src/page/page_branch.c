@@ -17,6 +17,7 @@
 static int	add_branch(TaskapiBranch *branches, int n, TaskapiBranch branch, TaskapiBranchKind kind);
 static bool one_row_comparison(const TaskapiPageTerm *a, const TaskapiPageTerm *b);
 static void append_comparison(StringInfo buf, const TaskapiPageQuery *query, const TaskapiBranch *branch);
+static char *null_test(const TaskapiPageTerm *term, bool isnull);
 static void append_cursor(StringInfo buf, const TaskapiPageQuery *query);
 static const char *beyond_cursor(const TaskapiPageQuery *query, const TaskapiBranch *branch);
 static const char *beyond(const TaskapiPageTerm *term, bool backward, bool inclusive);
@@ -132,9 +133,9 @@ taskapi_page_branch_sql(const TaskapiPageQuery *query, const TaskapiBranch *bran
 		for (int i = 0; i < branch->first; i++)
 		{
 			if (branch->nulls & ((uint32) 1 << i))
-				appendStringInfo(&buf, "%s%s IS NULL", separator, terms[i].column->sql);
+				appendStringInfo(&buf, "%s%s", separator, null_test(&terms[i], true));
 			else
-				appendStringInfo(&buf, "%s%s %s $%d", separator, terms[i].column->sql, terms[i].eq, query->nfilter + i + 1);
+				appendStringInfo(&buf, "%s%s %s $%d", separator, terms[i].operand, terms[i].eq, query->nfilter + i + 1);
 			separator = " AND ";
 		}
 		appendStringInfoString(&buf, separator);
@@ -175,25 +176,37 @@ append_comparison(StringInfo buf, const TaskapiPageQuery *query, const TaskapiBr
 						 query->nfilter + query->order->nterms + 1);
 	}
 	else if (branch->kind == BRANCH_IS_NULL)
-		appendStringInfo(buf, "%s IS NULL", term->column->sql);
+		appendStringInfoString(buf, null_test(term, true));
 	else if (branch->kind == BRANCH_IS_NOT_NULL)
-		appendStringInfo(buf, "%s IS NOT NULL", term->column->sql);
+		appendStringInfoString(buf, null_test(term, false));
 	else if (branch->first == branch->last)
-		appendStringInfo(buf, "%s %s $%d", term->column->sql, beyond(term, branch->backward, inclusive), parameter);
+		appendStringInfo(buf, "%s %s $%d", term->operand, beyond(term, branch->backward, inclusive), parameter);
 	else
 	{
 		/* Partitions are not pruned by row comparisons */
 		if (query->source->base_relkind == RELKIND_PARTITIONED_TABLE)
-			appendStringInfo(buf, "%s %s $%d AND ", term->column->sql, beyond(term, branch->backward, true), parameter);
+			appendStringInfo(buf, "%s %s $%d AND ", term->operand, beyond(term, branch->backward, true), parameter);
 
 		appendStringInfoString(buf, "ROW(");
 		for (int i = branch->first; i <= branch->last; i++)
-			appendStringInfo(buf, "%s%s", i == branch->first ? "" : ", ", terms[i].column->sql);
+			appendStringInfo(buf, "%s%s", i == branch->first ? "" : ", ", terms[i].operand);
 		appendStringInfo(buf, ") %s ROW(", beyond(term, branch->backward, inclusive));
 		for (int i = branch->first; i <= branch->last; i++)
 			appendStringInfo(buf, "%s$%d", i == branch->first ? "" : ", ", query->nfilter + i + 1);
 		appendStringInfoChar(buf, ')');
 	}
+}
+
+/*
+ * Is the column NULL itself?  IS NULL would look into the fields of a composite; and of a column that the planner takes
+ * for NOT NULL it knows the answer.
+ */
+static char *
+null_test(const TaskapiPageTerm *term, bool isnull)
+{
+	if (term->column->believed)
+		return psprintf("pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.=) %d", term->column->sql, isnull ? 1 : 0);
+	return psprintf("%s IS %sDISTINCT FROM NULL", term->column->sql, isnull ? "NOT " : "");
 }
 
 /*

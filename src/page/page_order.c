@@ -15,6 +15,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -30,11 +31,14 @@
 #include "http/problem.h"
 
 static TaskapiOrderBy *add_tie_breaker(const TaskapiPageSource *source, const TaskapiOrderBy *given);
+static Oid	key_type(const TaskapiPageTerm *term);
+static bool has_binary_form(Oid typid);
 static void bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiOrderTerm *given);
 static bool match_index(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
 static bool match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
+static bool is_column(Relation index, AttrNumber attno, ListCell **expression, const TaskapiPageColumn *column);
 static bool match_cursor(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						 const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
 static bool cursor_of_order(const TaskapiPageOrder *order, Node *expression, TaskapiPageIndex *result);
@@ -109,6 +113,7 @@ bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiO
 	};
 	const char **sql[5] = {&term->eq, &term->lt, &term->le, &term->gt, &term->ge};
 	TypeCacheEntry *type;
+	bool		ordered;
 
 	term->column = taskapi_page_column(source, given->name);
 	if (term->column == NULL)
@@ -118,21 +123,85 @@ bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiO
 
 	/* LT_OPR besides, since only that looks whether an array's elements have an order */
 	type = lookup_type_cache(term->column->basetype, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_LT_OPR);
-	if (!OidIsValid(type->lt_opr))
-		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "Column \"%s\" is of type %s, which has no order.",
-						given->name, format_type_be(term->column->typid));
+	ordered = OidIsValid(type->lt_opr);
 	term->opfamily = type->btree_opf;
+	term->argtype = taskapi_page_operand_type(term->column, type->btree_opintype);
+	term->operand = taskapi_page_operand(term->column, term->argtype);
 	term->leakproof = true;
-	for (int i = 0; i < lengthof(strategies); i++)
+	for (int i = 0; i < lengthof(strategies) && ordered; i++)
 	{
 		Oid			opno = get_opfamily_member(type->btree_opf, type->btree_opintype, type->btree_opintype, strategies[i]);
 
-		if (!OidIsValid(opno))
-			elog(ERROR, "missing operator %d(%u,%u) in opfamily %u",
-				 strategies[i], type->btree_opintype, type->btree_opintype, type->btree_opf);
-		*sql[i] = taskapi_operator_sql(opno);
-		term->leakproof &= get_func_leakproof(get_opcode(opno));
+		/* An operator class may lack some */
+		ordered = OidIsValid(opno);
+		if (ordered)
+		{
+			*sql[i] = taskapi_operator_sql(opno);
+			term->leakproof &= get_func_leakproof(get_opcode(opno));
+		}
 	}
+	if (!ordered)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "Column \"%s\" is of type %s, which has no order.",
+						given->name, format_type_be(term->column->typid));
+	term->keytype = key_type(term);
+	if (!OidIsValid(term->keytype))
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "Column \"%s\" is of type %s, whose values have no binary form.",
+						given->name, format_type_be(term->column->typid));
+}
+
+/*
+ * The type of the term's key in a token; InvalidOid if there can be none.  What is of no use but to the server, as
+ * pg_node_tree, sends what it does not take; it is kept as the type that compares it.
+ */
+static Oid
+key_type(const TaskapiPageTerm *term)
+{
+	if (has_binary_form(term->column->typid))
+		return term->column->typid;
+	return has_binary_form(term->argtype) ? term->argtype : InvalidOid;
+}
+
+/*
+ * Can values be sent, and be received again?  That takes functions of the type and of all that it is made of.
+ */
+static bool
+has_binary_form(Oid typid)
+{
+	Oid			base = getBaseType(typid);
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(base));
+	Form_pg_type form;
+	bool		result;
+	char		typtype;
+	Oid			element = get_element_type(base);
+
+	check_stack_depth();
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	typtype = form->typtype;
+	result = OidIsValid(form->typsend) && OidIsValid(form->typreceive) && typtype != TYPTYPE_PSEUDO &&
+		base != PG_NODE_TREEOID && base != PG_NDISTINCTOID && base != PG_DEPENDENCIESOID && base != PG_MCV_LISTOID;
+	ReleaseSysCache(tuple);
+
+	if (result && OidIsValid(element))
+		return has_binary_form(element);
+	if (result && typtype == TYPTYPE_RANGE)
+		return has_binary_form(get_range_subtype(base));
+	if (result && typtype == TYPTYPE_MULTIRANGE)
+		return has_binary_form(get_multirange_range(base));
+	if (result && typtype == TYPTYPE_COMPOSITE)
+	{
+		TupleDesc	desc = lookup_rowtype_tupdesc(base, -1);
+
+		for (int i = 0; i < desc->natts && result; i++)
+		{
+			Form_pg_attribute att = TupleDescAttr(desc, i);
+
+			result = att->attisdropped || has_binary_form(att->atttypid);
+		}
+		ReleaseTupleDesc(desc);
+	}
+	return result;
 }
 
 void
@@ -144,7 +213,7 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 	TaskapiPageIndex candidate;
 	bool		found = false;
 
-	if (OidIsValid(source->base_relid))
+	if (OidIsValid(source->base_relid) && source->opaque == NULL)
 	{
 		base = relation_open(source->base_relid, AccessShareLock);
 		foreach(cell, RelationGetIndexList(base))
@@ -219,6 +288,7 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 			  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
 {
 	Form_pg_index form = index->rd_index;
+	ListCell   *expression = list_head(RelationGetIndexExpressions(index));
 	int			next = 0;
 	bool		directed = false;
 	bool		opposite = false;
@@ -238,16 +308,17 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 			break;
 		term = &order->terms[next];
 
-		if (attno > 0 && attno == term->column->base_attno)
+		if (is_column(index, attno, &expression, term->column))
 		{
+			bool		constant = bms_is_member(term->column->base_attno, equal);
+
 			if (index->rd_opfamily[i] != term->opfamily || index->rd_indcollation[i] != term->column->collation)
 				return false;
-			if (!directed)
+			if (!constant && !directed)
 				opposite = (descending != term->descending);
-			else if (opposite != (descending != term->descending))
-				return false;
-			directed = true;
-			if (!term->column->notnull && nulls_first != (term->nulls_first != opposite))
+			directed |= !constant;
+			if (!constant && (opposite != (descending != term->descending) ||
+							  (!term->column->notnull && nulls_first != (term->nulls_first != opposite))))
 				return false;
 			result->items[result->nitems++] = (TaskapiSortItem)
 			{
@@ -255,8 +326,8 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 				.descending = descending,
 				.nulls_first = nulls_first
 			};
-			if (bms_is_member(attno, equal) || bms_is_member(attno, isnull))
-				result->constant = bms_add_member(result->constant, attno);
+			if (constant || bms_is_member(term->column->base_attno, isnull))
+				result->constant = bms_add_member(result->constant, term->column->base_attno);
 			next++;
 		}
 		else if (attno > 0 && bms_is_member(attno, equal))
@@ -280,6 +351,21 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 	for (int i = 0; i < order->nscan; i++)
 		result->leaky |= source->base_rls && !order->terms[i].leakproof;
 	return true;
+}
+
+/*
+ * Is the index's column "attno" the one that is asked for?  A virtual column is its expression there.
+ */
+static bool
+is_column(Relation index, AttrNumber attno, ListCell **expression, const TaskapiPageColumn *column)
+{
+	Node	   *current;
+
+	if (attno != 0)
+		return attno > 0 && attno == column->base_attno;
+	current = lfirst(*expression);
+	*expression = lnext(RelationGetIndexExpressions(index), *expression);
+	return column->generated != NULL && equal(current, column->generated);
 }
 
 /*

@@ -34,6 +34,9 @@ typedef struct TaskapiPageTerm
 	bool		descending;
 	bool		nulls_first;
 	bool		leakproof;		/* the comparisons are */
+	Oid			argtype;		/* of the position's value, when compared */
+	const char *operand;		/* the column, as of that type */
+	Oid			keytype;		/* of the cursor's key */
 	Oid			opfamily;
 	const char *eq;				/* OPERATOR(...) */
 	const char *lt;

@@ -15,6 +15,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -39,7 +40,8 @@
 static void check_relation(Oid relid);
 static void describe_columns(TaskapiPageSource *source, Relation rel);
 static void see_through(TaskapiPageSource *source, Relation rel);
-static bool inherited(Relation rel);
+static bool constraints_hold(TaskapiPageSource *source, Relation base);
+static const char *not_flattened(Relation view, const Query *query);
 static void find_key(TaskapiPageSource *source, Relation base);
 static bool key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven);
 
@@ -84,6 +86,34 @@ taskapi_page_base_column(const TaskapiPageSource *source, AttrNumber base_attno)
 			return &source->columns[i];
 	}
 	return NULL;
+}
+
+Oid
+taskapi_page_operand_type(const TaskapiPageColumn *column, Oid opclass_input)
+{
+	/* A polymorphic input type is that of the column, which is no domain then */
+	return OidIsValid(opclass_input) && get_typtype(opclass_input) != TYPTYPE_PSEUDO ? opclass_input : column->basetype;
+}
+
+char *
+taskapi_page_operand(const TaskapiPageColumn *column, Oid type)
+{
+	HeapTuple	tuple;
+	Form_pg_type form;
+	char	   *sql;
+
+	if (column->typid == type)
+		return column->sql;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type with OID %u does not exist", type)));
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	sql = psprintf("%s::%s", column->sql,
+				   quote_qualified_identifier(get_namespace_name(form->typnamespace), NameStr(form->typname)));
+	ReleaseSysCache(tuple);
+	return sql;
 }
 
 char *
@@ -169,6 +199,7 @@ see_through(TaskapiPageSource *source, Relation rel)
 {
 	AttrNumber *map = palloc(sizeof(AttrNumber) * Max(source->natts, 1));
 	Relation	base = rel;
+	bool		proven;
 
 	for (int i = 0; i < source->natts; i++)
 		map[i] = i + 1;
@@ -194,6 +225,9 @@ see_through(TaskapiPageSource *source, Relation rel)
 		for (int i = 0; i < source->natts; i++)
 			map[i] = map[i] > 0 ? inner[map[i] - 1] : 0;
 
+		if (source->opaque == NULL)
+			source->opaque = not_flattened(base, query);
+
 		/* Those of the innermost view are about the table */
 		source->base_quals = NIL;
 		if (query->jointree->quals)
@@ -215,16 +249,21 @@ see_through(TaskapiPageSource *source, Relation rel)
 	source->base_relid = RelationGetRelid(base);
 	source->base_relkind = base->rd_rel->relkind;
 	source->base_rls = base->rd_rel->relrowsecurity;
+	proven = constraints_hold(source, base);
 	for (int i = 0; i < source->natts; i++)
 	{
 		TaskapiPageColumn *column = &source->columns[i];
 
-		/* What proves nothing, nor makes a key: a foreign server's NOT NULL, and one that an inheriting table may lack */
 		if (!column->dropped && map[i] > 0)
 		{
 			column->base_attno = map[i];
-			column->notnull = taskapi_att_is_not_null(RelationGetDescr(base), map[i]) &&
-				source->base_relkind != RELKIND_FOREIGN_TABLE && !inherited(base);
+			column->notnull = proven && taskapi_att_is_not_null(RelationGetDescr(base), map[i]);
+			column->believed = !proven && taskapi_att_is_not_null(RelationGetDescr(base), map[i]);
+			if (taskapi_att_is_virtual(TupleDescAttr(RelationGetDescr(base), map[i] - 1)))
+			{
+				column->generated = eval_const_expressions(NULL, taskapi_generation_expression(base, map[i]));
+				fix_opfuncids(column->generated);
+			}
 		}
 	}
 	find_key(source, base);
@@ -233,13 +272,48 @@ see_through(TaskapiPageSource *source, Relation rel)
 }
 
 /*
- * Does a table have children by inheritance, whose rows it shows without sharing its constraints?
+ * Do NOT NULL constraints hold for all rows?  A foreign server's do not bind it, not even in a partition, and a table
+ * that inherits may lack them.
  */
 static bool
-inherited(Relation rel)
+constraints_hold(TaskapiPageSource *source, Relation base)
 {
-	return rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relhassubclass &&
-		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL;
+	ListCell   *cell;
+	bool		hold = true;
+
+	if (base->rd_rel->relkind == RELKIND_RELATION)
+		return !base->rd_rel->relhassubclass || find_inheritance_children(RelationGetRelid(base), NoLock) == NIL;
+	if (base->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return base->rd_rel->relkind != RELKIND_FOREIGN_TABLE;
+
+	foreach(cell, find_all_inheritors(RelationGetRelid(base), NoLock, NULL))
+	{
+		char		relkind = get_rel_relkind(lfirst_oid(cell));
+
+		if (relkind == RELKIND_FOREIGN_TABLE)
+			hold = false;
+		else if (relkind == RELKIND_PARTITIONED_TABLE && lfirst_oid(cell) != RelationGetRelid(base))
+			source->watched = lappend_oid(source->watched, lfirst_oid(cell));
+	}
+	return hold;
+}
+
+/*
+ * What keeps the planner (is_simple_subquery) from flattening a view that is simple to us?  Order and LIMIT stay outside
+ * of it then.
+ */
+static const char *
+not_flattened(Relation view, const Query *query)
+{
+	if (RelationIsSecurityView(view))
+		return "security_barrier";
+	if (query->sortClause != NIL)
+		return "ORDER BY";
+	if (query->hasForUpdate || query->rowMarks != NIL)
+		return "row locks";
+	if (contain_volatile_functions((Node *) query->targetList))
+		return "a volatile column";
+	return NULL;
 }
 
 static void
@@ -287,12 +361,20 @@ static bool
 key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven)
 {
 	Form_pg_index form = index->rd_index;
+	bool		temporal = index->rd_rel->relam == GIST_AM_OID;
+	Oid		   *operators = NULL;
+	Oid		   *procs;
+	uint16	   *strategies;
 
 	if (!form->indisunique || !form->indimmediate || !form->indisvalid || !form->indisready ||
-		index->rd_rel->relam != BTREE_AM_OID ||
+		(index->rd_rel->relam != BTREE_AM_OID && !temporal) ||
 		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
 		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
 		return false;
+
+	/* WITHOUT OVERLAPS (18): what is equal in all columns overlaps, since no empty range is let in */
+	if (temporal)
+		RelationGetExclusionInfo(index, &operators, &procs, &strategies);
 
 	*proven = true;
 	for (int i = 0; i < form->indnkeyatts; i++)
@@ -303,8 +385,9 @@ key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumbe
 
 		if (column == NULL)
 			return false;
-		type = lookup_type_cache(column->basetype, TYPECACHE_BTREE_OPFAMILY);
-		if (index->rd_opfamily[i] != type->btree_opf || index->rd_indcollation[i] != column->collation)
+		type = lookup_type_cache(column->basetype, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
+		if (index->rd_indcollation[i] != column->collation ||
+			(temporal ? i + 1 < form->indnkeyatts && operators[i] != type->eq_opr : index->rd_opfamily[i] != type->btree_opf))
 			return false;
 		if (!column->notnull)
 		{
