@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -76,9 +77,15 @@ typedef struct RowReceiver
 	MemoryContext context;
 	int			nrows;
 	int			wanted;
+	TupleDesc	desc;			/* what the rows are expected to be */
 	HeapTuple  *rows;
 } RowReceiver;
 
+/* Of page_result */
+static const Oid result_types[] = {JSONOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID};
+
+static void check_result_type(TupleDesc desc);
+static void check_row_type(TupleDesc desc, TupleDesc expected, TupleDesc fetched);
 static void read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request);
 static int	page_size(FunctionCallInfo fcinfo, int arg);
 static TaskapiPageQuery *borrow_query(const PageRequest *request);
@@ -124,12 +131,13 @@ taskapi_page(PG_FUNCTION_ARGS)
 	TaskapiPageQuery *query;
 	PageResult	page;
 	TupleDesc	desc;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[lengthof(result_types)];
+	bool		nulls[lengthof(result_types)] = {false};
 
 	taskapi_require_arg(fcinfo, 0, "source");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	check_result_type(desc);
 
 	read_request(fcinfo, PG_GETARG_OID(0), &request);
 	query = borrow_query(&request);
@@ -193,6 +201,48 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Is page_result as it was created?
+ */
+static void
+check_result_type(TupleDesc desc)
+{
+	bool		matches = desc->natts == lengthof(result_types);
+
+	for (int i = 0; i < lengthof(result_types) && matches; i++)
+		matches = TupleDescAttr(desc, i)->atttypid == result_types[i] && !TupleDescAttr(desc, i)->attisdropped;
+	if (!matches)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type page_result has changed")));
+}
+
+/*
+ * Is the row type, of which the rows were fetched, what the caller's executor made ready for?  It looked when it started,
+ * and locks nothing: the type may have changed since, and one type's Datum must not be taken for another's.
+ */
+static void
+check_row_type(TupleDesc desc, TupleDesc expected, TupleDesc fetched)
+{
+	bool		matches = desc->natts == expected->natts;
+	int			n = 0;
+
+	for (int i = 0; i < desc->natts && matches; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(desc, i);
+		Form_pg_attribute b = TupleDescAttr(expected, i);
+
+		matches = a->attisdropped == b->attisdropped && a->attlen == b->attlen &&
+			a->attbyval == b->attbyval && a->attalign == b->attalign &&
+			(a->attisdropped || (a->atttypid == b->atttypid && a->atttypmod == b->atttypmod &&
+								 n < fetched->natts && a->atttypid == TupleDescAttr(fetched, n++)->atttypid));
+	}
+	if (!matches || n != fetched->natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("row type %s has changed since the query started", format_type_be(desc->tdtypeid))));
+}
+
+/*
  * What a dropped column leaves in the row type was not fetched.
  */
 static void
@@ -204,10 +254,12 @@ return_rows(const TaskapiPageQuery *query, const PageResult *page, Oid row_type,
 	Datum	   *row_values = palloc(sizeof(Datum) * Max(desc->natts, 1));
 	bool	   *row_nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
 
+	check_row_type(desc, rsinfo->setDesc, query->desc);
 	for (int i = 0; i < page->nrows; i++)
 	{
 		int			n = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		heap_deform_tuple(page->rows[i], query->desc, row_values, row_nulls);
 		for (int a = 0; a < desc->natts; a++)
 		{
@@ -258,7 +310,7 @@ read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request)
 
 	memset(request, 0, sizeof(PageRequest));
 	request->relid = relid;
-	if (!PG_ARGISNULL(1))
+	if (!PG_ARGISNULL(1) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) > 0)
 		given->order_by = PG_GETARG_TEXT_PP(1);
 	given->page_size = PG_ARGISNULL(2) ? -1 : PG_GETARG_INT32(2);
 	if (!PG_ARGISNULL(3) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(3)) > 0)
@@ -353,6 +405,7 @@ fetch_rows(TaskapiPageQuery *query, const PageRequest *request, const TaskapiPag
 		},
 		.context = CurrentMemoryContext,
 		.wanted = fetch,
+		.desc = query->desc,
 		.rows = palloc(sizeof(HeapTuple) * fetch)
 	};
 
@@ -396,7 +449,16 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 static void
 receive_start(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
+	TupleDesc	desc = ((RowReceiver *) self)->desc;
+	bool		matches = typeinfo->natts == desc->natts;
+
 	taskapi_page_steer_end();
+	for (int i = 0; i < desc->natts && matches; i++)
+		matches = TupleDescAttr(typeinfo, i)->atttypid == TupleDescAttr(desc, i)->atttypid;
+	if (!matches)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the columns of the page have changed while it was fetched")));
 }
 
 static void
@@ -479,10 +541,12 @@ items_json(const TaskapiPageQuery *query, const PageResult *page)
 	appendStringInfoChar(&buf, '[');
 	for (int i = 0; i < page->nrows; i++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		text	   *item = DatumGetTextPP(DirectFunctionCall1(row_to_json,
-															  heap_copy_tuple_as_datum(page->rows[i], query->desc)));
+		MemoryContext old;
+		text	   *item;
 
+		CHECK_FOR_INTERRUPTS();
+		old = MemoryContextSwitchTo(context);
+		item = DatumGetTextPP(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(page->rows[i], query->desc)));
 		MemoryContextSwitchTo(old);
 		if (i > 0)
 			appendStringInfoChar(&buf, ',');
