@@ -370,7 +370,7 @@ BEGIN
             added := added || format('FUNCTION %I.%I(text, int, text, jsonb)', api_schema, page);
         END IF;
         EXECUTE format('CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL, filter jsonb DEFAULT NULL)'
-                       ' RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page(%L::regclass, coalesce($1, %L), $2, $3, $4)',
+                       ' RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page(%L::regclass, coalesce(nullif($1, ''''), %L), $2, $3, $4)',
                        api_schema, page, view, order_by);
         EXECUTE format('REVOKE ALL ON FUNCTION %I.%I(text, int, text, jsonb) FROM PUBLIC', api_schema, page);
         EXECUTE format('COMMENT ON FUNCTION %I.%I(text, int, text, jsonb) IS %L', api_schema, page,
@@ -424,7 +424,7 @@ BEGIN
                 USING HINT = format('An index over the live rows alone would not: %s WHERE (deleted_at IS NULL)', statement);
         END LOOP;
     END IF;
-    IF to_regprocedure('taskapi.index_advice(regclass,text)') IS NOT NULL THEN
+    IF to_regprocedure('taskapi.index_advice(regclass,text,jsonb)') IS NOT NULL THEN
         EXECUTE 'SELECT taskapi.index_advice($1, $2)' INTO advice USING view, order_by;
         IF advice IS NOT NULL THEN
             RAISE NOTICE 'no index serves the order of resource %', view USING HINT = advice;
