@@ -40,9 +40,7 @@ BEGIN
         RAISE EXCEPTION 'schema "taskapi" exists already and is not empty'
             USING ERRCODE = 'duplicate_schema', DETAIL = format('It holds %s.', other), HINT = 'Drop or rename the schema first.';
     END IF;
-    IF schema.nspowner <> current_user::regrole THEN
-        ALTER SCHEMA taskapi OWNER TO CURRENT_USER;
-    END IF;
+    ALTER SCHEMA taskapi OWNER TO CURRENT_USER;
 END
 $$;
 COMMENT ON SCHEMA taskapi IS 'Primitives of an HTTP API; never exposed over HTTP itself';

@@ -83,18 +83,25 @@ CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resou
     END;
 COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS 'The registry entry of a resource, by either of its views; NULL for anything else';
 
-CREATE FUNCTION taskapi.resource_page_function(resource regclass) RETURNS regprocedure
+CREATE FUNCTION taskapi.page_arguments() RETURNS oidvector
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT array_to_string(ARRAY['text', 'int4', 'text', 'jsonb']::regtype[]::oid[], ' ')::oidvector;
+    END;
+COMMENT ON FUNCTION taskapi.page_arguments() IS
+    'Internal: the types of the arguments of every RESOURCE_page(): order_by, page_size, page_token, filter';
+
+CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT p.oid::regprocedure
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource
-        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function
-            AND p.proargtypes = '25 23 25 3802'::oidvector     -- text, int, text, jsonb
+        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function AND p.proargtypes = taskapi.page_arguments()
         WHERE r.resource = $1
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = r.resource);
     END;
-COMMENT ON FUNCTION taskapi.resource_page_function(regclass) IS 'Internal: the RESOURCE_page() of a resource; NULL where there is none any more';
+COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS 'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
 
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

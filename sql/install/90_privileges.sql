@@ -9,28 +9,31 @@ DECLARE
     public_functions CONSTANT name[] := ARRAY[
         -- the request
         'request_header', 'request_cookie', 'jwt_claims', 'current_subject', 'current_subject_id', 'require_subject',
-        'client_address', 'same_origin', 'session_cookie', 'set_response_header', 'set_response_status', 'raise_problem', 'problems',
-        'pre_request', 'jwt_verify',
+        'client_address', 'same_origin', 'session_cookie', 'set_response_header', 'set_response_status', 'raise_problem',
+        'problems', 'pre_request', 'jwt_verify',
         -- pure
         'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
         -- cursors and pages, which run as the caller
         'cursor', 'cursor_in', 'cursor_out', 'cursor_json', 'cursor_recv', 'cursor_send', 'cursor_eq', 'cursor_ne', 'cursor_lt',
         'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key', 'cursor_encode',
         'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_sortsupport', 'page', 'page_rows', 'index_advice',
-        -- resources: triggers that an owner attaches, what checks that its caller owns what it changes, and look-ups
-        'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference', 'resource_columns',
-        'registered_resource', 'resource_page_function', 'is_source', 'register_resource', 'unregister_resource',
-        'order_by_columns', 'order_by_canonical', 'check_exposable', 'add_resource_columns', 'make_resource_view',
-        'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'expose', 'unexpose', 'grant_resource',
-        'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema', 'objects_in',
+        -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
+        'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference',
+        'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
+        'shown_columns', 'order_by_columns', 'order_by_canonical', 'register_resource', 'unregister_resource', 'check_exposable',
+        'resource_names', 'make_api_schema', 'check_names', 'resource_order', 'add_resource_columns', 'make_live_view',
+        'make_deleted_view', 'make_resource_view', 'rename_view_columns', 'finish_view', 'dress_resource_view', 'resource_triggers',
+        'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns', 'drop_resource',
+        'grants_on', 'grant_again', 'grant_new_columns', 'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
+        'grant_resource', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema', 'objects_in',
         -- limits
         'rate_limit', 'rate_limit_peek', 'check_rate_limits', 'enforce_rate_limits', 'rate_limit_status'];
     missing text;
 BEGIN
     FOR member IN
         SELECT d.classid, d.objid FROM pg_depend d
-        WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'taskapi')
-          AND d.deptype = 'e'
+        WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+          AND d.refobjid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'taskapi')
         UNION ALL
         SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace n WHERE n.nspname = 'taskapi'
     LOOP

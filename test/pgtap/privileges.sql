@@ -65,7 +65,7 @@ SELECT is_empty($$SELECT * FROM privilege WHERE grantee = 'PUBLIC' AND schema <>
 SELECT is_empty($$SELECT * FROM privilege WHERE grantee = 'PUBLIC' AND kind NOT IN ('function', 'schema')$$, 'nor on a table, a view, a column or a sequence of the library');
 SELECT set_eq($$SELECT name FROM privilege p WHERE grantee = 'PUBLIC' AND kind = 'function'
         AND EXISTS (SELECT FROM pg_proc f WHERE f.proname = p.name AND f.pronamespace = 'taskapi'::regnamespace AND f.prosecdef)$$,
-    $$VALUES ('registered_resource'), ('resource_page_function'), ('is_source')$$, 'and runs nothing with the rights of the owner but look-ups of the registry');
+    $$VALUES ('registered_resource'), ('page_function_of'), ('is_source'), ('resources_of')$$, 'and runs nothing with the rights of the owner but look-ups of the registry');
 SELECT is_empty($$SELECT r FROM unnest('{regress_anonymous,regress_authenticated}'::text[]) r
     WHERE has_column_privilege(r, 'board.account', 'password_hash', 'SELECT') OR has_any_column_privilege(r, 'taskapi.secret', 'SELECT,INSERT,UPDATE')
        OR has_any_column_privilege(r, 'taskapi.session', 'SELECT,INSERT,UPDATE') OR has_any_column_privilege(r, 'taskapi.api_key', 'SELECT,INSERT,UPDATE')

@@ -89,6 +89,14 @@ CREATE VIEW expose_data.a_view AS SELECT 1 AS id;
 CREATE TEMPORARY TABLE temporary (id int PRIMARY KEY);
 CREATE VIEW expose_api.taken AS SELECT 1 AS one;
 CREATE VIEW expose_api.deleted_fine AS SELECT 1 AS one;
+-- not in a schema of another role, or where another role may create
+\set VERBOSITY terse
+SELECT taskapi.expose('expose_data.fine', 'expose_api');
+\set VERBOSITY default
+ALTER SCHEMA expose_api OWNER TO CURRENT_USER;
+GRANT CREATE ON SCHEMA expose_api TO PUBLIC;
+SELECT taskapi.expose('expose_data.fine', 'expose_api');
+REVOKE CREATE ON SCHEMA expose_api FROM PUBLIC;
 SELECT taskapi.expose('expose_data.keyless', 'expose_api');
 SELECT taskapi.expose('expose_data.has_cursor', 'expose_api');
 SELECT taskapi.expose('expose_data.odd_version', 'expose_api');
@@ -144,7 +152,7 @@ RESET ROLE;
 
 -- A resource moves with its schema, and its page function with it; one that somebody dropped is not missed.
 ALTER SCHEMA expose_api RENAME TO expose_moved;
-SELECT taskapi.resource_page_function('expose_moved.fine');
+SELECT taskapi.page_function_of('expose_moved.fine');
 SELECT taskapi.grant_resource('expose_moved.fine', 'regress_expose_other', '{read}');
 SELECT taskapi.unexpose('expose_moved.fine');
 SELECT to_regproc('expose_moved.fine_page'), to_regclass('expose_moved.fine'), count(*) FROM expose_data.fine;

@@ -272,7 +272,7 @@ INSERT INTO idem_api.charge (amount) VALUES (41);
 COMMIT;
 RESET ROLE;
 SELECT count(*) FROM public.key WHERE key = 'off';
-SELECT taskapi.expose('idem_data.charge', 'idem_api');
+SELECT taskapi.expose('idem_data.charge', 'idem_api', idempotent => true);
 
 -- Rows of scalars, plain ones and with what JSON has to escape; a type without a binary form is known by its text.
 CREATE TYPE idem_data.kind AS ENUM ('one', 'two words');

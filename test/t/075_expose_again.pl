@@ -24,7 +24,7 @@ my $table = q{
 	COMMENT ON COLUMN data."order".note IS 'A note';
 	COMMENT ON TABLE data."order" IS 'Orders';
 };
-my $expose = q{SET client_min_messages = warning; SELECT taskapi.expose('data.customer'); SELECT taskapi.expose('data.order', 'api', 'orders', 'created_at DESC');};
+my $expose = q{SET client_min_messages = warning; SELECT taskapi.expose('data.customer'); SELECT taskapi.expose('data.order', 'api', 'orders', 'created_at DESC', soft_delete => true);};
 my $grant = q{SELECT taskapi.grant_resource('api.orders', 'again_user', '{read,create,update,delete,restore,purge}'), taskapi.grant_resource('api.orders', 'again_reader', '{read}');};
 
 # A transaction as an HTTP layer makes it.
@@ -108,7 +108,7 @@ my %old = (
 		CREATE VIEW api.orders AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at FROM data."order" t WHERE t.deleted_at IS NULL;
 		CREATE VIEW api.deleted_orders AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at, t.deleted_at, t.deletion_id FROM data."order" t WHERE t.deleted_at IS NOT NULL;
 		GRANT SELECT, INSERT, UPDATE, DELETE ON api.orders TO again_user; GRANT SELECT ON api.orders TO again_reader;
-		GRANT SELECT, DELETE, UPDATE (deleted_at) ON api.deleted_orders TO again_user; GRANT SELECT ON api.deleted_orders TO again_reader;
+		GRANT SELECT, DELETE, UPDATE (deleted_at) ON api.deleted_orders TO again_user;
 		RESET ROLE;
 		UPDATE taskapi.resource SET resource = 'api.orders', deleted_resource = 'api.deleted_orders', page_function = NULL WHERE source = 'data.order'::regclass},
 	'the views are their owner\'s' => 'ALTER VIEW api.orders RESET (security_invoker); ALTER VIEW api.deleted_orders SET (security_invoker = false, security_barrier = true)',
@@ -187,7 +187,7 @@ my $writer = $node->background_psql($db);
 $writer->query_safe(q{BEGIN; UPDATE data."order" SET note = 'w' WHERE id = 2});
 $node->safe_psql($db, "SET client_min_messages = warning; SET statement_timeout = '4s'; $again");
 pass('a writer does not hold up expose() of what is up to date');
-$node->safe_psql($db, 'CREATE TABLE data.other (id int PRIMARY KEY)');
+$node->safe_psql($db, 'SET ROLE again_owner; CREATE TABLE data.other (id int PRIMARY KEY)');
 $writer->query_safe('INSERT INTO data.other VALUES (1)');
 my ($out, $err) = ('', '');
 $node->psql($db, q{SELECT taskapi.expose('data.other')}, stderr => \$err);

@@ -1,0 +1,183 @@
+-- Who may use a resource: what expose() passes on, and grant_resource(). Each statement is run as the owner of what it is about.
+
+-- The grants on a view or function, but those on some columns, as statements.
+CREATE FUNCTION taskapi.grants_on(class regclass, object oid, but name[]) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(array_agg(format('GRANT %s ON %s TO %s%s', g.privilege, g.name, taskapi.grantee_name(g.grantee),
+                                         CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END)
+                                  ORDER BY g.name, g.grantee, g.privilege), '{}')
+        FROM (SELECT c.oid::regclass::text AS name, a.privilege_type AS privilege, a.grantee, a.is_grantable
+              FROM pg_class c, aclexplode(c.relacl) a WHERE $1 = 'pg_class'::regclass AND c.oid = $2 AND a.grantee <> c.relowner
+              UNION ALL
+              SELECT c.oid::regclass::text, format('%s (%I)', a.privilege_type, t.attname), a.grantee, a.is_grantable
+              FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a
+              WHERE $1 = 'pg_class'::regclass AND c.oid = $2 AND a.grantee <> c.relowner AND t.attname <> ALL ($3)
+              UNION ALL
+              SELECT 'FUNCTION ' || p.oid::regprocedure, a.privilege_type, a.grantee, a.is_grantable
+              FROM pg_proc p, aclexplode(p.proacl) a WHERE $1 = 'pg_proc'::regclass AND p.oid = $2 AND a.grantee <> p.proowner) g;
+    END;
+COMMENT ON FUNCTION taskapi.grants_on(regclass, oid, name[]) IS
+    'Internal: the grants on a view or function as statements, but those on the given columns';
+
+CREATE FUNCTION taskapi.grant_again(owner regrole, grants text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statement text;
+BEGIN
+    FOREACH statement IN ARRAY coalesce(grants, '{}') LOOP
+        PERFORM taskapi.run_as(owner, statement);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION taskapi.grant_again(regrole, text[]) IS 'Internal: repeats the grants on views that had to be made again';
+
+CREATE FUNCTION taskapi.holds(grantee oid, relation regclass, column_number smallint, privilege text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT CASE WHEN $1 = 0 THEN has_column_privilege('public', $2, $3, $4) ELSE has_column_privilege($1, $2, $3, $4) END;
+    END;
+COMMENT ON FUNCTION taskapi.holds(oid, regclass, smallint, text) IS
+    'Internal: whether a grantee of aclexplode() has a privilege on a column';
+
+-- Whoever was granted the resource is granted the columns that it shows since this call, as far as it holds the same privilege on
+-- some column of before; and readers deleted_at, if the view asks for it since this call. What was revoked is not given back.
+CREATE FUNCTION taskapi.grant_new_columns(view regclass, shown smallint[], former taskapi.resource) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    entry CONSTANT taskapi.resource := taskapi.registered_resource(view);
+    given record;
+BEGIN
+    FOR given IN
+        SELECT format('GRANT %s (%s) ON %s TO %s', g.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+                      entry.source, taskapi.grantee_name(g.grantee)) AS statement
+        FROM pg_class c, aclexplode(c.relacl) g, pg_attribute a
+        WHERE c.oid = view AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND g.grantee <> c.relowner
+          AND a.attrelid = entry.source AND a.attnum <> ALL (shown)
+          AND (a.attnum = ANY (taskapi.shown_columns(view))
+               OR a.attname = 'deleted_at' AND entry.soft_delete AND NOT former.soft_delete AND g.privilege_type = 'SELECT')
+          AND (g.privilege_type = 'SELECT'
+               OR a.attgenerated = '' AND NOT (entry.versioned AND a.attname IN ('version', 'updated_at')))
+          AND EXISTS (SELECT FROM unnest(shown) s WHERE taskapi.holds(g.grantee, entry.source, s, g.privilege_type))
+          AND NOT taskapi.holds(g.grantee, entry.source, a.attnum, g.privilege_type)
+        GROUP BY g.privilege_type, g.grantee
+    LOOP
+        PERFORM taskapi.run_as(taskapi.owner_of(entry.source), given.statement);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION taskapi.grant_new_columns(regclass, smallint[], taskapi.resource) IS
+    'Internal: grants the columns that a resource shows since this call to those who were granted the resource';
+
+-- What each action grants, as statements: a table of docs/security.md. The views run with their caller's privileges, so the same
+-- columns are granted of the table. To restore or purge a row one has to be able to name it, which read_deleted lets.
+CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RETURNS TABLE (relation regclass, privilege text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH list AS (
+            SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS shown,
+                   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (
+                       WHERE a.attgenerated = '' AND NOT (($1).versioned AND a.attname IN ('version', 'updated_at'))) AS written
+            FROM pg_attribute a
+            WHERE a.attrelid = ($1).source AND a.attnum = ANY (taskapi.shown_columns(($1).resource)))
+        SELECT g.relation, g.privilege
+        FROM list, LATERAL (VALUES
+            ('read',         ($1).resource,         'SELECT'),
+            ('read',         ($1).source,           format('SELECT (%s)', list.shown)),
+            -- which the view of the live rows asks for
+            ('read',         ($1).source,           CASE WHEN ($1).soft_delete THEN 'SELECT (deleted_at)' END),
+            ('read_deleted', ($1).deleted_resource, 'SELECT'),
+            ('read_deleted', ($1).source,           format('SELECT (%s, deleted_at, deletion_id)', list.shown)),
+            ('create',       ($1).resource,         'INSERT'),
+            ('create',       ($1).source,           format('INSERT (%s)', list.written)),
+            ('update',       ($1).resource,         'UPDATE'),
+            ('update',       ($1).source,           format('UPDATE (%s)', list.written)),
+            ('delete',       ($1).resource,         'DELETE'),
+            ('delete',       ($1).source,           'DELETE'),
+            -- to restore needs the right to update the row, though no column that the client could set
+            ('restore',      ($1).deleted_resource, 'UPDATE (deleted_at)'),
+            ('restore',      ($1).source,           format('UPDATE (%s)', CASE WHEN ($1).versioned THEN 'updated_at'
+                                                                               ELSE 'deleted_at' END)),
+            ('purge',        ($1).deleted_resource, 'DELETE'),
+            ('purge',        ($1).source,           'DELETE')) g (action, relation, privilege)
+        WHERE g.privilege IS NOT NULL AND (g.action = $2 OR g.action = 'read_deleted' AND $2 IN ('restore', 'purge'));
+    END;
+COMMENT ON FUNCTION taskapi.resource_grants(taskapi.resource, text) IS
+    'Internal: the privileges on tables and views that an action on a resource takes';
+
+-- grant_resource(resource, grantee, actions): grants a role some of read, read_deleted, create, update, delete, restore and purge
+-- on a resource, with USAGE of the two schemas. read is of the live rows alone. Policies still apply. The caller must have the
+-- rights of the owner of the views and of the table.
+CREATE FUNCTION taskapi.grant_resource(resource regclass, grantee regrole, actions text[] DEFAULT '{read,create,update,delete}')
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    entry   CONSTANT taskapi.resource := taskapi.registered_resource(resource);
+    page    regprocedure;
+    unknown text;
+    owned   name;
+    target  record;
+BEGIN
+    IF entry.resource IS NULL THEN
+        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
+    END IF;
+    IF grantee IS NULL OR actions IS NULL THEN
+        RAISE EXCEPTION 'grantee and actions must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = grantee) THEN
+        RAISE EXCEPTION 'role % does not exist', grantee USING ERRCODE = 'undefined_object';
+    END IF;
+    SELECT a INTO unknown FROM unnest(actions) a
+    WHERE a IS NULL OR a NOT IN ('read', 'read_deleted', 'create', 'update', 'delete', 'restore', 'purge') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'unrecognized action "%"', coalesce(unknown, 'null')
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Actions are read, read_deleted, create, update, delete, restore and purge.';
+    END IF;
+    IF actions && '{read_deleted,restore,purge}' AND entry.deleted_resource IS NULL THEN
+        RAISE EXCEPTION 'resource % has no deleted rows to read, restore or purge', entry.resource
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    SELECT c.relname INTO owned FROM pg_class c
+    WHERE c.oid IN (entry.resource, entry.source) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'must be owner of %', owned USING ERRCODE = 'insufficient_privilege';
+    END IF;
+
+    -- of the table's schema too: statements on the table are parsed as the caller
+    FOR target IN
+        SELECT DISTINCT n.nspname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid IN (entry.resource, entry.source) AND NOT has_schema_privilege(grantee, n.oid, 'USAGE') ORDER BY 1
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', target.name, grantee);
+    END LOOP;
+    FOR target IN
+        SELECT DISTINCT g.relation, g.privilege FROM unnest(actions) a, taskapi.resource_grants(entry, a) g ORDER BY 1, 2
+    LOOP
+        PERFORM taskapi.run_as(taskapi.owner_of(target.relation),
+                               format('GRANT %s ON %s TO %s', target.privilege, target.relation, grantee));
+    END LOOP;
+    page := taskapi.page_function_of(entry.resource);
+    IF 'read' = ANY (actions) AND page IS NOT NULL THEN
+        PERFORM taskapi.run_as((SELECT p.proowner FROM pg_proc p WHERE p.oid = page),
+                               format('GRANT EXECUTE ON FUNCTION %s TO %s', page, grantee));
+    END IF;
+    IF 'create' = ANY (actions) THEN
+        FOR target IN      -- of serial columns, whose default is the caller's to compute
+            SELECT DISTINCT d.refobjid::regclass AS sequence
+            FROM pg_attrdef a
+            JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
+            JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
+            WHERE a.adrelid = entry.source ORDER BY 1
+        LOOP
+            PERFORM taskapi.run_as(taskapi.owner_of(target.sequence),
+                                   format('GRANT USAGE ON SEQUENCE %s TO %s', target.sequence, grantee));
+        END LOOP;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION taskapi.grant_resource(regclass, regrole, text[]) IS
+    'Grants a role some of read, read_deleted, create, update, delete, restore, purge on a resource; policies still apply';
