@@ -199,4 +199,13 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_updated_columns(stmt, rte) ((rte)->updatedCols)
 #endif
 
+/* 18 has foreign keys that are not enforced, and foreign keys over periods */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_constraint_is_enforced(con) ((con)->conenforced)
+#define taskapi_constraint_has_period(con) ((con)->conperiod)
+#else
+#define taskapi_constraint_is_enforced(con) true
+#define taskapi_constraint_has_period(con) false
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */
