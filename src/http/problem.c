@@ -228,6 +228,27 @@ find_problem(const char *name, TaskapiProblem *problem)
 }
 
 /*
+ * Inside a request the message is the JSON that names the problem, elsewhere the detail is.
+ */
+bool
+taskapi_problem_of_error(const ErrorData *edata, TaskapiProblem *problem)
+{
+	bool		in_message = edata->sqlerrcode == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T');
+	const char *text = in_message ? edata->message : edata->detail;
+	const char *end;
+
+	if (text == NULL || strncmp(text, "{\"code\":", 8) != 0)
+		return false;
+	text += 8;
+	while (*text == ' ')
+		text++;
+	if (*text++ != '"')
+		return false;
+	end = strchr(text, '"');
+	return end != NULL && find_problem(pnstrdup(text, end - text), problem);
+}
+
+/*
  * raise_problem(problem text, detail text, hint text, headers jsonb) -> void
  *
  * headers is an object of strings.  A name that is not in the catalogue is

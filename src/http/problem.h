@@ -70,4 +70,10 @@ pg_noreturn extern void taskapi_problem_sqlstate(TaskapiProblem problem, int sql
  */
 extern void taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,...) pg_attribute_printf(3, 4);
 
+/*
+ * Was the error raised as a problem, by this module or by raise_problem()?  "problem" is which, if it is one of the
+ * catalogue's.
+ */
+extern bool taskapi_problem_of_error(const ErrorData *edata, TaskapiProblem *problem);
+
 #endif							/* TASKAPI_PROBLEM_H */

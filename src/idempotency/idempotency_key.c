@@ -39,7 +39,6 @@
 
 static void check_key(const char *key);
 static bool is_printable(const unsigned char *s, int len);
-static char *request_scope(void);
 static char *bounded_scope(const char *scope);
 
 TaskapiIdempotencyKey *
@@ -60,7 +59,7 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	check_key(result->key);
 
 	if (scope == NULL)
-		scope = request_scope();
+		scope = taskapi_idempotency_request_scope(NULL);
 	else if (scope[0] == '\0')
 		taskapi_problem(PROBLEM_IDEMPOTENCY_SCOPE_MISSING, NIL, NULL,
 						"The scope is empty.");
@@ -138,8 +137,8 @@ is_printable(const unsigned char *s, int len)
 			 (c & 0xFFFE) == 0xFFFE);
 }
 
-static char *
-request_scope(void)
+char *
+taskapi_idempotency_request_scope(const char *resource)
 {
 	StringInfoData buf;
 	const char *part = taskapi_current_subject();
@@ -158,6 +157,11 @@ request_scope(void)
 	part = taskapi_request_path();
 	appendStringInfoChar(&buf, ',');
 	escape_json(&buf, part ? part : "");
+	if (resource != NULL)
+	{
+		appendStringInfoChar(&buf, ',');
+		escape_json(&buf, resource);
+	}
 	appendStringInfoChar(&buf, ']');
 	return buf.data;
 }

@@ -29,6 +29,11 @@ typedef struct TaskapiIdempotencyKey
  */
 extern TaskapiIdempotencyKey *taskapi_idempotency_key(const char *scope, const char *key);
 
+/*
+ * The scope of a request: subject, method and path, and the name of the resource that it writes to unless that is NULL.
+ */
+extern char *taskapi_idempotency_request_scope(const char *resource);
+
 /* The end of a period that begins at "from": an error where ttl is not within (0, 1 year]. */
 extern TimestampTz taskapi_idempotency_deadline(TimestampTz from, const Interval *length, const char *argname);
 
