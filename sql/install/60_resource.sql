@@ -106,9 +106,10 @@ COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS 'Internal: the RESOURC
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT bool_or(r.soft_delete), bool_or(r.versioned) FROM taskapi.resource r WHERE r.source = $1;
+        -- an entry whose view was dropped counts for nothing
+        SELECT bool_or(r.soft_delete), bool_or(r.versioned) FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
-COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs where there is none';
+COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs if there is none';
 
 CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT descending boolean[]) RETURNS record
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_columns';
@@ -118,16 +119,27 @@ CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';
 COMMENT ON FUNCTION taskapi.order_by_canonical(text) IS 'The one spelling of all order_bys that mean the same';
 
-CREATE FUNCTION taskapi.purge_source(source regclass, deleted_before timestamptz, batch int) RETURNS bigint
-    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'taskapi_purge_source';
-REVOKE ALL ON FUNCTION taskapi.purge_source(regclass, timestamptz, int) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int) IS
-    'Internal: removes rows of one table that were deleted before then, with its owner''s rights';
+CREATE FUNCTION taskapi.forget_dropped_resources() RETURNS void
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_forget_dropped_resources';
+REVOKE ALL ON FUNCTION taskapi.forget_dropped_resources() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.forget_dropped_resources() IS
+    'Internal: deletes the entries of resources whose view or table was dropped by hand';
 
-CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000) RETURNS bigint
+-- written_before: rows that this transaction or a later one has written are not looked at.
+CREATE FUNCTION taskapi.purge_source(source regclass, deleted_before timestamptz, batch int, written_before xid8) RETURNS bigint
+    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'taskapi_purge_source';
+REVOKE ALL ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) IS
+    'Internal: removes deletions of one table from before then, with its owner''s rights, each as a whole';
+
+-- The unit is a deletion: one row, or a row with all that went along. It goes as a whole or stays as a whole, by its own date.
+-- written_before, the xmax of a snapshot, bounds a run of several calls by what was there when it began: rows that a trigger
+-- leaves for each one that goes are none of its business. NULL is now.
+CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000, written_before xid8 DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    horizon CONSTANT xid8 := coalesce(written_before, pg_snapshot_xmax(pg_current_snapshot()));
     purged bigint := 0;
     before bigint;
     table_ regclass;
@@ -138,6 +150,7 @@ BEGIN
     IF batch IS NULL OR batch < 1 THEN
         RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    PERFORM taskapi.forget_dropped_resources();
     -- Again as long as there is progress: what a purged row referred to may be free to go as well.
     LOOP
         before := purged;
@@ -146,9 +159,9 @@ BEGIN
         LOOP
             EXIT WHEN purged >= batch;
             BEGIN
-                purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int);
-            EXCEPTION WHEN OTHERS THEN      -- a trigger of one table must not keep the others from being purged
-                RAISE WARNING 'could not purge deleted rows of %: %', table_, SQLERRM;
+                purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
+            EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
+                RAISE WARNING 'could not purge deleted rows of %', table_ USING ERRCODE = SQLSTATE, HINT = 'Call taskapi.expose() again.';
             END;
         END LOOP;
         EXIT WHEN purged = before OR purged >= batch;
@@ -156,6 +169,6 @@ BEGIN
     RETURN purged;
 END
 $$;
-REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.purge_deleted(interval, int) IS
-    'Removes for good up to batch rows, of all resources, that were deleted longer ago; never one that a live row refers to, nor one that is locked just now. Returns how many, without those that went along';
+REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int, xid8) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_deleted(interval, int, xid8) IS
+    'Removes for good up to batch deletions, of all resources, of longer ago: each whole, and none that a live row refers to or that is locked just now. Returns how many, without the rows that went along';

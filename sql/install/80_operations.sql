@@ -44,6 +44,8 @@ AS $$
 DECLARE
     retention pg_catalog.interval;
     done      pg_catalog.int8;
+    -- A run purges what was there when it began, so that no trigger which leaves a deleted row for each one keeps it going.
+    horizon   CONSTANT pg_catalog.xid8 := pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot());
 BEGIN
     IF batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch must be at least 1' USING ERRCODE = 'invalid_parameter_value';
@@ -64,7 +66,7 @@ BEGIN
     IF pg_catalog.current_setting('taskapi.deleted_retention') OPERATOR(pg_catalog.<>) '-1' THEN
         retention := pg_catalog.current_setting('taskapi.deleted_retention')::pg_catalog.interval;
         LOOP
-            done := taskapi.purge_deleted(retention, batch);
+            done := taskapi.purge_deleted(retention, batch, horizon);
             COMMIT;
             EXIT WHEN done OPERATOR(pg_catalog.<) batch;
         END LOOP;

@@ -4,7 +4,7 @@
  *	  The triggers of a resource's view: what a statement is, and which row
  *	  goes where.
  *
- * The statements that are under way form a stack, see resource.h.  A statement
+ * The statements that are under way form a stack, see resource_statement.h.  A statement
  * is found by its view and command from the top, and ends in its AFTER
  * STATEMENT trigger; the rollback of a subtransaction takes along the
  * statements that started in it.
@@ -18,7 +18,9 @@
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -28,9 +30,10 @@
 #include "http/precondition.h"
 #include "http/request.h"
 #include "resource/resource.h"
-#include "resource/resource_put.h"
+#include "resource/resource_cascade.h"
 #include "resource/resource_delete.h"
 #include "resource/resource_error.h"
+#include "resource/resource_put.h"
 #include "resource/resource_source.h"
 #include "resource/resource_write.h"
 
@@ -40,16 +43,19 @@ static int	deleted_retention = 30 * 24 * 60 * 60;
 
 static TaskapiResourceStatement *statements = NULL;
 
-/* How many row writes are under way, one within the other */
+/* How many row writes are under way, one within the other, and who made the outermost */
 static int	write_depth = 0;
+static Oid	caller = InvalidOid;
 
 static CmdType trigger_operation(TriggerEvent event);
 static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation);
-static TaskapiResourceStatement *start_statement(Oid view, CmdType operation, const Bitmapset *updated);
+static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
-static bool precondition_applies(void);
-static HeapTuple write_row(TaskapiResourceStatement *statement, TaskapiView *view, TriggerData *trigdata);
-static void row_written(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple row);
+static TaskapiRequestMethod request_method(void);
+static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
+static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
+static HeapTuple write_row(const TaskapiWrite *write);
+static void answer(const TaskapiWrite *write, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg);
 
@@ -67,6 +73,7 @@ taskapi_resource_init(void)
 							PGC_USERSET,
 							GUC_UNIT_S,
 							NULL, NULL, NULL);
+	taskapi_registry_init();
 	taskapi_resource_cache_init();
 	taskapi_resource_put_init();
 	RegisterXactCallback(xact_callback, NULL);
@@ -101,57 +108,79 @@ find_statement(Oid view, CmdType operation)
 	return NULL;
 }
 
-/*
- * Preconditions are the client's, about the resource that it names by PATCH, PUT
- * or DELETE; not about what a function that it called does on the way.
- */
-static bool
-precondition_applies(void)
+static TaskapiRequestMethod
+request_method(void)
 {
+	static const struct
+	{
+		const char *name;
+		TaskapiRequestMethod method;
+	}			methods[] = {
+		{"POST", TASKAPI_METHOD_POST}, {"PUT", TASKAPI_METHOD_PUT},
+		{"PATCH", TASKAPI_METHOD_PATCH}, {"DELETE", TASKAPI_METHOD_DELETE}
+	};
 	const char *method = taskapi_request_method();
 
-	return method != NULL &&
-		(strcmp(method, "PATCH") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "DELETE") == 0);
+	if (method == NULL)
+		return TASKAPI_METHOD_NONE;
+	for (int i = 0; i < lengthof(methods); i++)
+	{
+		if (strcmp(method, methods[i].name) == 0)
+			return methods[i].method;
+	}
+	return TASKAPI_METHOD_OTHER;
 }
 
-static TaskapiResourceStatement *
+static void
 start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 {
-	TaskapiView *meta = taskapi_view(view);
-	MemoryContext oldcontext = MemoryContextSwitchTo(CurTransactionContext);
+	TaskapiView *meta = taskapi_resource_view(view);
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext, "taskapi statement", ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
 	TaskapiResourceStatement *s = palloc0(sizeof(TaskapiResourceStatement));
 
+	s->context = context;
 	s->view = view;
 	s->operation = operation;
 	s->subid = GetCurrentSubTransactionId();
 	s->depth = write_depth;
 	s->registration = meta->registration;
 	s->deleted_rows = meta->deleted_rows;
-	s->client = (write_depth == 0 && taskapi_in_request());
+	s->method = write_depth == 0 ? request_method() : TASKAPI_METHOD_NONE;
 	s->updated = bms_copy(updated);
-	s->may_read = (operation != CMD_INSERT || taskapi_may_read(meta));
+	s->may_read = (operation != CMD_INSERT || taskapi_resource_may_read(meta));
 	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&
 					   bms_is_member(meta->version + 1 - FirstLowInvalidHeapAttributeNumber, updated));
-	if (s->client && precondition_applies())
-	{
-		const char *field = taskapi_request_header("If-Match");
-
-		if (field)
-			s->if_match = pstrdup(field);
-		field = taskapi_request_header("If-None-Match");
-		if (field)
-			s->if_none_match = pstrdup(field);
-		/* of a PUT, whether it changes something shows at the row */
-		if (taskapi_require_if_match && meta->version >= 0 && !s->if_match && !s->version_sent && operation != CMD_INSERT)
-			taskapi_precondition_required();
-	}
+	if (s->method == TASKAPI_METHOD_PATCH || s->method == TASKAPI_METHOD_PUT || s->method == TASKAPI_METHOD_DELETE)
+		read_preconditions(s, meta);
 	MemoryContextSwitchTo(oldcontext);
 
 	s->outer = statements;
 	statements = s;
 	if (taskapi_resource_hooks.statement_start)
 		taskapi_resource_hooks.statement_start(s);
-	return s;
+}
+
+/*
+ * Preconditions are the client's, about the resource that it names by PATCH, PUT
+ * or DELETE; not about what a function that it called does on the way.
+ */
+static void
+read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view)
+{
+	const char *field = taskapi_request_header("If-Match");
+
+	if (field)
+		statement->if_match = pstrdup(field);
+	field = taskapi_request_header("If-None-Match");
+	if (field)
+		statement->if_none_match = pstrdup(field);
+	statement->require_if_match = taskapi_require_if_match && view->version >= 0;
+
+	/* of a PUT, whether it changes something shows at the row; of a version that is sent, whether it is null */
+	if (statement->require_if_match && !statement->if_match && !statement->version_sent &&
+		statement->operation != CMD_INSERT)
+		taskapi_precondition_required();
 }
 
 static void
@@ -163,13 +192,14 @@ end_statement(TaskapiResourceStatement *statement)
 	if (statement->rows == 0 &&
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
+	taskapi_cascade_end_statement(statement);
 	if (taskapi_resource_hooks.statement_end)
 		taskapi_resource_hooks.statement_end(statement);
 
 	while (*link != statement)
 		link = &(*link)->outer;
 	*link = statement->outer;
-	pfree(statement);
+	MemoryContextDelete(statement->context);
 }
 
 /*
@@ -208,38 +238,20 @@ PG_FUNCTION_INFO_V1(taskapi_resource_write);
 Datum
 taskapi_resource_write(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata;
-	TupleDesc	desc;
-	TaskapiResourceStatement *statement;
-	TaskapiView *view;
-	CmdType		operation;
-	HeapTuple	old;
-	HeapTuple	new;
+	TaskapiWrite write;
 	HeapTuple	result = NULL;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 
-	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write");
-	desc = RelationGetDescr(trigdata->tg_relation);
-	operation = trigger_operation(trigdata->tg_event);
-	view = taskapi_view(RelationGetRelid(trigdata->tg_relation));
-	statement = find_statement(view->entry.relid, operation);
-	if (statement == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("resource \"%s\" lacks its statement triggers", RelationGetRelationName(trigdata->tg_relation)),
-				 errhint("Call taskapi.expose() again.")));
-
-	old = operation == CMD_INSERT ? NULL : trigdata->tg_trigtuple;
-	new = operation == CMD_UPDATE ? trigdata->tg_newtuple : operation == CMD_INSERT ? trigdata->tg_trigtuple : NULL;
+	if (depth == 0)
+		caller = GetUserId();
+	describe_write(&write, taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write"));
 	if (taskapi_resource_hooks.before_row)
+		result = taskapi_resource_hooks.before_row(&write);
+	if (result != NULL)
 	{
-		result = taskapi_resource_hooks.before_row(statement, desc, old, new);
-		if (result != NULL)
-		{
-			statement->rows++;
-			return PointerGetDatum(result);
-		}
+		answer(&write, result);
+		return PointerGetDatum(result);
 	}
 
 	PG_TRY();
@@ -247,68 +259,101 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		write_depth++;
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
-		result = write_row(statement, view, trigdata);
+		result = write_row(&write);
 		SPI_finish();
 		write_depth = depth;
 	}
 	PG_CATCH();
 	{
 		write_depth = depth;
-		taskapi_resource_rethrow(context, operation);
+		taskapi_resource_rethrow(context, write.statement->operation, caller);
 	}
 	PG_END_TRY();
 
 	if (result != NULL)
-		row_written(statement, view, desc, result);
+	{
+		answer(&write, result);
+		if (taskapi_resource_hooks.row_written)
+			taskapi_resource_hooks.row_written(&write, result);
+	}
 	return PointerGetDatum(result);
 }
 
-static HeapTuple
-write_row(TaskapiResourceStatement *statement, TaskapiView *view, TriggerData *trigdata)
+static void
+describe_write(TaskapiWrite *write, TriggerData *trigdata)
 {
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-	HeapTuple	row = trigdata->tg_trigtuple;
+	Relation	rel = trigdata->tg_relation;
+	CmdType		operation = trigger_operation(trigdata->tg_event);
 
-	switch (statement->operation)
+	write->desc = RelationGetDescr(rel);
+	write->view = taskapi_resource_view(RelationGetRelid(rel));
+	taskapi_resource_require_row_type(write->view, write->desc);
+	write->statement = find_statement(RelationGetRelid(rel), operation);
+	if (write->statement == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("resource \"%s\" lacks its statement triggers", RelationGetRelationName(rel)),
+				 errhint("Call taskapi.expose() again.")));
+	write->old = operation == CMD_INSERT ? NULL : trigdata->tg_trigtuple;
+	write->new = operation == CMD_UPDATE ? trigdata->tg_newtuple : operation == CMD_INSERT ? trigdata->tg_trigtuple : NULL;
+}
+
+static HeapTuple
+write_row(const TaskapiWrite *write)
+{
+	bool		deleted_rows = write->view->deleted_rows;
+
+	switch (write->statement->operation)
 	{
 		case CMD_INSERT:
-			if (statement->client && strcmp(taskapi_request_method(), "PUT") == 0)
-				return taskapi_resource_put(statement, view, desc, row);
-			return taskapi_resource_insert(statement, view, desc, row);
+			if (write->statement->method == TASKAPI_METHOD_PUT)
+				return taskapi_resource_put(write);
+			return taskapi_resource_insert(write);
 		case CMD_UPDATE:
-			if (view->deleted_rows)
-				return taskapi_resource_restore(statement, view, desc, row, trigdata->tg_newtuple);
-			return taskapi_resource_update(statement, view, desc, row, trigdata->tg_newtuple);
+			return deleted_rows ? taskapi_resource_restore(write) : taskapi_resource_update(write);
 		default:
-			if (view->deleted_rows)
-				return taskapi_resource_purge(statement, view, desc, row);
-			return taskapi_resource_delete(statement, view, desc, row);
+			return deleted_rows ? taskapi_resource_purge(write) : taskapi_resource_delete(write);
 	}
 }
 
 /*
- * The first row's tag is the answer's, unless a second row follows.
+ * A row goes back to the client, written now or replayed.  The first row's tag is
+ * the answer's, unless a second row follows.
  */
 static void
-row_written(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple row)
+answer(const TaskapiWrite *write, HeapTuple row)
 {
-	statement->rows++;
-	if (statement->client && view->version >= 0 && statement->operation != CMD_DELETE)
-	{
-		int64		version = taskapi_row_version(view, desc, row);
+	TaskapiResourceStatement *statement = write->statement;
 
-		if (statement->rows == 1 && version >= 0)
-			taskapi_set_etag(version);
-		else if (statement->rows == 2)
-			taskapi_unset_etag();
+	statement->rows++;
+	if (statement->method == TASKAPI_METHOD_NONE || write->view->version < 0 || statement->operation == CMD_DELETE)
+		return;
+	if (statement->rows == 1)
+	{
+		TaskapiVersion version = taskapi_resource_version(write, row);
+
+		if (version.known && version.number >= 0)
+			taskapi_set_etag(version.number);
 	}
-	if (taskapi_resource_hooks.row_written)
-		taskapi_resource_hooks.row_written(statement, desc, row);
+	else if (statement->rows == 2)
+		taskapi_unset_etag();
 }
 
 static void
 xact_callback(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		/* what was left for the end of a statement must not be left out because its trigger is gone */
+		for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
+		{
+			if (s->pending != NIL)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("resource \"%s\" lacks its statement triggers", get_rel_name(s->view)),
+						 errhint("Call taskapi.expose() again.")));
+		}
+	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		statements = NULL;

@@ -16,13 +16,13 @@ typedef struct TaskapiResourceHooks
 	void		(*statement_start) (TaskapiResourceStatement *statement);
 
 	/*
-	 * A row is about to be written: "old" (NULL for INSERT) and "new" (NULL for DELETE) have the view's row type "desc".
-	 * Returning a row of that type answers with it, and nothing is written (and no "row_written" follows); NULL goes on.
+	 * A row is about to be written.  To return a row of the view's row type is to have answered: the client gets it, with
+	 * its ETag, and nothing is written (and no "row_written" follows); NULL goes on.
 	 */
-	HeapTuple	(*before_row) (TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new);
+	HeapTuple	(*before_row) (const TaskapiWrite *write);
 
 	/* A row was written; "row" is what the view shows of it, the old one for DELETE. */
-	void		(*row_written) (TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row);
+	void		(*row_written) (const TaskapiWrite *write, HeapTuple row);
 
 	/* The query has ended. */
 	void		(*statement_end) (TaskapiResourceStatement *statement);

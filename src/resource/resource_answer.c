@@ -3,11 +3,11 @@
  * resource_answer.c
  *	  Writing the rows of an answer into the ledger, and reading them back.
  *
- * A row is read into the view's row type as it is by then: a column that was
- * added since is NULL, one that was dropped is left out.  json_populate_record()
- * does that, at a third of what a replay costs.  So a row with nothing nested
- * and nothing escaped, which most are, is read here in one pass, with the input
- * functions that the view's cache entry keeps.
+ * A row is read by json_populate_record() into the view's row type as it is by
+ * then: a column that was added since is NULL, one that was dropped is left out.
+ *
+ * What is read is text of the ledger, where whoever may call
+ * idempotency_complete() with a scope of its own can have written anything.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,7 @@
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -23,15 +24,15 @@
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "cursor/cursor_wire.h"
+#include "http/problem.h"
 #include "resource/resource_answer.h"
 
 static int	cursor_column(TupleDesc desc);
 static const char *skip_json_value(const char *s, const char *end);
 static bool skip_text(const char **s, const char *end, const char *piece);
-static HeapTuple read_row(TaskapiView *view, TupleDesc desc, const char **s, const char *end);
-static HeapTuple read_plain_row(TaskapiView *view, TupleDesc desc, const char **s, const char *end);
-static bool read_scalar(const char **s, const char *end, char **value);
-static int	find_column(TupleDesc desc, const char *name, int guess);
+static HeapTuple read_row(TupleDesc desc, const char *json, int len);
+static HeapTuple populate(TupleDesc desc, text *json);
+static bool read_cursor(const char **s, const char *end, Datum *value);
 
 static int
 cursor_column(TupleDesc desc)
@@ -134,7 +135,7 @@ skip_text(const char **s, const char *end, const char *piece)
 }
 
 bool
-taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, HeapTuple **rows, int *nrows)
+taskapi_answer_rows(struct varlena *body, TupleDesc desc, HeapTuple **rows, int *nrows)
 {
 	const char *s = VARDATA_ANY(body);
 	const char *end = s + VARSIZE_ANY_EXHDR(body);
@@ -145,32 +146,27 @@ taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, Hea
 	*nrows = 0;
 	while (skip_text(&s, end, *nrows == 0 ? "[" : ",\n"))
 	{
+		const char *start;
 		HeapTuple	row;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!skip_text(&s, end, "{\"row\":") || s == end || *s != '{')
 			return false;
-		row = read_row(view, desc, &s, end);
+		start = s;
+		s = skip_json_value(s, end);
+		row = read_row(desc, start, s - start);
 		if (row == NULL)
 			return false;
 
 		if (skip_text(&s, end, ",\"cursor\":\""))
 		{
-			const char *start = s;
-			StringInfoData wire;
 			Datum		value;
 			bool		no = false;
 
-			while (s < end && *s != '"')
-				s++;
-			initStringInfo(&wire);
-			enlargeStringInfo(&wire, (s - start) / 2);
-			wire.len = hex_decode(start, s - start, wire.data);
+			if (!read_cursor(&s, end, &value))
+				return false;
 			if (cursor > 0)
-			{
-				value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
 				row = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &value, &no);
-			}
-			s++;
 		}
 		if (!skip_text(&s, end, "}"))
 			return false;
@@ -178,7 +174,7 @@ taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, Hea
 		if (*nrows == allocated)
 		{
 			allocated *= 2;
-			*rows = repalloc(*rows, sizeof(HeapTuple) * allocated);
+			*rows = repalloc_huge(*rows, sizeof(HeapTuple) * allocated);
 		}
 		(*rows)[(*nrows)++] = row;
 	}
@@ -186,130 +182,89 @@ taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, Hea
 }
 
 /*
- * The row whose object begins at *s, which is moved behind it; NULL where there is none.
+ * A cursor in hexadecimal digits, and the double quote behind it.
  */
-static HeapTuple
-read_row(TaskapiView *view, TupleDesc desc, const char **s, const char *end)
+static bool
+read_cursor(const char **s, const char *end, Datum *value)
 {
 	const char *start = *s;
-	HeapTuple	row;
-	FmgrInfo	populate;
+	StringInfoData wire;
+
+	while (*s < end && *(*s) != '"')
+		(*s)++;
+	if (*s == end)
+		return false;
+	initStringInfo(&wire);
+	enlargeStringInfo(&wire, (*s - start) / 2);
+	wire.len = hex_decode(start, *s - start, wire.data);
+	*value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
+	(*s)++;
+	return true;
+}
+
+/*
+ * A row of the view's row type; NULL if the text is none, or does not fit the type as it is now.
+ */
+static HeapTuple
+read_row(TupleDesc desc, const char *json, int len)
+{
+	MemoryContext context = CurrentMemoryContext;
+	text	   *object = cstring_to_text_with_len(json, len);
+	HeapTuple	row = NULL;
+
+	PG_TRY();
+	{
+		row = populate(desc, object);
+	}
+	PG_CATCH();
+	{
+		int			sqlerrcode;
+
+		MemoryContextSwitchTo(context);
+		sqlerrcode = geterrcode();
+		/* the message would show the value, which the caller may not be allowed to read any more */
+		if (ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+			ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
+						"A row of the stored response does not fit the resource any more.");
+	}
+	PG_END_TRY();
+	return row;
+}
+
+static HeapTuple
+populate(TupleDesc desc, text *json)
+{
+	FmgrInfo	function;
 	HeapTupleData tuple;
 	HeapTupleHeader record;
+	Datum		result;
 	LOCAL_FCINFO(call, 3);
 
-	row = read_plain_row(view, desc, s, end);
-	if (row != NULL)
-		return row;
-
-	*s = skip_json_value(start, end);
-	fmgr_info(F_JSON_POPULATE_RECORD, &populate);
+	fmgr_info(F_JSON_POPULATE_RECORD, &function);
 	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
 											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
 											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-					   &populate);
-	InitFunctionCallInfoData(*call, &populate, 3, InvalidOid, NULL, NULL);
+					   &function);
+	InitFunctionCallInfoData(*call, &function, 3, InvalidOid, NULL, NULL);
 	call->args[0].value = (Datum) 0;
 	call->args[0].isnull = true;
-	call->args[1].value = PointerGetDatum(cstring_to_text_with_len(start, *s - start));
+	call->args[1].value = PointerGetDatum(json);
 	call->args[1].isnull = false;
 	call->args[2].value = BoolGetDatum(false);
 	call->args[2].isnull = false;
-	record = DatumGetHeapTupleHeader(FunctionCallInvoke(call));
+	result = FunctionCallInvoke(call);
 	if (call->isnull)
+		return NULL;
+
+	record = DatumGetHeapTupleHeader(result);
+	if (HeapTupleHeaderGetTypeId(record) != desc->tdtypeid || HeapTupleHeaderGetNatts(record) > desc->natts)
 		return NULL;
 	tuple.t_len = HeapTupleHeaderGetDatumLength(record);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = record;
 	return heap_copytuple(&tuple);
-}
-
-/*
- * The same for an object as row_to_json() writes it, without white space, of scalars for scalar columns; NULL, with *s
- * anywhere, where it is not known to be one.
- */
-static HeapTuple
-read_plain_row(TaskapiView *view, TupleDesc desc, const char **s, const char *end)
-{
-	TaskapiColumnIO *io = taskapi_view_io(view);
-	char	  **texts;
-	Datum	   *values;
-	bool	   *nulls;
-	int			nfields = 0;
-
-	if (desc->natts != view->ncolumns)
-		return NULL;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (!io[i].scalar || TupleDescAttr(desc, i)->atttypid != view->columns[i].type)
-			return NULL;
-	}
-
-	texts = palloc0(sizeof(char *) * desc->natts);
-	while (skip_text(s, end, nfields == 0 ? "{" : ","))
-	{
-		char	   *name;
-		char	   *value;
-		int			column;
-
-		if (!read_scalar(s, end, &name) || name == NULL || !skip_text(s, end, ":") || !read_scalar(s, end, &value))
-			return NULL;
-		column = find_column(desc, name, nfields++);
-		if (column >= 0)		/* else dropped since */
-			texts[column] = value;
-	}
-	if (nfields == 0 || !skip_text(s, end, "}"))
-		return NULL;
-
-	values = palloc(sizeof(Datum) * desc->natts);
-	nulls = palloc(sizeof(bool) * desc->natts);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		/* a NULL as well: a domain may refuse it */
-		values[i] = InputFunctionCall(&io[i].input, texts[i], io[i].ioparam, TupleDescAttr(desc, i)->atttypmod);
-		nulls[i] = texts[i] == NULL;
-	}
-	return heap_form_tuple(desc, values, nulls);
-}
-
-/*
- * The text of a scalar, NULL for null; false where something else stands there, or a string with escapes.
- */
-static bool
-read_scalar(const char **s, const char *end, char **value)
-{
-	bool		quoted = skip_text(s, end, "\"");
-	const char *start = *s;
-
-	for (; *s < end; (*s)++)
-	{
-		if (quoted ? **s == '"' : (**s == ',' || **s == '}'))
-			break;
-		if (**s == '\\' || (!quoted && (**s == '"' || **s == '[' || **s == '{')))
-			return false;
-	}
-	if (*s == end)
-		return false;
-	if (!quoted && *s - start == 4 && memcmp(start, "null", 4) == 0)
-		*value = NULL;
-	else
-		*value = pnstrdup(start, *s - start);
-	if (quoted)
-		(*s)++;
-	return true;
-}
-
-/* The index of a column, which is likely the one that is guessed; -1 where there is none of that name. */
-static int
-find_column(TupleDesc desc, const char *name, int guess)
-{
-	if (guess < desc->natts && strcmp(NameStr(TupleDescAttr(desc, guess)->attname), name) == 0)
-		return guess;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
-			return i;
-	}
-	return -1;
 }

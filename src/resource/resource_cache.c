@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_cache.c
- *	  The cache behind taskapi_view() and taskapi_table(), and running plans.
+ *	  The cache behind taskapi_resource_view() and taskapi_resource_table().
  *
  * An entry may be invalidated while it is in use: any statement may bring in
  * invalidation messages.  So invalid entries are only marked; the next look-up
@@ -13,10 +13,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/table_cache.h"
@@ -37,9 +35,9 @@ typedef struct CacheSlot
 static HTAB *slots = NULL;
 static List *outdated = NIL;	/* of TaskapiCacheEntry */
 static uint64 transaction = 1;	/* counts those of this backend */
-static uint64 generation = 1;	/* counts invalidations */
 
 static CacheSlot *cache_slot(TaskapiCacheKind kind, Oid relid);
+static bool is_outdated(const TaskapiCacheEntry *entry);
 static void free_outdated(void);
 static void relation_changed(Oid relid);
 static void xact_callback(XactEvent event, void *arg);
@@ -79,7 +77,7 @@ taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid)
 
 	if (outdated != NIL)
 		free_outdated();
-	if (slot->entry != NULL && !slot->entry->valid)
+	if (slot->entry != NULL && is_outdated(slot->entry))
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(CacheMemoryContext);
 
@@ -91,21 +89,36 @@ taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid)
 	return slot->entry;
 }
 
+static bool
+is_outdated(const TaskapiCacheEntry *entry)
+{
+	return !entry->valid || entry->names != taskapi_names_generation() ||
+		(entry->user_types && entry->types != taskapi_types_generation());
+}
+
+TaskapiCacheEntry *
+taskapi_resource_cache_new(Oid relid, Size size, const char *name)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi resource", ALLOCSET_SMALL_SIZES);
+	TaskapiCacheEntry *entry = MemoryContextAllocZero(context, size);
+
+	MemoryContextSetIdentifier(context, name);
+	entry->relid = relid;
+	entry->context = context;
+	entry->names = taskapi_names_generation();
+	entry->types = taskapi_types_generation();
+	return entry;
+}
+
 void
 taskapi_resource_cache_put(TaskapiCacheKind kind, TaskapiCacheEntry *entry, uint64 since)
 {
 	CacheSlot  *slot = cache_slot(kind, entry->relid);
 
 	Assert(slot->entry == NULL);
-	entry->valid = (since == generation);
+	entry->valid = (since == taskapi_relation_generation());
 	MemoryContextSetParent(entry->context, CacheMemoryContext);
 	slot->entry = entry;
-}
-
-uint64
-taskapi_resource_cache_generation(void)
-{
-	return generation;
 }
 
 void
@@ -146,7 +159,6 @@ relation_changed(Oid relid)
 	HASH_SEQ_STATUS seq;
 	CacheSlot  *slot;
 
-	generation++;
 	if (slots == NULL)
 		return;
 	hash_seq_init(&seq, slots);
@@ -163,54 +175,4 @@ xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		transaction++;
-}
-
-SPIPlanPtr
-taskapi_prepare_as(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes)
-{
-	SPIPlanPtr	plan;
-	MemoryContext oldcontext;
-	Oid			save_userid;
-	int			save_sec_context;
-
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	if (role != save_userid)
-		SetUserIdAndSecContext(role, save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	plan = SPI_prepare(query, nargs, argtypes);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), query);
-	if (role != save_userid)
-		SetUserIdAndSecContext(save_userid, save_sec_context);
-
-	/* first the place for it, so that running out of memory loses no plan */
-	oldcontext = MemoryContextSwitchTo(entry->context);
-	entry->plans = lappend(entry->plans, plan);
-	MemoryContextSwitchTo(oldcontext);
-	SPI_keepplan(plan);
-	return plan;
-}
-
-int
-taskapi_run_as_owner(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit)
-{
-	Snapshot	snapshot = InvalidSnapshot;
-	Snapshot	crosscheck = InvalidSnapshot;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			result;
-
-	if (IsolationUsesXactSnapshot())
-	{
-		CommandCounterIncrement();	/* our own work is to be seen */
-		snapshot = GetLatestSnapshot();
-		crosscheck = GetTransactionSnapshot();
-	}
-
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
-	return result;
 }

@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * resource_cache.h
- *	  What is kept of a relation, until it is invalidated, and plans that run as its owner.
+ *	  What is kept of a relation, until it is invalidated.
+ *
+ * An entry is out of date as soon as a relation that it was built from has
+ * changed, or anything whose name stands in the text of its plans may have got
+ * another one.  It may be in use by then: it is freed by a look-up in a later
+ * transaction, so a pointer to it is good until the end of the transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +21,9 @@ typedef struct TaskapiCacheEntry
 	Oid			relid;
 	MemoryContext context;		/* holds the entry and all that belongs to it, but for plans */
 	bool		valid;
+	bool		user_types;		/* types that are not the server's own stand in its plans */
+	uint64		names;			/* generations of names and of types from before it was built */
+	uint64		types;
 	uint64		outdated_in;	/* in which transaction it was found to be invalid */
 	List	   *depends;		/* OIDs of the relations it was built from */
 	List	   *plans;			/* of SPIPlanPtr */
@@ -23,33 +31,25 @@ typedef struct TaskapiCacheEntry
 
 typedef enum TaskapiCacheKind
 {
-	CACHE_VIEW,
-	CACHE_TABLE
+	TASKAPI_CACHE_VIEW,
+	TASKAPI_CACHE_TABLE
 } TaskapiCacheKind;
 
 /* A valid entry, or NULL. */
 extern TaskapiCacheEntry *taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid);
 
 /*
- * Take over an entry.  "generation" is taskapi_resource_cache_generation() from before it was built: what was
- * invalidated meanwhile is not found again.
+ * An entry in a context of its own, a child of the current one, to be built and then put.  What is invalidated
+ * meanwhile leaves it invalid.
  */
-extern void taskapi_resource_cache_put(TaskapiCacheKind kind, TaskapiCacheEntry *entry, uint64 generation);
-extern uint64 taskapi_resource_cache_generation(void);
+extern TaskapiCacheEntry *taskapi_resource_cache_new(Oid relid, Size size, const char *name);
+
+/* Take over an entry; "since" is taskapi_relation_generation() from before it was built. */
+extern void taskapi_resource_cache_put(TaskapiCacheKind kind, TaskapiCacheEntry *entry, uint64 since);
 
 /* All entries are invalid: the registry has changed. */
 extern void taskapi_resource_cache_reset(void);
 
 extern void taskapi_resource_cache_init(void);
-
-/* Prepare and keep a plan as a role; it belongs to the entry. */
-extern SPIPlanPtr taskapi_prepare_as(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes);
-
-/*
- * Run a plan with a role's rights and, as referential integrity does, no row-level security and in every isolation
- * level with the newest state in view: a row that this transaction's snapshot does not show is a serialization failure
- * where it would be changed.
- */
-extern int	taskapi_run_as_owner(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit);
 
 #endif							/* TASKAPI_RESOURCE_CACHE_H */

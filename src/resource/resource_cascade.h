@@ -1,49 +1,39 @@
 /*-------------------------------------------------------------------------
  *
  * resource_cascade.h
- *	  Soft deletion, restore and purge along the foreign keys.
+ *	  Soft deletion and restore along the foreign keys.
+ *
+ * SPI is connected.  Rows and lists of rows are kept in the current memory
+ * context until it is reset: some 100 bytes a row.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_RESOURCE_CASCADE_H
 #define TASKAPI_RESOURCE_CASCADE_H
 
-#include "storage/itemptr.h"
-
-#include "resource/resource_table.h"
-
-/* A row of a table: the values of TaskapiTable.columns, and where it is. */
-typedef struct TaskapiRow
-{
-	TaskapiTable *table;
-	ItemPointerData tid;
-	Oid			tableoid;
-	bool		live;
-	Datum		deletion_id;
-	bool		deletion_id_null;
-	Datum	   *values;
-	bool	   *nulls;
-} TaskapiRow;
-
-/* A row that a statement of resource_graph.c returned, copied into the current context. */
-extern TaskapiRow *taskapi_copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
-
-/* The row of a key, locked FOR UPDATE, with the owner's rights; NULL where there is none, or somebody else has locked it. */
-extern TaskapiRow *taskapi_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked);
-
-/* Mark a row, locked already, and all that goes along with it as deleted; has_dependents otherwise. */
-extern void taskapi_cascade_delete(TaskapiRow *row);
+#include "resource/resource_statement.h"
+#include "resource/resource_table_plan.h"
 
 /*
- * Undo it.  What belongs to another deletion by now is handed over to that; parent_deleted where something restored
- * would refer to a deleted row.
+ * Mark a row, locked already, and all that goes along with it as deleted.  Live rows that still refer to it are
+ * has_dependents: at once, or through a key ON DELETE NO ACTION when the statement ends, since the statement may delete
+ * them too.
+ */
+extern void taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *row);
+
+/* The statement ends: has_dependents if a row that it deleted is still referred to. */
+extern void taskapi_cascade_end_statement(TaskapiResourceStatement *statement);
+
+/*
+ * Undo it.  What belongs to another deletion by now is handed over to that; parent_deleted if something restored would
+ * refer to a deleted row.
  */
 extern void taskapi_cascade_restore(TaskapiRow *row);
 
-/* Would purging the row, locked already, take nothing along but deleted rows?  What is in the way, or NULL. */
-extern const char *taskapi_cascade_purge_obstacle(TaskapiRow *row);
+/* Does the reference have to hold between live rows? */
+extern bool taskapi_cascade_is_strict(const TaskapiForeignKey *fk);
 
-/* Remove the row for good, with the owner's rights; false where it was not there. */
-extern bool taskapi_purge_row(TaskapiRow *row);
+/* Do rows at the other end go along, or take along, softly? */
+extern bool taskapi_cascade_goes_along(const TaskapiForeignKey *fk);
 
 #endif							/* TASKAPI_RESOURCE_CASCADE_H */

@@ -22,56 +22,56 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "http/precondition.h"
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_delete.h"
+#include "resource/resource_purge.h"
 #include "resource/resource_source.h"
 #include "resource/resource_write.h"
 
-static int	run_delete(TaskapiView *view, TupleDesc desc, HeapTuple old, bool exact);
-static bool may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old, bool exact);
-static bool still_there(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded);
+static uint64 run_delete(const TaskapiWrite *write, bool exact);
+static bool may_delete(const TaskapiWrite *write, TaskapiTable *table, bool exact);
+static bool still_there(const TaskapiWrite *write, bool guarded);
+static TaskapiRow *lock_deletable(const TaskapiWrite *write);
+static bool lock_restorable(const TaskapiWrite *write, bool guarded);
+static void refuse_changes(const TaskapiWrite *write);
 
 /*
  * The DELETE as the caller; the number of rows that it deleted.
  */
-static int
-run_delete(TaskapiView *view, TupleDesc desc, HeapTuple old, bool exact)
+static uint64
+run_delete(const TaskapiWrite *write, bool exact)
 {
 	Datum		values[INDEX_MAX_KEYS + 1];
 	char		nulls[INDEX_MAX_KEYS + 1];
-	int			n = taskapi_key_arguments(view, desc, old, values, nulls);
-	int			result;
+	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
+	TaskapiVersion version = taskapi_resource_version(write, write->old);
 
-	values[n] = Int64GetDatum(taskapi_row_version(view, desc, old));
-	nulls[n] = ' ';
-	result = SPI_execute_plan(taskapi_view_plan(view, exact ? VIEW_PLAN_DELETE_VERSION : VIEW_PLAN_DELETE, NULL),
-							  values, nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
-	return (int) SPI_processed;
+	values[n] = Int64GetDatum(version.number);
+	nulls[n] = version.known ? ' ' : 'n';
+	return taskapi_resource_run(taskapi_resource_view_plan(write->view, exact ? TASKAPI_VIEW_PLAN_DELETE_VERSION :
+														   TASKAPI_VIEW_PLAN_DELETE, NULL), values, nulls);
 }
 
 /*
- * Run the DELETE so that it stops in the trigger: true where it came so far.
+ * Run the DELETE so that it stops in the trigger: true if it came so far.
  */
 static bool
-may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old, bool exact)
+may_delete(const TaskapiWrite *write, TaskapiTable *table, bool exact)
 {
 	TaskapiDeleteRequest request = {0};
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
-	int			deleted;
+	uint64		deleted;
 
-	taskapi_key_arguments(view, desc, old, key, nulls);
-	request.meta = table;
+	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	request.table = table;
 	request.key = key;
 	request.outer = taskapi_delete_request;
 	taskapi_delete_request = &request;
 	PG_TRY();
 	{
-		deleted = run_delete(view, desc, old, exact);
+		deleted = run_delete(write, exact);
 	}
 	PG_FINALLY();
 	{
@@ -83,7 +83,7 @@ may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" lacks the trigger that resource \"%s\" needs to delete softly",
-						get_rel_name(table->entry.relid), get_rel_name(view->entry.relid)),
+						get_rel_name(table->entry.relid), get_rel_name(write->view->entry.relid)),
 				 errhint("Call taskapi.expose() again, or enable the trigger.")));
 	return request.passed;
 }
@@ -93,143 +93,153 @@ may_delete(TaskapiView *view, TaskapiTable *table, TupleDesc desc, HeapTuple old
  * delete it, or it came back since.
  */
 static bool
-still_there(TaskapiView *view, TupleDesc desc, HeapTuple old, bool guarded)
+still_there(const TaskapiWrite *write, bool guarded)
 {
-	int64		version;
-	TaskapiRowState state = taskapi_resource_probe(view, desc, old, &version);
+	const TaskapiView *view = write->view;
+	TaskapiVersion version;
+	TaskapiRowState state = taskapi_resource_probe(write, write->old, &version);
 
-	if (view->registration.soft_delete ? state == (view->deleted_rows ? ROW_DELETED : ROW_LIVE) : state != ROW_ABSENT)
+	if (view->registration.soft_delete ?
+		state == (view->deleted_rows ? TASKAPI_ROW_DELETED : TASKAPI_ROW_LIVE) : state != TASKAPI_ROW_ABSENT)
 	{
-		if (guarded && version != taskapi_row_version(view, desc, old))
-			taskapi_version_conflict(version);
+		if (guarded && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
+			taskapi_resource_version_conflict(version);
 		return true;
 	}
 	if (guarded)
-		taskapi_version_conflict(-1);
+		taskapi_resource_version_conflict((TaskapiVersion) {0});
 	return false;
 }
 
-HeapTuple
-taskapi_resource_delete(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple old)
+/*
+ * The row, if the caller may delete it, locked; NULL if it is gone.
+ */
+static TaskapiRow *
+lock_deletable(const TaskapiWrite *write)
 {
-	bool		guarded = taskapi_check_precondition(statement, view, desc, old, NULL);
-	TaskapiTable *table;
+	bool		guarded = taskapi_resource_check_precondition(write, write->old);
+	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
-	TaskapiRow *row;
 
-	if (!view->registration.soft_delete)
+	for (int attempt = 1; !may_delete(write, table, guarded); attempt++)
 	{
-		for (int attempt = 1; run_delete(view, desc, old, guarded) == 0; attempt++)
-		{
-			if (!still_there(view, desc, old, guarded))
-				return NULL;
-			if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-				taskapi_resource_forbidden(view);
-		}
-		return old;
-	}
-
-	table = taskapi_table(view->registration.source);
-	for (int attempt = 1; !may_delete(view, table, desc, old, guarded); attempt++)
-	{
-		if (!still_there(view, desc, old, guarded))
+		if (!still_there(write, guarded))
 			return NULL;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(view);
+			taskapi_resource_forbidden(write);
 	}
-	taskapi_key_arguments(view, desc, old, key, nulls);
-	row = taskapi_lock_row(table, key, false);
-	if (row == NULL || !row->live)
-		return NULL;
-	taskapi_cascade_delete(row);
-	return old;
+	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	return taskapi_resource_lock_row(table, key, false);
 }
 
 HeapTuple
-taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple old)
+taskapi_resource_delete(const TaskapiWrite *write)
 {
-	bool		guarded = taskapi_check_precondition(statement, view, desc, old, NULL);
-	TaskapiTable *table = taskapi_table(view->registration.source);
-	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
 	TaskapiRow *row;
-	const char *obstacle;
+	bool		guarded;
 
-	for (int attempt = 1; !may_delete(view, table, desc, old, guarded); attempt++)
+	if (write->view->registration.soft_delete)
 	{
-		if (!still_there(view, desc, old, guarded))
+		row = lock_deletable(write);
+		if (row == NULL || !row->live)
+			return NULL;
+		taskapi_cascade_delete(write->statement, row);
+		return write->old;
+	}
+
+	guarded = taskapi_resource_check_precondition(write, write->old);
+	for (int attempt = 1; run_delete(write, guarded) == 0; attempt++)
+	{
+		if (!still_there(write, guarded))
 			return NULL;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(view);
+			taskapi_resource_forbidden(write);
 	}
-	taskapi_key_arguments(view, desc, old, key, nulls);
-	row = taskapi_lock_row(table, key, false);
+	return write->old;
+}
+
+HeapTuple
+taskapi_resource_purge(const TaskapiWrite *write)
+{
+	TaskapiRow *row = lock_deletable(write);
+
 	if (row == NULL || row->live)
 		return NULL;
-	obstacle = taskapi_cascade_purge_obstacle(row);
-	if (obstacle != NULL)
-		taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL, "%s", obstacle);
-	return taskapi_purge_row(row) ? old : NULL;
+	return taskapi_purge_row(row) ? write->old : NULL;
 }
 
 /*
  * PATCH of a deleted row can set deleted_at to null, and nothing else.
  */
-HeapTuple
-taskapi_resource_restore(TaskapiResourceStatement *statement, TaskapiView *view,
-						 TupleDesc desc, HeapTuple old, HeapTuple new)
+static void
+refuse_changes(const TaskapiWrite *write)
 {
-	bool		guarded = taskapi_check_precondition(statement, view, desc, old, new);
-	TaskapiTable *table = taskapi_table(view->registration.source);
-	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
-	TaskapiRow *row;
-	int64		version;
+	const TaskapiView *view = write->view;
 
-	if (!heap_attisnull(new, view->deleted_at + 1, desc))
+	if (!heap_attisnull(write->new, view->deleted_at + 1, write->desc))
 		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL,
 								 "Send {\"deleted_at\": null} to restore it.",
 								 "Of a deleted row only deleted_at can be changed, to null.");
 	for (int i = 0; i < view->ncolumns; i++)
 	{
-		if (view->columns[i].written && taskapi_column_differs(view, desc, i, old, new))
+		if (view->columns[i].written && taskapi_resource_column_differs(write, i, write->old, write->new))
 			taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL,
 									 "Restore it first, and change it then.",
 									 "Of a deleted row only deleted_at can be changed, to null.");
 	}
+}
 
-	taskapi_key_arguments(view, desc, old, key, nulls);
-	for (int attempt = 1;; attempt++)
+/*
+ * May the caller restore the row?  False if it is gone.
+ */
+static bool
+lock_restorable(const TaskapiWrite *write, bool guarded)
+{
+	Datum		key[INDEX_MAX_KEYS];
+	char		nulls[INDEX_MAX_KEYS];
+	SPIPlanPtr	plan = taskapi_resource_view_plan(write->view, TASKAPI_VIEW_PLAN_LOCK, NULL);
+	TaskapiVersion version;
+
+	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	for (int attempt = 1; taskapi_resource_run(plan, key, nulls) == 0; attempt++)
 	{
-		if (SPI_execute_plan(taskapi_view_plan(view, VIEW_PLAN_LOCK, NULL), key, nulls, false, 0) < 0)
-			elog(ERROR, "SPI_execute_plan failed");
-		if (SPI_processed > 0)
-			break;
-		switch (taskapi_resource_probe(view, desc, old, &version))
+		switch (taskapi_resource_probe(write, write->old, &version))
 		{
-			case ROW_LIVE:
+			case TASKAPI_ROW_LIVE:
 				taskapi_problem(PROBLEM_ALREADY_LIVE, NIL, NULL, "It has been restored already.");
-			case ROW_DELETED:
+			case TASKAPI_ROW_DELETED:
 				if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-					taskapi_resource_forbidden(view);
+					taskapi_resource_forbidden(write);
 				break;
-			case ROW_ABSENT:
+			case TASKAPI_ROW_ABSENT:
 				if (guarded)
-					taskapi_version_conflict(-1);
-				return NULL;
+					taskapi_resource_version_conflict((TaskapiVersion) {0});
+				return false;
 		}
 	}
-	if (guarded && taskapi_resource_probe(view, desc, old, &version) == ROW_DELETED &&
-		version != taskapi_row_version(view, desc, old))
-		taskapi_version_conflict(version);
+	if (guarded && taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_DELETED &&
+		!taskapi_same_version(version, taskapi_resource_version(write, write->old)))
+		taskapi_resource_version_conflict(version);
+	return true;
+}
 
-	row = taskapi_lock_row(table, key, false);
+HeapTuple
+taskapi_resource_restore(const TaskapiWrite *write)
+{
+	bool		guarded = taskapi_resource_check_precondition(write, write->old);
+	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
+	Datum		key[INDEX_MAX_KEYS];
+	char		nulls[INDEX_MAX_KEYS];
+	TaskapiRow *row;
+
+	refuse_changes(write);
+	if (!lock_restorable(write, guarded))
+		return NULL;
+	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	row = taskapi_resource_lock_row(table, key, false);
 	if (row == NULL || row->live)
 		return NULL;
 	taskapi_cascade_restore(row);
-
-	if (SPI_execute_plan(taskapi_view_plan(view, VIEW_PLAN_SELECT, NULL), key, nulls, false, 0) < 0)
-		elog(ERROR, "SPI_execute_plan failed");
-	return SPI_processed == 0 ? NULL : SPI_copytuple(SPI_tuptable->vals[0]);
+	return taskapi_resource_current_row(write, write->old);
 }

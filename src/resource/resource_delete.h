@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_delete.h
- *	  DELETE, restore and purge of one row.
+ *	  DELETE, restore and purge of one row; see resource_write.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,13 +9,9 @@
 #define TASKAPI_RESOURCE_DELETE_H
 
 #include "resource/resource_statement.h"
-#include "resource/resource_view.h"
 
-extern HeapTuple taskapi_resource_delete(TaskapiResourceStatement *statement, TaskapiView *view,
-										 TupleDesc desc, HeapTuple old);
-extern HeapTuple taskapi_resource_restore(TaskapiResourceStatement *statement, TaskapiView *view,
-										  TupleDesc desc, HeapTuple old, HeapTuple new);
-extern HeapTuple taskapi_resource_purge(TaskapiResourceStatement *statement, TaskapiView *view,
-										TupleDesc desc, HeapTuple old);
+extern HeapTuple taskapi_resource_delete(const TaskapiWrite *write);
+extern HeapTuple taskapi_resource_restore(const TaskapiWrite *write);
+extern HeapTuple taskapi_resource_purge(const TaskapiWrite *write);
 
 #endif							/* TASKAPI_RESOURCE_DELETE_H */

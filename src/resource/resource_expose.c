@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -20,15 +21,20 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/own_objects.h"
+#include "base/role.h"
 #include "cursor/order_by.h"
-#include "resource/resource_cascade.h"
+#include "resource/resource_table.h"
 #include "resource/resource_view.h"
 
+#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
+
 static void require_owner(Oid relid);
+static void check_resource(Oid resource, Oid source, Oid deleted);
+static void delete_leftovers(void);
 
 static void
 require_owner(Oid relid)
@@ -48,29 +54,26 @@ PG_FUNCTION_INFO_V1(taskapi_register_resource);
 Datum
 taskapi_register_resource(PG_FUNCTION_ARGS)
 {
-	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID,
-	BOOLOID, BOOLOID, BOOLOID};
-	Datum		values[8];
-	char		nulls[8];
-	Oid			save_userid;
-	int			save_sec_context;
+	static const char *const names[] = {
+		"resource", "source", NULL, NULL, "order_by", "soft_delete", "versioned", "idempotent"
+	};
+	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
+	Datum		values[lengthof(names)];
+	char		nulls[lengthof(names)];
+	TaskapiRole saved;
 
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < lengthof(names); i++)
 	{
+		if (names[i] != NULL)
+			taskapi_require_arg(fcinfo, i, names[i]);
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
-		if (PG_ARGISNULL(i) && i != 2 && i != 3)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %d must not be null", i + 1)));
 		if (i < 3 && !PG_ARGISNULL(i))
 			require_owner(DatumGetObjectId(values[i]));
 	}
 
 	SPI_connect();
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
 	SPI_execute_with_args("INSERT INTO taskapi.resource AS r (resource, source, deleted_resource, page_function, order_by,"
 						  " soft_delete, versioned, idempotent)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
@@ -78,8 +81,67 @@ taskapi_register_resource(PG_FUNCTION_ARGS)
 						  " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
 						  " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
 						  " versioned = excluded.versioned, idempotent = excluded.idempotent",
-						  8, argtypes, values, nulls, false, 0);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+						  lengthof(names), argtypes, values, nulls, false, 0);
+	delete_leftovers();
+	taskapi_become_again(saved);
+	SPI_finish();
+	CommandCounterIncrement();
+	check_resource(PG_GETARG_OID(0), PG_GETARG_OID(1), PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2));
+	PG_RETURN_VOID();
+}
+
+/*
+ * An entry is as good as what it says is true.  The relations are looked at as every write will look at them, and an
+ * error takes the entry back.
+ */
+static void
+check_resource(Oid resource, Oid source, Oid deleted)
+{
+	char		kind = get_rel_relkind(source);
+
+	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || get_rel_relispartition(source))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is no table that can be exposed", get_rel_name(source))));
+	(void) taskapi_resource_view(resource);
+	if (OidIsValid(deleted))
+	{
+		if (!taskapi_resource_view(deleted)->deleted_rows)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("view \"%s\" is a resource of its own", get_rel_name(deleted))));
+	}
+	(void) taskapi_resource_table(source);
+}
+
+/*
+ * Entries whose view or table is gone.
+ */
+static void
+delete_leftovers(void)
+{
+	SPI_execute("DELETE FROM taskapi.resource r"
+				" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.resource"
+				" AND c.relkind OPERATOR(pg_catalog.=) 'v')"
+				" OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
+				false, 0);
+}
+
+/*
+ * forget_dropped_resources() -> void
+ *
+ * Deletes the entries of resources whose view or table was dropped by hand. They count for nothing anyway.
+ */
+PG_FUNCTION_INFO_V1(taskapi_forget_dropped_resources);
+Datum
+taskapi_forget_dropped_resources(PG_FUNCTION_ARGS)
+{
+	TaskapiRole saved;
+
+	SPI_connect();
+	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
+	delete_leftovers();
+	taskapi_become_again(saved);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -87,7 +149,7 @@ taskapi_register_resource(PG_FUNCTION_ARGS)
 /*
  * unregister_resource(resource regclass) -> void
  *
- * Takes a resource out of the registry, and entries whose relations are gone. The caller must own it.
+ * Takes a resource, which the caller must own, out of the registry.
  */
 PG_FUNCTION_INFO_V1(taskapi_unregister_resource);
 Datum
@@ -95,20 +157,16 @@ taskapi_unregister_resource(PG_FUNCTION_ARGS)
 {
 	Oid			argtypes[] = {REGCLASSOID};
 	Datum		values[1] = {PG_GETARG_DATUM(0)};
-	Oid			save_userid;
-	int			save_sec_context;
+	TaskapiRole saved;
 
 	require_owner(PG_GETARG_OID(0));
 
 	SPI_connect();
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(taskapi_relation_owner("resource"),
-						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	SPI_execute_with_args("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) $1"
-						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.resource)"
-						  " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
+	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
+	SPI_execute_with_args("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) $1",
 						  1, argtypes, values, NULL, false, 0);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	delete_leftovers();
+	taskapi_become_again(saved);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -123,7 +181,7 @@ Datum
 taskapi_resource_columns(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TaskapiView *view = taskapi_view(PG_GETARG_OID(0));
+	TaskapiView *view = taskapi_resource_view_as_is(PG_GETARG_OID(0));
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < view->ncolumns; i++)
@@ -179,60 +237,4 @@ taskapi_order_by_canonical_sql(PG_FUNCTION_ARGS)
 
 	PG_RETURN_TEXT_P(cstring_to_text(taskapi_order_by_canonical(taskapi_order_by_parse(VARDATA_ANY(arg),
 																					   VARSIZE_ANY_EXHDR(arg)))));
-}
-
-/*
- * purge_source(source regclass, deleted_before timestamptz, batch int) -> bigint
- *
- * Removes up to "batch" rows that were deleted before then, with the table owner's rights and children along, oldest
- * first; rows that live ones refer to stay.
- */
-PG_FUNCTION_INFO_V1(taskapi_purge_source);
-Datum
-taskapi_purge_source(PG_FUNCTION_ARGS)
-{
-	TaskapiTable *table = taskapi_table(PG_GETARG_OID(0));
-	Datum		before = PG_GETARG_DATUM(1);
-	int32		batch = PG_GETARG_INT32(2);
-	int64		purged = 0;
-	Portal		portal;
-	Oid			save_userid;
-	int			save_sec_context;
-	MemoryContext context;
-
-	if (!table->soft || table->nkeys == 0)
-		PG_RETURN_INT64(0);
-
-	SPI_connect();
-	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge", ALLOCSET_DEFAULT_SIZES);
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	/* whoever purges all tables must not run, at its commit, what an owner's triggers left for it */
-	SetUserIdAndSecContext(table->owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-	portal = SPI_cursor_open(NULL, taskapi_table_plan(table, TABLE_PLAN_OLD), &before, NULL, false);
-	while (purged < batch)
-	{
-		MemoryContext oldcontext;
-		Datum		key[INDEX_MAX_KEYS];
-		TaskapiRow *row;
-
-		CHECK_FOR_INTERRUPTS();
-		SPI_cursor_fetch(portal, true, 1);
-		if (SPI_processed == 0)
-			break;
-		oldcontext = MemoryContextSwitchTo(context);
-		row = taskapi_copy_row(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
-		for (int i = 0; i < table->nkeys; i++)
-			key[i] = row->values[table->keys[i]];
-		/* as it is now: it may have gone with another one, or have been restored and deleted anew */
-		row = taskapi_lock_row(table, key, true);
-		if (row != NULL && !row->live && taskapi_cascade_purge_obstacle(row) == NULL && taskapi_purge_row(row))
-			purged++;
-		MemoryContextSwitchTo(oldcontext);
-		MemoryContextReset(context);
-	}
-	SPI_cursor_close(portal);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
-	SPI_finish();
-	PG_RETURN_INT64(purged);
 }

@@ -34,6 +34,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
@@ -48,19 +49,18 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "idempotency/idempotency.h"
+#include "base/sha256.h"
 #include "http/layer.h"
-#include "http/precondition.h"
 #include "http/problem.h"
 #include "http/request.h"
 #include "http/response.h"
+#include "idempotency/idempotency.h"
 #include "resource/resource.h"
 #include "resource/resource_answer.h"
 #include "resource/resource_idempotency.h"
 #include "resource/resource_write.h"
-#include "base/sha256.h"
 
-/* What TaskapiResourceStatement.idempotency points to, in a context of its own. */
+/* What TaskapiResourceStatement.idempotency points to, in the statement's context. */
 typedef struct StatementKey
 {
 	MemoryContext context;
@@ -78,17 +78,19 @@ typedef struct StatementKey
 static bool require_idempotency_key = false;
 
 static void statement_start(TaskapiResourceStatement *statement);
-static HeapTuple before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new);
-static void row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row);
+static HeapTuple before_row(const TaskapiWrite *write);
+static void row_written(const TaskapiWrite *write, HeapTuple row);
 static void statement_end(TaskapiResourceStatement *statement);
 static bool key_applies(TaskapiResourceStatement *statement, const char **key);
+static char *resource_name(Oid view);
 static bool inserted_columns(Oid view, Bitmapset **columns);
-static void choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc);
-static void digest_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple row);
-static void load_rows(StatementKey *state, TaskapiView *view, TupleDesc desc);
-static HeapTuple next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old);
-static bool same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b);
-static void check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, TupleDesc desc, HeapTuple row);
+static void choose_columns(const TaskapiWrite *write, StatementKey *state);
+static void digest_row(const TaskapiWrite *write, StatementKey *state);
+static void append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value);
+static void load_rows(const TaskapiWrite *write, StatementKey *state);
+static HeapTuple next_row(const TaskapiWrite *write, StatementKey *state);
+static bool same_key(const TaskapiWrite *write, HeapTuple a, HeapTuple b);
+static void check_visible(const TaskapiWrite *write, const TaskapiLedgerRow *stored, HeapTuple row);
 
 void
 taskapi_resource_idempotency_init(void)
@@ -114,18 +116,16 @@ taskapi_resource_idempotency_init(void)
 static bool
 key_applies(TaskapiResourceStatement *statement, const char **key)
 {
-	const char *method;
 	const char *path;
 	bool		post;
 
-	if (!statement->client || !statement->registration.idempotent || statement->deleted_rows)
+	if (!statement->registration.idempotent || statement->deleted_rows)
+		return false;
+	post = statement->operation == CMD_INSERT && statement->method == TASKAPI_METHOD_POST;
+	if (!post && !(statement->operation == CMD_UPDATE && statement->method == TASKAPI_METHOD_PATCH))
 		return false;
 	path = taskapi_request_path();
 	if (path && strncmp(path, "/rpc/", 5) == 0)
-		return false;
-	method = taskapi_request_method();
-	post = statement->operation == CMD_INSERT && strcmp(method, "POST") == 0;
-	if (!post && !(statement->operation == CMD_UPDATE && strcmp(method, "PATCH") == 0))
 		return false;
 
 	*key = taskapi_request_header("Idempotency-Key");
@@ -134,22 +134,29 @@ key_applies(TaskapiResourceStatement *statement, const char **key)
 	return *key != NULL || (post && require_idempotency_key);
 }
 
+/*
+ * Schema and name: the layer may serve several schemas under the same paths.
+ */
+static char *
+resource_name(Oid view)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
+}
+
 static void
 statement_start(TaskapiResourceStatement *statement)
 {
 	const char *header;
-	MemoryContext context;
 	MemoryContext oldcontext;
 	StatementKey *state;
 
 	if (!key_applies(statement, &header))
 		return;
 
-	context = AllocSetContextCreate(CurTransactionContext, "taskapi idempotent statement", ALLOCSET_DEFAULT_SIZES);
-	oldcontext = MemoryContextSwitchTo(context);
+	oldcontext = MemoryContextSwitchTo(statement->context);
 	state = palloc0(sizeof(StatementKey));
-	state->context = context;
-	state->key = taskapi_idempotency_key(NULL, header);
+	state->context = statement->context;
+	state->key = taskapi_idempotency_key(taskapi_idempotency_request_scope(resource_name(statement->view)), header);
 	initStringInfo(&state->body);
 	state->stored = taskapi_idempotency_claim(state->key, false, NULL, NULL);
 	state->replay = state->stored != NULL;
@@ -165,46 +172,37 @@ statement_start(TaskapiResourceStatement *statement)
 }
 
 static HeapTuple
-before_row(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple old, HeapTuple new)
+before_row(const TaskapiWrite *write)
 {
-	StatementKey *state = statement->idempotency;
-	TaskapiView *view;
+	StatementKey *state = write->statement->idempotency;
 	HeapTuple	row;
 
 	if (state == NULL)
 		return NULL;
-	view = taskapi_view(statement->view);
 	if (state->counts == NULL)
-		choose_columns(state, statement, desc);
-	digest_row(state, view, statement->operation, desc, new);
+		choose_columns(write, state);
+	digest_row(write, state);
 	if (!state->replay)
 		return NULL;
 
 	if (state->rows == NULL)
-		load_rows(state, view, desc);
-	row = next_row(state, view, statement->operation, desc, old);
-	check_visible(state->stored, view, desc, row);
-
-	/* As row by row in resource.c, which does not see the rows that are answered here. */
-	if (++state->answered == 1 && view->version >= 0)
-	{
-		int64		version = taskapi_row_version(view, desc, row);
-
-		if (version >= 0)
-			taskapi_set_etag(version);
-	}
-	else if (state->answered == 2 && view->version >= 0)
-		taskapi_unset_etag();
+		load_rows(write, state);
+	row = next_row(write, state);
+	if (write->statement->operation == CMD_INSERT && !write->statement->may_read)
+		row = write->new;		/* the answer was what the client sent, and it may read no other */
+	else
+		check_visible(write, state->stored, row);
+	state->answered++;
 	return heap_copytuple(row);
 }
 
 static void
-row_written(TaskapiResourceStatement *statement, TupleDesc desc, HeapTuple row)
+row_written(const TaskapiWrite *write, HeapTuple row)
 {
-	StatementKey *state = statement->idempotency;
+	StatementKey *state = write->statement->idempotency;
 
 	if (state != NULL)
-		taskapi_answer_append(&state->body, desc, row);
+		taskapi_answer_append(&state->body, write->desc, row);
 }
 
 static void
@@ -232,7 +230,6 @@ statement_end(TaskapiResourceStatement *statement)
 								  (struct varlena *) cstring_to_text_with_len(state->body.data, state->body.len));
 	}
 	statement->idempotency = NULL;
-	MemoryContextDelete(state->context);
 }
 
 /* ---------- what the request was ---------- */
@@ -269,8 +266,10 @@ inserted_columns(Oid view, Bitmapset **columns)
 }
 
 static void
-choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDesc desc)
+choose_columns(const TaskapiWrite *write, StatementKey *state)
 {
+	const TaskapiResourceStatement *statement = write->statement;
+	TupleDesc	desc = write->desc;
 	Bitmapset  *given = statement->updated;
 	Relation	rel = NULL;
 
@@ -281,8 +280,6 @@ choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDe
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (att->attisdropped)
-			continue;
 		if (rel == NULL)
 			state->counts[i] = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
 		else
@@ -301,77 +298,78 @@ choose_columns(StatementKey *state, TaskapiResourceStatement *statement, TupleDe
  * A POST: digest = SHA-256(digest before, row).  A PATCH sets the same in every row, so the first one's counts.
  */
 static void
-digest_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple row)
+digest_row(const TaskapiWrite *write, StatementKey *state)
 {
-	TaskapiColumnIO *io = taskapi_view_io(view);
-	uint8		digest[TASKAPI_FINGERPRINT_LEN];
-	StringInfoData buf;
+	const TaskapiColumnIO *io = taskapi_resource_view_io(write->view);
+	bool		insert = write->statement->operation == CMD_INSERT;
 	bool		first = state->answered == 0 && state->body.len == 0;
+	StringInfoData buf;
 
+	if (!insert && !first)
+		return;
 	initStringInfo(&buf);
-	appendBinaryStringInfo(&buf, operation == CMD_INSERT ? "I" : "U", 1);
-	if (operation == CMD_INSERT)
+	appendBinaryStringInfo(&buf, insert ? "I" : "U", 1);
+	if (insert)
 		appendBinaryStringInfo(&buf, (const char *) state->digest, TASKAPI_FINGERPRINT_LEN);
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = 0; i < write->desc->natts; i++)
 	{
+		const char *name = NameStr(TupleDescAttr(write->desc, i)->attname);
 		Datum		value;
 		bool		isnull;
-		const char *bytes;
-		uint32		len;
 
 		if (!state->counts[i])
 			continue;
-		appendBinaryStringInfo(&buf, NameStr(TupleDescAttr(desc, i)->attname),
-							   strlen(NameStr(TupleDescAttr(desc, i)->attname)) + 1);
-		value = heap_getattr(row, i + 1, desc, &isnull);
-		if (isnull)
-		{
-			appendStringInfoChar(&buf, 'n');
-			continue;
-		}
-		appendStringInfoChar(&buf, 'v');
-		if (TupleDescAttr(desc, i)->atttypid == JSONBOID)
-		{
-			uint8		canonical[TASKAPI_FINGERPRINT_LEN];
-
-			taskapi_fingerprint_jsonb(DatumGetJsonbP(value), canonical);
-			appendBinaryStringInfo(&buf, (const char *) canonical, sizeof(canonical));
-			continue;
-		}
-		if (io[i].binary)
-		{
-			bytea	   *sent = SendFunctionCall(&io[i].send, value);
-
-			bytes = VARDATA_ANY(sent);
-			len = VARSIZE_ANY_EXHDR(sent);
-		}
-		else
-		{
-			bytes = OutputFunctionCall(&io[i].send, value);
-			len = strlen(bytes);
-		}
-		appendBinaryStringInfo(&buf, (const char *) &len, sizeof(len));
-		appendBinaryStringInfo(&buf, bytes, len);
-
-		/* 1.5 and 1.50 are one number: the third field is the display scale */
-		if (io[i].basetype == NUMERICOID && len >= 8)
-			memset(buf.data + buf.len - len + 6, 0, 2);
+		appendBinaryStringInfo(&buf, name, strlen(name) + 1);
+		value = heap_getattr(write->new, i + 1, write->desc, &isnull);
+		appendStringInfoChar(&buf, isnull ? 'n' : 'v');
+		if (!isnull)
+			append_value(&buf, &io[i], write->view->columns[i].type, value);
 	}
-
-	taskapi_sha256(buf.data, buf.len, digest);
+	taskapi_sha256(buf.data, buf.len, state->digest);
 	pfree(buf.data);
+}
 
-	if (operation == CMD_INSERT || first)
-		memcpy(state->digest, digest, sizeof(digest));
+static void
+append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value)
+{
+	const char *bytes;
+	uint32		len;
+
+	if (type == JSONBOID)
+	{
+		uint8		canonical[TASKAPI_FINGERPRINT_LEN];
+
+		taskapi_fingerprint_jsonb(DatumGetJsonbP(value), canonical);
+		appendBinaryStringInfo(buf, (const char *) canonical, sizeof(canonical));
+		return;
+	}
+	if (io->binary)
+	{
+		bytea	   *sent = SendFunctionCall(unconstify(FmgrInfo *, &io->send), value);
+
+		bytes = VARDATA_ANY(sent);
+		len = VARSIZE_ANY_EXHDR(sent);
+	}
+	else
+	{
+		bytes = OutputFunctionCall(unconstify(FmgrInfo *, &io->send), value);
+		len = strlen(bytes);
+	}
+	appendBinaryStringInfo(buf, (const char *) &len, sizeof(len));
+	appendBinaryStringInfo(buf, bytes, len);
+
+	/* 1.5 and 1.50 are one number: the third field is the display scale */
+	if (io->basetype == NUMERICOID && len >= 8)
+		memset(buf->data + buf->len - len + 6, 0, 2);
 }
 
 /* ---------- the stored answer ---------- */
 
 static void
-load_rows(StatementKey *state, TaskapiView *view, TupleDesc desc)
+load_rows(const TaskapiWrite *write, StatementKey *state)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
-	bool		valid = taskapi_answer_rows(state->stored->body, view, desc, &state->rows, &state->nrows);
+	bool		valid = taskapi_answer_rows(state->stored->body, write->desc, &state->rows, &state->nrows);
 
 	MemoryContextSwitchTo(oldcontext);
 	if (!valid)					/* the key was used for something else */
@@ -379,9 +377,9 @@ load_rows(StatementKey *state, TaskapiView *view, TupleDesc desc)
 }
 
 static HeapTuple
-next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc desc, HeapTuple old)
+next_row(const TaskapiWrite *write, StatementKey *state)
 {
-	if (operation == CMD_INSERT)
+	if (write->statement->operation == CMD_INSERT)
 	{
 		if (state->answered < state->nrows)
 			return state->rows[state->answered];
@@ -390,7 +388,8 @@ next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc de
 	{
 		for (int i = 0; i < state->nrows; i++)
 		{
-			if (same_key(view, desc, state->rows[i], old))
+			CHECK_FOR_INTERRUPTS();
+			if (same_key(write, state->rows[i], write->old))
 				return state->rows[i];
 		}
 	}
@@ -398,30 +397,32 @@ next_row(StatementKey *state, TaskapiView *view, CmdType operation, TupleDesc de
 }
 
 static bool
-same_key(TaskapiView *view, TupleDesc desc, HeapTuple a, HeapTuple b)
+same_key(const TaskapiWrite *write, HeapTuple a, HeapTuple b)
 {
+	const TaskapiView *view = write->view;
+
 	for (int i = 0; i < view->nkeys; i++)
 	{
-		if (taskapi_column_differs(view, desc, view->keys[i].column, a, b))
+		if (taskapi_resource_column_differs(write, view->keys[i].column, a, b))
 			return false;
 	}
 	return view->nkeys > 0;
 }
 
+/*
+ * The row of the stored one's key has to be there for the caller, who has to be allowed to read what the answer shows.
+ */
 static void
-check_visible(const TaskapiLedgerRow *stored, TaskapiView *view, TupleDesc desc, HeapTuple row)
+check_visible(const TaskapiWrite *write, const TaskapiLedgerRow *stored, HeapTuple row)
 {
-	TaskapiRowState seen = ROW_ABSENT;
-	int64		version;
+	TaskapiRowState seen;
+	TaskapiVersion version;
 
-	if (view->nkeys > 0)
-	{
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect failed");
-		seen = taskapi_resource_probe(view, desc, row, &version);
-		SPI_finish();
-	}
-	if (seen == ROW_LIVE)
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	seen = taskapi_resource_probe(write, row, &version);
+	SPI_finish();
+	if (seen == TASKAPI_ROW_LIVE && taskapi_resource_may_read(write->view))
 		return;
 
 	/* Rows that were committed after the transaction's snapshot are nothing that it can see, but the next one can. */

@@ -8,7 +8,8 @@
  * about: the planner raises 42P10.  The trigger knows by request.method what is
  * asked for, and does it, so the clause is taken off before planning.
  *
- * Only for a PUT, and only from an INSERT into a resource; the privileges that
+ * Only for a PUT, and only from an INSERT ... DO UPDATE into a resource, in a
+ * database that has resources; the privileges that
  * the clause needs, UPDATE above all, are still checked.  The query is changed in
  * a copy, since it may belong to a prepared statement.
  *
@@ -59,7 +60,8 @@ is_put(const Query *query)
 	const char *method;
 	Oid			relid;
 
-	if (query->commandType != CMD_INSERT || query->onConflict == NULL)
+	if (query->commandType != CMD_INSERT || query->onConflict == NULL ||
+		query->onConflict->action != ONCONFLICT_UPDATE)
 		return false;
 	method = taskapi_request_method();
 	if (method == NULL || strcmp(method, "PUT") != 0)

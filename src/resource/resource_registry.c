@@ -10,6 +10,9 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -33,14 +36,77 @@ enum
 	IDEMPOTENT_COLUMN,
 };
 
+static const Oid column_types[] = {
+	REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID
+};
+
 static TaskapiTableCache registry = {.relname = "resource"};
 static MemoryContext registry_context = NULL;
 static List *registrations = NIL;
 
+static bool registry_exists(void);
+static void check_columns(Relation rel);
+static void relation_changed(Oid relid);
+
+void
+taskapi_registry_init(void)
+{
+	taskapi_on_relation_change(relation_changed);
+}
+
+/*
+ * The registry need not change when a relation that it names is dropped, but what counts of it does.
+ */
+static void
+relation_changed(Oid relid)
+{
+	ListCell   *lc;
+
+	if (!registry.valid || relid == registry.relid || relid == InvalidOid)
+		return;
+	foreach(lc, registrations)
+	{
+		TaskapiRegistration *r = lfirst(lc);
+
+		if (r->resource == relid || r->source == relid || r->deleted == relid)
+			registry.valid = false;
+	}
+}
+
+/*
+ * The library may be loaded in a database without the extension.
+ */
+static bool
+registry_exists(void)
+{
+	Oid			schema = get_namespace_oid(TASKAPI_SCHEMA, true);
+
+	return OidIsValid(schema) && OidIsValid(get_relname_relid("resource", schema));
+}
+
+/*
+ * The table's owner may have changed it, and where the extension is not created it may be anybody's.
+ */
+static void
+check_columns(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < lengthof(column_types); i++)
+	{
+		if (rel->rd_rel->relkind != RELKIND_RELATION || i >= desc->natts ||
+			TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->atttypid != column_types[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s.%s\" is not the registry of resources", TASKAPI_SCHEMA, registry.relname),
+					 errhint("Create extension taskapi in this database.")));
+	}
+}
+
 /*
  * The registry is small and read whole.
  */
-void
+bool
 taskapi_registry_load(void)
 {
 	uint64		generation;
@@ -52,11 +118,14 @@ taskapi_registry_load(void)
 	List	   *found = NIL;
 
 	if (taskapi_table_cache_valid(&registry))
-		return;
+		return true;
+	if (!registry_exists())
+		return false;
 
 	generation = taskapi_relation_generation();
 	context = AllocSetContextCreate(CurrentMemoryContext, "taskapi registry", ALLOCSET_SMALL_SIZES);
-	rel = table_open(taskapi_relation_oid("resource"), AccessShareLock);
+	rel = table_open(taskapi_relation_oid(registry.relname), AccessShareLock);
+	check_columns(rel);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -73,7 +142,8 @@ taskapi_registry_load(void)
 		r->soft_delete = DatumGetBool(heap_getattr(tuple, SOFT_DELETE_COLUMN, RelationGetDescr(rel), &isnull));
 		r->versioned = DatumGetBool(heap_getattr(tuple, VERSIONED_COLUMN, RelationGetDescr(rel), &isnull));
 		r->idempotent = DatumGetBool(heap_getattr(tuple, IDEMPOTENT_COLUMN, RelationGetDescr(rel), &isnull));
-		found = lappend(found, r);
+		if (get_rel_relkind(r->resource) == RELKIND_VIEW && get_rel_relkind(r->source) != '\0')
+			found = lappend(found, r);
 		MemoryContextSwitchTo(oldcontext);
 	}
 	systable_endscan(scan);
@@ -87,6 +157,7 @@ taskapi_registry_load(void)
 	registrations = found;
 	taskapi_resource_cache_reset();
 	taskapi_table_cache_filled(&registry, generation);
+	return true;
 }
 
 const TaskapiRegistration *
@@ -94,7 +165,8 @@ taskapi_resource_find(Oid view)
 {
 	ListCell   *lc;
 
-	taskapi_registry_load();
+	if (!taskapi_registry_load())
+		return NULL;
 	foreach(lc, registrations)
 	{
 		TaskapiRegistration *r = lfirst(lc);
@@ -110,7 +182,8 @@ taskapi_resource_of_table(Oid table, bool soft)
 {
 	ListCell   *lc;
 
-	taskapi_registry_load();
+	if (!taskapi_registry_load())
+		return NULL;
 	foreach(lc, registrations)
 	{
 		TaskapiRegistration *r = lfirst(lc);

@@ -19,15 +19,21 @@ typedef struct TaskapiRegistration
 	bool		idempotent;
 } TaskapiRegistration;
 
-/* Bring the registry, and all that is cached with it, up to date. */
-extern void taskapi_registry_load(void);
+/*
+ * Bring the registry, and all that is cached with it, up to date.  An entry whose view or table is gone counts for
+ * nothing, whether or not anybody has deleted it yet.  False if this database has no registry.
+ */
+extern bool taskapi_registry_load(void);
 
 /*
- * The registration of a view, of either kind, or of a table that is the source of one; NULL where there is none.  For
- * a table that is exposed more than once, the first; "soft" looks for one with soft_delete.  Valid until the next call
+ * The registration of a view, of either kind, or of a table that is the source of one; NULL if there is none.  For a
+ * table that is exposed more than once, the first; "soft" looks for one with soft_delete.  Valid until the next call
  * that may process invalidations: copy it.
  */
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
+
+/* Subscribes to changes of relations; for _PG_init. */
+extern void taskapi_registry_init(void);
 
 #endif							/* TASKAPI_RESOURCE_REGISTRY_H */

@@ -27,24 +27,14 @@
 #include "base/trigger_check.h"
 #include "http/problem.h"
 #include "resource/resource_source.h"
+#include "resource/resource_table_plan.h"
 
 TaskapiDeleteRequest *taskapi_delete_request = NULL;
 
-static int	find_column(TupleDesc desc, const char *name);
+static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
+static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
+							  Datum *values);
 static bool is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple row);
-
-static int
-find_column(TupleDesc desc, const char *name)
-{
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			return i + 1;
-	}
-	return 0;
-}
 
 /*
  * resource_touch() -> trigger: BEFORE UPDATE of a versioned table
@@ -62,7 +52,7 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	HeapTuple	new;
 	int			version;
 	int			updated_at;
-	bool		changed = false;
+	bool		changed;
 	int			columns[2];
 	Datum		values[2];
 	bool		nulls[2];
@@ -73,24 +63,9 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	old = trigdata->tg_trigtuple;
 	new = trigdata->tg_newtuple;
-	version = find_column(desc, "version");
-	updated_at = find_column(desc, "updated_at");
-	for (int i = 1; i <= desc->natts && !changed; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i - 1);
-		bool		old_null;
-		bool		new_null;
-		Datum		old_value;
-		Datum		new_value;
-
-		/* generated columns follow from the others, and are made later */
-		if (att->attisdropped || att->attgenerated != '\0' || i == version || i == updated_at)
-			continue;
-		old_value = heap_getattr(old, i, desc, &old_null);
-		new_value = heap_getattr(new, i, desc, &new_null);
-		changed = (old_null != new_null) ||
-			(!old_null && !datum_image_eq(old_value, new_value, att->attbyval, att->attlen));
-	}
+	version = SPI_fnumber(desc, "version");
+	updated_at = SPI_fnumber(desc, "updated_at");
+	changed = row_changed(desc, old, new, version, updated_at);
 
 	if (version > 0)
 	{
@@ -125,10 +100,36 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	return PointerGetDatum(new);
 }
 
+/*
+ * Does an UPDATE change anything else than version and updated_at?
+ */
+static bool
+row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at)
+{
+	for (int i = 1; i <= desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i - 1);
+		bool		old_null;
+		bool		new_null;
+		Datum		old_value;
+		Datum		new_value;
+
+		/* generated columns follow from the others, and are made later */
+		if (att->attisdropped || att->attgenerated != '\0' || i == version || i == updated_at)
+			continue;
+		old_value = heap_getattr(old, i, desc, &old_null);
+		new_value = heap_getattr(new, i, desc, &new_null);
+		if (old_null != new_null ||
+			(!old_null && !datum_image_eq(old_value, new_value, att->attbyval, att->attlen)))
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple row)
 {
-	const TaskapiTable *table = request->meta;
+	const TaskapiTable *table = request->table;
 
 	if (RelationGetRelid(rel) != table->entry.relid &&
 		!(rel->rd_rel->relispartition &&
@@ -138,13 +139,10 @@ is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple ro
 	for (int i = 0; i < table->nkeys; i++)
 	{
 		const TaskapiTableColumn *column = &table->columns[table->keys[i]];
-		AttrNumber	attno = column->attno;
+		AttrNumber	attno = taskapi_resource_table_attno(table, table->keys[i], rel);
 		bool		isnull;
-		Datum		value;
+		Datum		value = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
 
-		if (RelationGetRelid(rel) != table->entry.relid)
-			attno = find_column(RelationGetDescr(rel), get_attname(table->entry.relid, attno, false));
-		value = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
 		if (isnull || !datum_image_eq(value, request->key[i], column->typbyval, column->typlen))
 			return false;
 	}
@@ -184,8 +182,8 @@ Datum
 taskapi_resource_reference(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata;
+	Relation	rel;
 	TaskapiTable *table;
-	TupleDesc	desc;
 	HeapTuple	old = NULL;
 	HeapTuple	new;
 	int			deleted_at;
@@ -194,58 +192,67 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 
 	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_AFTER | TASKAPI_TRIGGER_ROW |
 									   TASKAPI_TRIGGER_INSERT | TASKAPI_TRIGGER_UPDATE, "resource_reference");
-	table = taskapi_table(RelationGetRelid(trigdata->tg_relation));
-	if (table->outgoing == NIL)
-		return PointerGetDatum(NULL);
-
-	desc = RelationGetDescr(trigdata->tg_relation);
+	rel = trigdata->tg_relation;
+	new = trigdata->tg_trigtuple;
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
 		old = trigdata->tg_trigtuple;
 		new = trigdata->tg_newtuple;
 	}
-	else
-		new = trigdata->tg_trigtuple;
-	deleted_at = find_column(desc, "deleted_at");
-	if (deleted_at > 0 && !heap_attisnull(new, deleted_at, desc))
+	deleted_at = SPI_fnumber(RelationGetDescr(rel), "deleted_at");
+	if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
 		return PointerGetDatum(NULL);
 
+	table = taskapi_resource_table(RelationGetRelid(rel));
 	foreach(lc, table->outgoing)
 	{
 		TaskapiForeignKey *fk = lfirst(lc);
 		Datum		values[INDEX_MAX_KEYS];
-		bool		changed = (old == NULL);
-		bool		isnull = false;
+		TaskapiParent parent;
 
-		for (int i = 0; i < fk->nkeys && !isnull; i++)
-		{
-			TaskapiTableColumn *column = &table->columns[fk->columns[i]];
-
-			values[i] = heap_getattr(new, column->attno, desc, &isnull);
-			if (!changed && !isnull)
-			{
-				bool		old_null;
-				Datum		value = heap_getattr(old, column->attno, desc, &old_null);
-
-				changed = old_null || !datum_image_eq(value, values[i], column->typbyval, column->typlen);
-			}
-		}
-		if (isnull || !changed)
+		if (!reference_changed(table, fk, rel, old, new, values))
 			continue;
-
 		if (!connected)
 		{
 			if (SPI_connect() != SPI_OK_CONNECT)
 				elog(ERROR, "SPI_connect failed");
 			connected = true;
 		}
-		taskapi_run_as_owner(fk->other_owner, taskapi_foreign_key_plan(table, fk, FK_PLAN_PARENT), values, NULL, 1);
-		if (SPI_processed > 0 &&
-			!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+		if (taskapi_resource_parent(table, fk, values, &parent) && !parent.live)
 			taskapi_problem(PROBLEM_INVALID_REFERENCE, NIL, NULL,
 							"The row of %s that it refers to by \"%s\" is deleted.", fk->other_relname, fk->name);
 	}
 	if (connected)
 		SPI_finish();
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * Does the new row refer by that key to something else than the old one did?  The key's values go into "values".
+ */
+static bool
+reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new, Datum *values)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		changed = (old == NULL);
+
+	if (fk->only_in != NIL && !list_member_oid(fk->only_in, RelationGetRelid(rel)))
+		return false;
+	for (int i = 0; i < fk->nkeys; i++)
+	{
+		TaskapiTableColumn *column = &table->columns[fk->columns[i]];
+		AttrNumber	attno = taskapi_resource_table_attno(table, fk->columns[i], rel);
+		bool		isnull;
+
+		values[i] = heap_getattr(new, attno, desc, &isnull);
+		if (isnull)
+			return false;
+		if (!changed)
+		{
+			Datum		value = heap_getattr(old, attno, desc, &isnull);
+
+			changed = isnull || !datum_image_eq(value, values[i], column->typbyval, column->typlen);
+		}
+	}
+	return changed;
 }

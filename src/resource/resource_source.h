@@ -16,7 +16,7 @@
  */
 typedef struct TaskapiDeleteRequest
 {
-	const TaskapiTable *meta;
+	const TaskapiTable *table;
 	const Datum *key;
 	bool		passed;
 	struct TaskapiDeleteRequest *outer;

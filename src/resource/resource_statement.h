@@ -12,8 +12,10 @@
  *	 subtransaction, and is dropped when that rolls back; so a hook never sees
  *	 statement_end of a statement that failed.
  * - Statements nest: a trigger of the table may write to the same or another
- *	 resource.  "client" is true for the outermost one inside an HTTP request
- *	 alone.  Only to that do the request's headers apply.
+ *	 resource.  Only the outermost one inside an HTTP request is the client's, and
+ *	 only to that do the request's method and headers apply.
+ * - Settings are read once, at its start: the rows of an INSERT ... SELECT may
+ *	 change them meanwhile.
  * - Two parts of one query (a WITH) that write to the same view by the same
  *	 command are one statement, as they are to PostgreSQL's own statement triggers.
  * - AFTER STATEMENT runs when the query ends, which is after the client's answer
@@ -21,6 +23,10 @@
  *
  * The idempotency ledger takes part through TaskapiResourceHooks: a POST is one
  * key for all its rows.
+ *
+ * A TaskapiWrite is the write of one row within a statement.  It stands on the
+ * stack of the INSTEAD OF trigger, and is what the functions of this folder hand
+ * to each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,24 +39,47 @@
 #include "nodes/nodes.h"
 
 #include "resource/resource_registry.h"
+#include "resource/resource_view.h"
+
+typedef enum TaskapiRequestMethod
+{
+	TASKAPI_METHOD_NONE,		/* not the client's own statement */
+	TASKAPI_METHOD_POST,
+	TASKAPI_METHOD_PUT,
+	TASKAPI_METHOD_PATCH,
+	TASKAPI_METHOD_DELETE,
+	TASKAPI_METHOD_OTHER
+} TaskapiRequestMethod;
 
 typedef struct TaskapiResourceStatement
 {
 	struct TaskapiResourceStatement *outer;
+	MemoryContext context;		/* holds it and what belongs to it */
 	Oid			view;
 	CmdType		operation;
 	SubTransactionId subid;
 	int			depth;			/* how many row writes it runs within */
 	TaskapiRegistration registration;
 	bool		deleted_rows;	/* the view is deleted_RESOURCE */
-	bool		client;			/* the request's own statement */
+	TaskapiRequestMethod method;
 	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */
 	bool		may_read;		/* INSERT: the caller may read what it makes */
 	bool		version_sent;	/* UPDATE: version is among them */
+	bool		require_if_match;	/* the change must say which version it is made from */
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;
 	int64		rows;			/* written so far */
+	List	   *pending;		/* of TaskapiRow: deleted, but rows referred to them; see resource_cascade.h */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;
+
+typedef struct TaskapiWrite
+{
+	TaskapiResourceStatement *statement;
+	TaskapiView *view;
+	TupleDesc	desc;			/* the view's row type, which has been compared with "view" */
+	HeapTuple	old;			/* NULL for INSERT */
+	HeapTuple	new;			/* NULL for DELETE */
+} TaskapiWrite;
 
 #endif							/* TASKAPI_RESOURCE_STATEMENT_H */

@@ -1,11 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_table.c
- *	  A table, its key and the foreign keys around it, for soft deletion.
- *
- * Statements that return rows of a table begin with five columns: ctid,
- * tableoid, whether the row is live, its deletion_id, and then the table's
- * TaskapiTable.columns.
+ *	  A table, its key and the foreign keys around it (resource_table.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -14,39 +10,59 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/primary_key.h"
+#include "base/table_cache.h"
 #include "resource/resource_registry.h"
 #include "resource/resource_table.h"
 
+static Oid	root_table(Oid relid);
 static TaskapiTable *build_table(Oid relid);
 static int	table_column(TaskapiTable *table, Relation rel, AttrNumber attno);
 static void find_key(TaskapiTable *table, Relation rel);
-static void find_foreign_keys(TaskapiTable *table, Relation rel, Relation constraints, bool incoming);
-static TaskapiForeignKey *make_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming);
-static char *row_list(TaskapiTable *table, const char *alias);
+static void find_foreign_keys(TaskapiTable *table, Relation rel);
+static void add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming);
+static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming);
+static void append_partitions(StringInfo buf, Oid relid);
+static const char *column_fault(Relation rel, const char *name, Oid type, Oid other_type);
+
+static Oid
+root_table(Oid relid)
+{
+	List	   *ancestors;
+
+	if (!get_rel_relispartition(relid))
+		return relid;
+	ancestors = get_partition_ancestors(relid);
+	return ancestors == NIL ? relid : llast_oid(ancestors);
+}
 
 TaskapiTable *
-taskapi_table(Oid relid)
+taskapi_resource_table(Oid relid)
 {
 	TaskapiTable *table;
+	Oid			root = root_table(relid);
 
-	(void) taskapi_resource_of_table(relid, true);	/* an up-to-date registry first */
-	table = (TaskapiTable *) taskapi_resource_cache_get(CACHE_TABLE, relid);
+	taskapi_registry_load();
+	table = (TaskapiTable *) taskapi_resource_cache_get(TASKAPI_CACHE_TABLE, root);
 	if (table == NULL)
 	{
-		uint64		generation = taskapi_resource_cache_generation();
+		uint64		since = taskapi_relation_generation();
 
-		table = build_table(relid);
-		taskapi_resource_cache_put(CACHE_TABLE, &table->entry, generation);
+		table = build_table(root);
+		taskapi_resource_cache_put(TASKAPI_CACHE_TABLE, &table->entry, since);
 	}
 	return table;
 }
@@ -54,32 +70,90 @@ taskapi_table(Oid relid)
 static TaskapiTable *
 build_table(Oid relid)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi table", ALLOCSET_SMALL_SIZES);
-	MemoryContext oldcontext = MemoryContextSwitchTo(context);
-	TaskapiTable *table = palloc0(sizeof(TaskapiTable));
+	TaskapiTable *table = (TaskapiTable *) taskapi_resource_cache_new(relid, sizeof(TaskapiTable), "table");
+	MemoryContext oldcontext = MemoryContextSwitchTo(table->entry.context);
 	Relation	rel = table_open(relid, AccessShareLock);
-	Relation	constraints = table_open(ConstraintRelationId, AccessShareLock);
 
-	table->entry.relid = relid;
-	table->entry.context = context;
 	table->entry.depends = list_make1_oid(relid);
 	table->owner = rel->rd_rel->relowner;
 	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											 RelationGetRelationName(rel));
 	table->soft = (taskapi_resource_of_table(relid, true) != NULL);
+	if (table->soft)
+	{
+		const char *fault = taskapi_resource_table_fault(rel, true, false);
+
+		if (fault != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"%s\" does not fit its resource any more", RelationGetRelationName(rel)),
+					 errdetail_internal("%s", fault),
+					 errhint("Call taskapi.expose() again.")));
+	}
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
 	find_key(table, rel);
-	find_foreign_keys(table, rel, constraints, true);
-	find_foreign_keys(table, rel, constraints, false);
+	find_foreign_keys(table, rel);
 
-	table_close(constraints, AccessShareLock);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(oldcontext);
 	return table;
 }
 
+static const char *
+column_fault(Relation rel, const char *name, Oid type, Oid other_type)
+{
+	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
+	Form_pg_attribute att;
+
+	if (attno <= 0)
+		return psprintf("Table \"%s\" has no column \"%s\".", RelationGetRelationName(rel), name);
+	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	if ((att->atttypid != type && att->atttypid != other_type) || att->attgenerated != '\0' || att->attidentity != '\0')
+		return psprintf("Column \"%s\" of table \"%s\" does not fit: it must be an ordinary column of type %s.",
+						name, RelationGetRelationName(rel), format_type_be(type));
+	return NULL;
+}
+
+const char *
+taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned)
+{
+	const char *fault = NULL;
+
+	if (soft_delete)
+		fault = column_fault(rel, "deleted_at", TIMESTAMPTZOID, TIMESTAMPTZOID);
+	if (fault == NULL && soft_delete)
+		fault = column_fault(rel, "deletion_id", UUIDOID, UUIDOID);
+	if (fault == NULL && versioned)
+		fault = column_fault(rel, "version", INT4OID, INT8OID);
+	if (fault == NULL && versioned)
+		fault = column_fault(rel, "updated_at", TIMESTAMPTZOID, TIMESTAMPTZOID);
+	return fault;
+}
+
+AttrNumber
+taskapi_resource_table_attno(const TaskapiTable *table, int column, Relation rel)
+{
+	const TaskapiTableColumn *wanted = &table->columns[column];
+	TupleDesc	desc = RelationGetDescr(rel);
+	AttrNumber	attno = wanted->attno;
+
+	if (RelationGetRelid(rel) != table->entry.relid)
+	{
+		const char *name = get_attname(table->entry.relid, attno, true);
+
+		attno = name ? get_attnum(RelationGetRelid(rel), name) : InvalidAttrNumber;
+	}
+	if (attno <= 0 || attno > desc->natts || TupleDescAttr(desc, attno - 1)->attisdropped ||
+		TupleDescAttr(desc, attno - 1)->atttypid != wanted->type)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a table changed while rows of it were being written"),
+				 errhint("Send the request again.")));
+	return attno;
+}
+
 /*
- * The index of a column, which is added where it is new.
+ * The index of a column, which is added if it is new.
  */
 static int
 table_column(TaskapiTable *table, Relation rel, AttrNumber attno)
@@ -98,242 +172,159 @@ table_column(TaskapiTable *table, Relation rel, AttrNumber attno)
 	column->type = att->atttypid;
 	column->typlen = att->attlen;
 	column->typbyval = att->attbyval;
+	if (column->type >= FirstNormalObjectId)
+		table->entry.user_types = true;
 	return table->ncolumns++;
 }
 
 static void
 find_key(TaskapiTable *table, Relation rel)
 {
+	TaskapiKeyColumn key[INDEX_MAX_KEYS];
 	StringInfoData buf;
-	Relation	index;
 
-	list_free(RelationGetIndexList(rel));
-	if (!OidIsValid(rel->rd_pkindex))
-		return;
-
+	table->nkeys = taskapi_primary_key(rel, key);
+	table->keys = palloc(sizeof(int) * Max(table->nkeys, 1));
 	initStringInfo(&buf);
-	index = index_open(rel->rd_pkindex, AccessShareLock);
-	table->nkeys = IndexRelationGetNumberOfKeyAttributes(index);
-	table->keys = palloc(sizeof(int) * table->nkeys);
 	for (int i = 0; i < table->nkeys; i++)
 	{
 		TaskapiTableColumn *column;
-		Oid			op;
 
-		table->keys[i] = table_column(table, rel, index->rd_index->indkey.values[i]);
+		table->keys[i] = table_column(table, rel, key[i].attno);
 		column = &table->columns[table->keys[i]];
-		op = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i], index->rd_opcintype[i],
-								 BTEqualStrategyNumber);
-		if (!OidIsValid(op))
-			elog(ERROR, "missing equality operator of index %u", RelationGetRelid(index));
 		if (i > 0)
 			appendStringInfoString(&buf, " AND ");
-		generate_operator_clause(&buf, psprintf("t.%s", column->name), column->type, op,
+		generate_operator_clause(&buf, psprintf("t.%s", column->name), column->type, key[i].eq_operator,
 								 psprintf("$%d", i + 1), column->type);
 	}
-	index_close(index, AccessShareLock);
 	table->key_condition = buf.data;
 }
 
 /*
+ * Those of the table and of its partitions.  A partition's part of a key goes without saying, as we look at the whole.
  * There is no index on confrelid; but this is read once in a while.
  */
 static void
-find_foreign_keys(TaskapiTable *table, Relation rel, Relation constraints, bool incoming)
+find_foreign_keys(TaskapiTable *table, Relation rel)
 {
-	ScanKeyData key;
+	List	   *relids = list_make1_oid(RelationGetRelid(rel));
+	Relation	constraints;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&key, incoming ? Anum_pg_constraint_confrelid : Anum_pg_constraint_conrelid,
-				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(rel)));
-	scan = systable_beginscan(constraints, ConstraintRelidTypidNameIndexId, !incoming, NULL, 1, &key);
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		relids = find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL);
+		table->entry.depends = list_concat_unique_oid(table->entry.depends, relids);
+	}
+	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	scan = systable_beginscan(constraints, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
-		TaskapiForeignKey *fk;
 
-		/* a partition's part of a key goes without saying, where we look at the whole */
-		if (con->contype != CONSTRAINT_FOREIGN || (incoming && OidIsValid(con->conparentid)))
+		CHECK_FOR_INTERRUPTS();
+		if (con->contype != CONSTRAINT_FOREIGN || OidIsValid(con->conparentid) || !taskapi_constraint_is_enforced(con))
 			continue;
-		fk = make_foreign_key(table, rel, tuple, incoming);
-		if (incoming)
-			table->incoming = lappend(table->incoming, fk);
-		else if (fk->other_soft)
-			table->outgoing = lappend(table->outgoing, fk);
-		table->entry.depends = list_append_unique_oid(table->entry.depends, fk->other);
+		if (list_member_oid(relids, con->confrelid))
+			add_foreign_key(table, rel, tuple, true);
+		if (list_member_oid(relids, con->conrelid))
+			add_foreign_key(table, rel, tuple, false);
 	}
 	systable_endscan(scan);
+	table_close(constraints, AccessShareLock);
 }
 
-static TaskapiForeignKey *
-make_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming)
+static void
+add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming)
 {
 	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
 	TaskapiForeignKey *fk = palloc0(sizeof(TaskapiForeignKey));
-	AttrNumber	conkey[INDEX_MAX_KEYS];
-	AttrNumber	confkey[INDEX_MAX_KEYS];
-	Oid			pf_eq_oprs[INDEX_MAX_KEYS];
-	StringInfoData buf;
+	Oid			here = incoming ? con->confrelid : con->conrelid;
+	Oid			there = incoming ? con->conrelid : con->confrelid;
 	Relation	other;
 
-	DeconstructFkConstraintRow(tuple, &fk->nkeys, conkey, confkey, pf_eq_oprs, NULL, NULL, NULL, NULL);
 	fk->name = pstrdup(NameStr(con->conname));
 	fk->on_delete = con->confdeltype;
-	fk->other = incoming ? con->conrelid : con->confrelid;
-	fk->columns = palloc(sizeof(int) * fk->nkeys);
+	fk->other = root_table(there);
+	fk->other_soft = (taskapi_resource_of_table(fk->other, true) != NULL);
+	table->entry.depends = list_append_unique_oid(table->entry.depends, there);
+	table->entry.depends = list_append_unique_oid(table->entry.depends, fk->other);
+	if (!incoming && !fk->other_soft)
+		return;
+	if (taskapi_constraint_has_period(con))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign key \"%s\" around table \"%s\" has a period", fk->name, RelationGetRelationName(rel)),
+				 errdetail("Soft deletion follows foreign keys by equality only.")));
+
 	other = table_open(fk->other, AccessShareLock);
 	fk->other_owner = other->rd_rel->relowner;
 	fk->other_relname = pstrdup(RelationGetRelationName(other));
 	fk->other_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(other)),
 												fk->other_relname);
-	fk->other_soft = (taskapi_resource_of_table(fk->other, true) != NULL);
+	if (here != RelationGetRelid(rel))
+		fk->only_in = find_all_inheritors(here, AccessShareLock, NULL);
+	make_condition(table, fk, rel, tuple, incoming);
+	table_close(other, NoLock);
+	if (incoming)
+		table->incoming = lappend(table->incoming, fk);
+	else
+		table->outgoing = lappend(table->outgoing, fk);
+}
 
+static void
+make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming)
+{
+	Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
+	Oid			here = incoming ? con->confrelid : con->conrelid;
+	Oid			there = incoming ? con->conrelid : con->confrelid;
+	AttrNumber	conkey[INDEX_MAX_KEYS];
+	AttrNumber	confkey[INDEX_MAX_KEYS];
+	Oid			pf_eq_oprs[INDEX_MAX_KEYS];
+	StringInfoData buf;
+
+	DeconstructFkConstraintRow(tuple, &fk->nkeys, conkey, confkey, pf_eq_oprs, NULL, NULL, NULL, NULL);
+	fk->columns = palloc(sizeof(int) * fk->nkeys);
 	initStringInfo(&buf);
 	for (int i = 0; i < fk->nkeys; i++)
 	{
-		AttrNumber	ours = incoming ? confkey[i] : conkey[i];
+		const char *ours = get_attname(here, incoming ? confkey[i] : conkey[i], false);
 		AttrNumber	theirs = incoming ? conkey[i] : confkey[i];
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(other), theirs - 1);
-		char	   *column = psprintf("o.%s", quote_identifier(NameStr(att->attname)));
+		char	   *column = psprintf("o.%s", quote_identifier(get_attname(there, theirs, false)));
+		Oid			their_type = get_atttype(there, theirs);
 		char	   *param = psprintf("$%d", i + 1);
 		Oid			type;
 
-		fk->columns[i] = table_column(table, rel, ours);
+		/* columns of a partition bear the names of the whole table's */
+		fk->columns[i] = table_column(table, rel, get_attnum(RelationGetRelid(rel), ours));
 		type = table->columns[fk->columns[i]].type;
+		if (their_type >= FirstNormalObjectId || pf_eq_oprs[i] >= FirstNormalObjectId)
+			table->entry.user_types = true;
 		if (i > 0)
 			appendStringInfoString(&buf, " AND ");
 		/* the operators are primary key = foreign key */
 		if (incoming)
-			generate_operator_clause(&buf, param, type, pf_eq_oprs[i], column, att->atttypid);
+			generate_operator_clause(&buf, param, type, pf_eq_oprs[i], column, their_type);
 		else
-			generate_operator_clause(&buf, column, att->atttypid, pf_eq_oprs[i], param, type);
+			generate_operator_clause(&buf, column, their_type, pf_eq_oprs[i], param, type);
 	}
+	if (there != fk->other)
+		append_partitions(&buf, there);
 	fk->condition = buf.data;
-	table_close(other, NoLock);
-	return fk;
 }
 
-static char *
-row_list(TaskapiTable *table, const char *alias)
+/*
+ * The key is one of a partition of the other table.
+ */
+static void
+append_partitions(StringInfo buf, Oid relid)
 {
-	StringInfoData buf;
+	List	   *relids = find_all_inheritors(relid, AccessShareLock, NULL);
+	ListCell   *lc;
 
-	initStringInfo(&buf);
-	if (table->soft)
-		appendStringInfo(&buf, "%s.ctid, %s.tableoid, %s.deleted_at IS NULL, %s.deletion_id", alias, alias, alias, alias);
-	else
-		appendStringInfo(&buf, "%s.ctid, %s.tableoid, true, NULL::pg_catalog.uuid", alias, alias);
-	for (int i = 0; i < table->ncolumns; i++)
-		appendStringInfo(&buf, ", %s.%s", alias, table->columns[i].name);
-	return buf.data;
-}
-
-SPIPlanPtr
-taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind)
-{
-	Oid			argtypes[INDEX_MAX_KEYS + 2];
-	int			n = fk->nkeys;
-	StringInfoData buf;
-	char	   *rows;
-
-	if (fk->plans[kind] != NULL)
-		return fk->plans[kind];
-
-	for (int i = 0; i < n; i++)
-		argtypes[i] = table->columns[fk->columns[i]].type;
-	rows = (kind == FK_PLAN_PARENT || kind == FK_PLAN_HAS_LIVE) ? "" : row_list(taskapi_table(fk->other), "o");
-	initStringInfo(&buf);
-	switch (kind)
-	{
-		case FK_PLAN_LOCK_LIVE:
-			appendStringInfo(&buf, "SELECT 1 FROM %s AS o WHERE %s AND o.deleted_at IS NULL FOR UPDATE",
-							 fk->other_name, fk->condition);
-			break;
-		case FK_PLAN_DELETE:
-			argtypes[n] = TIMESTAMPTZOID;
-			argtypes[n + 1] = UUIDOID;
-			appendStringInfo(&buf, "UPDATE %s AS o SET deleted_at = $%d, deletion_id = $%d"
-							 " WHERE %s AND o.deleted_at IS NULL RETURNING %s",
-							 fk->other_name, n + 1, n + 2, fk->condition, rows);
-			n += 2;
-			break;
-		case FK_PLAN_HAS_LIVE:
-			appendStringInfo(&buf, "SELECT 1 FROM %s AS o WHERE %s%s LIMIT 1",
-							 fk->other_name, fk->condition, fk->other_soft ? " AND o.deleted_at IS NULL" : "");
-			break;
-		case FK_PLAN_LOCK_DELETION:
-			argtypes[n++] = UUIDOID;
-			appendStringInfo(&buf, "SELECT %s FROM %s AS o WHERE %s AND o.deletion_id OPERATOR(pg_catalog.=) $%d FOR UPDATE",
-							 rows, fk->other_name, fk->condition, n);
-			break;
-		case FK_PLAN_LOCK_ALL:
-			appendStringInfo(&buf, "SELECT %s FROM %s AS o WHERE %s FOR UPDATE",
-							 rows, fk->other_name, fk->condition);
-			break;
-		case FK_PLAN_PARENT:
-			appendStringInfo(&buf, "SELECT o.deleted_at IS NULL, o.deletion_id FROM %s AS o WHERE %s FOR KEY SHARE",
-							 fk->other_name, fk->condition);
-			break;
-		case FK_PLAN_COUNT:
-			Assert(false);
-	}
-	fk->plans[kind] = taskapi_prepare_as(&table->entry, fk->other_owner, buf.data, n, argtypes);
-	return fk->plans[kind];
-}
-
-SPIPlanPtr
-taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind)
-{
-	Oid			argtypes[INDEX_MAX_KEYS + 2];
-	int			n = table->nkeys;
-	StringInfoData buf;
-
-	if (table->plans[kind] != NULL)
-		return table->plans[kind];
-
-	for (int i = 0; i < n; i++)
-		argtypes[i] = table->columns[table->keys[i]].type;
-	initStringInfo(&buf);
-	switch (kind)
-	{
-		case TABLE_PLAN_LOCK:
-		case TABLE_PLAN_LOCK_FREE:
-			appendStringInfo(&buf, "SELECT %s FROM %s AS t WHERE %s FOR UPDATE%s",
-							 row_list(table, "t"), table->name, table->key_condition,
-							 kind == TABLE_PLAN_LOCK_FREE ? " SKIP LOCKED" : "");
-			break;
-		case TABLE_PLAN_DELETE:
-			argtypes[n] = TIMESTAMPTZOID;
-			argtypes[n + 1] = UUIDOID;
-			appendStringInfo(&buf, "UPDATE %s AS t SET deleted_at = $%d, deletion_id = $%d"
-							 " WHERE %s AND t.deleted_at IS NULL",
-							 table->name, n + 1, n + 2, table->key_condition);
-			n += 2;
-			break;
-		case TABLE_PLAN_RESTORE:
-			appendStringInfo(&buf, "UPDATE %s AS t SET deleted_at = NULL, deletion_id = NULL"
-							 " WHERE %s AND t.deleted_at IS NOT NULL",
-							 table->name, table->key_condition);
-			break;
-		case TABLE_PLAN_HAND_OVER:
-			argtypes[n++] = UUIDOID;
-			appendStringInfo(&buf, "UPDATE %s AS t SET deletion_id = $%d WHERE %s AND t.deleted_at IS NOT NULL",
-							 table->name, n, table->key_condition);
-			break;
-		case TABLE_PLAN_PURGE:
-			appendStringInfo(&buf, "DELETE FROM %s AS t WHERE %s AND t.deleted_at IS NOT NULL",
-							 table->name, table->key_condition);
-			break;
-		case TABLE_PLAN_OLD:
-			n = 1;
-			argtypes[0] = TIMESTAMPTZOID;
-			appendStringInfo(&buf, "SELECT %s FROM %s AS t WHERE t.deleted_at OPERATOR(pg_catalog.<) $1"
-							 " ORDER BY t.deleted_at", row_list(table, "t"), table->name);
-			break;
-		case TABLE_PLAN_COUNT:
-			Assert(false);
-	}
-	table->plans[kind] = taskapi_prepare_as(&table->entry, table->owner, buf.data, n, argtypes);
-	return table->plans[kind];
+	appendStringInfoString(buf, " AND o.tableoid OPERATOR(pg_catalog.=) ANY ('{");
+	foreach(lc, relids)
+		appendStringInfo(buf, "%s%u", lc == list_head(relids) ? "" : ",", lfirst_oid(lc));
+	appendStringInfoString(buf, "}'::pg_catalog.oid[])");
 }

@@ -1,7 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * resource_table.h
- *	  A table, its key and the foreign keys around it.
+ *	  A table, its key and the foreign keys around it, for soft deletion.
+ *
+ * A partitioned table is one table here: the foreign keys of its partitions, and
+ * those that refer to a partition, are its own, for the rows that stand there.
+ * So there is no TaskapiTable of a partition; taskapi_resource_table() gives the
+ * one of the table at the root.
+ *
+ * Whoever owns the table may change it at any time.  What the code relies on, the
+ * types of deleted_at and deletion_id above all, is compared with the catalog
+ * when an entry is built.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,33 +18,36 @@
 #define TASKAPI_RESOURCE_TABLE_H
 
 #include "access/attnum.h"
+#include "utils/relcache.h"
 
 #include "resource/resource_cache.h"
 
 /* The plans that belong to a foreign key, with the key's values as the first parameters. */
 typedef enum TaskapiForeignKeyPlan
 {
-	FK_PLAN_LOCK_LIVE,			/* incoming: live rows that refer to the key */
-	FK_PLAN_DELETE,				/* mark them; then deleted_at, deletion_id */
-	FK_PLAN_HAS_LIVE,			/* is there one? */
-	FK_PLAN_LOCK_DELETION,		/* rows of a deletion; then deletion_id */
-	FK_PLAN_LOCK_ALL,			/* all rows that refer to the key */
-	FK_PLAN_PARENT,				/* outgoing: is the row referred to live, and its deletion_id?  Locks it FOR KEY
-								 * SHARE */
-	FK_PLAN_COUNT
+	TASKAPI_FK_PLAN_LOCK_LIVE,	/* incoming: lock and count the live rows that refer to the key */
+	TASKAPI_FK_PLAN_DELETE,		/* mark them; then deleted_at, deletion_id.  Returns rows */
+	TASKAPI_FK_PLAN_HAS_LIVE,	/* is there one? */
+	TASKAPI_FK_PLAN_HAS_ANY,	/* is there any row that refers to the key? */
+	TASKAPI_FK_PLAN_LOCK_DELETION,	/* rows of a deletion; then deletion_id.  Returns rows */
+	TASKAPI_FK_PLAN_LOCK_ALL,	/* all rows that refer to the key.  Returns rows */
+	TASKAPI_FK_PLAN_PARENT,		/* outgoing: is the row referred to live, its deletion_id and deleted_at?  Locks it
+								 * FOR KEY SHARE */
+	TASKAPI_FK_PLAN_COUNT
 } TaskapiForeignKeyPlan;
 
 /* The plans that belong to a table, with the primary key's values as the first parameters. */
 typedef enum TaskapiTablePlan
 {
-	TABLE_PLAN_LOCK,
-	TABLE_PLAN_LOCK_FREE,		/* unless somebody else has locked it */
-	TABLE_PLAN_DELETE,			/* mark the row; then deleted_at, deletion_id */
-	TABLE_PLAN_RESTORE,
-	TABLE_PLAN_HAND_OVER,		/* to another deletion; then its deletion_id */
-	TABLE_PLAN_PURGE,
-	TABLE_PLAN_OLD,				/* rows deleted before $1; no key */
-	TABLE_PLAN_COUNT
+	TASKAPI_TABLE_PLAN_LOCK,	/* returns a row */
+	TASKAPI_TABLE_PLAN_LOCK_FREE,	/* unless another transaction has locked it */
+	TASKAPI_TABLE_PLAN_EXISTS,
+	TASKAPI_TABLE_PLAN_DELETE,	/* mark the row; then deleted_at, deletion_id */
+	TASKAPI_TABLE_PLAN_RESTORE,
+	TASKAPI_TABLE_PLAN_HAND_OVER,	/* to another deletion; then its deleted_at, deletion_id */
+	TASKAPI_TABLE_PLAN_PURGE,
+	TASKAPI_TABLE_PLAN_OLD,		/* xmin, deletion_id and key of rows deleted before $1, oldest first */
+	TASKAPI_TABLE_PLAN_COUNT
 } TaskapiTablePlan;
 
 /* A foreign key, seen from one of its two tables. */
@@ -43,21 +55,22 @@ typedef struct TaskapiForeignKey
 {
 	char	   *name;
 	char		on_delete;		/* FKCONSTR_ACTION_... */
-	Oid			other;			/* the table at the other end */
+	Oid			other;			/* the table at the other end, or the root above it */
 	Oid			other_owner;
 	char	   *other_name;		/* quoted, with its schema */
 	char	   *other_relname;	/* for messages */
 	bool		other_soft;		/* exposed with soft_delete */
+	List	   *only_in;		/* OIDs of the partitions whose rows it is about; NIL: all rows */
 	int			nkeys;
 	int		   *columns;		/* indexes into this table's columns */
 	char	   *condition;		/* on the other table as o, by $1 ... of this one's values */
-	SPIPlanPtr	plans[FK_PLAN_COUNT];
+	SPIPlanPtr	plans[TASKAPI_FK_PLAN_COUNT];
 } TaskapiForeignKey;
 
 /* Columns are those that some statement here needs: the key's, and what foreign keys are made of. */
 typedef struct TaskapiTableColumn
 {
-	AttrNumber	attno;
+	AttrNumber	attno;			/* in the table at the root */
 	char	   *name;			/* quoted */
 	Oid			type;
 	int16		typlen;
@@ -72,17 +85,24 @@ typedef struct TaskapiTable
 	bool		soft;			/* exposed with soft_delete */
 	int			ncolumns;
 	TaskapiTableColumn *columns;
-	int			nkeys;			/* 0: no primary key */
+	int			nkeys;			/* 0: no primary key that names one row */
 	int		   *keys;			/* indexes into columns */
 	char	   *key_condition;	/* on the table as t, by $1 ... of the key's values */
 	List	   *incoming;		/* of TaskapiForeignKey: who refers to it */
-	List	   *outgoing;		/* to whom it refers */
-	SPIPlanPtr	plans[TABLE_PLAN_COUNT];
+	List	   *outgoing;		/* to which table with soft_delete it refers */
+	SPIPlanPtr	plans[TASKAPI_TABLE_PLAN_COUNT];
 } TaskapiTable;
 
-extern TaskapiTable *taskapi_table(Oid table);
+/*
+ * The table, or the root above a partition.  An error if it is exposed with soft_delete and no longer fits that, or has
+ * a foreign key that soft deletion cannot follow.
+ */
+extern TaskapiTable *taskapi_resource_table(Oid table);
 
-extern SPIPlanPtr taskapi_foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
-extern SPIPlanPtr taskapi_table_plan(TaskapiTable *table, TaskapiTablePlan kind);
+/* What a source lacks that its resources need, as a sentence; NULL if nothing. */
+extern const char *taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned);
+
+/* Where one of the table's columns stands in a row type of it or of a partition; an error if it is not that column. */
+extern AttrNumber taskapi_resource_table_attno(const TaskapiTable *table, int column, Relation rel);
 
 #endif							/* TASKAPI_RESOURCE_TABLE_H */

@@ -1,7 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * resource_view.h
- *	  A resource's view: its columns, its key, and the statements that write through it.
+ *	  A resource's view: its columns and its key.
+ *
+ * A view is a resource as long as it is what expose() made: a SELECT of columns
+ * of the source table, and of expressions over them, from nothing but that table,
+ * with the condition on deleted_at that the registry says.  Whoever owns it may
+ * replace it at any time.  So all that the code relies on is compared with the
+ * catalog when an entry is built: types of columns, version, deleted_at and
+ * deletion_id, the key, and the view's query.  An entry that does not fit is kept
+ * with its fault and never handed out.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,20 +22,6 @@
 #include "resource/resource_cache.h"
 #include "resource/resource_registry.h"
 
-typedef enum TaskapiViewPlanKind
-{
-	VIEW_PLAN_INSERT,
-	VIEW_PLAN_INSERT_ONLY,		/* for callers who may not read the row */
-	VIEW_PLAN_UPDATE_VERSION,	/* where the version is the one given */
-	VIEW_PLAN_UPDATE_IMAGE,		/* where the columns to change are as given */
-	VIEW_PLAN_DELETE,
-	VIEW_PLAN_DELETE_VERSION,
-	VIEW_PLAN_SELECT,			/* the row as the view shows it, whether deleted or not */
-	VIEW_PLAN_PROBE,			/* is it live, and its version */
-	VIEW_PLAN_LOCK,				/* may the caller change it? */
-	VIEW_PLAN_LOCK_IMAGE
-} TaskapiViewPlanKind;
-
 typedef struct TaskapiViewColumn
 {
 	AttrNumber	source_attno;	/* 0: computed */
@@ -36,18 +30,15 @@ typedef struct TaskapiViewColumn
 	int16		typlen;
 	bool		typbyval;
 	bool		written;		/* may be written by the client */
-	bool		by_server;		/* identity or generated: written only where a value is given */
+	bool		by_server;		/* identity or generated: written only if a value is given */
 } TaskapiViewColumn;
 
-/* How a column's values become bytes and text, and text becomes values. */
+/* How a column's values become bytes. */
 typedef struct TaskapiColumnIO
 {
 	Oid			basetype;		/* of a domain; else the type itself */
-	bool		scalar;			/* neither an array, a row nor JSON */
 	bool		binary;			/* the type has a binary form, */
 	FmgrInfo	send;			/* which this makes, or else the text */
-	FmgrInfo	input;
-	Oid			ioparam;
 } TaskapiColumnIO;
 
 typedef struct TaskapiViewKey
@@ -55,13 +46,6 @@ typedef struct TaskapiViewKey
 	int			column;			/* index into columns */
 	Oid			eq_operator;
 } TaskapiViewKey;
-
-typedef struct TaskapiViewPlan
-{
-	TaskapiViewPlanKind kind;
-	Bitmapset  *columns;
-	SPIPlanPtr	plan;
-} TaskapiViewPlan;
 
 typedef struct TaskapiView
 {
@@ -72,25 +56,31 @@ typedef struct TaskapiView
 	TaskapiViewColumn *columns;
 	int			nkeys;
 	TaskapiViewKey *keys;
+	const char *fault;			/* why it is no resource any more, or NULL */
 	int			version;		/* index of the column version, or -1 */
 	int			deleted_at;		/* index of the column deleted_at, or -1 */
 	Bitmapset  *insert_always;	/* written and not by_server */
 	Bitmapset  *by_server;
 	char	   *source_name;	/* quoted, with its schema */
 	char	   *returning;		/* the view's row in terms of the table, as t */
+	char	   *search_path;	/* under which it means that; NULL: under any */
 	List	   *view_plans;		/* of TaskapiViewPlan */
 	TaskapiColumnIO *io;		/* NULL until it is asked for */
 } TaskapiView;
 
-/* An error where the view is no resource. */
-extern TaskapiView *taskapi_view(Oid view);
+/* An error if the view is no resource, or is one no longer. */
+extern TaskapiView *taskapi_resource_view(Oid view);
+
+/* The same, but good for its columns only: not all that the registry says of it need hold. */
+extern TaskapiView *taskapi_resource_view_as_is(Oid view);
+
+/* An error unless the row type is the view's: call it wherever rows enter. */
+extern void taskapi_resource_require_row_type(const TaskapiView *view, TupleDesc desc);
 
 /* May the caller read all that the view shows of a row? */
-extern bool taskapi_may_read(TaskapiView *view);
-/* One for each column. */
-extern TaskapiColumnIO *taskapi_view_io(TaskapiView *view);
+extern bool taskapi_resource_may_read(const TaskapiView *view);
 
-/* The plan of a kind for a set of columns (indexes), made where it is missing; see view_plan_text() for parameters. */
-extern SPIPlanPtr taskapi_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns);
+/* One for each column. */
+extern TaskapiColumnIO *taskapi_resource_view_io(TaskapiView *view);
 
 #endif							/* TASKAPI_RESOURCE_VIEW_H */

@@ -4,22 +4,22 @@
  *	  INSERT, UPDATE and PUT of one row of a resource, as the caller.
  *
  * The caller's own privileges and policies on the table decide: each statement
- * here runs as the caller, and asks for no more columns than it needs.
+ * here runs as the caller.
  *
  * INSERT.  The view's columns have the table's defaults, so PostgreSQL has
  * filled in what the client left out, and a NULL in the row is one that the
- * client sent.  Identity and generated columns have no such default: where the
+ * client sent.  Identity and generated columns have no such default: if the
  * client sent nothing, the table makes them.  version and updated_at are the
  * server's.
  *
  * UPDATE.  Only columns that differ from the row that the client's statement
  * saw are written.  That row is as old as the statement's snapshot, and nobody
- * recomputes "SET n = n + 1" for us as PostgreSQL does on a table when somebody
- * else was quicker.  So no update is applied blindly: it is made where the row
- * still has the version that was seen, or else where the columns to be written
- * still have the values that were seen.  Where they have not, another request
- * changed the same columns meanwhile, and the answer is try_again, or
- * version_conflict where the client named a version.
+ * recomputes "SET n = n + 1" here as PostgreSQL does on a table when another
+ * transaction was quicker.  So no update is applied blindly: it is made if the row
+ * still has the version that was seen, or else if the columns to be written still
+ * have the values that were seen.  If they have not, another request changed the
+ * same columns meanwhile, and the answer is try_again, or version_conflict if the
+ * client named a version.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,154 +37,183 @@
 #include "http/problem.h"
 #include "resource/resource_write.h"
 
-static int	add_arguments(TaskapiView *view, TupleDesc desc, HeapTuple row, const Bitmapset *columns,
-						  Datum *values, char *nulls, int n);
-static Bitmapset *changed_columns(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new);
-static int	run(SPIPlanPtr plan, Datum *values, const char *nulls);
-static bool has_row(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns,
-					TupleDesc desc, HeapTuple row);
+static int	add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmapset *columns, Datum *values, char *nulls);
+static Bitmapset *changed_columns(const TaskapiWrite *write);
+static HeapTuple take_row(const TaskapiWrite *write);
+static bool has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *columns);
 static void count_replaced(void);
-static HeapTuple current_row(TaskapiView *view, TupleDesc desc, HeapTuple row);
-static HeapTuple update_row(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new,
-							const Bitmapset *changed, bool exact);
+static HeapTuple update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact);
+static void explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded);
+static HeapTuple keep_by_server(const TaskapiWrite *write);
 
-int64
-taskapi_row_version(TaskapiView *view, TupleDesc desc, HeapTuple row)
+TaskapiVersion
+taskapi_resource_version(const TaskapiWrite *write, HeapTuple row)
 {
+	const TaskapiView *view = write->view;
+	TaskapiVersion version = {0};
 	bool		isnull;
 	Datum		value;
 
 	if (view->version < 0)
-		return -1;
-	value = heap_getattr(row, view->version + 1, desc, &isnull);
-	if (isnull)
-		return -1;
-	return view->columns[view->version].type == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
+		return version;
+	value = heap_getattr(row, view->version + 1, write->desc, &isnull);
+	if (!isnull)
+	{
+		version.known = true;
+		version.number = view->columns[view->version].type == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
+	}
+	return version;
 }
 
 static int
-add_arguments(TaskapiView *view, TupleDesc desc, HeapTuple row, const Bitmapset *columns,
-			  Datum *values, char *nulls, int n)
+add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmapset *columns, Datum *values, char *nulls)
 {
+	int			n = 0;
 	int			i = -1;
 
 	while ((i = bms_next_member(columns, i)) >= 0)
 	{
 		bool		isnull;
 
-		values[n] = heap_getattr(row, i + 1, desc, &isnull);
+		values[n] = heap_getattr(row, i + 1, write->desc, &isnull);
 		nulls[n++] = isnull ? 'n' : ' ';
 	}
 	return n;
 }
 
 int
-taskapi_key_arguments(TaskapiView *view, TupleDesc desc, HeapTuple row, Datum *values, char *nulls)
+taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *values, char *nulls)
 {
+	const TaskapiView *view = write->view;
+
 	for (int i = 0; i < view->nkeys; i++)
 	{
 		bool		isnull;
 
-		values[i] = heap_getattr(row, view->keys[i].column + 1, desc, &isnull);
+		values[i] = heap_getattr(row, view->keys[i].column + 1, write->desc, &isnull);
 		nulls[i] = isnull ? 'n' : ' ';
 	}
 	return view->nkeys;
 }
 
-static int
-run(SPIPlanPtr plan, Datum *values, const char *nulls)
+/*
+ * The first row of the last result, which has to be of the view's row type.
+ */
+static HeapTuple
+take_row(const TaskapiWrite *write)
 {
-	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
+	HeapTuple	row;
 
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
-	return (int) SPI_processed;
+	taskapi_resource_require_row_type(write->view, SPI_tuptable->tupdesc);
+	row = SPI_copytuple(SPI_tuptable->vals[0]);
+	taskapi_resource_free_result();
+	return row;
 }
 
 void
-taskapi_resource_forbidden(TaskapiView *view)
+taskapi_resource_forbidden(const TaskapiWrite *write)
 {
 	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
-					"The row of %s may be seen, but not changed in this way.", get_rel_name(view->entry.relid));
+					"The row of %s may be seen, but not changed in this way.", get_rel_name(write->view->entry.relid));
 }
 
 TaskapiRowState
-taskapi_resource_probe(TaskapiView *view, TupleDesc desc, HeapTuple row, int64 *version)
+taskapi_resource_probe(const TaskapiWrite *write, HeapTuple row, TaskapiVersion *version)
 {
+	static const Oid types[] = {BOOLOID, INT8OID};
 	Datum		values[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 	bool		live;
 	bool		isnull;
 	Datum		value;
 
-	*version = -1;
-	taskapi_key_arguments(view, desc, row, values, nulls);
-	if (run(taskapi_view_plan(view, VIEW_PLAN_PROBE, NULL), values, nulls) == 0)
-		return ROW_ABSENT;
-	live = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	*version = (TaskapiVersion) {0};
+	taskapi_resource_key_arguments(write, row, values, nulls);
+	if (taskapi_resource_run(taskapi_resource_view_plan(write->view, TASKAPI_VIEW_PLAN_PROBE, NULL), values, nulls) == 0)
+		return TASKAPI_ROW_ABSENT;
+	taskapi_resource_require_result(types, lengthof(types));
+	live = DatumGetBool(taskapi_resource_result(1, &isnull));
+	value = taskapi_resource_result(2, &isnull);
 	if (!isnull)
-		*version = DatumGetInt64(value);
-	return live ? ROW_LIVE : ROW_DELETED;
+	{
+		version->known = true;
+		version->number = DatumGetInt64(value);
+	}
+	taskapi_resource_free_result();
+	return live ? TASKAPI_ROW_LIVE : TASKAPI_ROW_DELETED;
 }
 
 /*
- * Is there a row that a LOCK plan finds?
+ * Is there a row that a LOCK plan finds by the old row's key, and by its values in "columns"?
  */
 static bool
-has_row(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns, TupleDesc desc, HeapTuple row)
+has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *columns)
 {
+	TaskapiView *view = write->view;
 	Datum	   *values = palloc(sizeof(Datum) * (view->nkeys + view->ncolumns));
 	char	   *nulls = palloc(view->nkeys + view->ncolumns);
-	int			n = taskapi_key_arguments(view, desc, row, values, nulls);
+	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
 
-	add_arguments(view, desc, row, columns, values, nulls, n);
-	return run(taskapi_view_plan(view, kind, columns), values, nulls) > 0;
+	add_arguments(write, write->old, columns, values + n, nulls + n);
+	return taskapi_resource_run(taskapi_resource_view_plan(view, kind, columns), values, nulls) > 0;
 }
 
-/*
- * The row of that key as the view shows it now, or NULL.
- */
-static HeapTuple
-current_row(TaskapiView *view, TupleDesc desc, HeapTuple row)
+HeapTuple
+taskapi_resource_current_row(const TaskapiWrite *write, HeapTuple row)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 
-	taskapi_key_arguments(view, desc, row, values, nulls);
-	if (run(taskapi_view_plan(view, VIEW_PLAN_SELECT, NULL), values, nulls) == 0)
+	taskapi_resource_key_arguments(write, row, values, nulls);
+	if (taskapi_resource_run(taskapi_resource_view_plan(write->view, TASKAPI_VIEW_PLAN_SELECT, NULL), values, nulls) == 0)
 		return NULL;
-	return SPI_copytuple(SPI_tuptable->vals[0]);
+	return take_row(write);
+}
+
+void
+taskapi_resource_version_conflict(TaskapiVersion current)
+{
+	taskapi_version_conflict(current.known ? current.number : -1);
 }
 
 /*
- * "old" is the row in question; "new" may be NULL.  A version in the new row
- * counts only where the client sent one.
+ * "old" is the row in question.  The version in the new row counts only if the client sent one.
  */
 bool
-taskapi_check_precondition(TaskapiResourceStatement *statement, TaskapiView *view,
-						   TupleDesc desc, HeapTuple old, HeapTuple new)
+taskapi_resource_check_precondition(const TaskapiWrite *write, HeapTuple old)
 {
-	int64		version = taskapi_row_version(view, desc, old);
-	int64		sent = new ? taskapi_row_version(view, desc, new) : -1;
+	const TaskapiResourceStatement *statement = write->statement;
+	TaskapiVersion version = taskapi_resource_version(write, old);
+	TaskapiVersion sent = {0};
 
-	if (statement->if_match == NULL && !(statement->version_sent && sent >= 0))
+	if (statement->version_sent && write->new != NULL)
+		sent = taskapi_resource_version(write, write->new);
+	if (statement->if_match == NULL && !sent.known)
+	{
+		if (statement->require_if_match)
+			taskapi_precondition_required();
 		return false;
-	if (statement->if_match != NULL && !taskapi_if_match(statement->if_match, version))
-		taskapi_version_conflict(version);
-	if (statement->version_sent && sent >= 0 && sent != version)
-		taskapi_version_conflict(version);
+	}
+	if (statement->if_match != NULL &&
+		!(version.known ? taskapi_if_match(statement->if_match, version.number) :
+		  taskapi_if_match_any(statement->if_match)))
+		taskapi_resource_version_conflict(version);
+	if (sent.known && !taskapi_same_version(sent, version))
+		taskapi_resource_version_conflict(version);
 
 	/* "*" asks only that the row be there, which the statement sees to */
-	return statement->version_sent || !taskapi_if_match_any(statement->if_match);
+	return sent.known || !taskapi_if_match_any(statement->if_match);
 }
 
 HeapTuple
-taskapi_resource_insert(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple new)
+taskapi_resource_insert(const TaskapiWrite *write)
 {
-	Datum	   *values = palloc(sizeof(Datum) * view->ncolumns);
-	char	   *nulls = palloc(view->ncolumns);
+	TaskapiView *view = write->view;
+	bool		may_read = write->statement->may_read;
+	Datum	   *values = palloc(sizeof(Datum) * Max(view->ncolumns, 1));
+	char	   *nulls = palloc(Max(view->ncolumns, 1));
 	Bitmapset  *columns = view->insert_always;
+	SPIPlanPtr	plan;
 	int			i = -1;
 
 	if (view->by_server != NULL)
@@ -192,124 +221,127 @@ taskapi_resource_insert(TaskapiResourceStatement *statement, TaskapiView *view, 
 		columns = bms_copy(columns);
 		while ((i = bms_next_member(view->by_server, i)) >= 0)
 		{
-			if (!heap_attisnull(new, i + 1, desc))
+			if (!heap_attisnull(write->new, i + 1, write->desc))
 				columns = bms_add_member(columns, i);
 		}
 	}
 
-	add_arguments(view, desc, new, columns, values, nulls, 0);
-	if (run(taskapi_view_plan(view, statement->may_read ? VIEW_PLAN_INSERT : VIEW_PLAN_INSERT_ONLY, columns),
-			values, nulls) == 0)
+	add_arguments(write, write->new, columns, values, nulls);
+	plan = taskapi_resource_view_plan(view, may_read ? TASKAPI_VIEW_PLAN_INSERT : TASKAPI_VIEW_PLAN_INSERT_ONLY, columns);
+	if (taskapi_resource_run(plan, values, nulls) == 0)
 		return NULL;			/* a trigger's veto */
-	if (!statement->may_read)
-		return new;
-	return SPI_copytuple(SPI_tuptable->vals[0]);
+	return may_read ? take_row(write) : write->new;
 }
 
 bool
-taskapi_column_differs(TaskapiView *view, TupleDesc desc, int column, HeapTuple old, HeapTuple new)
+taskapi_resource_column_differs(const TaskapiWrite *write, int column, HeapTuple a, HeapTuple b)
 {
-	bool		old_null;
-	bool		new_null;
-	Datum		old_value = heap_getattr(old, column + 1, desc, &old_null);
-	Datum		new_value = heap_getattr(new, column + 1, desc, &new_null);
+	bool		a_null;
+	bool		b_null;
+	Datum		a_value = heap_getattr(a, column + 1, write->desc, &a_null);
+	Datum		b_value = heap_getattr(b, column + 1, write->desc, &b_null);
 
-	if (old_null || new_null)
-		return old_null != new_null;
-	return !datum_image_eq(old_value, new_value, view->columns[column].typbyval, view->columns[column].typlen);
+	if (a_null || b_null)
+		return a_null != b_null;
+	return !datum_image_eq(a_value, b_value, write->view->columns[column].typbyval, write->view->columns[column].typlen);
 }
 
 static Bitmapset *
-changed_columns(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new)
+changed_columns(const TaskapiWrite *write)
 {
 	Bitmapset  *changed = NULL;
 
-	for (int i = 0; i < view->ncolumns; i++)
+	for (int i = 0; i < write->view->ncolumns; i++)
 	{
-		if (view->columns[i].written && taskapi_column_differs(view, desc, i, old, new))
+		if (write->view->columns[i].written && taskapi_resource_column_differs(write, i, write->old, write->new))
 			changed = bms_add_member(changed, i);
 	}
 	return changed;
 }
 
 /*
- * One attempt: "exact" where the version is the one of "old", otherwise where the changed columns are as in "old".
+ * One attempt: "exact" if the version is the one of the old row, otherwise if the changed columns are as in it.
  */
 static HeapTuple
-update_row(TaskapiView *view, TupleDesc desc, HeapTuple old, HeapTuple new, const Bitmapset *changed, bool exact)
+update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact)
 {
+	TaskapiView *view = write->view;
 	Datum	   *values = palloc(sizeof(Datum) * (2 * view->ncolumns + view->nkeys + 1));
 	char	   *nulls = palloc(2 * view->ncolumns + view->nkeys + 1);
 	int			n;
 
-	n = add_arguments(view, desc, new, changed, values, nulls, 0);
-	n += taskapi_key_arguments(view, desc, old, values + n, nulls + n);
+	n = add_arguments(write, write->new, changed, values, nulls);
+	n += taskapi_resource_key_arguments(write, write->old, values + n, nulls + n);
 	if (exact)
 	{
-		values[n] = Int64GetDatum(taskapi_row_version(view, desc, old));
+		values[n] = Int64GetDatum(taskapi_resource_version(write, write->old).number);
 		nulls[n] = ' ';
 	}
 	else
-		add_arguments(view, desc, old, changed, values, nulls, n);
+		add_arguments(write, write->old, changed, values + n, nulls + n);
 
-	if (run(taskapi_view_plan(view, exact ? VIEW_PLAN_UPDATE_VERSION : VIEW_PLAN_UPDATE_IMAGE, changed),
-			values, nulls) == 0)
+	if (taskapi_resource_run(taskapi_resource_view_plan(view, exact ? TASKAPI_VIEW_PLAN_UPDATE_VERSION :
+														TASKAPI_VIEW_PLAN_UPDATE_IMAGE, changed), values, nulls) == 0)
 		return NULL;
-	return SPI_copytuple(SPI_tuptable->vals[0]);
+	return take_row(write);
 }
 
 HeapTuple
-taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
-						TupleDesc desc, HeapTuple old, HeapTuple new)
+taskapi_resource_update(const TaskapiWrite *write)
 {
-	bool		guarded = taskapi_check_precondition(statement, view, desc, old, new);
-	Bitmapset  *changed = changed_columns(view, desc, old, new);
+	bool		guarded = taskapi_resource_check_precondition(write, write->old);
+	TaskapiVersion seen = taskapi_resource_version(write, write->old);
+	Bitmapset  *changed = changed_columns(write);
 	HeapTuple	result = NULL;
-	int64		version;
+	TaskapiVersion version;
 
 	if (bms_is_empty(changed))
 	{
 		/* nothing to do, for those who might do it */
-		if (has_row(view, VIEW_PLAN_LOCK, NULL, desc, old) &&
-			(!guarded || (taskapi_resource_probe(view, desc, old, &version) == ROW_LIVE &&
-						  version == taskapi_row_version(view, desc, old))))
-		{
-			result = current_row(view, desc, old);
-			if (result != NULL)
-				return result;
-		}
+		if (has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL) &&
+			(!guarded || (taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_LIVE &&
+						  taskapi_same_version(version, seen))))
+			result = taskapi_resource_current_row(write, write->old);
 	}
 	else
 	{
-		if (view->version >= 0)
-			result = update_row(view, desc, old, new, changed, true);
+		if (seen.known)
+			result = update_row(write, changed, true);
 		if (result == NULL && !guarded)
-			result = update_row(view, desc, old, new, changed, false);
-		if (result != NULL)
-			return result;
+			result = update_row(write, changed, false);
 	}
+	if (result == NULL)
+		explain_update(write, changed, guarded);
+	return result;
+}
 
-	/* Why was nothing written? */
+/*
+ * Why was nothing written?  A problem; or the row is gone, or a trigger has vetoed it.
+ */
+static void
+explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded)
+{
+	TaskapiVersion version;
+
 	for (int attempt = 1;; attempt++)
 	{
-		if (taskapi_resource_probe(view, desc, old, &version) != ROW_LIVE)
+		if (taskapi_resource_probe(write, write->old, &version) != TASKAPI_ROW_LIVE)
 		{
 			if (guarded)
-				taskapi_version_conflict(-1);
-			return NULL;		/* gone meanwhile */
+				taskapi_resource_version_conflict((TaskapiVersion) {0});
+			return;				/* gone meanwhile */
 		}
-		if (has_row(view, VIEW_PLAN_LOCK, NULL, desc, old))
+		if (has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL))
 			break;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(view);
+			taskapi_resource_forbidden(write);
 	}
-	if (guarded && version != taskapi_row_version(view, desc, old))
-		taskapi_version_conflict(version);
-	if (!bms_is_empty(changed) && !has_row(view, VIEW_PLAN_LOCK_IMAGE, changed, desc, old))
-		/* also where the values are the ones to be written: two "n + 1" are not one */
+	if (guarded && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
+		taskapi_resource_version_conflict(version);
+	if (!bms_is_empty(changed) && !has_row(write, TASKAPI_VIEW_PLAN_LOCK_IMAGE, changed))
+		/* also if the values are the ones to be written: two "n + 1" are not one */
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.",
 						"Another request changed the same columns at the same time.");
-	return NULL;				/* a trigger's veto */
 }
 
 /*
@@ -326,48 +358,54 @@ count_replaced(void)
 }
 
 /*
- * The row in "new" is the whole of it: what the body left out is at its default.
+ * The new row, with what only the server writes as it is in the old one.
+ */
+static HeapTuple
+keep_by_server(const TaskapiWrite *write)
+{
+	const TaskapiView *view = write->view;
+	int			n = bms_num_members(view->by_server);
+	int		   *columns = palloc(sizeof(int) * n);
+	Datum	   *replaced = palloc(sizeof(Datum) * n);
+	bool	   *isnull = palloc(sizeof(bool) * n);
+	int			i = -1;
+
+	n = 0;
+	while ((i = bms_next_member(view->by_server, i)) >= 0)
+	{
+		columns[n] = i + 1;
+		replaced[n] = heap_getattr(write->old, i + 1, write->desc, &isnull[n]);
+		n++;
+	}
+	return heap_modify_tuple_by_cols(write->new, write->desc, n, columns, replaced, isnull);
+}
+
+/*
+ * The row in write->new is the whole of it: what the body left out is at its default.
  */
 HeapTuple
-taskapi_resource_put(TaskapiResourceStatement *statement, TaskapiView *view, TupleDesc desc, HeapTuple new)
+taskapi_resource_put(const TaskapiWrite *write)
 {
-	HeapTuple	old = NULL;
-	int64		version;
+	TaskapiResourceStatement *statement = write->statement;
+	TaskapiWrite replacement = *write;
+	TaskapiVersion sent = taskapi_resource_version(write, write->new);
+	TaskapiVersion version;
 
-	if (taskapi_resource_probe(view, desc, new, &version) == ROW_LIVE)
-		old = current_row(view, desc, new);
-	if (old == NULL)
+	if (taskapi_resource_probe(write, write->new, &version) == TASKAPI_ROW_LIVE)
+		replacement.old = taskapi_resource_current_row(write, write->new);
+	if (replacement.old == NULL)
 	{
-		if (statement->if_match != NULL || taskapi_row_version(view, desc, new) >= 0)
-			taskapi_version_conflict(-1);
-		return taskapi_resource_insert(statement, view, desc, new);
+		if (statement->if_match != NULL || sent.known)
+			taskapi_resource_version_conflict((TaskapiVersion) {0});
+		return taskapi_resource_insert(write);
 	}
 
 	if (statement->if_none_match != NULL && taskapi_if_match_any(statement->if_none_match))
-		taskapi_version_conflict(version);
-	statement->version_sent = (taskapi_row_version(view, desc, new) >= 0);
-	if (taskapi_require_if_match && view->version >= 0 && statement->if_match == NULL && !statement->version_sent)
-		taskapi_precondition_required();
+		taskapi_resource_version_conflict(version);
+	statement->version_sent = sent.known;
 
 	count_replaced();
-
-	/* what only the server writes stays as it is */
-	if (view->by_server != NULL)
-	{
-		int			n = bms_num_members(view->by_server);
-		int		   *columns = palloc(sizeof(int) * n);
-		Datum	   *replaced = palloc(sizeof(Datum) * n);
-		bool	   *isnull = palloc(sizeof(bool) * n);
-		int			i = -1;
-
-		n = 0;
-		while ((i = bms_next_member(view->by_server, i)) >= 0)
-		{
-			columns[n] = i + 1;
-			replaced[n] = heap_getattr(old, i + 1, desc, &isnull[n]);
-			n++;
-		}
-		new = heap_modify_tuple_by_cols(new, desc, n, columns, replaced, isnull);
-	}
-	return taskapi_resource_update(statement, view, desc, old, new);
+	if (write->view->by_server != NULL)
+		replacement.new = keep_by_server(&replacement);
+	return taskapi_resource_update(&replacement);
 }

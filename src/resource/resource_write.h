@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * resource_write.h
- *	  What resource.c, which drives a write, is made of.
+ *	  INSERT, UPDATE and PUT of one row, and what other writes share with them.
  *
- * Each function writes one row as the caller, with SPI connected, and returns
- * the row as the view shows it, in the memory context that SPI was connected
- * in; NULL where nothing was there to be written, or a trigger of the table
- * vetoed it.
+ * The functions that write a row do so as the caller, with SPI connected.  They
+ * return the row as the view shows it, in the memory context that SPI was
+ * connected in; NULL if nothing was there to be written, or a trigger of the table
+ * vetoed it.  A row is returned only after its row type was found to be the
+ * view's.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,45 +15,63 @@
 #define TASKAPI_RESOURCE_WRITE_H
 
 #include "resource/resource_statement.h"
-#include "resource/resource_view.h"
+#include "resource/resource_view_plan.h"
 
-extern HeapTuple taskapi_resource_insert(TaskapiResourceStatement *statement, TaskapiView *view,
-										 TupleDesc desc, HeapTuple new);
-extern HeapTuple taskapi_resource_update(TaskapiResourceStatement *statement, TaskapiView *view,
-										 TupleDesc desc, HeapTuple old, HeapTuple new);
+extern HeapTuple taskapi_resource_insert(const TaskapiWrite *write);
+extern HeapTuple taskapi_resource_update(const TaskapiWrite *write);
 
 /* PUT: replace the row of that key, or create it. */
-extern HeapTuple taskapi_resource_put(TaskapiResourceStatement *statement, TaskapiView *view,
-									  TupleDesc desc, HeapTuple new);
+extern HeapTuple taskapi_resource_put(const TaskapiWrite *write);
 
 /* What a key holds, as the caller may see it now. */
 typedef enum TaskapiRowState
 {
-	ROW_ABSENT,					/* or not visible */
-	ROW_LIVE,
-	ROW_DELETED
+	TASKAPI_ROW_ABSENT,			/* or not visible */
+	TASKAPI_ROW_LIVE,
+	TASKAPI_ROW_DELETED
 } TaskapiRowState;
 
-extern TaskapiRowState taskapi_resource_probe(TaskapiView *view, TupleDesc desc, HeapTuple row, int64 *version);
+/* A version, if there is one: rows may have none, and requests may send null. */
+typedef struct TaskapiVersion
+{
+	bool		known;
+	int64		number;
+} TaskapiVersion;
+
+static inline bool
+taskapi_same_version(TaskapiVersion a, TaskapiVersion b)
+{
+	return a.known == b.known && (!a.known || a.number == b.number);
+}
+
+extern TaskapiRowState taskapi_resource_probe(const TaskapiWrite *write, HeapTuple row, TaskapiVersion *version);
+
+/* The row of that key as the view shows it now, or NULL. */
+extern HeapTuple taskapi_resource_current_row(const TaskapiWrite *write, HeapTuple row);
 
 /* Does a column, by its index, have another value (another image of it) in the one row than in the other? */
-extern bool taskapi_column_differs(TaskapiView *view, TupleDesc desc, int column, HeapTuple old, HeapTuple new);
+extern bool taskapi_resource_column_differs(const TaskapiWrite *write, int column, HeapTuple a, HeapTuple b);
 
-/* The version in a row of the view, or -1. */
-extern int64 taskapi_row_version(TaskapiView *view, TupleDesc desc, HeapTuple row);
+/* The version in a row of the view. */
+extern TaskapiVersion taskapi_resource_version(const TaskapiWrite *write, HeapTuple row);
 
-/* Put the key's values of a row of the view into arrays of arguments. */
-extern int	taskapi_key_arguments(TaskapiView *view, TupleDesc desc, HeapTuple row, Datum *values, char *nulls);
-
-/* Check the version of a row against what the request asks for; true where something was asked for. */
-extern bool taskapi_check_precondition(TaskapiResourceStatement *statement, TaskapiView *view,
-									   TupleDesc desc, HeapTuple old, HeapTuple new);
+/* Put the key's values of a row of the view into arrays of arguments; how many they are. */
+extern int	taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *values, char *nulls);
 
 /*
- * A row that is seen and cannot be locked or deleted is forbidden, unless others delete and restore it between the two looks.
- * So it has to be found so this many times.
+ * Check the version of a row against what the request asks for; true if it named one, so that the row must not change
+ * meanwhile.  precondition_required if it had to and did not: a version of null names none.
+ */
+extern bool taskapi_resource_check_precondition(const TaskapiWrite *write, HeapTuple old);
+
+/* Raise version_conflict; not "known" is a row that is not there. */
+pg_noreturn extern void taskapi_resource_version_conflict(TaskapiVersion current);
+
+/*
+ * A row that is seen and cannot be locked or deleted is forbidden, unless others delete and restore it between the two
+ * looks.  So it has to be found so this many times.
  */
 #define TASKAPI_RESOURCE_ATTEMPTS 5
-pg_noreturn extern void taskapi_resource_forbidden(TaskapiView *view);
+pg_noreturn extern void taskapi_resource_forbidden(const TaskapiWrite *write);
 
 #endif							/* TASKAPI_RESOURCE_WRITE_H */

@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_plan.c
+ *	  Preparing and running the statements behind a resource (resource_plan.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "base/role.h"
+#include "resource/resource_plan.h"
+
+#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
+
+SPIPlanPtr
+taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes)
+{
+	bool		other = (role != GetUserId());
+	SPIPlanPtr	plan;
+	MemoryContext oldcontext;
+	TaskapiRole saved = {0};
+
+	if (other)
+		saved = taskapi_become(role, AS_OWNER);
+	plan = SPI_prepare(query, nargs, argtypes);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), query);
+	if (other)
+		taskapi_become_again(saved);
+
+	/* first the place for it, so that running out of memory loses no plan */
+	oldcontext = MemoryContextSwitchTo(entry->context);
+	entry->plans = lappend(entry->plans, plan);
+	MemoryContextSwitchTo(oldcontext);
+	SPI_keepplan(plan);
+	return plan;
+}
+
+uint64
+taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+uint64
+taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit)
+{
+	Snapshot	snapshot = InvalidSnapshot;
+	Snapshot	crosscheck = InvalidSnapshot;
+	TaskapiRole saved;
+	int			result;
+
+	CHECK_FOR_INTERRUPTS();
+	if (IsolationUsesXactSnapshot())
+	{
+		CommandCounterIncrement();	/* our own work is to be seen */
+		snapshot = GetLatestSnapshot();
+		crosscheck = GetTransactionSnapshot();
+	}
+
+	saved = taskapi_become(owner, AS_OWNER);
+	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
+	taskapi_become_again(saved);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+void
+taskapi_resource_require_result(const Oid *types, int ntypes)
+{
+	TupleDesc	desc = SPI_tuptable ? SPI_tuptable->tupdesc : NULL;
+
+	for (int i = 0; i < ntypes; i++)
+	{
+		if (desc == NULL || i >= desc->natts || TupleDescAttr(desc, i)->attisdropped ||
+			TupleDescAttr(desc, i)->atttypid != types[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a table changed while rows of it were being written"),
+					 errhint("Send the request again.")));
+	}
+}
+
+Datum
+taskapi_resource_result(int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+}
+
+void
+taskapi_resource_free_result(void)
+{
+	SPI_freetuptable(SPI_tuptable);
+	SPI_tuptable = NULL;
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_plan.h
+ *	  Plans that belong to a cache entry, run as the caller or as an owner.
+ *
+ * A statement here is text in which every name is qualified, prepared once for
+ * an entry and planned by the server again when anything changes.  So the types
+ * of what it returns are the server's to say, each time: whoever takes a value
+ * out of a result compares the result's row type first.
+ *
+ * All of this needs SPI connected.  A result is SPI's until it is freed:
+ * a loop over rows frees each one's, or memory grows by 8 kB a row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_RESOURCE_PLAN_H
+#define TASKAPI_RESOURCE_PLAN_H
+
+#include "resource/resource_cache.h"
+
+/* Prepare and keep a plan as a role; it belongs to the entry. */
+extern SPIPlanPtr taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes);
+
+/* Run a plan as the caller; the number of rows. */
+extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
+
+/*
+ * Run a plan with a role's rights and, as referential integrity does, no row-level security and in every isolation
+ * level with the newest state in view: a row that this transaction's snapshot does not show is a serialization failure
+ * if it would be changed.  After an error GetUserId() is that role until the subtransaction ends, by which
+ * resource_error.c knows that the error's text is not the caller's to read.
+ */
+extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit);
+
+/* An error unless the last result begins with columns of these types. */
+extern void taskapi_resource_require_result(const Oid *types, int ntypes);
+
+/* A column of the last result's first row, by its number from 1; NULL is (Datum) 0. */
+extern Datum taskapi_resource_result(int column, bool *isnull);
+
+/* Free the last result; none is all right. */
+extern void taskapi_resource_free_result(void);
+
+#endif							/* TASKAPI_RESOURCE_PLAN_H */

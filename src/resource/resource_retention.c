@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_retention.c
+ *	  Removing deletions whose retention is over.
+ *
+ * The unit is a deletion.  From a row that is old enough, all
+ * rows of its deletion are found, upwards and downwards along the foreign keys by
+ * which rows go along, and the whole of any other deletion that refers to them by
+ * such a key.  All of it goes, or none: if a live row, a row of a table that is
+ * not exposed, or a younger deletion is in the way, or if a trigger raises an
+ * error or keeps a row, then the deletion stays as it is.
+ *
+ * Deletions are removed a hundred at a time in a subtransaction.  If that fails,
+ * its halves are tried, down to the one that cannot go.  So a batch needs few
+ * transaction ids, and a row that fails keeps only its own deletion.
+ *
+ * A row that was written since the run began, such as one that a trigger leaves
+ * for each one that goes, is none of its business; so every run ends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "base/compat.h"
+#include "base/role.h"
+#include "resource/resource_plan.h"
+#include "resource/resource_purge.h"
+
+/* How many deletions one subtransaction takes at most. */
+#define CHUNK 100
+
+/* A row that is old enough. */
+typedef struct Candidate
+{
+	bool		in_deletion;
+	pg_uuid_t	deletion_id;
+	Datum	   *key;
+} Candidate;
+
+/* A run over one table. */
+typedef struct PurgeRun
+{
+	TaskapiTable *table;
+	TimestampTz before;
+	HTAB	   *kept;			/* ids of deletions that have to stay */
+	MemoryContext context;		/* of one attempt */
+	int64		failed;			/* deletions that an error kept */
+	int			sqlerrcode;		/* the last one's */
+} PurgeRun;
+
+static bool is_due(const TaskapiDoomed *doomed, TimestampTz before);
+static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
+static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
+static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
+static void keep(PurgeRun *run, const pg_uuid_t *deletion_id);
+static int	next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max);
+static void set_constraints_immediate(TaskapiTable *table);
+
+/*
+ * The date of a deletion is that of the row that the others went along with.
+ */
+static bool
+is_due(const TaskapiDoomed *doomed, TimestampTz before)
+{
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, doomed->rows)
+	{
+		TaskapiRow *row = lfirst(lc);
+
+		found |= !row->below;
+		if (!row->below && row->deletion.at >= before)
+			return false;
+	}
+	return found || ((TaskapiRow *) linitial(doomed->rows))->deletion.at < before;
+}
+
+static void
+keep(PurgeRun *run, const pg_uuid_t *deletion_id)
+{
+	bool		found;
+
+	(void) hash_search(run->kept, deletion_id, HASH_ENTER, &found);
+}
+
+/*
+ * Remove the deletion that a candidate belongs to, as it is now: it may have gone with another one, or have been
+ * restored and deleted again.
+ */
+static bool
+purge_deletion(PurgeRun *run, const Candidate *candidate)
+{
+	TaskapiDoomed		doomed = {.whole = true};
+	TaskapiRow *first;
+	ListCell   *lc;
+	bool		found = false;
+
+	if (candidate->in_deletion)
+		(void) hash_search(run->kept, &candidate->deletion_id, HASH_FIND, &found);
+	if (found)
+		return false;
+	first = taskapi_resource_lock_row(run->table, candidate->key, true);
+	if (first == NULL || first->live || first->deletion.at >= run->before)
+		return false;
+
+	taskapi_purge_collect(&doomed, first);
+	if (doomed.obstacle == NULL && !is_due(&doomed, run->before))
+		doomed.obstacle = "It is not old enough.";
+	if (doomed.obstacle == NULL)
+	{
+		if (taskapi_purge_remove(&doomed))
+			return true;
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("a trigger keeps a row from being purged")));
+	}
+	foreach(lc, doomed.rows)
+	{
+		TaskapiRow *row = lfirst(lc);
+
+		if (row->in_deletion)
+			keep(run, &row->deletion.id);
+	}
+	return false;
+}
+
+static int64
+purge_some(PurgeRun *run, Candidate *candidates, int n)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(run->context);
+	int64		purged = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(run->context);
+		purged += purge_deletion(run, &candidates[i]);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	return purged;
+}
+
+static int64
+purge_range(PurgeRun *run, Candidate *candidates, int n)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	volatile int64 purged = -1;
+
+	if (n == 0)
+		return 0;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(oldcontext);
+	PG_TRY();
+	{
+		purged = purge_some(run, candidates, n);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(oldcontext);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(edata);
+		if (n == 1)
+		{
+			/* the text may tell of rows that whoever runs this cannot read */
+			ereport(LOG_SERVER_ONLY,
+					(errcode(edata->sqlerrcode),
+					 errmsg("could not purge a row of table \"%s\": %s",
+							get_rel_name(run->table->entry.relid), edata->message)));
+			run->failed++;
+			run->sqlerrcode = edata->sqlerrcode;
+			if (candidates[0].in_deletion)
+				keep(run, &candidates[0].deletion_id);
+			purged = 0;
+		}
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+
+	if (purged >= 0)
+		return purged;
+	return purge_range(run, candidates, n / 2) + purge_range(run, candidates + n / 2, n - n / 2);
+}
+
+/*
+ * Up to "max" rows of the cursor that no transaction from "horizon" on has written.
+ */
+static int
+next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max)
+{
+	TaskapiTable *table = run->table;
+	int			n = 0;
+
+	while (n < max)
+	{
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(portal, true, max - n);
+		if (SPI_processed == 0)
+			break;
+		taskapi_resource_require_old_rows(table);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			HeapTuple	tuple = SPI_tuptable->vals[i];
+			TupleDesc	desc = SPI_tuptable->tupdesc;
+			Candidate  *c = &candidates[n];
+			bool		isnull;
+			Datum		value;
+			TransactionId xmin = DatumGetTransactionId(SPI_getbinval(tuple, desc, 1, &isnull));
+
+			if (TransactionIdIsNormal(xmin) && TransactionIdFollowsOrEquals(xmin, horizon))
+				continue;
+			value = SPI_getbinval(tuple, desc, 2, &isnull);
+			c->in_deletion = !isnull;
+			if (!isnull)
+				c->deletion_id = *DatumGetUUIDP(value);
+			c->key = palloc(sizeof(Datum) * table->nkeys);
+			for (int k = 0; k < table->nkeys; k++)
+			{
+				const TaskapiTableColumn *column = &table->columns[table->keys[k]];
+
+				c->key[k] = datumCopy(SPI_getbinval(tuple, desc, 3 + k, &isnull), column->typbyval, column->typlen);
+			}
+			n++;
+		}
+		taskapi_resource_free_result();
+	}
+	return n;
+}
+
+/*
+ * What is deferred cannot be left to the commit from within a restricted operation, and should not be: whoever purges
+ * all tables must not run there what an owner's triggers have left.  So the constraints of the tables around this one
+ * are made immediate for the rest of the transaction, by name.  A name that another owner's table in the same schema has
+ * too is left alone: it would fire what is pending for that table.
+ */
+static void
+set_constraints_immediate(TaskapiTable *table)
+{
+	List	   *relids = list_make1_oid(table->entry.relid);
+	Oid			argtypes[] = {OIDARRAYOID};
+	Datum		values[1];
+	Datum	   *oids;
+	bool		isnull;
+	char	   *names = NULL;
+
+	for (int at = 0; at < list_length(relids); at++)
+	{
+		TaskapiTable *t = at == 0 ? table : taskapi_resource_table(list_nth_oid(relids, at));
+		ListCell   *lc;
+
+		foreach(lc, t->incoming)
+			relids = list_append_unique_oid(relids, ((TaskapiForeignKey *) lfirst(lc))->other);
+		foreach(lc, t->outgoing)
+			relids = list_append_unique_oid(relids, ((TaskapiForeignKey *) lfirst(lc))->other);
+	}
+	oids = palloc(sizeof(Datum) * list_length(relids));
+	for (int i = 0; i < list_length(relids); i++)
+		oids[i] = ObjectIdGetDatum(list_nth_oid(relids, i));
+	values[0] = PointerGetDatum(construct_array(oids, list_length(relids), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+
+	SPI_execute_with_args("SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
+						  " FROM pg_catalog.pg_constraint c"
+						  " JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.conrelid"
+						  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
+						  " WHERE c.condeferrable AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+						  " AND (c.conrelid OPERATOR(pg_catalog.=) ANY ($1)"
+						  " OR c.confrelid OPERATOR(pg_catalog.=) ANY ($1))"
+						  " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c2"
+						  " JOIN pg_catalog.pg_class r2 ON r2.oid OPERATOR(pg_catalog.=) c2.conrelid"
+						  " WHERE c2.connamespace OPERATOR(pg_catalog.=) c.connamespace"
+						  " AND c2.conname OPERATOR(pg_catalog.=) c.conname"
+						  " AND r2.relowner OPERATOR(pg_catalog.<>) r.relowner)",
+						  1, argtypes, values, NULL, true, 1);
+	if (SPI_processed > 0)
+	{
+		Datum		value = taskapi_resource_result(1, &isnull);
+
+		if (!isnull)
+			names = TextDatumGetCString(value);
+	}
+	taskapi_resource_free_result();
+	if (names != NULL && SPI_execute(psprintf("SET CONSTRAINTS %s IMMEDIATE", names), false, 0) < 0)
+		elog(ERROR, "SET CONSTRAINTS failed: %s", SPI_result_code_string(SPI_result));
+}
+
+/*
+ * purge_source(source regclass, deleted_before timestamptz, batch int, written_before xid8) -> bigint
+ *
+ * Removes up to "batch" deletions of before then, oldest first, and returns how many.  A deletion that cannot go stays
+ * whole; rows that a transaction from written_before on has written are not looked at.
+ */
+PG_FUNCTION_INFO_V1(taskapi_purge_source);
+Datum
+taskapi_purge_source(PG_FUNCTION_ARGS)
+{
+	Datum		before = PG_GETARG_DATUM(1);
+	int64		batch = PG_GETARG_INT32(2);
+	TransactionId horizon = XidFromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(3));
+	PurgeRun	run = {.before = DatumGetTimestampTz(before)};
+	HASHCTL		ctl = {0};
+	MemoryContext chunk;
+	MemoryContext oldcontext;
+	Candidate	candidates[CHUNK];
+	int64		purged = 0;
+	int			n;
+	Portal		portal;
+	TaskapiRole saved;
+
+	run.table = taskapi_resource_table(PG_GETARG_OID(0));
+	if (!run.table->soft || run.table->nkeys == 0)
+		PG_RETURN_INT64(0);
+
+	SPI_connect();
+	ctl.keysize = sizeof(pg_uuid_t);
+	ctl.entrysize = sizeof(pg_uuid_t);
+	ctl.hcxt = CurrentMemoryContext;
+	run.kept = hash_create("taskapi purge: kept", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	run.context = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge", ALLOCSET_DEFAULT_SIZES);
+	chunk = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge: candidates", ALLOCSET_DEFAULT_SIZES);
+
+	saved = taskapi_become(run.table->owner,
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+	set_constraints_immediate(run.table);
+	portal = SPI_cursor_open(NULL, taskapi_resource_old_rows_plan(run.table), &before, NULL, false);
+	oldcontext = MemoryContextSwitchTo(chunk);
+	while (purged < batch &&
+		   (n = next_candidates(&run, portal, horizon, candidates, (int) Min(CHUNK, batch - purged))) > 0)
+	{
+		purged += purge_range(&run, candidates, n);
+		MemoryContextReset(chunk);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	SPI_cursor_close(portal);
+	taskapi_become_again(saved);
+
+	if (run.failed > 0)
+		ereport(WARNING,
+				(errcode(run.sqlerrcode),
+				 errmsg("could not purge " INT64_FORMAT " deleted rows of \"%s\"",
+						run.failed, get_rel_name(run.table->entry.relid)),
+				 errhint("The server's log has the reasons.")));
+	SPI_finish();
+	PG_RETURN_INT64(purged);
+}
