@@ -2,13 +2,14 @@
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE ROLE regress_anonymous;
 CREATE ROLE regress_authenticated;
+CREATE ROLE regress_login;
 SET client_min_messages = warning;
 SELECT taskapi.create_task_api('board', 'board_api', 'regress_anonymous', 'regress_authenticated') \g /dev/null
 
 CREATE TEMP TABLE person (who text PRIMARY KEY, id uuid);
 INSERT INTO person
 SELECT who, board.create_account(who || '@example.org', CASE WHEN who = 'viewer' THEN 'viewer''s password' END)
-FROM unnest(ARRAY['owner', 'editor', 'viewer', 'stranger', 'extra', 'removed', 'gone']) who;
+FROM unnest(ARRAY['owner', 'editor', 'viewer', 'stranger', 'invited', 'extra', 'removed', 'gone']) who;
 CREATE FUNCTION pg_temp.id(who text) RETURNS uuid LANGUAGE sql AS 'SELECT p.id FROM pg_temp.person p WHERE p.who = $1';
 
 -- Two projects, each with the three roles and a task.
@@ -22,19 +23,28 @@ FROM unnest(ARRAY['project', 'gone project']) project, unnest(ARRAY['editor', 'v
 INSERT INTO board.task (id, project_id, title)
 SELECT m.id, pg_temp.made(CASE m.name WHEN 'task of gone project' THEN 'gone project' ELSE 'project' END), m.name FROM made m WHERE m.name LIKE '%task%';
 
--- One request of somebody, undone unless it is to be kept: 'rows' or 'nothing', or the name of the problem.
+-- One request of somebody, undone unless it is to be kept: 'rows' or 'nothing', or the name of the problem; 'denied' is a
+-- missing privilege, 'policy' a row that row-level security does not let in. "anonymous" is a request without an account,
+-- "admin" the owner of the tables, and "login" a role that may do what PUBLIC may; these two write SQL of their own.
 -- {api} stands for the schema, {me} for the caller's id, and {owner}, {task} and so on for the ids of the above.
 CREATE FUNCTION pg_temp.attempt(who text, method text, statement text, keep bool DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     n bigint;
 BEGIN
-    PERFORM set_config('request.method', method, true),
-            set_config('request.jwt.claims', CASE WHEN who = 'anonymous' THEN '' ELSE json_build_object('sub', pg_temp.id(who))::text END, true);
+    PERFORM set_config('request.method', method, true), set_config('request.headers', '', true),
+            set_config('request.jwt.claims', coalesce(json_build_object('sub', pg_temp.id(who))::text, ''), true);
+    IF pg_temp.id(who) IS NULL THEN
+        PERFORM set_config('request.jwt.claims', '', true);
+    END IF;
     SELECT replace(replace(statement, '{api}', 'board_api'), '{me}', quote_nullable(pg_temp.id(who))) INTO statement;
     SELECT string_agg(coalesce(quote_literal(pg_temp.id(part)), quote_literal(pg_temp.made(part)), part), '' ORDER BY place)
     INTO statement FROM regexp_split_to_table(statement, '[{}]') WITH ORDINALITY p (part, place);
     BEGIN
-        PERFORM set_config('role', CASE WHEN who = 'anonymous' THEN 'regress_anonymous' ELSE 'regress_authenticated' END, true);
+        PERFORM set_config('role', CASE who WHEN 'anonymous' THEN 'regress_anonymous' WHEN 'admin' THEN 'none' WHEN 'login' THEN 'regress_login'
+                                            ELSE 'regress_authenticated' END, true);
+        IF who NOT IN ('admin', 'login') THEN
+            PERFORM taskapi.pre_request();
+        END IF;
         EXECUTE statement;
         GET DIAGNOSTICS n = ROW_COUNT;
         IF keep THEN
@@ -46,7 +56,9 @@ BEGIN
         WHEN SQLSTATE 'UNDO0' THEN
             RETURN CASE n WHEN 0 THEN 'nothing' ELSE 'rows' END;
         WHEN OTHERS THEN
-            RETURN CASE SQLSTATE WHEN 'PGRST' THEN SQLERRM::json ->> 'code' WHEN '42501' THEN 'denied' ELSE SQLSTATE || ': ' || SQLERRM END;
+            RETURN CASE WHEN SQLSTATE = 'PGRST' THEN SQLERRM::json ->> 'code'
+                        WHEN SQLSTATE = '42501' AND SQLERRM LIKE '%row-level security%' THEN 'policy'
+                        WHEN SQLSTATE = '42501' THEN 'denied' ELSE SQLSTATE || ': ' || SQLERRM END;
     END;
 END
 $$;

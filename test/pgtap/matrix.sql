@@ -1,0 +1,326 @@
+-- Every schema, relation, function and type of the library and of a task API: who may do what, and what comes of it.
+-- All of it stands in one table. What is not in the table, is in no schema, or has one privilege more or less, fails.
+\set ON_ERROR_STOP on
+\set QUIET on
+BEGIN;
+\ir lib/board.sql
+
+-- What is deleted is deleted through the API.
+SELECT pg_temp.attempt('editor', 'DELETE', 'DELETE FROM {api}.tasks WHERE id = {gone task}', true),
+       pg_temp.attempt('removed', 'DELETE', 'DELETE FROM {api}.members WHERE account_id = {me}', true),
+       pg_temp.attempt('owner', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {gone project}', true) \g /dev/null
+
+-- One account is invited, by its id and by its address. Everybody is logged in somewhere, and has an API key. The limits are
+-- the same for every cell of the matrix. One account is deleted.
+INSERT INTO made VALUES ('invitation');
+INSERT INTO board.invitation (id, project_id, account_id, role, inviter_id, project_name, inviter_name, expires_at)
+VALUES (pg_temp.made('invitation'), pg_temp.made('project'), pg_temp.id('invited'), 'editor', pg_temp.id('owner'), 'project', 'owner', now() + interval '1 day');
+INSERT INTO board.invitation (project_id, email, token_hash, role, inviter_id, project_name, inviter_name, expires_at)
+VALUES (pg_temp.made('project'), 'Invited@example.org', sha256('token'), 'editor', pg_temp.id('owner'), 'project', 'owner', now() + interval '1 day');
+UPDATE board.account SET pending_email = 'new' || email, email_token_hash = sha256('token'), email_token_expires_at = now() + interval '1 day'
+WHERE id IN (pg_temp.id('viewer'), pg_temp.id('extra'));
+UPDATE taskapi.rate_limit_policy SET shadow = true;
+SELECT taskapi.create_session(p.id::text), taskapi.create_api_key(p.id::text, 'of ' || p.who) FROM person p \g /dev/null
+CREATE TEMP TABLE session_of_extra AS SELECT s.id FROM taskapi.session s WHERE s.subject = pg_temp.id('extra')::text;
+GRANT SELECT ON session_of_extra TO PUBLIC;
+SELECT pg_temp.attempt('gone', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}', true) \g /dev/null
+
+-- Who asks, in the order of the answers below: a request without an account, an account that has nothing to do with the
+-- project, one that is invited to it, one that was a member, its members, the owner of the tables, and any role that may connect.
+CREATE TEMP TABLE asker (n int, who text, role text);
+INSERT INTO asker VALUES (1, 'anonymous', 'regress_anonymous'), (2, 'stranger', 'regress_authenticated'), (3, 'invited', 'regress_authenticated'),
+    (4, 'removed', 'regress_authenticated'), (5, 'viewer', 'regress_authenticated'), (6, 'editor', 'regress_authenticated'),
+    (7, 'owner', 'regress_authenticated'), (8, 'admin', NULL), (9, 'login', 'public');
+
+-- The letters of an answer. With a statement: what it comes to. Without: the privilege.
+CREATE TEMP TABLE letter (letter text PRIMARY KEY, answer text);
+INSERT INTO letter VALUES ('r', 'rows'), ('n', 'nothing'), ('f', 'forbidden'), ('d', 'denied'), ('p', 'policy'), ('u', 'unauthenticated'),
+    ('m', 'not_found'), ('h', 'has_dependents'), ('v', 'view'), ('x', 'has the privilege');
+
+-- object: schema.name. Several names with the same answers share a row, and then there is no statement.
+-- columns: where the privilege is on these columns only, whose role is regress_authenticated unless another comes before a colon.
+CREATE TEMP TABLE rule (n int GENERATED ALWAYS AS IDENTITY, kind text, objects text, privilege text, columns text, what text, method text, statement text, answers text);
+
+-- The task API's resources.                                                                    anonymous stranger invited ex-member viewer editor owner admin login
+INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, answers) VALUES
+    ('relation', 'board_api.projects', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.projects', 'd n n n r r r r d'),
+    ('relation', 'board_api.projects', 'SELECT', NULL, 'read one', 'GET', 'SELECT * FROM {api}.projects WHERE id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board_api.projects', 'INSERT', NULL, 'create', 'POST', 'INSERT INTO {api}.projects (name) VALUES (''new'') RETURNING id', 'd r r r r r r r d'),
+    ('relation', 'board_api.projects', 'INSERT', NULL, 'create without looking', 'POST', 'INSERT INTO {api}.projects (name) VALUES (''new'')', 'd r r r r r r r d'),
+    ('relation', 'board_api.projects', 'UPDATE', NULL, 'update', 'PATCH', 'UPDATE {api}.projects SET name = ''other'' WHERE id = {project}', 'd n n n f f r r d'),
+    ('relation', 'board_api.projects', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {project}', 'd n n n f f r r d'),
+    ('relation', 'board_api.deleted_projects', 'SELECT', NULL, 'list deleted', 'GET', 'SELECT * FROM {api}.deleted_projects WHERE id = {gone project}', 'd n n n r r r r d'),
+    ('relation', 'board_api.deleted_projects', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
+    ('relation', 'board_api.deleted_projects', 'UPDATE', 'deleted_at', 'restore', 'PATCH', 'UPDATE {api}.deleted_projects SET deleted_at = NULL WHERE id = {gone project}', 'd n n n f f r r d'),
+    ('relation', 'board_api.deleted_projects', 'UPDATE', 'deleted_at', 'change deleted', 'PATCH', 'UPDATE {api}.deleted_projects SET name = ''x'' WHERE false', 'd d d d d d d n d'),
+    ('relation', 'board_api.deleted_projects', 'DELETE', NULL, 'purge', 'DELETE', 'DELETE FROM {api}.deleted_projects WHERE id = {gone project}', 'd n n n f f r r d'),
+
+    ('relation', 'board_api.members', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.members WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board_api.members', 'INSERT', NULL, 'add another', 'POST', 'INSERT INTO {api}.members (project_id, account_id, role) VALUES ({project}, {stranger}, ''viewer'')', 'd f f f f f f f d'),
+    ('relation', 'board_api.members', 'INSERT', NULL, 'add oneself', 'POST', 'INSERT INTO {api}.members (project_id, account_id, role) VALUES ({project}, {me}, ''owner'') RETURNING role', 'd f f f f f f f d'),
+    ('relation', 'board_api.members', 'INSERT', NULL, 'add an ex-member', 'POST', 'INSERT INTO {api}.members (project_id, account_id, role) VALUES ({project}, {removed}, ''owner'') RETURNING role', 'd f f f f f f f d'),
+    ('relation', 'board_api.members', 'UPDATE', NULL, 'update', 'PATCH', 'UPDATE {api}.members SET role = ''editor'' WHERE project_id = {project} AND account_id = {extra}', 'd n n n f f r r d'),
+    ('relation', 'board_api.members', 'UPDATE', NULL, 'raise oneself', 'PATCH', 'UPDATE {api}.members SET role = ''owner'' WHERE project_id = {project} AND account_id = {me}', 'd n n n f f r n d'),
+    ('relation', 'board_api.members', 'UPDATE', NULL, 'make it another''s', 'PATCH', 'UPDATE {api}.members SET account_id = {stranger} WHERE project_id = {project} AND account_id = {extra}', 'd n n n f f f r d'),
+    ('relation', 'board_api.members', 'DELETE', NULL, 'remove another', 'DELETE', 'DELETE FROM {api}.members WHERE project_id = {project} AND account_id = {extra}', 'd n n n f f r r d'),
+    ('relation', 'board_api.members', 'DELETE', NULL, 'leave', 'DELETE', 'DELETE FROM {api}.members WHERE project_id = {project} AND account_id = {me}', 'd n n n r r h n d'),
+    ('relation', 'board_api.deleted_members', 'SELECT', NULL, 'list deleted', 'GET', 'SELECT * FROM {api}.deleted_members', 'd n n n r r r r d'),
+    ('relation', 'board_api.deleted_members', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
+    ('relation', 'board_api.deleted_members', 'UPDATE', NULL, 'restore', 'PATCH', 'UPDATE {api}.deleted_members SET deleted_at = NULL WHERE false', 'd d d d d d d n d'),
+    ('relation', 'board_api.deleted_members', 'DELETE', NULL, 'purge another''s', 'DELETE', 'DELETE FROM {api}.deleted_members WHERE account_id = {extra}', 'd n n n f f r r d'),
+    ('relation', 'board_api.deleted_members', 'DELETE', NULL, 'leave a deleted project', 'DELETE', 'DELETE FROM {api}.deleted_members WHERE account_id = {me}', 'd n n n r r r n d'),
+
+    ('relation', 'board_api.invitations', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.invitations', 'd n r n n n r r d'),
+    ('relation', 'board_api.invitations', 'INSERT', 'project_id email account_id role expires_at', 'invite an account', 'POST', 'INSERT INTO {api}.invitations (project_id, account_id) VALUES ({project}, {stranger}) RETURNING id', 'd f f f f f r f d'),
+    ('relation', 'board_api.invitations', 'INSERT', 'project_id email account_id role expires_at', 'invite an address', 'POST', 'INSERT INTO {api}.invitations (project_id, email, role) VALUES ({project}, ''x@example.org'', ''owner'') RETURNING token', 'd f f f f f r f d'),
+    ('relation', 'board_api.invitations', 'INSERT', 'project_id email account_id role expires_at', 'invite oneself', 'POST', 'INSERT INTO {api}.invitations (project_id, account_id, role) VALUES ({project}, {me}, ''owner'')', 'd f f f f f r f d'),
+    ('relation', 'board_api.invitations', 'INSERT', 'project_id email account_id role expires_at', 'invite in another''s name', 'POST', 'INSERT INTO {api}.invitations (project_id, account_id, inviter_id) VALUES ({project}, {stranger}, {owner})', 'd d d d d d d f d'),
+    ('relation', 'board_api.invitations', 'UPDATE', NULL, 'change', 'PATCH', 'UPDATE {api}.invitations SET role = ''owner''', 'd d d d d d d f d'),
+    ('relation', 'board_api.invitations', 'DELETE', NULL, 'revoke or decline', 'DELETE', 'DELETE FROM {api}.invitations WHERE id = {invitation}', 'd n r n n n r r d'),
+    ('function', 'board_api.accept_invitation', 'EXECUTE', NULL, 'accept, as the invited account', 'POST', 'SELECT * FROM {api}.accept_invitation(invitation_id => {invitation})', 'd m r m m m m u d'),
+    ('function', 'board_api.accept_invitation', 'EXECUTE', NULL, 'accept, with the token', 'POST', 'SELECT * FROM {api}.accept_invitation(''token'')', 'd m r m m m m u d'),
+
+    ('relation', 'board_api.tasks', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.tasks', 'd n n n r r r r d'),
+    ('relation', 'board_api.tasks', 'SELECT', NULL, 'read one', 'GET', 'SELECT *, {api}.cursor_by_due_date(t), {api}.cursor_by_priority(t), {api}.cursor_by_updated_at(t) FROM {api}.tasks t WHERE id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board_api.tasks', 'INSERT', NULL, 'create', 'POST', 'INSERT INTO {api}.tasks (project_id, title) VALUES ({project}, ''new'') RETURNING id', 'd f f f f r r r d'),
+    ('relation', 'board_api.tasks', 'UPDATE', NULL, 'update', 'PATCH', 'UPDATE {api}.tasks SET title = ''other'' WHERE id = {task}', 'd n n n f r r r d'),
+    ('relation', 'board_api.tasks', 'UPDATE', NULL, 'assign', 'PATCH', 'UPDATE {api}.tasks SET assignee_id = {extra} WHERE id = {task}', 'd n n n f r r r d'),
+    ('relation', 'board_api.tasks', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM {api}.tasks WHERE id = {task}', 'd n n n f r r r d'),
+    ('relation', 'board_api.deleted_tasks', 'SELECT', NULL, 'list deleted', 'GET', 'SELECT * FROM {api}.deleted_tasks WHERE id = {gone task}', 'd n n n r r r r d'),
+    ('relation', 'board_api.deleted_tasks', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
+    ('relation', 'board_api.deleted_tasks', 'UPDATE', 'deleted_at', 'restore', 'PATCH', 'UPDATE {api}.deleted_tasks SET deleted_at = NULL WHERE id = {gone task}', 'd n n n f r r r d'),
+    ('relation', 'board_api.deleted_tasks', 'DELETE', NULL, 'purge', 'DELETE', 'DELETE FROM {api}.deleted_tasks WHERE id = {gone task}', 'd n n n f r r r d'),
+    ('function', 'board_api.my_tasks', 'EXECUTE', NULL, 'my tasks', 'GET', 'SELECT * FROM {api}.my_tasks()', 'd n n n r r r n d'),
+    ('function', 'board_api.tasks_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.tasks_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+    ('function', 'board_api.projects_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.projects_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+    ('function', 'board_api.members_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.members_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+    ('function', 'board_api.users_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.users_page() p WHERE p.items::text <> ''[]''', 'd r r r r r r r d'),
+    ('function', 'board_api.cursor_by_due_date board_api.cursor_by_priority board_api.cursor_by_updated_at', 'EXECUTE', NULL, 'computed field', NULL, NULL, 'd x x x x x x x d'),
+
+    ('relation', 'board_api.users', 'SELECT', NULL, 'read oneself', 'GET', 'SELECT * FROM {api}.users WHERE id = {me}', 'd r r r r r r n d'),
+    ('relation', 'board_api.users', 'SELECT', NULL, 'read a member', 'GET', 'SELECT email FROM {api}.users WHERE id = {extra}', 'd n n n r r r r d'),
+    ('relation', 'board_api.users', 'SELECT', NULL, 'read who is no member', 'GET', 'SELECT email FROM {api}.users WHERE id IN ({stranger}, {invited}, {removed}) AND id <> {me}', 'd n n n n n n n d'),
+    ('relation', 'board_api.users', 'INSERT', NULL, 'create', 'POST', 'INSERT INTO {api}.users (email, display_name) VALUES (''new@example.org'', ''new'')', 'd d d d d d d r d'),
+    ('relation', 'board_api.users', 'UPDATE', NULL, 'rename oneself', 'PATCH', 'UPDATE {api}.users SET display_name = ''other'' WHERE id = {me}', 'd r r r r r r n d'),
+    ('relation', 'board_api.users', 'UPDATE', NULL, 'ask for a free address', 'PATCH', 'UPDATE {api}.users SET email = ''free@example.org'' WHERE id = {me}', 'd r r r r r r n d'),
+    ('relation', 'board_api.users', 'UPDATE', NULL, 'ask for an address that is taken', 'PATCH', 'UPDATE {api}.users SET email = ''extra@example.org'' WHERE id = {me}', 'd r r r r r r n d'),
+    ('relation', 'board_api.users', 'UPDATE', NULL, 'take another id', 'PATCH', 'UPDATE {api}.users SET id = {gone} WHERE id = {me}', 'd f f f f f f n d'),
+    ('relation', 'board_api.users', 'UPDATE', NULL, 'rename a member', 'PATCH', 'UPDATE {api}.users SET display_name = ''other'' WHERE id = {extra}', 'd n n n f f f r d'),
+    ('relation', 'board_api.users', 'DELETE', NULL, 'delete a member', 'DELETE', 'DELETE FROM {api}.users WHERE id = {extra}', 'd n n n f f f r d'),
+    ('relation', 'board_api.users', 'DELETE', NULL, 'delete oneself', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}', 'd r r r r r h n d'),
+    ('relation', 'board_api.deleted_users', 'SELECT', NULL, 'list deleted', 'GET', 'SELECT * FROM {api}.deleted_users', 'd d d d d d d r d'),
+    ('relation', 'board_api.deleted_users', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
+    ('relation', 'board_api.deleted_users', 'UPDATE', NULL, 'restore', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL', 'd d d d d d d r d'),
+    ('relation', 'board_api.deleted_users', 'DELETE', NULL, 'purge', 'DELETE', 'DELETE FROM {api}.deleted_users', 'd d d d d d d r d'),
+    ('relation', 'board_api.me', 'SELECT', NULL, 'who am I', 'GET', 'SELECT * FROM {api}.me WHERE id = {me}', 'd r r r r r r n d'),
+    ('relation', 'board_api.me', 'SELECT', NULL, 'who is another', 'GET', 'SELECT * FROM {api}.me WHERE id <> {me}', 'd n n n n n n n d'),
+    ('relation', 'board_api.me', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board_api.confirm_email', 'EXECUTE', NULL, 'confirm', 'POST', 'SELECT * FROM {api}.confirm_email(''token'')', 'd m m m r m m m d'),
+
+    ('relation', 'board_api.sessions', 'SELECT', 'regress_anonymous: id created_at expires_at user_agent address current email password', 'list', 'GET', 'SELECT * FROM {api}.sessions', 'd r r r r r r u d'),
+    ('relation', 'board_api.sessions', 'SELECT', NULL, 'list', 'GET', 'SELECT id FROM {api}.sessions', 'd r r r r r r u d'),
+    ('relation', 'board_api.sessions', 'INSERT', 'email password', 'log in', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''Viewer@example.org'', ''viewer''''s password'') RETURNING id', 'r r r r r r r r d'),
+    ('relation', 'board_api.sessions', 'INSERT', 'regress_anonymous: email password', 'log in with another password', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''viewer@example.org'', ''viewers password'')', 'u u u u u u u u d'),
+    ('relation', 'board_api.sessions', 'UPDATE', NULL, 'update', 'PATCH', 'UPDATE {api}.sessions SET expires_at = ''infinity''', 'd d d d d d d u d'),
+    ('relation', 'board_api.sessions', 'DELETE', NULL, 'log out', 'DELETE', 'DELETE FROM {api}.sessions', 'd r r r r r r u d'),
+    ('relation', 'board_api.sessions', 'DELETE', NULL, 'log another out', 'DELETE', 'DELETE FROM {api}.sessions WHERE id = (SELECT s.id FROM pg_temp.session_of_extra s)', 'd n n n n n n u d'),
+    ('relation', 'board_api.api_keys', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.api_keys', 'd r r r r r r u d'),
+    ('relation', 'board_api.api_keys', 'INSERT', 'name scopes expires_at', 'create', 'POST', 'INSERT INTO {api}.api_keys (name) VALUES (''new'') RETURNING secret', 'd r r r r r r u d'),
+    ('relation', 'board_api.api_keys', 'UPDATE', NULL, 'update', 'PATCH', 'UPDATE {api}.api_keys SET name = ''other''', 'd d d d d d d u d'),
+    ('relation', 'board_api.api_keys', 'DELETE', NULL, 'revoke', 'DELETE', 'DELETE FROM {api}.api_keys', 'd r r r r r r u d'),
+    ('relation', 'board_api.api_keys', 'DELETE', NULL, 'revoke another''s', 'DELETE', 'DELETE FROM {api}.api_keys WHERE name = ''of extra''', 'd n n n n n n u d'),
+
+    -- The tables, which no layer exposes: should one do so all the same, row-level security still holds.
+    ('relation', 'board.account', 'SELECT', 'id email display_name version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT email FROM board.account WHERE id NOT IN ({owner}, {editor}, {viewer}, {extra}, {me})', 'd n n n n n n n d'),
+    ('relation', 'board.account', 'SELECT', NULL, 'read what is private', 'GET', 'SELECT password_hash, pending_email, email_token_hash FROM board.account', 'd d d d d d d r d'),
+    ('relation', 'board.account', 'UPDATE', 'email display_name', 'change', 'PATCH', 'UPDATE board.account SET display_name = ''x'' WHERE id = {extra}', 'd n n n n n n r d'),
+    ('relation', 'board.account', 'UPDATE', NULL, 'take an address unconfirmed', 'PATCH', 'UPDATE board.account SET pending_email = ''x@y'', deleted_at = NULL', 'd d d d d d d r d'),
+    ('relation', 'board.account', 'INSERT', NULL, 'create', NULL, NULL, 'd d d d d d d x d'),
+    ('relation', 'board.account', 'DELETE', NULL, 'delete another', 'DELETE', 'DELETE FROM board.account WHERE id = {extra}', 'd n n n n n n r d'),
+    ('relation', 'board.project', 'SELECT', 'id name description creator_id version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT name FROM board.project WHERE id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.project', 'INSERT', 'id name description creator_id created_at', 'create in another''s name', 'POST', 'INSERT INTO board.project (name, creator_id) VALUES (''x'', {owner})', 'd r r r r r r r d'),
+    ('relation', 'board.project', 'UPDATE', 'id name description creator_id created_at updated_at', 'change', 'PATCH', 'UPDATE board.project SET name = ''x'' WHERE id = {project}', 'd n n n n n r r d'),
+    ('relation', 'board.project', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.project WHERE id = {project}', 'd n n n n n r r d'),
+    ('relation', 'board.membership', 'SELECT', 'project_id account_id role version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT role FROM board.membership WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.membership', 'INSERT', NULL, 'create', NULL, NULL, 'd d d d d d d x d'),
+    ('relation', 'board.membership', 'UPDATE', 'role', 'raise', 'PATCH', 'UPDATE board.membership SET role = ''owner'' WHERE project_id = {project} AND account_id = {extra}', 'd n n n n n r r d'),
+    ('relation', 'board.membership', 'DELETE', NULL, 'remove another', 'DELETE', 'DELETE FROM board.membership WHERE project_id = {project} AND account_id = {extra}', 'd n n n n n r r d'),
+    ('relation', 'board.invitation', 'SELECT', 'id project_id email account_id role inviter_id project_name inviter_name created_at expires_at', 'read', 'GET', 'SELECT email FROM board.invitation', 'd n r n n n r r d'),
+    ('relation', 'board.invitation', 'SELECT', NULL, 'read hashes', 'GET', 'SELECT token_hash FROM board.invitation', 'd d d d d d d r d'),
+    ('relation', 'board.invitation', 'INSERT UPDATE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
+    ('relation', 'board.invitation', 'DELETE', NULL, 'revoke or decline', 'DELETE', 'DELETE FROM board.invitation WHERE id = {invitation}', 'd n r n n n r r d'),
+    ('relation', 'board.task', 'SELECT', 'id project_id assignee_id creator_id title description status priority labels due_date version created_at updated_at completed_at deleted_at deletion_id', 'read', 'GET', 'SELECT title FROM board.task WHERE id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board.task', 'INSERT', 'id project_id assignee_id creator_id title description status priority labels due_date created_at completed_at', 'create', 'POST', 'INSERT INTO board.task (project_id, title) VALUES ({project}, ''x'')', 'd p p p p r r r d'),
+    ('relation', 'board.task', 'UPDATE', 'id project_id assignee_id creator_id title description status priority labels due_date created_at updated_at completed_at', 'change', 'PATCH', 'UPDATE board.task SET title = ''x'' WHERE id = {task}', 'd n n n n r r r d'),
+    ('relation', 'board.task', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.task WHERE id = {task}', 'd n n n n r r r d'),
+
+    -- What policies and lists call; the owner's, and the triggers'.
+    ('function', 'board.my_project_ids board.my_peer_ids board.my_newest_task_ids', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
+    ('function', 'board.create_account board.set_password board.create_email_token board.grant_api', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board.add_first_owner board.keep_an_owner board.keep_member board.end_membership board.end_invitations board.leave_projects board.set_creator board.set_created_at'
+        ' board.set_completed_at board.set_pending_email board.end_logins board.log_in board.log_out board.create_api_key board.revoke_api_key board.refuse_update'
+        ' board.create_invitation board.refuse_member', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
+    ('schema', 'board_api', 'USAGE', NULL, 'use', NULL, NULL, 'x x x x x x x x d'),
+    ('schema', 'board', 'USAGE', NULL, 'use', NULL, NULL, 'd x x x x x x x d'),
+    ('schema', 'board board_api taskapi', 'CREATE', NULL, 'create in', NULL, NULL, 'd d d d d d d x d'),
+    ('schema', 'taskapi', 'USAGE', NULL, 'use', NULL, NULL, 'x x x x x x x x x');
+
+-- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
+INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
+    ('function', 'add_resource_columns check_exposable check_rate_limit_policy check_rate_limits check_schema client_address current_subject current_subject_id cursor cursor_cmp'
+        ' cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out'
+        ' cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value dress_resource_view enforce_rate_limits expose fingerprint grant_resource grantee_name index_advice'
+        ' is_source is_stranger jwt_claims jwt_verify make_resource_view objects_in one_of order_by_canonical order_by_columns owner_of page page_rows pre_request problems'
+        ' raise_problem rate_limit rate_limit_headers rate_limit_peek rate_limit_status register_resource registered_resource request_cookie request_header require_subject'
+        ' resource_columns resource_page_function resource_reference resource_soft_delete resource_statement resource_touch resource_write revoke_from_others run_as same_origin'
+        ' session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers unexpose unregister_resource uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
+    ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
+    ('function', 'add_secret api_key_last_used api_key_usage bcrypt charge_login counters create_api_key create_session create_task_api flush_api_key_usage hash_password'
+        ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache jwt_sign maintain'
+        ' new_credential one_of_support page_rows_support purge_deleted purge_idempotency_keys purge_sessions purge_source random_secret rate_limit_denied rate_limit_refund'
+        ' rate_limit_reset rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret save_rate_limits'
+        ' set_api_roles set_secret shipped_rate_limit_policies verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
+    ('relation', 'idempotency_fencing_token secret api_key session api_role idempotency_key rate_limit_policy resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'stats rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
+    ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict', 'USAGE', 'use', 'x x x x x x x x x');
+UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
+
+-- One row for each object, privilege and statement.
+CREATE TEMP TABLE cell AS
+SELECT r.n, r.kind, o.object, p.privilege, r.columns, r.what, r.method, r.statement, a.who, a.role, l.answer
+FROM rule r, string_to_table(r.objects, ' ') o (object), string_to_table(r.privilege, ' ') p (privilege),
+     string_to_table(r.answers, ' ') WITH ORDINALITY s (letter, place) JOIN asker a ON a.n = s.place JOIN letter l ON l.letter = s.letter;
+
+ANALYZE cell;
+SET LOCAL jit = off;
+
+-- What is there to have a rule about.
+CREATE TEMP VIEW thing AS
+SELECT 'schema' AS kind, n.nspname::text AS object, n.nspname AS schema, p.privilege, coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, n.nspowner AS owner
+FROM pg_namespace n, (VALUES ('USAGE'), ('CREATE')) p (privilege)
+UNION ALL
+SELECT 'relation', n.nspname || '.' || c.relname, n.nspname, p.privilege, coalesce(c.relacl, acldefault((CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", c.relowner)), c.relowner
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) p (privilege)
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+UNION ALL
+SELECT 'function', n.nspname || '.' || f.proname, n.nspname, 'EXECUTE', coalesce(f.proacl, acldefault('f', f.proowner)), f.proowner
+FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace
+UNION ALL
+SELECT 'type', n.nspname || '.' || t.typname, n.nspname, 'USAGE', coalesce(t.typacl, acldefault('T', t.typowner)), t.typowner
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
+WHERE t.typcategory <> 'A' AND coalesce(c.relkind, 'c') = 'c';
+
+-- Every privilege of the two roles and PUBLIC that is not the owner's, with the column where it is on one only.
+CREATE TEMP VIEW held AS
+SELECT t.kind, t.object, NULL::text AS column, x.privilege_type AS privilege, coalesce(r.rolname, 'public') AS role, x.is_grantable
+FROM (SELECT DISTINCT kind, object, schema, acl, owner FROM thing) t, aclexplode(t.acl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
+WHERE t.schema IN ('taskapi', 'board', 'board_api') AND x.grantee <> t.owner AND (x.grantee = 0 OR r.rolname LIKE 'regress%')
+UNION ALL
+SELECT 'relation', n.nspname || '.' || c.relname, a.attname, x.privilege_type, coalesce(r.rolname, 'public'), x.is_grantable
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(a.attacl) x LEFT JOIN pg_roles r ON r.oid = x.grantee
+WHERE n.nspname IN ('taskapi', 'board', 'board_api') AND (x.grantee = 0 OR r.rolname LIKE 'regress%');
+
+-- What the table says about privileges: who is denied in every row lacks it, and everybody else has it, PUBLIC's as PUBLIC.
+CREATE TEMP VIEW due AS
+WITH allowed AS (
+    SELECT kind, object, privilege, role FROM cell WHERE answer <> 'denied' AND role IS NOT NULL GROUP BY 1, 2, 3, 4
+), narrow AS (
+    SELECT DISTINCT c.object, c.privilege, CASE WHEN c.columns LIKE '%:%' THEN split_part(c.columns, ':', 1) ELSE 'regress_authenticated' END AS role,
+           string_to_table(ltrim(split_part(c.columns, ':', CASE WHEN c.columns LIKE '%:%' THEN 2 ELSE 1 END)), ' ') AS column
+    FROM cell c WHERE c.columns IS NOT NULL
+)
+SELECT a.kind, a.object, n.column, a.privilege, a.role
+FROM allowed a LEFT JOIN narrow n USING (object, privilege, role)
+WHERE a.role = 'public' OR NOT EXISTS (SELECT FROM allowed p WHERE p.role = 'public' AND (p.kind, p.object, p.privilege) = (a.kind, a.object, a.privilege))
+UNION
+-- the answer to a log-in is seen, and nothing else: the list asks what an anonymous caller may not execute
+SELECT 'relation', n.object, n.column, n.privilege, n.role FROM narrow n WHERE n.role = 'regress_anonymous';
+
+-- Everything in which the database is not what the table says; of one object, or of all.
+CREATE FUNCTION pg_temp.deviations(only_object text DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT format('no row for %s of %s %s', t.privilege, t.kind, t.object)
+    FROM (SELECT DISTINCT kind, object, schema, privilege FROM pg_temp.thing) t
+    WHERE t.schema IN ('taskapi', 'board', 'board_api') AND (only_object IS NULL OR t.object = only_object)
+      AND NOT EXISTS (SELECT FROM pg_temp.cell c WHERE (c.kind, c.object, c.privilege) = (t.kind, t.object, t.privilege))
+    UNION ALL
+    SELECT DISTINCT format('no object for the row of %s of %s %s', c.privilege, c.kind, c.object)
+    FROM pg_temp.cell c WHERE (only_object IS NULL OR c.object = only_object)
+      AND NOT EXISTS (SELECT FROM pg_temp.thing t WHERE (c.kind, c.object, c.privilege) = (t.kind, t.object, t.privilege))
+    UNION ALL
+    SELECT format('%s has %s on %s%s', role, privilege, object, '.' || "column")
+    FROM (SELECT kind, object, "column", privilege, role FROM pg_temp.held EXCEPT SELECT kind, object, "column", privilege, role FROM pg_temp.due) h
+    WHERE only_object IS NULL OR object = only_object
+    UNION ALL
+    SELECT format('%s lacks %s on %s%s', role, privilege, object, '.' || "column")
+    FROM (SELECT kind, object, "column", privilege, role FROM pg_temp.due EXCEPT SELECT kind, object, "column", privilege, role FROM pg_temp.held) d
+    WHERE only_object IS NULL OR object = only_object
+    UNION ALL
+    SELECT format('%s may pass on %s on %s', role, privilege, object) FROM pg_temp.held WHERE is_grantable AND (only_object IS NULL OR object = only_object)
+    UNION ALL
+    SELECT format('%s: %s by %s: %s, not %s', c.object, c.what, c.who, a.answer, c.answer)
+    FROM pg_temp.cell c, LATERAL pg_temp.attempt(c.who, c.method, c.statement) a (answer)
+    WHERE c.statement IS NOT NULL AND only_object IS NOT NULL AND c.object = only_object AND a.answer IS DISTINCT FROM c.answer
+$$;
+
+-- A mistake, made for a moment: does the table notice?
+CREATE FUNCTION pg_temp.notices(object text, mistake text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found text;
+BEGIN
+    BEGIN
+        EXECUTE mistake;
+        found := (SELECT string_agg(d, '; ') FROM pg_temp.deviations(object) d);
+        RAISE EXCEPTION USING ERRCODE = 'UNDO0';
+    EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
+        RETURN found;
+    END;
+END
+$$;
+CREATE TEMP TABLE mistake (object text, statement text);
+INSERT INTO mistake VALUES
+    ('board_api.new_view', 'CREATE VIEW board_api.new_view AS SELECT 1 AS one'),
+    ('board.new_table', 'CREATE TABLE board.new_table (id int)'),
+    ('board_api.new_function', 'CREATE FUNCTION board_api.new_function() RETURNS int LANGUAGE sql AS ''SELECT 1'''),
+    ('taskapi.new_function', 'CREATE FUNCTION taskapi.new_function() RETURNS int LANGUAGE sql AS ''SELECT 1'''),
+    ('board.new_sequence', 'CREATE SEQUENCE board.new_sequence'),
+    ('taskapi.new_type', 'CREATE TYPE taskapi.new_type AS ENUM (''a'')'),
+    ('board_api.my_tasks', 'DROP FUNCTION board_api.my_tasks'),
+    ('board_api.my_tasks', 'REVOKE EXECUTE ON FUNCTION board_api.my_tasks FROM regress_authenticated'),
+    ('board.create_account', 'GRANT EXECUTE ON FUNCTION board.create_account TO PUBLIC'),
+    ('taskapi.create_api_key', 'GRANT EXECUTE ON FUNCTION taskapi.create_api_key TO regress_authenticated'),
+    ('taskapi.rate_limit', 'REVOKE EXECUTE ON FUNCTION taskapi.rate_limit FROM PUBLIC'),
+    ('taskapi.secret', 'GRANT SELECT (secret) ON taskapi.secret TO regress_anonymous'),
+    ('board.account', 'GRANT SELECT (password_hash) ON board.account TO regress_authenticated'),
+    ('board.account', 'GRANT REFERENCES ON board.account TO PUBLIC'),
+    ('board.task', 'GRANT SELECT (title) ON board.task TO regress_authenticated WITH GRANT OPTION'),
+    ('board.membership', 'GRANT UPDATE (account_id) ON board.membership TO regress_authenticated'),
+    ('board_api.deleted_users', 'GRANT UPDATE (deleted_at) ON board_api.deleted_users TO regress_authenticated'),
+    ('board_api.projects', 'GRANT SELECT ON board_api.projects TO regress_anonymous'),
+    ('board', 'GRANT CREATE ON SCHEMA board TO regress_authenticated'),
+    ('board_api', 'GRANT USAGE ON SCHEMA board_api TO PUBLIC'),
+    ('board_api.tasks', 'ALTER TABLE board.task DISABLE ROW LEVEL SECURITY'),
+    ('board_api.tasks', 'ALTER VIEW board_api.tasks SET (security_invoker = false)'),
+    ('board_api.users', 'DROP POLICY account_sees_peers ON board.account; CREATE POLICY all_of_them ON board.account FOR SELECT USING (true)'),
+    ('board_api.users', 'DROP TRIGGER account_sets_pending_email ON board.account'),
+    ('board_api.members', 'DROP POLICY membership_ended_by_owners_and_oneself ON board.membership'),
+    ('board_api.members', 'DROP POLICY membership_changed_by_owners ON board.membership; CREATE POLICY change ON board.membership FOR UPDATE USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
+    ('board_api.members', 'DROP TRIGGER membership_keeps_an_owner_on_update ON board.membership'),
+    ('board_api.invitations', 'CREATE POLICY others ON board.invitation FOR SELECT USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
+    ('board_api.accept_invitation', 'UPDATE board.invitation SET account_id = pg_temp.id(''stranger'') WHERE account_id IS NOT NULL'),
+    ('board_api.me', 'CREATE OR REPLACE VIEW board_api.me WITH (security_barrier) AS SELECT a.id, a.email, a.pending_email, a.display_name, a.version, a.created_at, a.updated_at, ''x'' AS credential, NULL::text[] AS scopes FROM board.account a'),
+    ('board_api.sessions', 'CREATE OR REPLACE FUNCTION taskapi.verify_password(password text, hash text) RETURNS bool LANGUAGE sql AS ''SELECT true''');
+
+SELECT plan((SELECT count(*)::int FROM cell WHERE statement IS NOT NULL) + (SELECT count(*)::int FROM mistake) + 6);
+SELECT is(pg_temp.attempt(who, method, statement), answer, format('%s: %s: %s %s', object, what, who, answer))
+FROM cell WHERE statement IS NOT NULL ORDER BY n;
+SELECT is_empty('SELECT * FROM pg_temp.deviations()', 'all else is as the table says, and the table about all');
+SELECT is_empty($$SELECT who, object FROM cell WHERE statement IS NULL AND role IS NULL AND answer = 'denied'$$, 'the owner lacks nothing');
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'board_api'::regnamespace AND c.relkind = 'v'
+    AND c.relname NOT IN ('sessions', 'api_keys', 'me') AND NOT coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every resource but one''s own runs with its caller''s rights');
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')
+    AND p.proname NOT IN ('registered_resource', 'resource_page_function', 'is_source')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry');
+SELECT is_empty($$SELECT d FROM (SELECT DISTINCT object FROM mistake) m, pg_temp.deviations(m.object) d$$, 'without a mistake there is none to notice');
+SELECT isnt(pg_temp.notices(object, statement), NULL, 'a mistake is noticed: ' || statement) FROM mistake;
+SELECT * FROM finish();
+ROLLBACK;
