@@ -175,7 +175,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' resource_columns resource_page_function resource_reference resource_soft_delete resource_statement resource_touch resource_write revoke_from_others run_as same_origin'
         ' session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers unexpose unregister_resource uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
-    ('function', 'add_secret api_key_last_used api_key_usage bcrypt charge_login counters create_api_key create_session create_task_api flush_api_key_usage hash_password'
+    ('function', 'add_secret api_key_last_used api_key_usage bcrypt canonical_subject charge_login counters create_api_key create_session create_task_api flush_api_key_usage hash_password'
         ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache jwt_sign maintain'
         ' new_credential one_of_support page_rows_support purge_deleted purge_idempotency_keys purge_sessions purge_source random_secret rate_limit_denied rate_limit_refund'
         ' rate_limit_reset rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret save_rate_limits'
