@@ -33,7 +33,6 @@ BEGIN
     EXECUTE format('GRANT UPDATE (role) ON %I.membership TO %s', data, authenticated);
     -- Only create_account() makes an account, and only the owner of the tables restores one.
     PERFORM taskapi.grant_resource(format('%I.users', api)::regclass, authenticated, '{read,delete}');
-    EXECUTE format('REVOKE ALL ON %I.deleted_users FROM %s', api, authenticated);
     EXECUTE format('GRANT UPDATE ON %I.users TO %s', api, authenticated);
     EXECUTE format('GRANT UPDATE (email, display_name) ON %I.account TO %s', data, authenticated);
 

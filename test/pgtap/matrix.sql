@@ -131,7 +131,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board_api.api_keys', 'DELETE', NULL, 'revoke another''s', 'DELETE', 'DELETE FROM {api}.api_keys WHERE name = ''of extra''', 'd n n n n n n u d'),
 
     -- The tables, which no layer exposes: should one do so all the same, row-level security still holds.
-    ('relation', 'board.account', 'SELECT', 'id email display_name version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT email FROM board.account WHERE id NOT IN ({owner}, {editor}, {viewer}, {extra}, {me})', 'd n n n n n n n d'),
+    ('relation', 'board.account', 'SELECT', 'id email display_name version created_at updated_at deleted_at', 'read', 'GET', 'SELECT email FROM board.account WHERE id NOT IN ({owner}, {editor}, {viewer}, {extra}, {me})', 'd n n n n n n n d'),
     ('relation', 'board.account', 'SELECT', NULL, 'read what is private', 'GET', 'SELECT password_hash, pending_email, email_token_hash FROM board.account', 'd d d d d d d r d'),
     ('relation', 'board.account', 'UPDATE', 'email display_name', 'change', 'PATCH', 'UPDATE board.account SET display_name = ''x'' WHERE id = {extra}', 'd n n n n n n r d'),
     ('relation', 'board.account', 'UPDATE', NULL, 'take an address unconfirmed', 'PATCH', 'UPDATE board.account SET pending_email = ''x@y'', deleted_at = NULL', 'd d d d d d d r d'),
@@ -167,19 +167,22 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
-    ('function', 'add_resource_columns check_exposable check_rate_limit_policy check_rate_limits check_schema client_address current_subject current_subject_id cursor cursor_cmp'
-        ' cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out'
-        ' cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value dress_resource_view enforce_rate_limits expose fingerprint grant_resource grantee_name index_advice'
-        ' is_source is_stranger jwt_claims jwt_verify make_resource_view objects_in one_of order_by_canonical order_by_columns owner_of page page_rows pre_request problems'
-        ' raise_problem rate_limit rate_limit_headers rate_limit_peek rate_limit_status register_resource registered_resource request_cookie request_header require_subject'
-        ' resource_columns resource_page_function resource_reference resource_soft_delete resource_statement resource_touch resource_write revoke_from_others run_as same_origin'
-        ' session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers unexpose unregister_resource uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
+    ('function', 'add_resource_columns check_exposable check_names check_rate_limit_policy check_rate_limits check_schema client_address current_subject current_subject_id cursor'
+        ' cursor_cmp cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt'
+        ' cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value dress_resource_view drop_resource enforce_rate_limits expose'
+        ' fingerprint finish_view grant_again grant_new_columns grant_resource grantee_name grants_on hide_private_columns holds index_advice is_source is_stranger'
+        ' jwt_claims jwt_verify make_api_schema make_deleted_view make_live_view make_page_function make_resource_view objects_in one_of order_by_canonical'
+        ' order_by_columns owner_of page page_arguments page_function_of page_rows pre_request problems raise_problem rate_limit rate_limit_headers rate_limit_peek'
+        ' rate_limit_status register_resource registered_resource rename_view_columns report_gaps request_cookie request_header require_subject resource_columns'
+        ' resource_grants resource_names resource_order resource_reference resource_soft_delete resource_statement resource_touch resource_triggers resource_write'
+        ' resources_of revoke_from_others run_as same_origin session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers'
+        ' shown_columns unexpose unregister_resource uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
-    ('function', 'add_secret api_key_last_used api_key_usage bcrypt canonical_subject charge_login counters create_api_key create_session create_task_api flush_api_key_usage hash_password'
-        ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache jwt_sign maintain'
-        ' new_credential one_of_support page_rows_support purge_deleted purge_idempotency_keys purge_sessions purge_source random_secret rate_limit_denied rate_limit_refund'
-        ' rate_limit_reset rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret save_rate_limits'
-        ' set_api_roles set_secret shipped_rate_limit_policies verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
+    ('function', 'add_secret api_key_last_used api_key_usage bcrypt canonical_subject charge_login counters create_api_key create_session create_task_api flush_api_key_usage'
+        ' hash_password idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key'
+        ' invalidate_cache jwt_sign maintain new_credential one_of_support page_rows_support purge_deleted purge_idempotency_keys purge_sessions purge_source'
+        ' random_secret rate_limit_denied rate_limit_refund rate_limit_reset rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits'
+        ' retire_secret revoke_credentials rotate_secret save_rate_limits set_api_roles set_secret shipped_rate_limit_policies verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
     ('relation', 'idempotency_fencing_token secret api_key session api_role idempotency_key rate_limit_policy resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'stats rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
     ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict', 'USAGE', 'use', 'x x x x x x x x x');
@@ -319,7 +322,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 
     AND c.relname NOT IN ('sessions', 'api_keys', 'me') AND NOT coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every resource but one''s own runs with its caller''s rights');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')
-    AND p.proname NOT IN ('registered_resource', 'resource_page_function', 'is_source')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry');
+    AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry');
 SELECT is_empty($$SELECT d FROM (SELECT DISTINCT object FROM mistake) m, pg_temp.deviations(m.object) d$$, 'without a mistake there is none to notice');
 SELECT isnt(pg_temp.notices(object, statement), NULL, 'a mistake is noticed: ' || statement) FROM mistake;
 SELECT * FROM finish();
