@@ -31,7 +31,8 @@ GRANT USAGE ON SCHEMA shop_api TO shop_server;
 SELECT taskapi.grant_resource('shop_api.orders', 'shop_server');
 GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval),
     taskapi.idempotency_complete(text, int, json, jsonb, text),
-    taskapi.enforce_rate_limits(jsonb, int), taskapi.jwt_verify(text, text) TO shop_server;
+    -- rate_limit: the server charges each of its customers
+    taskapi.enforce_rate_limits(jsonb, int), taskapi.rate_limit(text, int, interval, int, int), taskapi.jwt_verify(text, text) TO shop_server;
 
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, description)
 VALUES ('shop_per_customer', 20, '1 minute', 10, 'Requests of one customer of the example')

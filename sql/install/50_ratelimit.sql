@@ -20,12 +20,14 @@ COMMENT ON COLUMN taskapi.rate_limit_verdict.reset_after IS 'Seconds until the w
 CREATE FUNCTION taskapi.rate_limit(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL, cost int DEFAULT 1)
     RETURNS taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit';
+REVOKE ALL ON FUNCTION taskapi.rate_limit(text, int, interval, int, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.rate_limit(text, int, interval, int, int) IS
-    'Charges a request of that cost to a key, or denies it: rate per interval sustained, burst (default rate) at once';
+    'Charges a request of that cost to a key, or denies it: rate per interval sustained, burst (default rate) at once. A role that may execute it may also check the subjects of others by policy';
 
 CREATE FUNCTION taskapi.rate_limit_peek(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL)
     RETURNS taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit_peek';
+REVOKE ALL ON FUNCTION taskapi.rate_limit_peek(text, int, interval, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.rate_limit_peek(text, int, interval, int) IS
     'What a request of cost 1 would be told; charges nothing';
 
@@ -81,23 +83,30 @@ COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'For whoever reads th
 CREATE TRIGGER invalidate_cache
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_policy
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
+ALTER TABLE taskapi.rate_limit_policy ENABLE ALWAYS TRIGGER invalidate_cache;
 COMMENT ON TRIGGER invalidate_cache ON taskapi.rate_limit_policy IS 'A changed policy counts in every backend at once';
+
+-- Checks by policy. The caller's own subjects are current_subject(), its API key and session (claims api_key_id, session_id) and
+-- client_address(); for any other subject the current user needs EXECUTE on taskapi.rate_limit(), else the check is forbidden.
 
 CREATE FUNCTION taskapi.check_rate_limits(subjects jsonb, cost int DEFAULT 1)
     RETURNS SETOF taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3 AS 'MODULE_PATHNAME', 'taskapi_check_rate_limits';
+REVOKE ALL ON FUNCTION taskapi.check_rate_limits(jsonb, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.check_rate_limits(jsonb, int) IS
     'Charges {"policy": "subject", ...} all at once, or nothing where any of them denies';
 
 CREATE FUNCTION taskapi.enforce_rate_limits(subjects jsonb, cost int DEFAULT 1)
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_enforce_rate_limits_sql';
+REVOKE ALL ON FUNCTION taskapi.enforce_rate_limits(jsonb, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.enforce_rate_limits(jsonb, int) IS
     'check_rate_limits() that sets the RateLimit headers of the answer, or raises rate_limited (429)';
 
 CREATE FUNCTION taskapi.rate_limit_status(subjects jsonb)
     RETURNS SETOF taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3 AS 'MODULE_PATHNAME', 'taskapi_rate_limit_status';
+REVOKE ALL ON FUNCTION taskapi.rate_limit_status(jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.rate_limit_status(jsonb) IS
     'What a request of cost 1 would be told by each policy; charges nothing';
 

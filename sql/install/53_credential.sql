@@ -24,10 +24,10 @@ DECLARE
     keys bigint;
     sessions bigint;
 BEGIN
-    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = revoke_credentials.subject AND k.revoked_at IS NULL;
+    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = taskapi.canonical_subject(revoke_credentials.subject) AND k.revoked_at IS NULL;
     GET DIAGNOSTICS keys = ROW_COUNT;
     UPDATE taskapi.session s SET revoked_at = now()
-        WHERE s.subject = revoke_credentials.subject AND s.revoked_at IS NULL AND s.expires_at > now();
+        WHERE s.subject = taskapi.canonical_subject(revoke_credentials.subject) AND s.revoked_at IS NULL AND s.expires_at > now();
     GET DIAGNOSTICS sessions = ROW_COUNT;
     RETURN keys + sessions;
 END

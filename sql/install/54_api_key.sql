@@ -2,7 +2,7 @@
 
 CREATE TABLE taskapi.api_key (
     id           uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
-    subject      text NOT NULL CHECK (subject OPERATOR(pg_catalog.<>) ''),
+    subject      text NOT NULL CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
     name         text CHECK (pg_catalog.length(name) <= 200),
     prefix       text NOT NULL,
     secret_hash  bytea NOT NULL CONSTRAINT api_key_secret_hash_key UNIQUE CHECK (pg_catalog.length(secret_hash) OPERATOR(pg_catalog.=) 32),
@@ -38,6 +38,7 @@ BEGIN
     IF subject IS NULL OR subject = '' THEN
         RAISE EXCEPTION 'an API key needs a subject' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    subject := taskapi.canonical_subject(subject);
     IF scopes IS NULL OR NOT scopes <@ '{read,write}'::text[] OR cardinality(scopes) = 0 OR array_position(scopes, NULL) IS NOT NULL THEN
         PERFORM taskapi.raise_problem('invalid_value', 'Scopes are read and write, at least one of them.');
     END IF;

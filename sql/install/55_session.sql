@@ -2,7 +2,7 @@
 
 CREATE TABLE taskapi.session (
     id         uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
-    subject    text NOT NULL CHECK (subject OPERATOR(pg_catalog.<>) ''),
+    subject    text NOT NULL CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
     token_hash bytea NOT NULL CONSTRAINT session_token_hash_key UNIQUE CHECK (pg_catalog.length(token_hash) OPERATOR(pg_catalog.=) 32),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     expires_at timestamptz NOT NULL,
@@ -39,6 +39,7 @@ BEGIN
     IF subject IS NULL OR subject = '' THEN
         RAISE EXCEPTION 'a session needs a subject' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    subject := taskapi.canonical_subject(subject);
     -- browsers keep no cookie for longer
     IF ttl IS NULL OR ttl < '1 second' OR ttl > '400 days' THEN
         RAISE EXCEPTION 'a session lasts between 1 second and 400 days' USING ERRCODE = 'invalid_parameter_value';

@@ -41,21 +41,25 @@ CREATE FUNCTION taskapi.verify_password(password text, hash text) RETURNS boolea
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    -- of a password that nobody has: 22 characters of salt, 31 of a hash that no input was computed from
+    -- of no password: 22 characters of salt, 31 of a hash that no input was computed from
     decoy constant text := '$2a$10$0123456789abcdefghijkeAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+    -- $2b$ and $2y$ are what other programs call the bcrypt that pgcrypto calls $2a$. Any other form (argon2, an account that is
+    -- locked by '!') matches no password, and takes the time of one that does not match.
+    is_bcrypt constant boolean := coalesce(hash ~ '^\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$', false);
+    known constant text := CASE WHEN is_bcrypt THEN regexp_replace(hash, '^\$2[by]', '$2a') ELSE decoy END;
     computed text;
 BEGIN
     IF password IS NULL OR password = '' OR octet_length(password) > 72 THEN
         RETURN false;
     END IF;
-    computed := taskapi.bcrypt(password, coalesce(hash, decoy));
+    computed := taskapi.bcrypt(password, known);
     -- digests, so that where they differ tells nothing of the hash
-    RETURN hash IS NOT NULL AND sha256(convert_to(computed, 'UTF8')) = sha256(convert_to(hash, 'UTF8'));
+    RETURN sha256(convert_to(computed, 'UTF8')) = sha256(convert_to(known, 'UTF8')) AND is_bcrypt;
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.verify_password(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.verify_password(text, text) IS
-    'Is it the password of that hash? Takes as long, and is false, where the hash is NULL';
+    'Is it the password of that bcrypt hash ($2a$, $2b$, $2x$, $2y$)? Takes as long as for one of cost 10, and is false, if the hash is NULL or of another form';
 
 CREATE FUNCTION taskapi.charge_login(account text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

@@ -13,14 +13,15 @@
  *
  * and then:
  *
- *	5. A credential that is not good: the address is charged as an anonymous
- *	   caller's, and the answer is 401.
+ *	5. A credential that is not good, or whose subject is blocked: the address is
+ *	   charged as an anonymous caller's, and the answer is 401.
  *	6. A cookie on an unsafe method that does not come from our own pages: the same
  *	   charge (the user did nothing), and 403.
  *	7. The rate limits of the principal; a denial charges nothing (429).
  *	8. A key without the scope for the method: 403, and stays charged.
  *	9. Key and cookie: the claims are set and the role becomes the authenticated one,
  *	   both for the transaction.
+ *	10. A key that may only read: the transaction is READ ONLY.
  *
  * The policies, each of which applies as long as it exists: per_key (the API key),
  * per_user (the subject, however it came), per_address (anonymous callers and bad
@@ -36,6 +37,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -43,17 +45,18 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
+#include "auth/blocked_subject.h"
 #include "auth/credential.h"
+#include "base/compat.h"
+#include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "http/claims.h"
 #include "http/client_address.h"
 #include "http/layer.h"
 #include "http/origin.h"
-#include "base/compat.h"
-#include "base/own_objects.h"
-#include "base/table_cache.h"
 #include "http/problem.h"
-#include "ratelimit/ratelimit_policy.h"
 #include "http/request.h"
+#include "ratelimit/ratelimit_policy.h"
 
 /* Columns of taskapi.api_role, as sql/install/52_api_role.sql declares them */
 #define Anum_api_role_name 1
@@ -109,6 +112,10 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 
 	if (principal.kind == PRINCIPAL_API_KEY || principal.kind == PRINCIPAL_SESSION)
 		become(&principal);
+
+	/* Not every layer runs safe methods in such a transaction */
+	if (principal.kind == PRINCIPAL_API_KEY && (principal.scopes & TASKAPI_SCOPE_WRITE) == 0 && !XactReadOnly)
+		taskapi_set_local("transaction_read_only", "on");
 	PG_RETURN_VOID();
 }
 
@@ -120,16 +127,17 @@ settle(Principal *principal)
 	value = taskapi_current_subject();
 	if (value != NULL)
 	{
+		if (taskapi_subject_blocked(value))
+			refuse(PROBLEM_UNAUTHENTICATED, NIL, "The bearer token is not valid.");
 		principal->kind = PRINCIPAL_BEARER;
-		principal->subject = pstrdup(value);
+		principal->subject = value;
 		return;
 	}
 
 	if (has_bearer_token())
 	{
 		/* A layer that verified it has set the claims, be it only a role */
-		value = GetConfigOption("request.jwt.claims", true, false);
-		if (value == NULL || value[0] == '\0')
+		if (taskapi_layer_setting("request.jwt.claims") == NULL)
 			refuse(PROBLEM_UNAUTHENTICATED, NIL, "The bearer token has not been verified.");
 		principal->kind = PRINCIPAL_BEARER;
 		return;
@@ -149,7 +157,7 @@ settle(Principal *principal)
 }
 
 /*
- * Unknown, mistyped, revoked, expired: one answer.  Two headers of the name arrive as one
+ * Unknown, mistyped, revoked, expired, of a blocked subject: one answer.  Two headers of the name arrive as one
  * value with a comma in it, which is no key.  A browser could not get rid of a
  * dead cookie by itself, and so not log in again, hence it is deleted here.
  */
@@ -160,6 +168,8 @@ settle_credential(Principal *principal, PrincipalKind kind, const char *secret)
 	const TaskapiCredential *credential;
 
 	credential = taskapi_credential_find(is_key ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION, secret);
+	if (credential != NULL && taskapi_subject_blocked(credential->subject))
+		credential = NULL;
 	if (credential == NULL && is_key)
 		refuse(PROBLEM_UNAUTHENTICATED, NIL, "The API key is not valid.");
 	if (credential == NULL)
@@ -195,34 +205,21 @@ is_safe_method(void)
 static void
 enforce(const Principal *principal)
 {
-	TaskapiRateLimitSubject subjects[4];
+	TaskapiRateLimitCheck *check = taskapi_rate_limit_check(1);
 	const char *address = taskapi_client_address();
-	int			n = 0;
 
 	/* Whoever comes past the proxies that are there shares one address with all others who do */
 	if (address == NULL && taskapi_trusted_proxy_hops > 0)
 		address = "unknown";
 
-#define LIMIT(name, whom) \
-	do { \
-		if ((whom) != NULL && taskapi_rate_limit_policy_exists(name)) \
-		{ \
-			subjects[n].policy = (name); \
-			subjects[n++].subject = (whom); \
-		} \
-	} while (0)
-
 	if (principal->kind == PRINCIPAL_API_KEY)
-		LIMIT("per_key", principal->credential);
+		taskapi_rate_limit_add_if_exists(check, "per_key", principal->credential);
 	if (principal->subject != NULL)
-		LIMIT("per_user", principal->subject);
+		taskapi_rate_limit_add_if_exists(check, "per_user", principal->subject);
 	else
-		LIMIT("per_address", address);
-	LIMIT("per_address_total", address);
-#undef LIMIT
-
-	if (n > 0)
-		taskapi_enforce_rate_limits(subjects, n, 1);
+		taskapi_rate_limit_add_if_exists(check, "per_address", address);
+	taskapi_rate_limit_add_if_exists(check, "per_address_total", address);
+	taskapi_rate_limit_enforce(check);
 }
 
 /* Charge the address alone, and raise the problem. */

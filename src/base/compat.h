@@ -184,8 +184,11 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 /* 16 has one function for every class of object */
 #if PG_VERSION_NUM >= 160000
 #define taskapi_owns_relation(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#define taskapi_may_execute(function, role) \
+	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #else
 #define taskapi_owns_relation(relid, role) pg_class_ownercheck(relid, role)
+#define taskapi_may_execute(function, role) (pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
 #endif
 
 /* 16 moved the columns that a statement needs privileges for out of the range table entry */

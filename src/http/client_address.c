@@ -7,7 +7,8 @@
  * only the entries from the right are ours: as many as there are trusted
  * proxies.  Everything further left was written by the caller and is never
  * looked at.  An IPv6 subscriber has at least a /64 to himself, so that is what
- * counts as one address; ::ffff:a.b.c.d is a.b.c.d.
+ * counts as one address.  ::ffff:a.b.c.d is a.b.c.d, and so is 64:ff9b::a.b.c.d,
+ * where all clients behind the translators of the world (RFC 6052) share a /64.
  *
  *-------------------------------------------------------------------------
  */
@@ -92,6 +93,8 @@ nth_from_right(const char *list, int n)
 static char *
 normalize_address(const char *entry)
 {
+	/* the well-known prefix of NAT64, 64:ff9b::/96 */
+	static const uint8 nat64[12] = {0x00, 0x64, 0xff, 0x9b};
 	char	   *text = pstrdup(entry);
 	char	   *colon;
 	struct in6_addr v6;
@@ -126,7 +129,7 @@ normalize_address(const char *entry)
 		return pstrdup(inet_ntop(AF_INET, &v4, buf, sizeof(buf)));
 	if (inet_pton(AF_INET6, text, &v6) != 1)
 		return NULL;
-	if (IN6_IS_ADDR_V4MAPPED(&v6))
+	if (IN6_IS_ADDR_V4MAPPED(&v6) || memcmp(&v6, nat64, sizeof(nat64)) == 0)
 	{
 		memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
 		return pstrdup(inet_ntop(AF_INET, &v4, buf, sizeof(buf)));

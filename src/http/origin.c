@@ -6,8 +6,15 @@
  * A browser sends a cookie with whatever request a page makes, so a cookie proves
  * who the user is and not that he meant it.  Two headers that a page cannot
  * forge say where the request came from: Sec-Fetch-Site (Fetch Metadata) and Origin (RFC
- * 6454).  The first is believed where it is there; an old browser sends the
- * second alone, which is then compared with the Host that the request was for.
+ * 6454).  The first is believed if it is there; an old browser sends only the
+ * second, which is then compared with where the request went.
+ *
+ * That is the scheme and the Host.  No header tells the scheme, but the cookie
+ * does: it is Secure, so the browser sent it over TLS, or to its own machine,
+ * which it trusts without.  So our origin is https://HOST, and on the loopback
+ * http://HOST too.  A page of http://HOST can be written by anybody on the way.
+ *
+ * SQL: sql/install/51_pre_request.sql
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +34,10 @@ static char *trusted_origins = NULL;
 
 static bool check_cookie_name(char **newval, void **extra, GucSource source);
 static bool is_trusted(const char *origin);
+static bool is_ours(const char *origin, const char *host);
+static bool is_loopback(const char *host);
+static bool same_origin(const char *a, size_t a_len, const char *b, size_t b_len);
+static size_t without_default_port(const char *origin, size_t len);
 
 void
 taskapi_origin_init(void)
@@ -62,11 +73,9 @@ check_cookie_name(char **newval, void **extra, GucSource source)
 TaskapiOrigin
 taskapi_request_origin(void)
 {
-	const char *value = taskapi_request_header("origin");
-	char	   *origin = value ? pstrdup(value) : NULL;
+	const char *origin = taskapi_request_header("origin");
 	const char *site;
 	const char *host;
-	const char *authority;
 
 	if (origin != NULL && is_trusted(origin))
 		return ORIGIN_SAME;
@@ -78,10 +87,67 @@ taskapi_request_origin(void)
 	if (origin == NULL)
 		return ORIGIN_UNKNOWN;
 	host = taskapi_request_header("host");
-	authority = strstr(origin, "://");
-	if (host == NULL || authority == NULL)
-		return ORIGIN_OTHER;
-	return pg_strcasecmp(authority + 3, host) == 0 ? ORIGIN_SAME : ORIGIN_OTHER;
+	return host != NULL && is_ours(origin, host) ? ORIGIN_SAME : ORIGIN_OTHER;
+}
+
+static bool
+is_ours(const char *origin, const char *host)
+{
+	char	   *ours;
+
+	if (host[0] == '\0')
+		return false;
+	ours = psprintf("https://%s", host);
+	if (same_origin(origin, strlen(origin), ours, strlen(ours)))
+		return true;
+	ours = psprintf("http://%s", host);
+	return is_loopback(host) && same_origin(origin, strlen(origin), ours, strlen(ours));
+}
+
+/* With a port or without */
+static bool
+is_loopback(const char *host)
+{
+	static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		size_t		len = strlen(names[i]);
+
+		if (pg_strncasecmp(host, names[i], len) == 0 && (host[len] == '\0' || host[len] == ':'))
+			return true;
+	}
+	return false;
+}
+
+/* Scheme, host and port (RFC 6454, section 5). */
+static bool
+same_origin(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	a_len = without_default_port(a, a_len);
+	b_len = without_default_port(b, b_len);
+	return a_len == b_len && pg_strncasecmp(a, b, a_len) == 0;
+}
+
+static size_t
+without_default_port(const char *origin, size_t len)
+{
+	static const struct
+	{
+		const char *scheme;
+		const char *port;
+	}			defaults[] = {{"https://", ":443"}, {"http://", ":80"}};
+
+	for (int i = 0; i < lengthof(defaults); i++)
+	{
+		size_t		scheme_len = strlen(defaults[i].scheme);
+		size_t		port_len = strlen(defaults[i].port);
+
+		if (len > scheme_len + port_len && pg_strncasecmp(origin, defaults[i].scheme, scheme_len) == 0 &&
+			memcmp(origin + len - port_len, defaults[i].port, port_len) == 0)
+			return len - port_len;
+	}
+	return len;
 }
 
 /* Is it in taskapi.trusted_origins? */
@@ -99,7 +165,7 @@ is_trusted(const char *origin)
 
 		p += strspn(p, " ,");
 		n = strcspn(p, " ,");
-		if (n == len && pg_strncasecmp(p, origin, n) == 0)
+		if (n > 0 && same_origin(p, n, origin, len))
 			return true;
 		p += n;
 	}

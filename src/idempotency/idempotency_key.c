@@ -18,8 +18,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -27,6 +25,7 @@
 
 #include "base/compat.h"
 #include "base/sha256.h"
+#include "base/subject.h"
 #include "http/claims.h"
 #include "http/grammar.h"
 #include "http/layer.h"
@@ -48,6 +47,7 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	int			scope_len;
 	int			key_len;
 	char	   *id;
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
 	if (raw == NULL)
 		taskapi_problem(PROBLEM_IDEMPOTENCY_KEY_MISSING, NIL, NULL,
@@ -63,7 +63,7 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	else if (scope[0] == '\0')
 		taskapi_problem(PROBLEM_IDEMPOTENCY_SCOPE_MISSING, NIL, NULL,
 						"The scope is empty.");
-	result->scope = bounded_scope(scope);
+	result->scope = bounded_scope(taskapi_canonical_subject(scope));
 
 	scope_len = strlen(result->scope);
 	key_len = strlen(result->key);
@@ -72,10 +72,9 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	memcpy(id, result->scope, scope_len + 1);
 	memcpy(id + scope_len + 1, result->key, key_len + 1);
 
-	/*
-	 * Two keys of one hash only wait for each other.  The seed keeps a client from making that happen on purpose.
-	 */
-	result->hash = hash_bytes_extended((const unsigned char *) id, result->idlen, GetSystemIdentifier());
+	/* Two keys of one hash only wait for each other, and no client can make two. */
+	taskapi_sha256(id, result->idlen, digest);
+	memcpy(&result->hash, digest, sizeof(result->hash));
 	return result;
 }
 

@@ -12,23 +12,21 @@
  * The table is read as a whole into a cache of the backend's, without regard to
  * the caller's privileges, and again after it changed (table_cache.h).
  *
- * Headers follow draft-ietf-httpapi-ratelimit-headers-10.  The quota q of a
- * policy is its burst, and its window w the time in which a whole burst comes
- * back, so that q / w is the sustained rate, and the remaining r never exceeds
- * q.  The t of a policy is when its whole quota is back, or when to retry
- * where it denied, so that Retry-After is never earlier.
+ * SQL: sql/install/50_ratelimit.sql
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -36,20 +34,24 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "base/args.h"
 #include "base/compat.h"
 #include "base/counters.h"
 #include "base/own_objects.h"
+#include "base/subject.h"
 #include "base/table_cache.h"
-#include "http/grammar.h"
+#include "http/claims.h"
+#include "http/client_address.h"
 #include "http/problem.h"
-#include "ratelimit/ratelimit_policy.h"
+#include "http/response.h"
 #include "ratelimit/ratelimit_denials.h"
+#include "ratelimit/ratelimit_headers.h"
+#include "ratelimit/ratelimit_policy.h"
 #include "ratelimit/ratelimit_store.h"
 #include "ratelimit/ratelimit_verdict.h"
-#include "http/response.h"
 
 PG_FUNCTION_INFO_V1(taskapi_check_rate_limits);
 PG_FUNCTION_INFO_V1(taskapi_enforce_rate_limits_sql);
@@ -74,37 +76,30 @@ typedef struct PolicySubject
 	const char *subject;
 } PolicySubject;
 
-/* A check: what was asked, and what came out */
-typedef struct PolicyCheck
+/* What was asked, and what came out */
+struct TaskapiRateLimitCheck
 {
+	int			cost;
 	int			n;
 	PolicySubject subject[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
 	RateLimitItem item[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
 	int64		now;
 	bool		allowed;
-} PolicyCheck;
-
-/* The three response headers while they are made */
-typedef struct HeaderBuilder
-{
-	StringInfoData policy;
-	StringInfoData state;
-	int64		retry_after;	/* whole seconds; -1 is none */
-} HeaderBuilder;
+};
 
 static HTAB *get_policies(void);
 static const Policy *find_policy(const char *name);
-static Jsonb *get_subjects(FunctionCallInfo fcinfo);
 static int	get_cost(FunctionCallInfo fcinfo);
-static void add_subject(PolicyCheck *check, const char *policy, const char *subject, int cost);
-static void add_subjects(PolicyCheck *check, Jsonb *subjects, int cost);
-static void run_check(PolicyCheck *check, int cost);
-static void enforce(PolicyCheck *check, int cost);
-static void return_verdicts(FunctionCallInfo fcinfo, const PolicyCheck *check);
-static void headers_init(HeaderBuilder *headers);
-static void headers_append(HeaderBuilder *headers, const char *name, const Policy *policy, int64 quota,
-						   int64 remaining, bool allowed, bool can_fit, double retry_after, double reset_after);
-static Datum headers_to_jsonb(const HeaderBuilder *headers);
+static void add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject);
+static TaskapiRateLimitCheck *subjects_to_check(FunctionCallInfo fcinfo, int cost, bool any_subject);
+static void add_subjects(TaskapiRateLimitCheck *check, Jsonb *subjects);
+static void require_own_subjects(const TaskapiRateLimitCheck *check);
+static char *claim_text(Jsonb *claims, const char *name);
+static bool may_check_anyone(void);
+static void run_check(TaskapiRateLimitCheck *check);
+static void enforce(TaskapiRateLimitCheck *check);
+static double policy_window(const Policy *policy);
+static void return_verdicts(FunctionCallInfo fcinfo, const TaskapiRateLimitCheck *check);
 
 static TaskapiTableCache policy_cache = {.relname = "rate_limit_policy"};
 static HTAB *policies = NULL;
@@ -185,18 +180,30 @@ find_policy(const char *name)
 	return hash_search(get_policies(), name, HASH_FIND, NULL);
 }
 
-bool
-taskapi_rate_limit_policy_exists(const char *policy)
+TaskapiRateLimitCheck *
+taskapi_rate_limit_check(int cost)
 {
-	return find_policy(policy) != NULL;
+	TaskapiRateLimitCheck *check = palloc0(sizeof(TaskapiRateLimitCheck));
+
+	taskapi_ratelimit_check_cost(cost);
+	check->cost = cost;
+	return check;
 }
 
-/* Arguments 0 and 1.  A check that a NULL turned into none would admit everything. */
-static Jsonb *
-get_subjects(FunctionCallInfo fcinfo)
+void
+taskapi_rate_limit_add_if_exists(TaskapiRateLimitCheck *check, const char *policy, const char *subject)
 {
-	taskapi_require_arg(fcinfo, 0, "subjects");
-	return PG_GETARG_JSONB_P(0);
+	const Policy *found = subject != NULL ? find_policy(policy) : NULL;
+
+	if (found != NULL)
+		add_subject(check, found, subject);
+}
+
+void
+taskapi_rate_limit_enforce(TaskapiRateLimitCheck *check)
+{
+	run_check(check);
+	enforce(check);
 }
 
 static int
@@ -208,36 +215,33 @@ get_cost(FunctionCallInfo fcinfo)
 }
 
 static void
-add_subject(PolicyCheck *check, const char *policy_name, const char *subject, int cost)
+add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject)
 {
 	char		key[MAX_POLICY_LEN + 1 + RATELIMIT_MAX_KEY_LEN];
-	const Policy *found;
 	Policy	   *policy;
 	RateLimitItem *item;
 	int			name_len;
-	int			subject_len = strlen(subject);
+	int			subject_len;
 
 	if (check->n == TASKAPI_MAX_RATE_LIMIT_SUBJECTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many rate limits in one check"),
 				 errdetail("At most %d policies can be checked at once.", TASKAPI_MAX_RATE_LIMIT_SUBJECTS)));
-	found = find_policy(policy_name);
-	if (found == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("rate limit policy \"%s\" does not exist", policy_name),
-				 errhint("Policies are the rows of taskapi.rate_limit_policy.")));
-	taskapi_ratelimit_check_key("subject", subject_len);
 
+	/* Before anything that may come back to get_policies() */
 	policy = palloc(sizeof(Policy));
 	*policy = *found;
+
+	subject = taskapi_canonical_subject(subject);
+	subject_len = strlen(subject);
+	taskapi_ratelimit_check_key("subject", subject_len);
 	check->subject[check->n].policy = policy;
 	check->subject[check->n].subject = subject;
 
 	item = &check->item[check->n];
 	item->request.limit = policy->limit;
-	gcra_request_init(&item->request, cost);
+	gcra_request_init(&item->request, check->cost);
 	item->shadow = policy->shadow;
 	name_len = strlen(policy->name);
 	memcpy(key, policy->name, name_len + 1);
@@ -246,9 +250,80 @@ add_subject(PolicyCheck *check, const char *policy_name, const char *subject, in
 	check->n++;
 }
 
+/*
+ * The check of argument 0.  A check that a NULL turned into none would admit
+ * everything.
+ */
+static TaskapiRateLimitCheck *
+subjects_to_check(FunctionCallInfo fcinfo, int cost, bool any_subject)
+{
+	TaskapiRateLimitCheck *check = taskapi_rate_limit_check(cost);
+
+	taskapi_require_arg(fcinfo, 0, "subjects");
+	add_subjects(check, PG_GETARG_JSONB_P(0));
+	if (!any_subject)
+		require_own_subjects(check);
+	return check;
+}
+
+/*
+ * Whoever may not charge any key by itself may look at and charge what counts
+ * for him alone: his subject, API key, session and address.  Else one caller
+ * uses up the limits of another.
+ */
+static void
+require_own_subjects(const TaskapiRateLimitCheck *check)
+{
+	const char *own[4];
+	Jsonb	   *claims;
+
+	if (may_check_anyone())
+		return;
+	own[0] = taskapi_current_subject();
+	own[1] = taskapi_client_address();
+	claims = taskapi_jwt_claims();
+	own[2] = claims ? claim_text(claims, "api_key_id") : NULL;
+	own[3] = claims ? claim_text(claims, "session_id") : NULL;
+	for (int i = 0; i < check->n; i++)
+	{
+		bool		is_own = false;
+
+		for (int j = 0; j < lengthof(own); j++)
+			is_own |= own[j] != NULL && strcmp(check->subject[i].subject, own[j]) == 0;
+		if (!is_own)
+			taskapi_problem(PROBLEM_FORBIDDEN, NIL,
+							"Only roles with EXECUTE on taskapi.rate_limit() may check other subjects.",
+							"The subject of rate limit policy \"%s\" is not the caller.",
+							check->subject[i].policy->name);
+	}
+}
+
+static char *
+claim_text(Jsonb *claims, const char *name)
+{
+	JsonbValue	v;
+
+	if (!JB_ROOT_IS_OBJECT(claims) ||
+		getKeyJsonValueFromContainer(&claims->root, name, strlen(name), &v) == NULL || v.type != jbvString)
+		return NULL;
+	return pnstrdup(v.val.string.val, v.val.string.len);
+}
+
+/* May the current user charge any key, that is, execute rate_limit()? */
+static bool
+may_check_anyone(void)
+{
+	static const Oid types[] = {TEXTOID, INT4OID, INTERVALOID, INT4OID, INT4OID};
+	oidvector  *args = buildoidvector(types, lengthof(types));
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("rate_limit"),
+										   PointerGetDatum(args), ObjectIdGetDatum(taskapi_schema_oid()));
+
+	return OidIsValid(function) && taskapi_may_execute(function, GetUserId());
+}
+
 /* {"policy": "subject", ...}; a number is the text it is written as. */
 static void
-add_subjects(PolicyCheck *check, Jsonb *subjects, int cost)
+add_subjects(TaskapiRateLimitCheck *check, Jsonb *subjects)
 {
 	JsonbIterator *it;
 	JsonbIteratorToken token;
@@ -269,6 +344,7 @@ add_subjects(PolicyCheck *check, Jsonb *subjects, int cost)
 		else if (token == WJB_VALUE)
 		{
 			char	   *subject = NULL;
+			const Policy *found;
 
 			if (v.type == jbvString)
 				subject = pnstrdup(v.val.string.val, v.val.string.len);
@@ -278,21 +354,27 @@ add_subjects(PolicyCheck *check, Jsonb *subjects, int cost)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						 errmsg("the subject of rate limit policy \"%s\" must be a string or a number", policy)));
-			add_subject(check, policy, subject, cost);
+			found = find_policy(policy);
+			if (found == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_OBJECT),
+						 errmsg("rate limit policy \"%s\" does not exist", policy),
+						 errhint("Policies are the rows of taskapi.rate_limit_policy.")));
+			add_subject(check, found, subject);
 		}
 	}
 }
 
 /* Decide, and count what was decided. */
 static void
-run_check(PolicyCheck *check, int cost)
+run_check(TaskapiRateLimitCheck *check)
 {
 	check->allowed = true;
 	if (check->n == 0)
 		return;
 	check->allowed = taskapi_ratelimit_decide_all(check->item, check->n, &check->now);
 
-	if (cost == 0)
+	if (check->cost == 0)
 		return;
 	taskapi_count(check->allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
 	for (int i = 0; i < check->n; i++)
@@ -311,26 +393,29 @@ run_check(PolicyCheck *check, int cost)
 
 /* Set the headers, or raise rate_limited with them. */
 static void
-enforce(PolicyCheck *check, int cost)
+enforce(TaskapiRateLimitCheck *check)
 {
-	HeaderBuilder headers;
+	TaskapiRateLimitHeaders headers;
 	StringInfoData denied;
 	StringInfoData hopeless;	/* those that can never admit this cost */
 	List	   *list = NIL;
 
-	headers_init(&headers);
+	taskapi_rate_limit_headers_init(&headers);
 	initStringInfo(&denied);
 	initStringInfo(&hopeless);
 	for (int i = 0; i < check->n; i++)
 	{
 		const Policy *policy = check->subject[i].policy;
 		const GcraVerdict *verdict = &check->item[i].verdict;
+		TaskapiRateLimitState state = {
+			.name = policy->name, .quota = policy->limit.burst, .window = policy_window(policy),
+			.remaining = verdict->remaining, .allowed = verdict->allowed, .can_fit = verdict->retry_after_ns >= 0,
+			.retry_after = verdict->retry_after_ns / 1e9, .reset_after = verdict->reset_after_ns / 1e9
+		};
 
 		if (policy->shadow)
 			continue;
-		headers_append(&headers, policy->name, policy, policy->limit.burst, verdict->remaining,
-					   verdict->allowed, verdict->retry_after_ns >= 0,
-					   verdict->retry_after_ns / 1e9, verdict->reset_after_ns / 1e9);
+		taskapi_rate_limit_headers_append(&headers, &state);
 		if (!verdict->allowed)
 		{
 			appendStringInfo(&denied, "%s\"%s\"", denied.len > 0 ? ", " : "", policy->name);
@@ -352,34 +437,27 @@ enforce(PolicyCheck *check, int cost)
 	list = taskapi_headers_add(list, "RateLimit", headers.state.data);
 	if (hopeless.len > 0)
 		taskapi_problem(PROBLEM_RATE_LIMITED, list, NULL,
-						"A cost of %d is more than rate limit %s ever admits at once.", cost, hopeless.data);
+						"A cost of %d is more than rate limit %s ever admits at once.", check->cost, hopeless.data);
 	list = taskapi_headers_add(list, "Retry-After", psprintf(INT64_FORMAT, headers.retry_after));
 	taskapi_problem(PROBLEM_RATE_LIMITED, list, NULL,
 					"Rate limit %s is exhausted. Try again in " INT64_FORMAT " %s.",
 					denied.data, headers.retry_after, headers.retry_after == 1 ? "second" : "seconds");
 }
 
-void
-taskapi_enforce_rate_limits(const TaskapiRateLimitSubject *subjects, int n, int cost)
+/* In seconds: the time in which a burst comes back */
+static double
+policy_window(const Policy *policy)
 {
-	PolicyCheck *check = palloc0(sizeof(PolicyCheck));
-
-	taskapi_ratelimit_check_cost(cost);
-	for (int i = 0; i < n; i++)
-		add_subject(check, subjects[i].policy, subjects[i].subject, cost);
-	run_check(check, cost);
-	enforce(check, cost);
+	return gcra_ceil(policy->limit.tolerance) / 1e9;
 }
 
 /* check_rate_limits(subjects jsonb, cost int) -> SETOF rate_limit_verdict */
 Datum
 taskapi_check_rate_limits(PG_FUNCTION_ARGS)
 {
-	PolicyCheck *check = palloc0(sizeof(PolicyCheck));
-	int			cost = get_cost(fcinfo);
+	TaskapiRateLimitCheck *check = subjects_to_check(fcinfo, get_cost(fcinfo), false);
 
-	add_subjects(check, get_subjects(fcinfo), cost);
-	run_check(check, cost);
+	run_check(check);
 	return_verdicts(fcinfo, check);
 	return (Datum) 0;
 }
@@ -388,12 +466,10 @@ taskapi_check_rate_limits(PG_FUNCTION_ARGS)
 Datum
 taskapi_enforce_rate_limits_sql(PG_FUNCTION_ARGS)
 {
-	PolicyCheck *check = palloc0(sizeof(PolicyCheck));
-	int			cost = get_cost(fcinfo);
+	TaskapiRateLimitCheck *check = subjects_to_check(fcinfo, get_cost(fcinfo), false);
 
-	add_subjects(check, get_subjects(fcinfo), cost);
-	run_check(check, cost);
-	enforce(check, cost);
+	run_check(check);
+	enforce(check);
 	PG_RETURN_VOID();
 }
 
@@ -401,10 +477,9 @@ taskapi_enforce_rate_limits_sql(PG_FUNCTION_ARGS)
 Datum
 taskapi_rate_limit_status(PG_FUNCTION_ARGS)
 {
-	PolicyCheck *check = palloc0(sizeof(PolicyCheck));
+	TaskapiRateLimitCheck *check = subjects_to_check(fcinfo, 0, false);
 
-	add_subjects(check, get_subjects(fcinfo), 0);
-	run_check(check, 0);
+	run_check(check);
 	return_verdicts(fcinfo, check);
 	return (Datum) 0;
 }
@@ -413,16 +488,15 @@ taskapi_rate_limit_status(PG_FUNCTION_ARGS)
 Datum
 taskapi_reset_rate_limits(PG_FUNCTION_ARGS)
 {
-	PolicyCheck *check = palloc0(sizeof(PolicyCheck));
+	TaskapiRateLimitCheck *check = subjects_to_check(fcinfo, 0, true);
 
-	add_subjects(check, get_subjects(fcinfo), 0);
 	for (int i = 0; i < check->n; i++)
 		taskapi_ratelimit_reset(check->item[i].key);
 	PG_RETURN_VOID();
 }
 
 static void
-return_verdicts(FunctionCallInfo fcinfo, const PolicyCheck *check)
+return_verdicts(FunctionCallInfo fcinfo, const TaskapiRateLimitCheck *check)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -454,13 +528,13 @@ Datum
 taskapi_rate_limit_headers(PG_FUNCTION_ARGS)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	HeaderBuilder headers;
+	TaskapiRateLimitHeaders headers;
 	TypeCacheEntry *type = lookup_type_cache(ARR_ELEMTYPE(array), TYPECACHE_TUPDESC);
 	Datum	   *elements;
 	bool	   *element_nulls;
 	int			n;
 
-	headers_init(&headers);
+	taskapi_rate_limit_headers_init(&headers);
 	deconstruct_array(array, type->type_id, type->typlen, type->typbyval, type->typalign,
 					  &elements, &element_nulls, &n);
 	for (int i = 0; i < n; i++)
@@ -472,6 +546,7 @@ taskapi_rate_limit_headers(PG_FUNCTION_ARGS)
 		bool		nulls[RATELIMIT_VERDICT_NATTS];
 		char	   *name;
 		const Policy *policy = NULL;
+		TaskapiRateLimitState state;
 
 		if (element_nulls[i])
 			continue;
@@ -493,78 +568,15 @@ taskapi_rate_limit_headers(PG_FUNCTION_ARGS)
 			policy = find_policy(name);
 		if (policy && policy->shadow)
 			continue;
-		headers_append(&headers, name, policy, DatumGetInt64(values[2]), DatumGetInt64(values[3]),
-					   DatumGetBool(values[0]), !nulls[4],
-					   nulls[4] ? 0 : DatumGetFloat8(values[4]), DatumGetFloat8(values[5]));
+		state.name = name;
+		state.quota = DatumGetInt64(values[2]);
+		state.window = policy ? policy_window(policy) : -1;
+		state.remaining = DatumGetInt64(values[3]);
+		state.allowed = DatumGetBool(values[0]);
+		state.can_fit = !nulls[4];
+		state.retry_after = nulls[4] ? 0 : DatumGetFloat8(values[4]);
+		state.reset_after = DatumGetFloat8(values[5]);
+		taskapi_rate_limit_headers_append(&headers, &state);
 	}
-	return headers_to_jsonb(&headers);
-}
-
-static void
-headers_init(HeaderBuilder *headers)
-{
-	initStringInfo(&headers->policy);
-	initStringInfo(&headers->state);
-	headers->retry_after = -1;
-}
-
-/* Whole seconds, rounded up, within what a Structured Field integer holds */
-static int64
-ceil_seconds(double seconds)
-{
-	if (!(seconds > 0))
-		return 0;
-	return (int64) Min(ceil(seconds), 999999999999999.0);
-}
-
-static void
-headers_append(HeaderBuilder *headers, const char *name, const Policy *policy, int64 quota,
-			   int64 remaining, bool allowed, bool can_fit, double retry_after, double reset_after)
-{
-	const char *separator = headers->policy.len > 0 ? ", " : "";
-
-	appendStringInfoString(&headers->policy, separator);
-	taskapi_sf_append_string(&headers->policy, name);
-	appendStringInfo(&headers->policy, ";q=" INT64_FORMAT, quota);
-	if (policy)
-		appendStringInfo(&headers->policy, ";w=" INT64_FORMAT,
-						 ceil_seconds(gcra_ceil(policy->limit.tolerance) / 1e9));
-
-	appendStringInfoString(&headers->state, separator);
-	taskapi_sf_append_string(&headers->state, name);
-	appendStringInfo(&headers->state, ";r=" INT64_FORMAT ";t=" INT64_FORMAT, Max(remaining, 0),
-					 ceil_seconds(!allowed && can_fit ? retry_after : reset_after));
-
-	if (!allowed && can_fit)
-		headers->retry_after = Max(headers->retry_after, ceil_seconds(retry_after));
-}
-
-static Datum
-headers_to_jsonb(const HeaderBuilder *headers)
-{
-	JsonbParseState *state = NULL;
-	JsonbValue *result;
-	const char *names[3] = {"RateLimit-Policy", "RateLimit", "Retry-After"};
-	const char *values[3] = {headers->policy.data, headers->state.data, NULL};
-
-	if (headers->retry_after >= 0)
-		values[2] = psprintf(INT64_FORMAT, headers->retry_after);
-
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < lengthof(names) && headers->policy.len > 0; i++)
-	{
-		JsonbValue	v;
-
-		if (values[i] == NULL)
-			continue;
-		v.type = jbvString;
-		v.val.string.val = unconstify(char *, names[i]);
-		v.val.string.len = strlen(names[i]);
-		(void) pushJsonbValue(&state, WJB_KEY, &v);
-		v.val.string.val = unconstify(char *, values[i]);
-		v.val.string.len = strlen(values[i]);
-		(void) pushJsonbValue(&state, WJB_VALUE, &v);
-	}
-	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	PG_RETURN_JSONB_P(JsonbValueToJsonb(result));
+	PG_RETURN_JSONB_P(taskapi_rate_limit_headers_jsonb(&headers));
 }

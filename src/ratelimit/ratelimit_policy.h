@@ -4,8 +4,14 @@
  *	  Rate limits by policy, for the other modules.
  *
  * A policy is a row of taskapi.rate_limit_policy; a subject is whom it counts
- * (a user, an API key, an address).  All of these may be called in a read-only
- * transaction and on a standby, but not in a parallel worker.
+ * (a user, an API key, an address).  A subject that is a uuid counts as one,
+ * however it is spelled (base/subject.h).  All of these may be called in a
+ * read-only transaction and on a standby, but not in a parallel worker.
+ *
+ *		check = taskapi_rate_limit_check(cost);
+ *		taskapi_rate_limit_add_if_exists(check, "per_user", subject);
+ *		...
+ *		taskapi_rate_limit_enforce(check);
  *
  *-------------------------------------------------------------------------
  */
@@ -14,25 +20,27 @@
 
 #include "ratelimit/ratelimit_store.h"
 
-/* The most policies that one call may name. */
+/* The most policies that one check may name. */
 #define TASKAPI_MAX_RATE_LIMIT_SUBJECTS RATELIMIT_MAX_ITEMS
 
-typedef struct TaskapiRateLimitSubject
-{
-	const char *policy;
-	const char *subject;
-} TaskapiRateLimitSubject;
+typedef struct TaskapiRateLimitCheck TaskapiRateLimitCheck;
 
-/* Is there a policy of that name? */
-extern bool taskapi_rate_limit_policy_exists(const char *policy);
+/* A check of no policy yet, palloc'd; an error for a negative cost. */
+extern TaskapiRateLimitCheck *taskapi_rate_limit_check(int cost);
 
 /*
- * Charge "cost" to every subject under its policy, or to none where any of them
- * denies.  Sets the RateLimit and RateLimit-Policy headers of the answer, or
- * raises rate_limited with them and Retry-After.  An unknown policy, an empty
- * subject, a negative cost or more than TASKAPI_MAX_RATE_LIMIT_SUBJECTS is an
- * error that charges nothing.
+ * Add a subject under a policy, unless the subject is NULL or there is no policy
+ * of that name.  An empty subject, one that is too long, or more than
+ * TASKAPI_MAX_RATE_LIMIT_SUBJECTS is an error.  The strings must last as long as
+ * the check.
  */
-extern void taskapi_enforce_rate_limits(const TaskapiRateLimitSubject *subjects, int n, int cost);
+extern void taskapi_rate_limit_add_if_exists(TaskapiRateLimitCheck *check, const char *policy, const char *subject);
+
+/*
+ * Charge the cost to every subject under its policy, or to none if any of them
+ * denies.  Sets the RateLimit and RateLimit-Policy headers of the answer, or
+ * raises rate_limited with them and Retry-After.
+ */
+extern void taskapi_rate_limit_enforce(TaskapiRateLimitCheck *check);
 
 #endif							/* TASKAPI_RATELIMIT_POLICY_H */

@@ -34,19 +34,28 @@ body(const uint8 *data, size_t size)
 		fuzz_headers = NULL;
 	}
 
-	/* Nothing is trusted here, so: what the browser says decides, and without it the host must be the origin's */
+	/* Nothing is trusted here, so: what the browser says decides, and without it scheme and host must be ours */
 	if (line[2])
 		PROPERTY((verdict == ORIGIN_SAME) == (strcmp(line[2], "same-origin") == 0) && verdict != ORIGIN_UNKNOWN);
 	else if (line[0] == NULL)
 		PROPERTY(verdict == ORIGIN_UNKNOWN);
 	else if (verdict == ORIGIN_SAME)
 	{
-		size_t		origin_len = strlen(line[0]);
-		size_t		host_len = line[1] ? strlen(line[1]) : 0;
+		const char *host = line[1];
+		size_t		rest_len;
+		size_t		common = 0;
 
-		PROPERTY(line[1] != NULL && origin_len >= host_len + 3);
-		PROPERTY(pg_strcasecmp(line[0] + origin_len - host_len, line[1]) == 0);
-		PROPERTY(strncmp(line[0] + origin_len - host_len - 3, "://", 3) == 0);
+		PROPERTY(host != NULL);
+		PROPERTY(pg_strncasecmp(line[0], "https://", 8) == 0 ||
+				 (pg_strncasecmp(line[0], "http://", 7) == 0 &&
+				  (pg_strncasecmp(host, "localhost", 9) == 0 || strncmp(host, "127.0.0.1", 9) == 0 || strncmp(host, "[::1]", 5) == 0)));
+		rest = strstr(line[0], "://") + 3;
+		rest_len = strlen(rest);
+		while (common < rest_len && pg_strncasecmp(rest, host, common + 1) == 0)
+			common++;
+		/* behind what both have, at most a default port stands on one side */
+		PROPERTY(rest[common] == '\0' || strcmp(rest + common, ":443") == 0 || strcmp(rest + common, ":80") == 0);
+		PROPERTY(host[common] == '\0' || strcmp(host + common, ":443") == 0 || strcmp(host + common, ":80") == 0);
 	}
 	else
 		PROPERTY(verdict == ORIGIN_OTHER);

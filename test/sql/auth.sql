@@ -155,7 +155,7 @@ SELECT taskapi.set_api_roles(NULL, 'regress_auth_user');
 SELECT hops, left(header, 40) AS header, set_config('taskapi.trusted_proxy_hops', hops::text, true) <> '' AND set_config('request.headers', jsonb_build_object('x-forwarded-for', header)::text, true) <> '' AS set, taskapi.client_address()
     FROM (VALUES (0, '192.0.2.1'), (1, '192.0.2.1'), (1, '198.51.100.1, 192.0.2.1'), (1, '198.51.100.1,192.0.2.1 '), (2, '198.51.100.1 ,  192.0.2.1'), (3, '198.51.100.1, 192.0.2.1'), (3, ',198.51.100.1, 192.0.2.1'),
         (1, '192.0.2.1:4711'), (1, '192.0.2.1:'), (1, '192.0.2.1:x'), (1, '192.0.2.01'), (1, '192.0.2'), (1, '192.0.2.1/8'), (1, 'unknown'), (1, ''), (1, ','), (1, '192.0.2.1,'), (1, '_hidden'), (1, '3221225985'), (1, '0x7f.1'),
-        (1, '2001:db8:1:2:3:4:5:6'), (1, '[2001:db8:1:2:3:4:5:6]'), (1, '[2001:DB8:1:2::]:443'), (1, '2001:db8::1'), (1, '::1'), (1, '::ffff:192.0.2.1'), (1, '[::ffff:c000:201]:80'), (1, 'fe80::1%eth0'), (1, '[::1'), (1, '[::1]x'), (1, '[::1]:x'),
+        (1, '2001:db8:1:2:3:4:5:6'), (1, '[2001:db8:1:2:3:4:5:6]'), (1, '[2001:DB8:1:2::]:443'), (1, '2001:db8::1'), (1, '::1'), (1, '::ffff:192.0.2.1'), (1, '64:ff9b::192.0.2.1'), (1, '[64:FF9B::c000:202]:443'), (1, '64:ff9b::1:192.0.2.1'), (1, '64:ff9b:1::192.0.2.1'), (1, '[::ffff:c000:201]:80'), (1, 'fe80::1%eth0'), (1, '[::1'), (1, '[::1]x'), (1, '[::1]:x'),
         (1, '[192.0.2.1]'), (1, '2001:db8::/64'), (1, ':::'), (1, ':'), (1, '::'), (1, repeat('1', 10000)), (1, '192.0.2.1; DROP TABLE x')) AS v (hops, header);
 SELECT set_config('request.headers', '{"x-forwarded-for": "198.51.100.1", "X-Forwarded-For": "192.0.2.1"}', false);
 SET taskapi.trusted_proxy_hops = 1;
@@ -214,10 +214,17 @@ SELECT taskapi.verify_password('correct horse', :'hash') AS right, taskapi.verif
 SELECT taskapi.hash_password(''), 1;
 SELECT taskapi.hash_password(repeat('é', 37));
 SELECT taskapi.hash_password(NULL) IS NULL AS none;
--- for somebody who is not there just as many rounds are computed
+-- imported hashes: the names that other programs have for bcrypt; any other form matches nothing, and is no error
+SELECT form, taskapi.verify_password('correct horse', form || substr(:'hash', 4)) AS right, taskapi.verify_password('Correct horse', form || substr(:'hash', 4)) AS wrong
+FROM unnest(ARRAY['$2a', '$2b', '$2y', '$2c', '$1']) form;
+SELECT h, taskapi.verify_password('correct horse', h) FROM unnest(ARRAY['', '!', '*', '!' || :'hash', 'x', 'correct horse', '$2a$10$', left(:'hash', 59), :'hash' || 'x', '$2a$03$' || substr(:'hash', 8), '$2a$99$' || substr(:'hash', 8),
+    '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$iWh06vD8Fy27wf9npn6FXWiCX4K6pW6Ue1Bnzz07Z8A', '$6$rounds=5000$salt$hash', '$1$abc$def', '{SSHA}abc', 'SCRAM-SHA-256$4096:x$y:z', repeat('x', 5000)]) h
+WHERE taskapi.verify_password('correct horse', h) IS DISTINCT FROM false OR taskapi.verify_password('', h) IS DISTINCT FROM false;
+-- for an account that is not there, or has another form of hash, just as many rounds are computed
 SET track_functions = 'all';
 BEGIN;
-SELECT taskapi.verify_password('some password', :'hash') AS somebody, taskapi.verify_password('some password', NULL) AS nobody, taskapi.verify_password('', NULL) AS nothing;
+SELECT taskapi.verify_password('some password', :'hash') AS somebody, taskapi.verify_password('some password', NULL) AS nobody,
+       taskapi.verify_password('some password', '!') AS locked, taskapi.verify_password('some password', '$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$iWh0') AS argon2, taskapi.verify_password('', NULL) AS nothing;
 SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'crypt';
 COMMIT;
 RESET track_functions;

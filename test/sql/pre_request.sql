@@ -123,6 +123,24 @@ BEGIN;
 SELECT name, m, call(m, key(name)) FROM unnest(ARRAY['key', 'reader', 'writer']) name, unnest(ARRAY['GET', 'HEAD', 'OPTIONS', 'POST', 'PATCH', 'PUT', 'DELETE', 'get', 'X']) m;
 COMMIT;
 
+-- a key that may only read does so in a transaction that can only read, whatever the layer began
+BEGIN;
+SELECT set_config('request.method', 'GET', true), set_config('request.headers', key('key')::text, true) \g /dev/null
+SELECT taskapi.pre_request();
+SHOW transaction_read_only;
+ROLLBACK;
+BEGIN;
+SELECT set_config('request.method', 'HEAD', true), set_config('request.headers', key('reader')::text, true) \g /dev/null
+SELECT taskapi.pre_request();
+SHOW transaction_read_only;
+CREATE TEMP TABLE written ();
+CREATE TABLE written ();
+ROLLBACK;
+SHOW transaction_read_only;
+BEGIN READ ONLY;
+SELECT call('GET', key('reader'));
+COMMIT;
+
 -- a cookie on an unsafe method needs our own origin
 BEGIN;
 SELECT m, h, call(m, h, cookie('session')) FROM unnest(ARRAY['GET', 'POST']) m, unnest(ARRAY[
@@ -130,6 +148,11 @@ SELECT m, h, call(m, h, cookie('session')) FROM unnest(ARRAY['GET', 'POST']) m, 
     '{"sec-fetch-site": "same-origin, cross-site"}', '{"sec-fetch-site": "cross-site", "origin": "https://a.example", "host": "a.example"}',
     '{"origin": "https://a.example", "host": "a.example"}', '{"origin": "https://A.example:8443", "host": "a.example:8443"}', '{"origin": "https://a.example:8443", "host": "a.example"}',
     '{"origin": "https://a.example.evil", "host": "a.example"}', '{"origin": "https://evil/a.example", "host": "a.example"}', '{"origin": "https://evil", "host": "a.example"}',
+    '{"origin": "http://a.example", "host": "a.example"}', '{"origin": "evil://a.example", "host": "a.example"}', '{"origin": "x://://a.example", "host": "a.example"}',
+    '{"origin": "https://a.example", "host": "a.example:443"}', '{"origin": "https://a.example:443", "host": "a.example"}', '{"origin": "https://a.example:80", "host": "a.example"}',
+    '{"origin": "http://a.example:443", "host": "a.example:443"}', '{"origin": "https://a.example, https://evil", "host": "a.example"}',
+    '{"origin": "http://localhost:3000", "host": "localhost:3000"}', '{"origin": "http://[::1]:3000", "host": "[::1]:3000"}', '{"origin": "http://127.0.0.1", "host": "127.0.0.1:80"}',
+    '{"origin": "http://localhost.evil", "host": "localhost.evil"}', '{"origin": "http://localhost:3000", "host": "localhost:4000"}',
     '{"origin": "null", "host": "null"}', '{"origin": "https://", "host": ""}', '{"origin": "a.example", "host": "a.example"}', '{"origin": "https://a.example"}', '{"host": "a.example"}']::jsonb[]) h;
 -- a key is no cookie: nobody's browser sends it by itself
 SELECT call('POST', key('key') || '{"sec-fetch-site": "cross-site"}');
@@ -139,7 +162,7 @@ SET taskapi.trusted_origins = 'https://app.example, https://b.example';
 SET SESSION AUTHORIZATION regress_authenticator;
 BEGIN;
 SELECT h, call('POST', h, cookie('session')) FROM unnest(ARRAY[
-    '{"sec-fetch-site": "same-site", "origin": "https://app.example"}', '{"origin": "https://B.example", "host": "a.example"}', '{"sec-fetch-site": "same-site", "origin": "https://c.example"}',
+    '{"sec-fetch-site": "same-site", "origin": "https://app.example"}', '{"sec-fetch-site": "same-site", "origin": "https://app.example:443"}', '{"sec-fetch-site": "same-site", "origin": "http://app.example"}', '{"origin": "https://B.example", "host": "a.example"}', '{"sec-fetch-site": "same-site", "origin": "https://c.example"}',
     '{"sec-fetch-site": "cross-site", "origin": "https://app.exampl"}', '{"sec-fetch-site": "cross-site", "origin": ""}', '{"sec-fetch-site": "cross-site", "origin": "https://app.example, https://b.example"}']::jsonb[]) h;
 COMMIT;
 RESET SESSION AUTHORIZATION;

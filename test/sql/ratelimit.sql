@@ -163,14 +163,14 @@ SELECT s.allowed - b.allowed AS allowed, s.denied - b.denied AS denied, s.keys -
 FROM taskapi.rate_limit_stats s, before b;
 DROP TABLE before;
 
--- The test clock is a superuser's.
+-- Nothing here is PUBLIC's: to charge a key with a limit of one's own resets it. The test clock is a superuser's.
 CREATE ROLE regress_ratelimit;
 SET ROLE regress_ratelimit;
 SET taskapi.test_clock = -1;
-SELECT allowed FROM taskapi.rate_limit('by anybody', 5);
-SELECT remaining FROM taskapi.rate_limit_peek('by anybody', 5);
-SELECT taskapi.rate_limit_refund('by anybody', 5);
-SELECT taskapi.rate_limit_reset('by anybody');
+SELECT taskapi.rate_limit('pay:user 42', 1000000000, '1 second', 1);
+SELECT taskapi.rate_limit_peek('by any user', 5);
+SELECT taskapi.rate_limit_refund('by any user', 5);
+SELECT taskapi.rate_limit_reset('by any user');
 SELECT taskapi.save_rate_limits();
 SELECT * FROM taskapi.rate_limit_stats;
 SELECT * FROM taskapi.rate_limit_denials;

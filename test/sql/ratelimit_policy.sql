@@ -106,14 +106,43 @@ INSERT INTO taskapi.rate_limit_policy (name, rate) VALUES ('zero', 0);
 INSERT INTO taskapi.rate_limit_policy (name, rate, per) VALUES ('month', 1, '1 month');
 INSERT INTO taskapi.rate_limit_policy (name, rate, burst) VALUES ('burst', 1, 0);
 
--- Policies are the owner's to make; whoever is to be limited may be checked.
+-- Policies are the owner's to make, and checks are granted by name.
 CREATE ROLE regress_ratelimit_policy;
 SET ROLE regress_ratelimit_policy;
 SELECT count(*) FROM taskapi.rate_limit_policy;
 INSERT INTO taskapi.rate_limit_policy (name, rate) VALUES ('mine', 1000);
-SELECT count(*) FROM taskapi.check_rate_limits('{"per_user": "48"}');
+SELECT taskapi.check_rate_limits('{"per_user": "48"}');
+SELECT taskapi.enforce_rate_limits('{"per_user": "48"}');
+SELECT taskapi.rate_limit_status('{"per_user": "48"}');
+RESET ROLE;
+-- Whoever may check charges what is the caller's: subject, key, session, address. Nothing of a check with a stranger's is charged.
+GRANT EXECUTE ON FUNCTION taskapi.check_rate_limits, taskapi.enforce_rate_limits, taskapi.rate_limit_status TO regress_ratelimit_policy;
+SET ROLE regress_ratelimit_policy;
+BEGIN;
+SELECT taskapi.check_rate_limits('{"per_user": "victim"}');
+ROLLBACK;
+BEGIN;
+SET LOCAL request.jwt.claims = '{"sub": "48", "api_key_id": "k48", "session_id": "s48"}';
+SELECT policy, remaining FROM taskapi.check_rate_limits('{"per_user": "48"}');
+SELECT count(*) FROM taskapi.rate_limit_status('{"per_user": "k48"}'), taskapi.check_rate_limits('{"per_user": "s48"}');
+SAVEPOINT s;
+SELECT taskapi.check_rate_limits('{"per_user": "48", "per_key": "victim"}');
+ROLLBACK TO s;
+SELECT taskapi.enforce_rate_limits('{"per_user": "victim"}');
+ROLLBACK TO s;
+SELECT taskapi.rate_limit_status('{"per_user": "victim"}');
+ROLLBACK TO s;
+SELECT policy, remaining FROM taskapi.rate_limit_status('{"per_user": "48"}');
+ROLLBACK;
+RESET ROLE;
+SELECT policy, remaining = "limit" AS whole FROM taskapi.rate_limit_status('{"per_user": "victim"}');
+-- and a role that may charge any key, checks any subject
+GRANT EXECUTE ON FUNCTION taskapi.rate_limit TO regress_ratelimit_policy;
+SET ROLE regress_ratelimit_policy;
+SELECT count(*) FROM taskapi.check_rate_limits('{"per_user": "somebody else"}');
 SELECT taskapi.reset_rate_limits('{"per_user": "48"}');
 RESET ROLE;
+DROP OWNED BY regress_ratelimit_policy;
 DROP ROLE regress_ratelimit_policy;
 
 DROP EXTENSION taskapi;

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * ratelimit_headers.c
+ *	  RateLimit-Policy, RateLimit and Retry-After (ratelimit_headers.h).
+ *
+ * As draft-ietf-httpapi-ratelimit-headers-10 has them.  The quota q of a policy
+ * is its burst, and its window w the time in which a whole burst comes back, so
+ * that q / w is the sustained rate, and the remaining r never exceeds q.  The t
+ * of a policy is when its whole quota is back, or when to retry if it denied, so
+ * that Retry-After is never earlier.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "base/compat.h"
+#include "http/grammar.h"
+#include "ratelimit/ratelimit_headers.h"
+
+static int64 ceil_seconds(double seconds);
+
+void
+taskapi_rate_limit_headers_init(TaskapiRateLimitHeaders *headers)
+{
+	initStringInfo(&headers->policy);
+	initStringInfo(&headers->state);
+	headers->retry_after = -1;
+}
+
+/* Whole seconds, rounded up, within what a Structured Field integer holds */
+static int64
+ceil_seconds(double seconds)
+{
+	if (!(seconds > 0))
+		return 0;
+	return (int64) Min(ceil(seconds), 999999999999999.0);
+}
+
+void
+taskapi_rate_limit_headers_append(TaskapiRateLimitHeaders *headers, const TaskapiRateLimitState *state)
+{
+	const char *separator = headers->policy.len > 0 ? ", " : "";
+	bool		wait = !state->allowed && state->can_fit;
+
+	appendStringInfoString(&headers->policy, separator);
+	taskapi_sf_append_string(&headers->policy, state->name);
+	appendStringInfo(&headers->policy, ";q=" INT64_FORMAT, state->quota);
+	if (state->window >= 0)
+		appendStringInfo(&headers->policy, ";w=" INT64_FORMAT, ceil_seconds(state->window));
+
+	appendStringInfoString(&headers->state, separator);
+	taskapi_sf_append_string(&headers->state, state->name);
+	appendStringInfo(&headers->state, ";r=" INT64_FORMAT ";t=" INT64_FORMAT, Max(state->remaining, 0),
+					 ceil_seconds(wait ? state->retry_after : state->reset_after));
+
+	if (wait)
+		headers->retry_after = Max(headers->retry_after, ceil_seconds(state->retry_after));
+}
+
+Jsonb *
+taskapi_rate_limit_headers_jsonb(const TaskapiRateLimitHeaders *headers)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *result;
+	const char *names[3] = {"RateLimit-Policy", "RateLimit", "Retry-After"};
+	const char *values[3] = {headers->policy.data, headers->state.data, NULL};
+
+	if (headers->retry_after >= 0)
+		values[2] = psprintf(INT64_FORMAT, headers->retry_after);
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < lengthof(names) && headers->policy.len > 0; i++)
+	{
+		JsonbValue	v;
+
+		if (values[i] == NULL)
+			continue;
+		v.type = jbvString;
+		v.val.string.val = unconstify(char *, names[i]);
+		v.val.string.len = strlen(names[i]);
+		(void) pushJsonbValue(&state, WJB_KEY, &v);
+		v.val.string.val = unconstify(char *, values[i]);
+		v.val.string.len = strlen(values[i]);
+		(void) pushJsonbValue(&state, WJB_VALUE, &v);
+	}
+	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(result);
+}
