@@ -130,6 +130,8 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = 'What belongs to a resource belongs to the owner of its table.',
                   HINT = format('GRANT CREATE ON SCHEMA %I TO %s.', api_schema, owner);
+    ELSIF NOT has_schema_privilege(owner, api_schema, 'USAGE') THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', api_schema, owner);
     END IF;
     RETURN me.role;
 END

@@ -149,10 +149,15 @@ BEGIN
 
     -- of the table's schema too: statements on the table are parsed as the caller
     FOR target IN
-        SELECT DISTINCT n.nspname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid IN (entry.resource, entry.source) AND NOT has_schema_privilege(grantee, n.oid, 'USAGE') ORDER BY 1
+        SELECT DISTINCT n.nspname AS name,
+               -- or as the caller, who may have been granted it WITH GRANT OPTION
+               CASE WHEN pg_has_role(n.nspowner, 'USAGE') THEN n.nspowner ELSE me.oid END::regrole AS grantor
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles me
+        WHERE c.oid IN (entry.resource, entry.source) AND NOT has_schema_privilege(grantee, n.oid, 'USAGE')
+          AND me.rolname = current_user
+        ORDER BY 1
     LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', target.name, grantee);
+        PERFORM taskapi.run_as(target.grantor, format('GRANT USAGE ON SCHEMA %I TO %s', target.name, grantee));
     END LOOP;
     FOR target IN
         SELECT DISTINCT g.relation, g.privilege FROM unnest(actions) a, taskapi.resource_grants(entry, a) g ORDER BY 1, 2
