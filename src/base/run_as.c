@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 
 #include "base/args.h"
+#include "base/role.h"
 
 static char *execute(const char *command, int nargs, Oid *types, Datum *values, bool *nulls);
 
@@ -65,9 +66,6 @@ taskapi_run_as(PG_FUNCTION_ARGS)
 	Datum	   *values = NULL;
 	Oid		   *types = NULL;
 	bool	   *nulls = NULL;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
 	char	   *result;
 
 	taskapi_require_arg(fcinfo, 0, "role");
@@ -80,21 +78,20 @@ taskapi_run_as(PG_FUNCTION_ARGS)
 		nargs = 0;				/* VARIADIC NULL */
 
 	rolename = GetUserNameFromId(role, false);
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	if (!has_privs_of_role(save_userid, role))
+	if (!has_privs_of_role(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be member of role \"%s\"", rolename)));
-	if (role == save_userid)
+	if (role == GetUserId())
 		result = execute(command, nargs, types, values, nulls);
 	else
 	{
-		/* an error resets all three, in the abort of its transaction or subtransaction */
-		SetUserIdAndSecContext(role, save_sec_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-		save_nestlevel = NewGUCNestLevel();
+		TaskapiRole saved = taskapi_become(role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+		int			nestlevel = NewGUCNestLevel();
+
 		result = execute(command, nargs, types, values, nulls);
-		AtEOXact_GUC(false, save_nestlevel);
-		SetUserIdAndSecContext(save_userid, save_sec_context);
+		AtEOXact_GUC(false, nestlevel);
+		taskapi_become_again(saved);
 	}
 
 	if (result == NULL)

@@ -20,6 +20,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -27,6 +28,7 @@
 
 #include "base/compat.h"
 #include "base/own_objects.h"
+#include "base/role.h"
 #include "page/page_order.h"
 #include "http/problem.h"
 
@@ -215,7 +217,17 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 
 	if (OidIsValid(source->base_relid) && source->opaque == NULL)
 	{
+		TaskapiRole saved;
+		int			nestlevel;
+
 		base = relation_open(source->base_relid, AccessShareLock);
+
+		/*
+		 * To look at the predicate or an expression of an index may run functions of its owner, which must not run with
+		 * the rights of an administrator who asks for advice, nor leave settings to it.
+		 */
+		saved = taskapi_become(base->rd_rel->relowner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+		nestlevel = NewGUCNestLevel();
 		foreach(cell, RelationGetIndexList(base))
 		{
 			Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
@@ -227,6 +239,8 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 			}
 			index_close(index, AccessShareLock);
 		}
+		AtEOXact_GUC(false, nestlevel);
+		taskapi_become_again(saved);
 		relation_close(base, NoLock);
 	}
 

@@ -41,11 +41,12 @@ sub not_superuser
 	return;
 }
 
-# Whatever runs this with rights makes mallory one who has them.
+# Whatever runs this with rights makes mallory one who has them, or leaves a setting that will.
 my $evil = q{DO $do$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO mallory', current_database()); END $do$;
 	CREATE SCHEMA IF NOT EXISTS mal AUTHORIZATION mallory; SET ROLE mallory;
 	CREATE FUNCTION mal.grab() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
 		IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN ALTER ROLE mallory SUPERUSER; END IF;
+		PERFORM pg_catalog.set_config('search_path', 'mal', false);
 		RETURN true; END $$; RESET ROLE;};
 
 # A schema taskapi that is there already.
@@ -175,12 +176,12 @@ for my $step (
 	q{COMMENT ON COLUMN mal.t.x IS '@private'; SELECT taskapi.expose('mal.t')}, q{SELECT taskapi.purge_deleted('1 day')},
 	q{CALL taskapi.maintain()}, q{SELECT taskapi.unexpose('mal.r')})
 {
-	# a table that a COMMENT of ours is on is not what is looked at
 	my ($own, $ours) = $step =~ /^(COMMENT[^;]*;)?(.*)$/s;
 	$node->safe_psql($db, "SET ROLE mallory; $own") if $own;
 	my ($out, $err) = ('', '');
-	my $rc = $node->psql($db, "SET client_min_messages = error; $ours", stdout => \$out, stderr => \$err, on_error_stop => 1);
+	my $rc = $node->psql($db, "SET client_min_messages = error; $ours;\nSHOW search_path", stdout => \$out, stderr => \$err, on_error_stop => 1);
 	is($rc . $err, '0', "done: $ours");
+	like($out, qr/^"[$]user", public\z/m, "no setting is left behind: $ours");
 	not_superuser("as mallory: $ours");
 }
 # The table shows it: the same by hand is caught.
