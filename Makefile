@@ -30,7 +30,7 @@ PG_CPPFLAGS = -I$(abspath $(top))/src -DTASKAPI_VERSION=\"$(EXTVERSION)\" $(EXTR
 PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers $(EXTRA_CFLAGS)
 
 REGRESS       ?= $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS   = --inputdir=test --encoding=UTF8 --no-locale
+REGRESS_OPTS   = --inputdir=test --encoding=UTF8 --no-locale --load-extension=taskapi
 ISOLATION     ?= $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 # An output folder of its own would be asked for expected/ first; there is one, at the root.
 ISOLATION_OPTS = --inputdir=test --outputdir=. --encoding=UTF8 --no-locale

@@ -204,7 +204,7 @@ start_server() {
     export PGHOST PGUSER PGDATA
     {
         printf "listen_addresses = '127.0.0.1'\nunix_socket_directories = '%s'\n" "$PGHOST"
-        printf 'fsync = off\nmax_connections = 100\nmax_prepared_transactions = 10\nlog_min_messages = warning\n'
+        printf 'fsync = off\nmax_connections = 100\nlog_min_messages = warning\n'
         for line in "$@"; do printf '%s\n' "$line"; done
     } | as_user tee -a "$PGDATA/postgresql.conf" >/dev/null
     trap stop_server EXIT

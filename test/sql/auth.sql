@@ -1,5 +1,4 @@
 -- API keys, sessions, addresses, passwords: made, listed and ended by those whose they are.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 
 -- a secret: tag, readable part, random part, check sum; of the secret itself only its hash is kept
@@ -240,4 +239,5 @@ DROP FUNCTION regress_login(text, jsonb), regress_request(text, jsonb, text), pu
 DROP EXTENSION pgcrypto;
 DROP SCHEMA "regress Crypto";
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;
 DROP ROLE regress_auth_anon, regress_auth_user, "regress auth, other";

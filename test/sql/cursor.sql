@@ -1,5 +1,4 @@
 -- Cursors: page order for every type, exact values, tokens, walks.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
@@ -261,4 +260,3 @@ DROP TYPE temper;
 DROP DOMAIN percent;
 DROP TYPE pair;
 DROP COLLATION regress_ci;
-DROP EXTENSION taskapi;

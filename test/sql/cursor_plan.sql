@@ -1,5 +1,4 @@
 -- Planner support: a comparison with cursor(...) bounds an ordinary index, and where it cannot, the operator gives the same answer.
-CREATE EXTENSION taskapi;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
 SET timezone = 'UTC';
@@ -198,4 +197,3 @@ EXPLAIN (VERBOSE, COSTS OFF) SELECT id, taskapi.cursor('id', id) AS cursor, task
 DROP SCHEMA regress_api CASCADE;
 DROP TABLE post;
 DROP ROLE regress_cursor_reader;
-DROP EXTENSION taskapi;

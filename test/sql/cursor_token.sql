@@ -1,5 +1,4 @@
 -- The token: only what we sealed opens, in one spelling, until it is too old or its key is retired.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
 -- a known key, so that tokens can be made here by hand
@@ -176,3 +175,4 @@ END
 $$;
 RESET request.method;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- expose() makes any table a resource, may be repeated, and refuses with a reason.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA expose_data;
@@ -163,7 +162,6 @@ SELECT taskapi.unexpose('expose_moved.fine');
 
 DROP SCHEMA expose_moved, expose_data CASCADE;
 DROP TABLE temporary;
-DROP EXTENSION taskapi;
 DROP OWNED BY regress_expose_owner, regress_expose_other;
 DROP ROLE regress_expose_owner;
 DROP ROLE regress_expose_other;

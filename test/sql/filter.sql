@@ -1,5 +1,4 @@
 -- Filters: every operator on every kind of type against plain SQL, and everything that is no filter.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA f;
@@ -125,4 +124,3 @@ SELECT same('{"e": "sad"}', 'e = ''sad''');
 COMMIT;
 RESET search_path;
 DROP SCHEMA f CASCADE;
-DROP EXTENSION taskapi;

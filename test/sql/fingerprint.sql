@@ -1,5 +1,4 @@
 -- Equal JSON values have one fingerprint, different ones have different ones.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 
 CREATE FUNCTION same(a text, b text) RETURNS bool LANGUAGE sql AS
 $$ SELECT taskapi.fingerprint(a::jsonb) = taskapi.fingerprint(b::jsonb) $$;
@@ -63,4 +62,3 @@ SELECT taskapi.fingerprint('"x"') = sha256('\x730000000178') AS string,
            sha256('\x4f000000027300000001616e7300000002626266') AS object;
 
 DROP FUNCTION same(text, text);
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- The arithmetic, against GCRA in rational numbers: random limits, costs, refunds and clocks, verdict by verdict.
-CREATE EXTENSION taskapi;
 SET datestyle = 'ISO';
 SET timezone = 'UTC';
 
@@ -147,4 +146,3 @@ SELECT remaining, reset_after FROM taskapi.rate_limit('sevenths', 7, '1 second',
 
 RESET taskapi.test_clock;
 DROP FUNCTION regress_gcra, regress_gcra_exact;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Bytes that outlive a session (index keys, tokens, page tokens, fingerprints) are these, bit by bit, in every release.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -106,4 +105,3 @@ SELECT outcome FROM taskapi.idempotency_begin('k2', '{}', repeat('scope ', 100))
 SELECT taskapi.idempotency_complete('k1', 201, '{}'), taskapi.idempotency_complete('k2', 200, NULL, NULL, repeat('scope ', 100)) \g /dev/null
 SELECT scope, key, encode(fingerprint, 'hex') AS fingerprint FROM taskapi.idempotency_key WHERE key IN ('k1', 'k2') ORDER BY key;
 ROLLBACK;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- A subject that is a uuid is one subject, however a token, key, limit or scope spells it; and a blocked one is refused with each.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 \set id 0190a6c4-0000-7000-8000-00000000abcd
 \set capitals 0190A6C4-0000-7000-8000-00000000ABCD
@@ -122,3 +121,4 @@ SELECT pg_temp.outcome(claims => '{"sub": "bob"}');
 RESET session_replication_role;
 
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

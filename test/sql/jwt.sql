@@ -1,5 +1,4 @@
 -- JSON Web Tokens: signed and verified, and every way to be refused.
-CREATE EXTENSION taskapi;
 CREATE EXTENSION pgcrypto WITH SCHEMA public;
 \set SHOW_CONTEXT never
 SET taskapi.jwt_leeway = 0;
@@ -183,3 +182,4 @@ DROP ROLE regress_jwt_caller;
 DROP FUNCTION regress_verify(text, text), regress_token(text, text, text), regress_token(bytea, bytea, bytea), regress_base64url(bytea);
 DROP EXTENSION pgcrypto;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Work that spans transactions: one owner at a time, and the next goes on where the last one stopped.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 SET search_path = taskapi, public;
 CREATE VIEW public.ledger AS
     SELECT scope, key, status, replays, recovery_point, state, headers, body,
@@ -161,3 +160,4 @@ SELECT count(*) FROM idempotency_key WHERE key = 'k';
 DROP VIEW public.ledger;
 RESET search_path;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- one_of(): says what = ANY says, bounds the same scans, and leaves a query its plan.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 
 -- NULL or false, where it is not true: a policy treats them alike
 SELECT name, count(*) FILTER (WHERE coalesce(taskapi.one_of(v, e), false) = coalesce(v = ANY (e), false)) AS same, count(*) FILTER (WHERE taskapi.one_of(v, e)) AS true
@@ -50,4 +49,3 @@ SELECT count(*), bool_and(ordered) FROM (
 SELECT pg_temp.plan('SELECT n FROM regress_one_of WHERE taskapi.one_of(project, ''{00000000-0000-0000-0000-000000000001}'') AND n > 19990 ORDER BY n');
 RESET enable_seqscan;
 DROP TABLE regress_one_of;
-DROP EXTENSION taskapi;

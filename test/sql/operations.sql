@@ -1,5 +1,4 @@
 -- maintain() purges what has expired and nothing else, and commits batch by batch.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 INSERT INTO taskapi.session (subject, token_hash, expires_at)
     SELECT 'gone', sha256(n::text::bytea), now() - interval '1 hour' FROM generate_series(1, 25) n
@@ -63,3 +62,4 @@ DROP SCHEMA regress_hostile CASCADE;
 DROP VIEW IF EXISTS notes CASCADE;
 DROP TABLE note CASCADE;
 DROP EXTENSION taskapi CASCADE;
+CREATE EXTENSION taskapi;

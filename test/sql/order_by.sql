@@ -1,5 +1,4 @@
 -- The order_by grammar, as the constructor sees it: both spellings, defaults, quoting, and what is refused.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 \set VERBOSITY default
 -- canonical forms, read back from a token
@@ -37,4 +36,3 @@ SELECT taskapi.cursor(NULL, 1);
 -- an order_by out of a row does not show in the error
 CREATE TEMP TABLE word AS SELECT 'secret word' AS o;
 SELECT taskapi.cursor(o, 1) FROM word;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- page() and page_rows(): sizes, tokens, orders, sources, keys, privileges, what a changed relation does, cost at depth.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA shop;
@@ -358,4 +357,3 @@ SELECT problem($$SELECT taskapi.index_advice(NULL, 'x')$$);
 RESET search_path;
 DROP SCHEMA shop CASCADE;
 DROP ROLE regress_page_clerk, regress_page_guest;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Kinds of keys and views that pages once took for others: NULL composites, domains, moved schemas, views planned apart; and the index advice for them.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA kinds;
@@ -143,4 +142,3 @@ SELECT advice('priced', 'price');
 
 DROP SCHEMA kinds CASCADE;
 DROP SCHEMA kinds_moved;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Every row exactly once, in order: walks over random tables in random orders, against a sort in plain SQL.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA page_walk;
@@ -307,4 +306,3 @@ SELECT ids(items), has_next, has_previous FROM taskapi.page('w2', 'n DESC', 6, :
 ROLLBACK;
 
 DROP SCHEMA page_walk CASCADE;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- pre_request(): who it is, as whom the request goes on, what is charged, and every credential that is not good.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 SELECT count(*) AS policies FROM taskapi.rate_limit_policy;
 CREATE ROLE regress_authenticator NOINHERIT;
@@ -315,4 +314,5 @@ RESET taskapi.trusted_proxy_hops;
 DROP SCHEMA regress_request CASCADE;
 \set VERBOSITY default
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;
 DROP ROLE regress_authenticator, regress_anon, regress_user, regress_outsider;

@@ -1,5 +1,4 @@
 -- If-Match, the version in the body, ETag, PUT.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA precondition_data;
@@ -107,4 +106,3 @@ SELECT request('PATCH', '{"if-match": "*"}', $$UPDATE plain SET note = 'o' WHERE
 
 RESET search_path;
 DROP SCHEMA precondition_api, precondition_data CASCADE;
-DROP EXTENSION taskapi;

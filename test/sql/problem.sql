@@ -1,5 +1,4 @@
 -- The error contract: one catalogue, two forms.
-CREATE EXTENSION taskapi;
 SELECT * FROM taskapi.problems() ORDER BY status, problem;
 
 -- outside a request: its own SQLSTATE, and a DETAIL that is JSON
@@ -50,3 +49,4 @@ SELECT taskapi.raise_problem('not_found', headers => '{"X\r\nY": "a"}');
 SELECT taskapi.raise_problem('not_found', headers => '{"": "a"}');
 RESET request.method;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Rate limits by key: verdicts, what is charged and what is not, bad input.
-CREATE EXTENSION taskapi;
 
 -- The clock stands still, so every figure is exact.
 SET taskapi.test_clock = 1767225600;
@@ -188,4 +187,3 @@ DROP EXTENSION taskapi;
 CREATE EXTENSION taskapi;
 SELECT remaining FROM taskapi.rate_limit_peek('survivor', 5, '1 hour');
 RESET taskapi.test_clock;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Policies: several at once, shadow, headers, and changes that reach every session.
-CREATE EXTENSION taskapi;
 SET taskapi.test_clock = 1769904000;
 
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, shadow) VALUES
@@ -150,4 +149,3 @@ DROP EXTENSION taskapi;
 CREATE EXTENSION taskapi;
 SELECT * FROM taskapi.rate_limit_status('{"dark": "45"}');
 RESET taskapi.test_clock;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- What the HTTP layer put into GUCs, and what it is to answer.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 
 -- outside a request everything is NULL
@@ -132,4 +131,3 @@ SELECT count(*) FILTER (WHERE id <= previous) AS not_greater, count(DISTINCT id)
        bool_and(substr(id::text, 15, 1) = '7') AS version_7, bool_and(substr(id::text, 20, 1) IN ('8', '9', 'a', 'b')) AS variant_10,
        bool_and(taskapi.uuidv7_timestamp(id) BETWEEN now() - interval '1 minute' AND clock_timestamp() + interval '1 minute') AS of_now
 FROM (SELECT id, lag(id) OVER (ORDER BY i) AS previous FROM ids) s;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Writes through a resource reach its table as they would reach the table itself.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA resource_data;
@@ -186,4 +185,3 @@ SELECT taskapi.resource_write();
 DROP SCHEMA resource_api, resource_data CASCADE;
 DROP ROLE regress_resource_user;
 DROP ROLE regress_resource_dropbox;
-DROP EXTENSION taskapi;

@@ -1,7 +1,6 @@
 -- POST and PATCH through a resource with an Idempotency-Key: once, and the same answer for every repetition.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS taskapi;
 CREATE ROLE regress_alice;
 CREATE ROLE regress_bob;
 CREATE SCHEMA idem_data;
@@ -355,3 +354,4 @@ DROP SCHEMA idem_api, idem_data CASCADE;
 DROP OWNED BY regress_alice, regress_bob;
 DROP ROLE regress_alice, regress_bob;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- Signing keys: made at CREATE EXTENSION, rotated, retired, shared, replaced by a restored dump's, read by nobody.
-CREATE EXTENSION taskapi;
 \set SHOW_CONTEXT never
 SELECT purpose, key_id, length(secret), retired_at IS NULL AS live, initial FROM taskapi.secret ORDER BY purpose;
 SELECT count(DISTINCT secret) FROM taskapi.secret;
@@ -72,3 +71,4 @@ RESET ROLE;
 DROP OWNED BY regress_secret_reader;
 DROP ROLE regress_secret_reader;
 DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

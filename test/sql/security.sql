@@ -1,6 +1,5 @@
 -- A hostile schema stands before pg_catalog in the search_path of the extension's owner, and holds a function, an operator and a
 -- relation for each of pg_catalog's, types of the same names, and casts: nothing of it runs, whatever of the library and of the task API is called.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 SET client_min_messages = warning;
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
@@ -222,6 +221,7 @@ DROP FUNCTION public.regress_try;
 DROP TABLE public.regress_source CASCADE;
 DROP SCHEMA regress_api, regress_tasks, "regress ""api"" 2", "regress ""tasks"" 2" CASCADE;
 DROP SCHEMA regress_hostile CASCADE;
-DROP EXTENSION taskapi;
 DROP OWNED BY regress_anonymous, regress_user, regress_mallory;
 DROP ROLE regress_anonymous, regress_user, regress_mallory;
+DROP EXTENSION taskapi;
+CREATE EXTENSION taskapi;

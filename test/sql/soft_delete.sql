@@ -1,5 +1,4 @@
 -- Soft deletion follows the foreign keys, and comes back exactly.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA soft_data;
@@ -135,4 +134,3 @@ DELETE FROM soft_api.child WHERE id = 10 RETURNING id;
 SELECT id, deleted_at IS NOT NULL AS deleted FROM soft_data.child WHERE id >= 10;
 
 DROP SCHEMA soft_api, soft_data CASCADE;
-DROP EXTENSION taskapi;

@@ -1,5 +1,4 @@
 -- create_task_api(): into any two schemas, twice in one database, refused where it cannot; accounts, constraints and triggers.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 \set VERBOSITY terse
@@ -153,3 +152,4 @@ INSERT INTO tasks.project (name, creator_id) VALUES ('kept', :'ann');
 DROP EXTENSION taskapi CASCADE;
 SELECT name FROM tasks.project;
 DROP SCHEMA tasks, api, regress_crypto CASCADE;
+CREATE EXTENSION taskapi;

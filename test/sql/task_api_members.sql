@@ -1,5 +1,4 @@
 -- Nobody becomes a member, and nobody's address is shown, without consent; who leaves is gone in every respect.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = warning;
