@@ -181,6 +181,13 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_eval_plan_qual_init(epqstate, estate) EvalPlanQualInit(epqstate, estate, NULL, NIL, -1)
 #endif
 
+/* 16 tells apart who has the privileges of a role and who may become it (acl.h) */
+#if PG_VERSION_NUM >= 160000
+#define taskapi_may_set_role(member, role) member_can_set_role(member, role)
+#else
+#define taskapi_may_set_role(member, role) is_member_of_role(member, role)
+#endif
+
 /* 16 has one function for every class of object */
 #if PG_VERSION_NUM >= 160000
 #define taskapi_owns_relation(relid, role) object_ownercheck(RelationRelationId, relid, role)

@@ -9,7 +9,7 @@
  * with the administrator's: as in a maintenance command of the server, the
  * operation is security-restricted and its settings end with it.
  *
- * SQL: sql/install/00_header.sql
+ * SQL: sql/install/02_trust.sql
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 
 #include "base/args.h"
+#include "base/compat.h"
 #include "base/role.h"
 
 static char *execute(const char *command, int nargs, Oid *types, Datum *values, bool *nulls);
@@ -52,8 +53,9 @@ execute(const char *command, int nargs, Oid *types, Datum *values, bool *nulls)
 /*
  * run_as(role regrole, command text [, VARIADIC parameters "any"]) -> text
  *
- * The caller must have the role's rights already, so it can do nothing here that it could not do otherwise.  As the
- * role itself the command runs without a restriction.
+ * The caller must have the role's rights already and be allowed to become it, so it can do nothing here that it could
+ * not do otherwise: a member WITH SET FALSE must not create what the role owns.  As the role itself the command runs
+ * without a restriction.
  */
 PG_FUNCTION_INFO_V1(taskapi_run_as);
 Datum
@@ -78,7 +80,7 @@ taskapi_run_as(PG_FUNCTION_ARGS)
 		nargs = 0;				/* VARIADIC NULL */
 
 	rolename = GetUserNameFromId(role, false);
-	if (!has_privs_of_role(GetUserId(), role))
+	if (!has_privs_of_role(GetUserId(), role) || !taskapi_may_set_role(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be member of role \"%s\"", rolename)));

@@ -194,6 +194,12 @@ refused('run_as() takes a role that one has', $db, q{SET ROLE mallory; SELECT ta
 refused('run_as() leads back to nobody', $db, q{SELECT taskapi.run_as('mallory', 'RESET ROLE')}, qr/cannot set parameter "role" within security-/);
 is($node->safe_psql($db, q{SELECT taskapi.run_as('mallory', $$SELECT set_config('search_path', 'mal', false)$$); SHOW search_path}), qq{mal\n"\$user", public},
 	'settings end with the command');
+SKIP:
+{
+	skip 'a member without SET, from 16 on', 1 if $node->safe_psql('postgres', 'SHOW server_version_num') < 160000;
+	$node->safe_psql($db, 'CREATE ROLE heir; GRANT app_owner TO heir WITH INHERIT TRUE, SET FALSE');
+	refused('run_as() takes a role that one may become', $db, q{SET ROLE heir; SELECT taskapi.run_as('app_owner', 'SELECT 1')}, qr/must be member of role "app_owner"/);
+}
 
 # Default privileges of every kind, over every object.
 
