@@ -152,8 +152,8 @@ bind_term(TaskapiPageTerm *term, const TaskapiPageSource *source, const TaskapiO
 }
 
 /*
- * The type of the term's key in a token; InvalidOid if there can be none.  What is of no use but to the server, as
- * pg_node_tree, sends what it does not take; it is kept as the type that compares it.
+ * The type of the term's key in a token; InvalidOid if there can be none.  Types that only the server uses send what they
+ * do not take, as pg_node_tree; such a one is kept as the type that compares it.
  */
 static Oid
 key_type(const TaskapiPageTerm *term)
@@ -182,7 +182,8 @@ has_binary_form(Oid typid)
 	form = (Form_pg_type) GETSTRUCT(tuple);
 	typtype = form->typtype;
 	result = OidIsValid(form->typsend) && OidIsValid(form->typreceive) && typtype != TYPTYPE_PSEUDO &&
-		base != PG_NODE_TREEOID && base != PG_NDISTINCTOID && base != PG_DEPENDENCIESOID && base != PG_MCV_LISTOID;
+		base != PG_NODE_TREEOID && base != PG_NDISTINCTOID && base != PG_DEPENDENCIESOID && base != PG_MCV_LISTOID &&
+		base != OIDVECTOROID && base != INT2VECTOROID;
 	ReleaseSysCache(tuple);
 
 	if (result && OidIsValid(element))
