@@ -1,13 +1,13 @@
 # Every type of pg_type that has an order, and domains, arrays, ranges and composites over it: walks through page(), page_rows() and the cursor
 # operators see each row once, in the order of ORDER BY, with ties and NULLs, both ways, in pages of any size, while rows come and go.
-# WALKS=N tries more (3000), SEED=N repeats a run.
+# WALKS=N tries more (2000), SEED=N repeats a run.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $walks = $ENV{WALKS} || 3000;
+my $walks = $ENV{WALKS} || 2000;
 my $seed = $ENV{SEED} || int(rand(1_000_000));
 note("SEED=$seed");
 
