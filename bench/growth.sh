@@ -137,8 +137,8 @@ SQL
                 -c 'ALTER TABLE growth.key ADD PRIMARY KEY (scope, key)' -c 'CREATE INDEX key_expires_at ON growth.key (expires_at)' -c 'VACUUM ANALYZE growth.key' &
             byhand=$!
             psql -q -c 'ALTER TABLE taskapi.idempotency_key DROP CONSTRAINT idempotency_key_pkey' -c 'DROP INDEX taskapi.idempotency_key_expires_at_idx' -c "INSERT INTO taskapi.idempotency_key
-                (created_at, expires_at, fencing_token, replays, status, completed_at, scope, key, fingerprint, body)
-                SELECT now(), k.expires_at, 0, 0, k.status, now(), k.scope, growth.key(n), k.fingerprint, k.body FROM taskapi.idempotency_key k, generate_series($old, $size - 1) n WHERE k.key = growth.key(0)" \
+                (created_at, expires_at, fencing_token, status, completed_at, scope, key, fingerprint, body)
+                SELECT now(), k.expires_at, 0, k.status, now(), k.scope, growth.key(n), k.fingerprint, k.body FROM taskapi.idempotency_key k, generate_series($old, $size - 1) n WHERE k.key = growth.key(0)" \
                 -c 'ALTER TABLE taskapi.idempotency_key ADD PRIMARY KEY (scope, key)' -c 'CREATE INDEX idempotency_key_expires_at_idx ON taskapi.idempotency_key (expires_at)' -c 'VACUUM ANALYZE taskapi.idempotency_key'
             wait $byhand
             psql -q -c CHECKPOINT

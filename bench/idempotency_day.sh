@@ -77,8 +77,8 @@ CREATE VIEW bench.arriving AS
     SELECT g, format('["%s","POST","/charges"]', g % 1000) AS scope, gen_random_uuid()::text AS key, sha256('x') AS fingerprint,
            json_build_object('id', gen_random_uuid(), 'amount', g, 'note', repeat('x', 150)) AS body FROM (SELECT generate_series(1, 1000000) AS g) s;   -- here it makes no more than are taken
 CREATE FUNCTION bench.arrive_ours(n int, life interval) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO taskapi.idempotency_key (created_at, expires_at, fencing_token, replays, status, completed_at, scope, key, fingerprint, body)
-    SELECT now(), now() + life, 0, 0, 201, now(), a.scope, a.key, a.fingerprint, a.body FROM bench.arriving a LIMIT n
+    INSERT INTO taskapi.idempotency_key (created_at, expires_at, fencing_token, status, completed_at, scope, key, fingerprint, body)
+    SELECT now(), now() + life, 0, 201, now(), a.scope, a.key, a.fingerprint, a.body FROM bench.arriving a LIMIT n
 $$;
 CREATE FUNCTION bench.arrive_byhand(n int, life interval) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

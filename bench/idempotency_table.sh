@@ -27,8 +27,8 @@ day() {
     for _ in $(seq "$seconds"); do
         next=$(($(clock) + 1000))
         began=$(clock)
-        psql -q -c "INSERT INTO $table (created_at, expires_at, fencing_token, replays, status, completed_at, scope, key, fingerprint, body)
-            SELECT now(), now() + '10 s', 0, 0, 201, now(), format('[\"%s\",\"POST\",\"/charges\"]', g % 1000), gen_random_uuid(), sha256('x'),
+        psql -q -c "INSERT INTO $table (created_at, expires_at, fencing_token, status, completed_at, scope, key, fingerprint, body)
+            SELECT now(), now() + '10 s', 0, 201, now(), format('[\"%s\",\"POST\",\"/charges\"]', g % 1000), gen_random_uuid(), sha256('x'),
                    json_build_object('id', gen_random_uuid(), 'amount', g, 'note', repeat('x', 150)) FROM generate_series(1, $rate) g"
         inserting=$((inserting + $(clock) - began)) rows=$((rows + rate))
         while began=$(clock); purged=$(value "SELECT taskapi.purge_idempotency_keys(10000)"); [ "$purged" -gt 0 ]; do

@@ -1,6 +1,6 @@
 -- The idempotency-key ledger.
 
--- The columns of fixed width come first: a replay is counted in place, at a fixed offset (idempotency_ledger.c).
+-- Replays are counted for the whole server (taskapi.stats), and not in the row: that would be an update for each.
 -- Rows are written once and purged in order of expiry, so pages are filled, and vacuumed early: at 5 % of dead rows the table
 -- stays at its size, at the usual 20 % it grows by a fifth (bench/idempotency_table.sh). A BRIN index instead of the btree
 -- on expires_at costs more at each insert, and ranges that were refilled after a purge hide nothing from it.
@@ -8,7 +8,6 @@ CREATE TABLE taskapi.idempotency_key (
     created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     fencing_token bigint NOT NULL,
-    replays int NOT NULL,
     status int,
     completed_at timestamptz,
     lease_expires_at timestamptz,
@@ -32,7 +31,6 @@ COMMENT ON TABLE taskapi.idempotency_key IS
 COMMENT ON COLUMN taskapi.idempotency_key.created_at IS 'When the key was begun or acquired';
 COMMENT ON COLUMN taskapi.idempotency_key.expires_at IS 'From then on the key counts as new, purged or not';
 COMMENT ON COLUMN taskapi.idempotency_key.fencing_token IS 'Token of the lease''s last owner; 0 where there was no lease';
-COMMENT ON COLUMN taskapi.idempotency_key.replays IS 'How often the stored response was given again; a statistic, not crash-safe';
 COMMENT ON COLUMN taskapi.idempotency_key.status IS 'HTTP status of the stored response; NULL while a lease''s work is in progress';
 COMMENT ON COLUMN taskapi.idempotency_key.completed_at IS 'When the response was stored';
 COMMENT ON COLUMN taskapi.idempotency_key.lease_expires_at IS 'From then on the next acquire takes the lease over';

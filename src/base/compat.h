@@ -174,6 +174,11 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #endif
 #endif
 
+/* 18 makes them itself, with the same guarantee: greater than the one before in this backend */
+#if PG_VERSION_NUM >= 180000
+#define TASKAPI_HAVE_UUIDV7
+#endif
+
 /* 16 added the list of result relations, which none of our updates has */
 #if PG_VERSION_NUM >= 160000
 #define taskapi_eval_plan_qual_init(epqstate, estate) EvalPlanQualInit(epqstate, estate, NULL, NIL, -1, NIL)

@@ -61,13 +61,27 @@ taskapi_print_uuid(const pg_uuid_t *id, char buf[TASKAPI_UUID_TEXT_LEN + 1])
 	*out = '\0';
 }
 
+/* Is it a uuid in its standard spelling, as nearly all are? */
+static bool
+is_canonical(const char *text)
+{
+	for (int i = 0; i < TASKAPI_UUID_TEXT_LEN; i++)
+	{
+		bool		hyphen = (i == 8 || i == 13 || i == 18 || i == 23);
+
+		if (hyphen ? text[i] != '-' : !((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f')))
+			return false;
+	}
+	return text[TASKAPI_UUID_TEXT_LEN] == '\0';
+}
+
 const char *
 taskapi_canonical_subject(const char *subject)
 {
 	pg_uuid_t	id;
 	char	   *result;
 
-	if (!taskapi_parse_uuid(subject, strlen(subject), &id))
+	if (is_canonical(subject) || !taskapi_parse_uuid(subject, strlen(subject), &id))
 		return subject;
 	result = palloc(TASKAPI_UUID_TEXT_LEN + 1);
 	taskapi_print_uuid(&id, result);

@@ -28,6 +28,13 @@ static int64 monotonic_unix_ns(void);
  * uuidv7() -> uuid
  */
 PG_FUNCTION_INFO_V1(taskapi_uuidv7);
+#ifdef TASKAPI_HAVE_UUIDV7
+Datum
+taskapi_uuidv7(PG_FUNCTION_ARGS)
+{
+	return uuidv7(fcinfo);
+}
+#else
 Datum
 taskapi_uuidv7(PG_FUNCTION_ARGS)
 {
@@ -52,6 +59,8 @@ taskapi_uuidv7(PG_FUNCTION_ARGS)
 
 	PG_RETURN_UUID_P(uuid);
 }
+
+#endif							/* TASKAPI_HAVE_UUIDV7 */
 
 /*
  * uuidv7_timestamp(uuid) -> timestamptz

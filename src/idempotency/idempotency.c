@@ -246,7 +246,7 @@ taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const ui
 	if (row->status == 0)
 		taskapi_idempotency_in_progress(row->lease_expires_at == DT_NOBEGIN ? 0 : row->lease_expires_at - now);
 	if (check)
-		taskapi_ledger_count_replay(row);
+		taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
 	return row;
 }
 

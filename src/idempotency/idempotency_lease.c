@@ -41,6 +41,7 @@
 
 #include "base/args.h"
 #include "base/compat.h"
+#include "base/counters.h"
 #include "base/own_objects.h"
 #include "idempotency/idempotency.h"
 #include "http/layer.h"
@@ -125,6 +126,59 @@ token_argument(FunctionCallInfo fcinfo, int argno)
 	return PG_GETARG_INT64(argno);
 }
 
+/* The stored response of a complete row; what another owner still works on, or another request asked, is refused. */
+static Datum
+replay_row(TupleDesc desc, const TaskapiLedgerRow *row, const uint8 *fingerprint, TimestampTz now)
+{
+	Datum		values[7] = {0};
+	bool		nulls[7] = {false, true, true, true, true, true, true};
+
+	if (!taskapi_fingerprint_matches(row, fingerprint))
+		taskapi_idempotency_reused();
+	if (row->status == 0)
+		taskapi_idempotency_in_progress(row->lease_expires_at - now);
+
+	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
+	values[0] = CStringGetTextDatum("replay");
+	values[4] = Int32GetDatum(row->status);
+	nulls[4] = false;
+	values[5] = PointerGetDatum(row->headers);
+	nulls[5] = row->headers == NULL;
+	values[6] = PointerGetDatum(row->body);
+	nulls[6] = row->body == NULL;
+	if (taskapi_in_request())
+		taskapi_set_response_header("Idempotency-Replayed", "true");
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* The row of a key that is new (former is NULL), or that a lapsed lease left behind, for its new owner. */
+static void
+take_over(TaskapiLedgerRow *row, const TaskapiLedgerRow *former, const uint8 *fingerprint, Interval *lease,
+		  Interval *ttl, TimestampTz now)
+{
+	/* What was done in the name of the key was done for one request, so only that one goes on. */
+	if (former && !taskapi_fingerprint_matches(former, fingerprint))
+		taskapi_idempotency_reused();
+
+	if (former)
+		*row = *former;
+	else
+	{
+		row->created_at = now;
+		row->fingerprint = taskapi_fingerprint_datum(fingerprint);
+	}
+	row->fencing_token = next_token();
+	if (former && row->fencing_token <= former->fencing_token)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("fencing tokens have gone back"),
+				 errdetail("Sequence \"%s.%s\" gives " INT64_FORMAT " where " INT64_FORMAT " has been given before.",
+						   TASKAPI_SCHEMA, SEQUENCE, row->fencing_token, former->fencing_token)));
+	row->lease = lease;
+	row->lease_expires_at = taskapi_idempotency_deadline(now, lease, "lease");
+	row->expires_at = ledger_deadline(now, ttl);
+}
+
 /*
  * idempotency_acquire(key text, request jsonb, lease interval, scope text, ttl interval) -> idempotency_lease
  */
@@ -171,46 +225,11 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 	{
 		if (locked)
 			taskapi_idempotency_unlock(key);
-		if (!taskapi_fingerprint_matches(row, fingerprint))
-			taskapi_idempotency_reused();
-		if (row->status == 0)
-			taskapi_idempotency_in_progress(row->lease_expires_at - now);
-
-		taskapi_ledger_count_replay(row);
-		values[0] = CStringGetTextDatum("replay");
-		values[4] = Int32GetDatum(row->status);
-		nulls[4] = false;
-		values[5] = PointerGetDatum(row->headers);
-		nulls[5] = row->headers == NULL;
-		values[6] = PointerGetDatum(row->body);
-		nulls[6] = row->body == NULL;
-		if (taskapi_in_request())
-			taskapi_set_response_header("Idempotency-Replayed", "true");
-		PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+		PG_RETURN_DATUM(replay_row(desc, row, fingerprint, now));
 	}
 
-	/* What was done in the name of the key was done for one request, so it goes on for that one alone. */
-	if (row && !taskapi_fingerprint_matches(row, fingerprint))
-		taskapi_idempotency_reused();
-
-	if (row)
-		new_row = *row;
-	else
-	{
-		new_row.created_at = now;
-		new_row.fingerprint = taskapi_fingerprint_datum(fingerprint);
-	}
-	new_row.fencing_token = next_token();
-	if (row && new_row.fencing_token <= row->fencing_token)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("fencing tokens have gone back"),
-				 errdetail("Sequence \"%s.%s\" gives " INT64_FORMAT " where " INT64_FORMAT " has been given before.",
-						   TASKAPI_SCHEMA, SEQUENCE, new_row.fencing_token, row->fencing_token)));
-	new_row.lease = lease;
-	new_row.lease_expires_at = taskapi_idempotency_deadline(now, lease, "lease");
+	take_over(&new_row, row, fingerprint, lease, ttl, now);
 	new_row.ttl = ttl ? ttl : &default_ttl;
-	new_row.expires_at = ledger_deadline(now, ttl);
 
 	/* A purge does not touch a row that lapsed while its ttl is not over; one over its ttl is absent to us as well. */
 	if (row == NULL || !taskapi_ledger_update(key, &new_row))

@@ -16,12 +16,7 @@
  * the lookup out of SERIALIZABLE's predicate locking, where two new keys on one
  * index page would make two unrelated requests fail.
  *
- * Replays are counted in the stored tuple, as a hint: the counter is overwritten
- * in place and the page marked dirty as for hint bits.  It costs no WAL (but the
- * page image that checksums need), no transaction id and no dead tuple, which an
- * UPDATE for each replay would.  In return a crash may lose counts, and a
- * standby has those of the last page image.  A row whose replays are counted is
- * complete and never updated, so the tuple cannot be an old version.
+ * SQL: sql/install/45_idempotency.sql
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +34,6 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
-#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -50,7 +44,6 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "base/counters.h"
 #include "base/own_objects.h"
 #include "base/table_cache.h"
 #include "idempotency/idempotency_ledger.h"
@@ -64,7 +57,6 @@ enum
 	Anum_created_at = 1,
 	Anum_expires_at,
 	Anum_fencing_token,
-	Anum_replays,
 	Anum_status,
 	Anum_completed_at,
 	Anum_lease_expires_at,
@@ -87,6 +79,8 @@ enum
 static TaskapiTableCache ledger = {.relname = LEDGER};
 
 static void set_locktag(LOCKTAG *tag, const TaskapiIdempotencyKey *key);
+static void wait_for_lock(void *arg);
+static void with_wait_limit(void (*wait) (void *arg), void *arg);
 pg_noreturn static void rethrow_wait_error(MemoryContext context);
 static Relation open_ledger(LOCKMODE lockmode);
 static void check_columns(TupleDesc desc);
@@ -119,8 +113,6 @@ bool
 taskapi_idempotency_lock(const TaskapiIdempotencyKey *key, bool nowait)
 {
 	LOCKTAG		tag;
-	int			saved_timeout = LockTimeout;
-	MemoryContext context = CurrentMemoryContext;
 
 	set_locktag(&tag, key);
 	if (nowait || taskapi_idempotency_wait == 0)
@@ -132,10 +124,31 @@ taskapi_idempotency_lock(const TaskapiIdempotencyKey *key, bool nowait)
 		taskapi_idempotency_in_progress(0);
 	}
 
+	with_wait_limit(wait_for_lock, &tag);
+	return true;
+}
+
+static void
+wait_for_lock(void *arg)
+{
+	(void) LockAcquire((LOCKTAG *) arg, ExclusiveLock, false, false);
+}
+
+/*
+ * Do what may wait for another transaction, and bound the wait by taskapi_idempotency_wait as lock_timeout bounds one.
+ * The lock manager has cleaned up by the time it throws, and this throws again in any case, so no subtransaction is
+ * needed to catch the error.
+ */
+static void
+with_wait_limit(void (*wait) (void *arg), void *arg)
+{
+	int			saved_timeout = LockTimeout;
+	MemoryContext context = CurrentMemoryContext;
+
 	PG_TRY();
 	{
 		LockTimeout = taskapi_idempotency_wait;
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+		wait(arg);
 		LockTimeout = saved_timeout;
 	}
 	PG_CATCH();
@@ -144,13 +157,8 @@ taskapi_idempotency_lock(const TaskapiIdempotencyKey *key, bool nowait)
 		rethrow_wait_error(context);
 	}
 	PG_END_TRY();
-	return true;
 }
 
-/*
- * An error inside a wait that LockTimeout bounds, as lock_timeout bounds one.  The lock manager has cleaned up by the
- * time it throws, and this throws again in any case, so no subtransaction is needed to catch the error.
- */
 static void
 rethrow_wait_error(MemoryContext context)
 {
@@ -219,7 +227,7 @@ static void
 check_columns(TupleDesc desc)
 {
 	if (desc->natts < Natts_ledger ||
-		strcmp(NameStr(TupleDescAttr(desc, Anum_replays - 1)->attname), "replays") != 0 ||
+		strcmp(NameStr(TupleDescAttr(desc, Anum_fencing_token - 1)->attname), "fencing_token") != 0 ||
 		strcmp(NameStr(TupleDescAttr(desc, Anum_body - 1)->attname), "body") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -335,7 +343,6 @@ row_to_slot(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row, Tuple
 	SET(Anum_created_at, TimestampTzGetDatum(row->created_at));
 	SET(Anum_expires_at, TimestampTzGetDatum(row->expires_at));
 	SET(Anum_fencing_token, Int64GetDatum(row->fencing_token));
-	SET(Anum_replays, Int32GetDatum(0));
 	if (row->status != 0)
 	{
 		SET(Anum_status, Int32GetDatum(row->status));
@@ -421,117 +428,76 @@ taskapi_ledger_insert(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *
 	writer_end(&writer);
 }
 
+/* A row that is being locked or deleted, and what came of it */
+typedef struct RowWait
+{
+	Relation	rel;
+	ItemPointerData tid;
+	CommandId	cid;
+	TupleTableSlot *slot;		/* of a row to be locked */
+	TM_Result	result;
+} RowWait;
+
+static void
+wait_and_lock_row(void *arg)
+{
+	RowWait    *row = arg;
+	TM_FailureData failure;
+
+	row->result = table_tuple_lock(row->rel, &row->tid, SnapshotSelf, row->slot, row->cid,
+								   LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
+}
+
+static void
+wait_and_delete_row(void *arg)
+{
+	RowWait    *row = arg;
+	TM_FailureData failure;
+
+	row->result = table_tuple_delete(row->rel, &row->tid, row->cid, SnapshotSelf, InvalidSnapshot,
+									 true, &failure, false);
+}
+
 bool
 taskapi_ledger_update(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row)
 {
 	LedgerWriter writer;
-	TupleTableSlot *old;
-	TM_FailureData failure;
-	TM_Result	result;
-	ItemPointerData tid = row->tid;
-	int			saved_timeout = LockTimeout;
-	MemoryContext context = CurrentMemoryContext;
+	RowWait		old;
 
 	writer_begin(&writer);
-	old = table_slot_create(writer.rel, NULL);
+	old.rel = writer.rel;
+	old.tid = row->tid;
+	old.cid = writer.estate->es_output_cid;
+	old.slot = table_slot_create(writer.rel, NULL);
 
 	/* A purge may be deleting the row at this moment. */
-	PG_TRY();
-	{
-		LockTimeout = taskapi_idempotency_wait;
-		result = table_tuple_lock(writer.rel, &tid, SnapshotSelf, old, writer.estate->es_output_cid,
-								  LockTupleNoKeyExclusive, LockWaitBlock, 0, &failure);
-		LockTimeout = saved_timeout;
-	}
-	PG_CATCH();
-	{
-		LockTimeout = saved_timeout;
-		rethrow_wait_error(context);
-	}
-	PG_END_TRY();
-	if (result == TM_Ok)
+	with_wait_limit(wait_and_lock_row, &old);
+	if (old.result == TM_Ok)
 	{
 		EPQState	epqstate;
 
 		taskapi_eval_plan_qual_init(&epqstate, writer.estate);
 		row_to_slot(key, row, writer.slot);
-		ExecSimpleRelationUpdate(writer.result_rel, writer.estate, &epqstate, old, writer.slot);
+		ExecSimpleRelationUpdate(writer.result_rel, writer.estate, &epqstate, old.slot, writer.slot);
 		EvalPlanQualEnd(&epqstate);
 	}
-	else if (result != TM_Deleted && result != TM_Updated)
-		elog(ERROR, "unexpected table_tuple_lock status: %u", result);
+	else if (old.result != TM_Deleted && old.result != TM_Updated)
+		elog(ERROR, "unexpected table_tuple_lock status: %u", old.result);
 
-	ExecDropSingleTupleTableSlot(old);
+	ExecDropSingleTupleTableSlot(old.slot);
 	writer_end(&writer);
-	return result == TM_Ok;
+	return old.result == TM_Ok;
 }
 
 bool
 taskapi_ledger_delete(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row)
 {
-	Relation	rel = open_ledger(RowExclusiveLock);
-	TM_FailureData failure;
-	TM_Result	result;
-	ItemPointerData tid = row->tid;
-	int			saved_timeout = LockTimeout;
-	MemoryContext context = CurrentMemoryContext;
+	RowWait		old = {.rel = open_ledger(RowExclusiveLock), .tid = row->tid, .cid = GetCurrentCommandId(true)};
 
-	PG_TRY();
-	{
-		LockTimeout = taskapi_idempotency_wait;
-		result = table_tuple_delete(rel, &tid, GetCurrentCommandId(true), SnapshotSelf, InvalidSnapshot,
-									true, &failure, false);
-		LockTimeout = saved_timeout;
-	}
-	PG_CATCH();
-	{
-		LockTimeout = saved_timeout;
-		rethrow_wait_error(context);
-	}
-	PG_END_TRY();
-
-	if (result != TM_Ok && result != TM_Deleted && result != TM_Updated)
-		elog(ERROR, "unexpected table_tuple_delete status: %u", result);
-	table_close(rel, NoLock);
+	with_wait_limit(wait_and_delete_row, &old);
+	if (old.result != TM_Ok && old.result != TM_Deleted && old.result != TM_Updated)
+		elog(ERROR, "unexpected table_tuple_delete status: %u", old.result);
+	table_close(old.rel, NoLock);
 	CommandCounterIncrement();
-	return result == TM_Ok;
-}
-
-void
-taskapi_ledger_count_replay(const TaskapiLedgerRow *row)
-{
-	Relation	rel = open_ledger(AccessShareLock);
-	Buffer		buffer;
-	Page		page;
-	OffsetNumber offset = ItemPointerGetOffsetNumber(&row->tid);
-
-	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
-	if (rel->rd_tableam != GetHeapamTableAmRoutine())
-	{
-		table_close(rel, AccessShareLock);
-		return;
-	}
-	buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&row->tid));
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	page = BufferGetPage(buffer);
-
-	/* The row that was found is still there: our snapshot keeps vacuum off it.  Check all the same. */
-	if (offset <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, offset)))
-	{
-		HeapTupleHeader tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, offset));
-
-		if (HeapTupleHeaderGetRawXmin(tuple) == row->xmin)
-		{
-			/* Three columns of eight bytes stand before it, and none of the four is ever NULL. */
-			int32	   *replays = (int32 *) ((char *) tuple + tuple->t_hoff + 3 * sizeof(int64));
-
-			if (*replays < PG_INT32_MAX)
-			{
-				(*replays)++;
-				MarkBufferDirtyHint(buffer, true);
-			}
-		}
-	}
-	UnlockReleaseBuffer(buffer);
-	table_close(rel, AccessShareLock);
+	return old.result == TM_Ok;
 }

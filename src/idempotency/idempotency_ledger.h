@@ -60,7 +60,4 @@ extern void taskapi_ledger_insert(const TaskapiIdempotencyKey *key, const Taskap
 extern bool taskapi_ledger_update(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row);
 extern bool taskapi_ledger_delete(const TaskapiIdempotencyKey *key, const TaskapiLedgerRow *row);
 
-/* Count a replay in the row itself; a statistic, see idempotency_ledger.c. */
-extern void taskapi_ledger_count_replay(const TaskapiLedgerRow *row);
-
 #endif							/* TASKAPI_IDEMPOTENCY_LEDGER_H */

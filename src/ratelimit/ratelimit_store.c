@@ -309,19 +309,12 @@ taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdi
 	return now;
 }
 
-bool
-taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
+/* The neighbourhoods of the items, in order of address and each once; returns how many. */
+static int
+find_buckets(RateLimitTable *tab, RateLimitItem *items, int n, RateLimitBucket **buckets)
 {
-	RateLimitTable *tab = taskapi_ratelimit_table();
-	RateLimitBucket *buckets[RATELIMIT_MAX_ITEMS];
-	int			events[RATELIMIT_MAX_ITEMS];
 	int			nbuckets = 0;
-	int			nevents = 0;
-	bool		all_allowed = true;
 
-	Assert(n <= RATELIMIT_MAX_ITEMS);
-
-	/* The neighbourhoods, in order of address and each once */
 	for (int i = 0; i < n; i++)
 	{
 		RateLimitBucket *bucket = find_bucket(tab, items[i].key);
@@ -337,12 +330,14 @@ taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 		buckets[pos] = bucket;
 		nbuckets++;
 	}
+	return nbuckets;
+}
 
-	for (int i = 0; i < nbuckets; i++)
-		SpinLockAcquire(&buckets[i]->lock);
-	*now = taskapi_ratelimit_clock();
-	for (int i = 0; i < nbuckets; i++)
-		buckets[i]->latest = *now;
+/* Decide on each under the locks; where one denies, what was to be charged is only looked at. */
+static bool
+decide_items(RateLimitItem *items, int n, int64 now)
+{
+	bool		all_allowed = true;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -350,32 +345,37 @@ taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 
 		item->entry = find_entry(item->bucket, item->key);
 		item->state = item->entry ? entry_state(item->entry) : (GcraState) {0, 0};
-		item->changed = gcra_decide(&item->request, item->state, *now, &item->verdict, &item->new_state);
+		item->changed = gcra_decide(&item->request, item->state, now, &item->verdict, &item->new_state);
 		if (!item->verdict.allowed && !item->shadow)
 			all_allowed = false;
 	}
+	if (all_allowed)
+		return true;
 
-	/* Where another one denied, what was to be charged is only looked at. */
-	if (!all_allowed)
+	for (int i = 0; i < n; i++)
 	{
-		for (int i = 0; i < n; i++)
-		{
-			RateLimitItem *item = &items[i];
-			GcraRequest look = item->request;
+		RateLimitItem *item = &items[i];
+		GcraRequest look = item->request;
 
-			if (!item->verdict.allowed)
-				continue;
-			gcra_request_init(&look, 0);
-			item->changed = gcra_decide(&look, item->state, *now, &item->verdict, &item->new_state);
-			item->verdict.allowed = true;
-			item->verdict.retry_after_ns = 0;
-		}
+		if (!item->verdict.allowed)
+			continue;
+		gcra_request_init(&look, 0);
+		item->changed = gcra_decide(&look, item->state, now, &item->verdict, &item->new_state);
+		item->verdict.allowed = true;
+		item->verdict.retry_after_ns = 0;
 	}
+	return false;
+}
 
-	/*
-	 * Entries that exist are written before any is claimed, as claiming one
-	 * may drop another one of these.
-	 */
+/*
+ * Write what was decided, under the locks; returns how many events there were.  Entries that exist are written before
+ * any is claimed, as claiming one may drop another one of these.
+ */
+static int
+write_items(RateLimitItem *items, int n, int64 now, int *events)
+{
+	int			nevents = 0;
+
 	for (int i = 0; i < n; i++)
 	{
 		if (items[i].changed && items[i].entry && items[i].request.cost > 0)
@@ -384,12 +384,30 @@ taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 	for (int i = 0; i < n; i++)
 	{
 		if (items[i].changed && !items[i].entry && items[i].request.cost > 0)
-		{
-			RateLimitEntry *entry = claim_entry(items[i].bucket, items[i].key, *now, &events[nevents++]);
-
-			set_entry_state(entry, items[i].new_state);
-		}
+			set_entry_state(claim_entry(items[i].bucket, items[i].key, now, &events[nevents++]), items[i].new_state);
 	}
+	return nevents;
+}
+
+bool
+taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
+{
+	RateLimitBucket *buckets[RATELIMIT_MAX_ITEMS];
+	int			events[RATELIMIT_MAX_ITEMS];
+	int			nbuckets;
+	int			nevents;
+	bool		all_allowed;
+
+	Assert(n <= RATELIMIT_MAX_ITEMS);
+	nbuckets = find_buckets(taskapi_ratelimit_table(), items, n, buckets);
+
+	for (int i = 0; i < nbuckets; i++)
+		SpinLockAcquire(&buckets[i]->lock);
+	*now = taskapi_ratelimit_clock();
+	for (int i = 0; i < nbuckets; i++)
+		buckets[i]->latest = *now;
+	all_allowed = decide_items(items, n, *now);
+	nevents = write_items(items, n, *now, events);
 	for (int i = nbuckets - 1; i >= 0; i--)
 		SpinLockRelease(&buckets[i]->lock);
 

@@ -49,6 +49,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/counters.h"
 #include "base/sha256.h"
 #include "http/layer.h"
 #include "http/problem.h"
@@ -221,7 +222,7 @@ statement_end(TaskapiResourceStatement *statement)
 			taskapi_idempotency_reused();
 		if (statement->operation == CMD_INSERT && state->answered < state->nrows)
 			taskapi_idempotency_reused();
-		taskapi_ledger_count_replay(state->stored);
+		taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
 	}
 	else if (state->body.len > 0)
 	{

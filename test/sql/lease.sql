@@ -1,7 +1,7 @@
 -- Work that spans transactions: one owner at a time, and the next goes on where the last one stopped.
 SET search_path = taskapi, public;
 CREATE VIEW public.ledger AS
-    SELECT scope, key, status, replays, recovery_point, state, headers, body,
+    SELECT scope, key, status, recovery_point, state, headers, body,
            lease_expires_at = '-infinity' AS released, lease, ttl, expires_at - COALESCE(completed_at, created_at) AS expires_in
     FROM taskapi.idempotency_key ORDER BY scope, key;
 

@@ -143,7 +143,6 @@ sub model_begin
 	}
 	return fails($s, 'idempotency_key_reused') if $row->{print} ne $print;
 	return fails($s, 'idempotency_key_in_progress') if !$row->{status};
-	$row->{replays}++;
 	return "replay $row->{status} $row->{body}";
 }
 
@@ -161,7 +160,7 @@ sub model_complete
 	my ($s, $key, $status, $body) = @_;
 	my (undef, $claim) = own($s, 'claims', $key);
 	return fails($s, '55000') if ($claim // '') ne 'claimed';
-	top($s)->{rows}{$key} = { print => claim_print($s, $key), status => $status, body => $body, token => 0, replays => 0 };
+	top($s)->{rows}{$key} = { print => claim_print($s, $key), status => $status, body => $body, token => 0 };
 	top($s)->{claims}{$key} = 'stored';
 	return '';
 }
@@ -179,13 +178,12 @@ sub model_acquire
 		return fails($s, 'idempotency_key_in_progress') if !$row->{status} && $row->{live};
 		if ($row->{status})
 		{
-			$row->{replays}++;
 			return "replay   $row->{status} $row->{body}";
 		}
 	}
 	top($s)->{locks}{$key} = 1;
 	$token++;
-	top($s)->{rows}{$key} = { print => $print, status => 0, token => $token, live => 1, point => $row ? $row->{point} : '', replays => 0 };
+	top($s)->{rows}{$key} = { print => $print, status => 0, token => $token, live => 1, point => $row ? $row->{point} : '' };
 	return "acquired $token " . ($row ? $row->{point} : '') . '  ';
 }
 
@@ -379,12 +377,12 @@ sub step
 sub table_is_right
 {
 	my $table = $node->safe_psql('postgres', <<'SQL');
-SELECT key, coalesce(status, 0), body, fencing_token, recovery_point, replays, coalesce(lease_expires_at = '-infinity', false)
+SELECT key, coalesce(status, 0), body, fencing_token, recovery_point, coalesce(lease_expires_at = '-infinity', false)
 FROM taskapi.idempotency_key ORDER BY key
 SQL
 	my $model = join "\n", map {
 		my $row = $committed{$_};
-		join '|', $_, $row->{status}, $row->{body} // '', $row->{token}, $row->{point} // '', $row->{replays},
+		join '|', $_, $row->{status}, $row->{body} // '', $row->{token}, $row->{point} // '',
 		  $row->{released} && !$row->{status} ? 't' : 'f'
 	} sort keys %committed;
 	return $table eq $model || (diag("table:\n$table\nmodel:\n$model"), 0);
