@@ -12,6 +12,7 @@
 #include "auth/jwt.h"
 #include "base/compat.h"
 #include "base/table_cache.h"
+#include "cursor/cursor_check.h"
 #include "cursor/cursor_token.h"
 #include "http/client_address.h"
 #include "http/origin.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 {
 	taskapi_table_cache_init();
 	taskapi_cursor_token_init();
+	taskapi_cursor_check_init();
 	taskapi_client_address_init();
 	taskapi_origin_init();
 	taskapi_idempotency_init();

@@ -33,13 +33,21 @@ COMMENT ON FUNCTION taskapi.cursor_json(taskapi.cursor) IS 'The token as a JSON 
 CREATE CAST (taskapi.cursor AS json) WITH FUNCTION taskapi.cursor_json(taskapi.cursor);
 COMMENT ON CAST (taskapi.cursor AS json) IS 'The token as a JSON string';
 
+CREATE FUNCTION taskapi.cursor_constructor_support(internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_constructor_support';
+COMMENT ON FUNCTION taskapi.cursor_constructor_support(internal) IS
+    'Planner support of cursor(): refuses a constant order_by that is none, and keys that cannot be in a cursor';
+
+-- The constructor and the operators are leakproof, so that they run, and serve an index, ahead of row-level security. They raise
+-- for no argument that a row holds: a NULL cursor is what makes none. What no row decides is refused while planning.
+--
 -- Costs are in comparisons of numbers. Above ten the planner makes what only the rows of a page need after it has sorted
 -- and limited them, as is right for a seal. The cursor itself must stay below: a computed field is not inlined where
 -- its argument, a row with a cursor in it, costs more than ten, and then no index serves it.
 CREATE FUNCTION taskapi.cursor(order_by text, VARIADIC keys "any") RETURNS taskapi.cursor
-    LANGUAGE C IMMUTABLE PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_cursor';
+    LANGUAGE C IMMUTABLE PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_constructor_support AS 'MODULE_PATHNAME', 'taskapi_cursor';
 COMMENT ON FUNCTION taskapi.cursor(text, "any") IS
-    'The cursor of a row: cursor(''created_at DESC, id DESC'', created_at, id), as many keys as order_by has terms';
+    'The cursor of a row: cursor(''created_at DESC, id DESC'', created_at, id), as many keys as order_by has terms; NULL if these make none';
 
 CREATE FUNCTION taskapi.cursor_encode(order_by text, VARIADIC keys "any") RETURNS text
     LANGUAGE C STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'taskapi_cursor_encode';
@@ -60,7 +68,17 @@ COMMENT ON FUNCTION taskapi.cursor_value(taskapi.cursor, int, anyelement) IS
 CREATE FUNCTION taskapi.cursor_key(taskapi.cursor, order_by text, "position" int, anyelement) RETURNS anyelement
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_key';
 COMMENT ON FUNCTION taskapi.cursor_key(taskapi.cursor, text, int, anyelement) IS
-    'Internal: cursor_value() as the planner puts it into a row comparison; refuses a cursor of another order_by';
+    'Internal: cursor_value() as the planner puts it into a row comparison; NULL for a cursor of another order_by';
+
+CREATE FUNCTION taskapi.cursor_check(taskapi.cursor, order_by text, not_null boolean, VARIADIC keys "any") RETURNS boolean
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_check';
+COMMENT ON FUNCTION taskapi.cursor_check(taskapi.cursor, text, boolean, "any") IS
+    'True if the cursor is of this order_by over keys of these types (give NULLs), else an error; with not_null, no key may be NULL. The planner puts it into WHERE';
+
+CREATE FUNCTION taskapi.cursor_check(taskapi.cursor[], order_by text, not_null boolean, VARIADIC keys "any") RETURNS boolean
+    LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_check_array';
+COMMENT ON FUNCTION taskapi.cursor_check(taskapi.cursor[], text, boolean, "any") IS
+    'The same for every element of an array';
 
 CREATE FUNCTION taskapi.cursor_support(internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_support';

@@ -60,8 +60,8 @@ BEGIN
     IF size < 0 THEN
         PERFORM taskapi.raise_problem('invalid_page_size', format('page_size is %s.', size));
     END IF;
-    -- A cursor of another order does not compare with this one: cursor_mismatch.
-    PERFORM after < taskapi.cursor('created_at DESC, id DESC', now(), '00000000-0000-0000-0000-000000000000'::uuid);
+    -- A cursor of another order: cursor_mismatch.
+    PERFORM taskapi.cursor_check(after, 'created_at DESC, id DESC', true, NULL::timestamptz, NULL::uuid);
     ids := @data@.my_newest_task_ids(
         least(size, coalesce(current_setting('taskapi.max_page_size',true),'1000')::int),
         coalesce(taskapi.cursor_value(after, 1, NULL::timestamptz), 'infinity'),

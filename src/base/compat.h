@@ -160,6 +160,16 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_generation_expression(rel, attno) NULL
 #endif
 
+/* What a column of a join, or since 18 of a grouped query, stands for; NULL for columns of anything else */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_rte_aliases(rte) \
+	((rte)->rtekind == RTE_JOIN ? (rte)->joinaliasvars : (rte)->rtekind == RTE_GROUP ? (rte)->groupexprs : NIL)
+#else
+#define taskapi_rte_aliases(rte) ((rte)->rtekind == RTE_JOIN ? (rte)->joinaliasvars : NIL)
+#endif
+#define taskapi_rte_alias(rte, attno) \
+	((attno) <= list_length(taskapi_rte_aliases(rte)) ? (Node *) list_nth(taskapi_rte_aliases(rte), (attno) - 1) : NULL)
+
 /* 18 names the library and its version in the magic block */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "taskapi", .version = TASKAPI_VERSION)

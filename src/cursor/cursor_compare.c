@@ -3,14 +3,18 @@
  * cursor_compare.c
  *	  Page order: operators, btree and hash support of taskapi.cursor.
  *
- * a > b means that a comes after b under their order_by.  Cursors of two order_bys do
- * not compare: cursor_mismatch, whatever their values.  Where all keys are encoded
- * (cursor_key.h says which types are) a comparison is one memcmp of what stands
- * between descriptor and tail.  Else it goes key by key, and calls the btree
- * support function of those types that have no encoding.
+ * a > b means that a comes after b under their order_by.  The operators are a total
+ * order over all cursors, and leakproof: they raise for no argument.  Cursors of two
+ * order_bys, or of types that do not compare, are of two classes, and one class comes
+ * before the other whatever the keys are (cursor_descriptor.h); telling a client
+ * that it sent the wrong cursor is the planner's business (cursor_check.c).
  *
- * No value can make a comparison fail, but inside such a support function; the
- * operators are leakproof.  An ordinary comparison allocates nothing.
+ * If all keys are encoded (cursor_key.h says which types are) a comparison is one
+ * memcmp of what stands between descriptor and tail.  Else it goes key by key, and calls
+ * the btree support function of types whose comparison is leakproof, and of no other.  A
+ * key whose type or collation is gone compares by its bytes.  A cursor of
+ * another layout, which a newer version may have left in an index, comes last.
+ * An ordinary comparison allocates nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,55 +41,76 @@ typedef struct CursorSort
 	int			descriptor_len;
 } CursorSort;
 
-static int	compare_views(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
-static int	compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b);
+static int	compare_cursors(TaskapiCursorShapeCache *cache, const struct varlena *a, const struct varlena *b);
+static int	compare_bytes(const struct varlena *a, const struct varlena *b);
+static int	compare_key_by_key(TaskapiCursorShape *shape, const TaskapiCursorView *a, const TaskapiCursorView *b);
+static TaskapiCursorShapeCache *cache_of_call(FunctionCallInfo fcinfo, const struct varlena *cursor);
 static int	call_compare(FunctionCallInfo fcinfo);
 static uint64 hash_cursor(FunctionCallInfo fcinfo, uint64 seed);
 static int	sort_compare(Datum x, Datum y, SortSupport ssup);
 static Datum sort_abbreviate(Datum original, SortSupport ssup);
+static Datum abbreviate(CursorSort *sort, const struct varlena *cursor, MemoryContext context);
 static bool sort_abort(int memtupcount, SortSupport ssup);
 
 int
-taskapi_cursor_compare(TaskapiCursorShapeCache *cache, const struct varlena *a, const struct varlena *b)
+taskapi_cursor_compare_positions(TaskapiCursorShape *shape, const struct varlena *a, const struct varlena *b)
 {
 	TaskapiCursorView va;
 	TaskapiCursorView vb;
 
 	taskapi_cursor_view(a, &va);
 	taskapi_cursor_view(b, &vb);
-	return compare_views(cache, &va, &vb);
+	return compare_key_by_key(shape, &va, &vb);
 }
 
 static int
-compare_views(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
+compare_cursors(TaskapiCursorShapeCache *cache, const struct varlena *a, const struct varlena *b)
 {
+	TaskapiCursorView va;
+	TaskapiCursorView vb;
+	bool		known_a = taskapi_cursor_try_view(a, &va);
+	bool		known_b = taskapi_cursor_try_view(b, &vb);
 	int			a_len;
 	int			b_len;
 	int			cmp;
 
-	if (a->descriptor_len != b->descriptor_len || memcmp(a->descriptor, b->descriptor, a->descriptor_len) != 0)
+	if (unlikely(!known_a || !known_b))
+		return known_a != known_b ? (known_a ? -1 : 1) : compare_bytes(a, b);
+	if (va.descriptor_len != vb.descriptor_len || memcmp(va.descriptor, vb.descriptor, va.descriptor_len) != 0)
 	{
-		TaskapiCursorMatch match = taskapi_cursor_descriptor_match(a->descriptor, a->descriptor_len,
-														   b->descriptor, b->descriptor_len);
-
-		if (match != CURSOR_MATCHES)
-			taskapi_cursor_mismatch(match);
+		cmp = taskapi_cursor_descriptor_compare(va.descriptor, va.descriptor_len, vb.descriptor, vb.descriptor_len);
+		if (cmp != 0)
+			return cmp > 0 ? 1 : -1;
 	}
-	if ((a->flags | b->flags) & CURSOR_RAW)
-		return compare_key_by_key(cache, a, b);
+	if (va.flags & CURSOR_RAW)
+		return compare_key_by_key(taskapi_cursor_shape_to_compare(cache, &va), &va, &vb);
 
-	a_len = a->keys_end - a->keys;
-	b_len = b->keys_end - b->keys;
-	cmp = memcmp(a->keys, b->keys, Min(a_len, b_len));
+	a_len = va.keys_end - va.keys;
+	b_len = vb.keys_end - vb.keys;
+	cmp = memcmp(va.keys, vb.keys, Min(a_len, b_len));
 	if (cmp == 0)
 		cmp = a_len - b_len;
 	return (cmp > 0) - (cmp < 0);
 }
 
 static int
-compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, const TaskapiCursorView *b)
+compare_bytes(const struct varlena *a, const struct varlena *b)
 {
-	TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(cache, (a->flags & CURSOR_RAW) ? a : b);
+	int			a_len = VARSIZE_ANY_EXHDR(a);
+	int			b_len = VARSIZE_ANY_EXHDR(b);
+	int			cmp = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(a_len, b_len));
+
+	if (cmp == 0)
+		cmp = a_len - b_len;
+	return (cmp > 0) - (cmp < 0);
+}
+
+/*
+ * Both are of the class of "shape".
+ */
+static int
+compare_key_by_key(TaskapiCursorShape *shape, const TaskapiCursorView *a, const TaskapiCursorView *b)
+{
 	const uint8 *pa = a->keys;
 	const uint8 *pb = b->keys;
 
@@ -98,8 +123,8 @@ compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, c
 		if (taskapi_cursor_key_is_null(type, pa) || taskapi_cursor_key_is_null(type, pb))
 		{
 			cmp = *pa - *pb;
-			pa++;
-			pb++;
+			pa = taskapi_cursor_key_skip(type, pa, a->keys_end);
+			pb = taskapi_cursor_key_skip(type, pb, b->keys_end);
 		}
 		else if (type->kind == CURSOR_KEY_RAW)
 			cmp = taskapi_cursor_key_compare_raw(type, &pa, a->keys_end, &pb, b->keys_end);
@@ -118,21 +143,22 @@ compare_key_by_key(TaskapiCursorShapeCache *cache, const TaskapiCursorView *a, c
 	return 0;
 }
 
+/*
+ * fn_extra is set up for the rare cursor that needs it, so that an ordinary call touches nothing.
+ */
+static TaskapiCursorShapeCache *
+cache_of_call(FunctionCallInfo fcinfo, const struct varlena *cursor)
+{
+	return (*(const uint8 *) VARDATA_ANY(cursor) & CURSOR_RAW) ? taskapi_cursor_shape_cache(fcinfo->flinfo) : NULL;
+}
+
 static int
 call_compare(FunctionCallInfo fcinfo)
 {
 	struct varlena *a = PG_GETARG_VARLENA_PP(0);
 	struct varlena *b = PG_GETARG_VARLENA_PP(1);
-	TaskapiCursorView va;
-	TaskapiCursorView vb;
-	TaskapiCursorShapeCache *cache = NULL;
-	int			cmp;
+	int			cmp = compare_cursors(cache_of_call(fcinfo, a), a, b);
 
-	taskapi_cursor_view(a, &va);
-	taskapi_cursor_view(b, &vb);
-	if ((va.flags | vb.flags) & CURSOR_RAW)
-		cache = taskapi_cursor_shape_cache(fcinfo->flinfo);
-	cmp = compare_views(cache, &va, &vb);
 	PG_FREE_IF_COPY(a, 0);
 	PG_FREE_IF_COPY(b, 1);
 	return cmp;
@@ -211,12 +237,13 @@ hash_cursor(FunctionCallInfo fcinfo, uint64 seed)
 	TaskapiCursorView view;
 	uint64		hash;
 
-	taskapi_cursor_view(cursor, &view);
-	if (!(view.flags & CURSOR_RAW))
+	if (!taskapi_cursor_try_view(cursor, &view))
+		hash = DatumGetUInt64(hash_any_extended((uint8 *) VARDATA_ANY(cursor), VARSIZE_ANY_EXHDR(cursor), seed));
+	else if (!(view.flags & CURSOR_RAW))
 		hash = DatumGetUInt64(hash_any_extended(view.keys, view.keys_end - view.keys, seed));
 	else
 	{
-		TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(taskapi_cursor_shape_cache(fcinfo->flinfo), &view);
+		TaskapiCursorShape *shape = taskapi_cursor_shape_to_compare(cache_of_call(fcinfo, cursor), &view);
 		const uint8 *pos = view.keys;
 
 		hash = seed;
@@ -274,7 +301,7 @@ sort_compare(Datum x, Datum y, SortSupport ssup)
 	CursorSort *sort = ssup->ssup_extra;
 	struct varlena *a = PG_DETOAST_DATUM_PACKED(x);
 	struct varlena *b = PG_DETOAST_DATUM_PACKED(y);
-	int			cmp = taskapi_cursor_compare(&sort->cache, a, b);
+	int			cmp = compare_cursors(&sort->cache, a, b);
 
 	if ((Pointer) a != DatumGetPointer(x))
 		pfree(a);
@@ -288,48 +315,7 @@ sort_abbreviate(Datum original, SortSupport ssup)
 {
 	CursorSort *sort = ssup->ssup_extra;
 	struct varlena *cursor = PG_DETOAST_DATUM_PACKED(original);
-	TaskapiCursorView view;
-	int			len;
-	Datum		result = 0;
-
-	taskapi_cursor_view(cursor, &view);
-
-	/* The comparator may never see two of different order_bys, so they are told apart here */
-	if (sort->descriptor == NULL)
-	{
-		sort->descriptor = MemoryContextAlloc(ssup->ssup_cxt, view.descriptor_len);
-		memcpy(sort->descriptor, view.descriptor, view.descriptor_len);
-		sort->descriptor_len = view.descriptor_len;
-	}
-	else if (view.descriptor_len != sort->descriptor_len ||
-			 memcmp(view.descriptor, sort->descriptor, sort->descriptor_len) != 0)
-	{
-		TaskapiCursorMatch match = taskapi_cursor_descriptor_match(view.descriptor, view.descriptor_len,
-														   sort->descriptor, sort->descriptor_len);
-
-		if (match != CURSOR_MATCHES)
-			taskapi_cursor_mismatch(match);
-	}
-
-	len = view.keys_end - view.keys;
-	if (view.flags & CURSOR_RAW)
-	{
-		TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor(&sort->cache, &view);
-		const uint8 *pos = view.keys;
-
-		/* bytes order up to the first key without an encoding, its first byte included */
-		for (int i = 0; i < shape->nterms && pos - view.keys < sizeof(Datum); i++)
-		{
-			if (shape->keys[i].kind == CURSOR_KEY_RAW)
-			{
-				pos++;
-				break;
-			}
-			pos = taskapi_cursor_key_skip(&shape->keys[i], pos, view.keys_end);
-		}
-		len = pos - view.keys;
-	}
-	memcpy(&result, view.keys, Min(len, sizeof(Datum)));
+	Datum		result = abbreviate(sort, cursor, ssup->ssup_cxt);
 
 	sort->input_count++;
 	if (sort->estimating)
@@ -347,6 +333,57 @@ sort_abbreviate(Datum original, SortSupport ssup)
 	if ((Pointer) cursor != DatumGetPointer(original))
 		pfree(cursor);
 	return DatumBigEndianToNative(result);
+}
+
+/*
+ * The first bytes of the keys, for cursors of the class of the first one.  All of another class come before or after those
+ * together: they get the least or the greatest key, and are told apart by the whole comparison.
+ */
+static Datum
+abbreviate(CursorSort *sort, const struct varlena *cursor, MemoryContext context)
+{
+	TaskapiCursorView view;
+	int			len;
+	int			cmp;
+	Datum		result = 0;
+
+	if (!taskapi_cursor_try_view(cursor, &view))
+		return ~(Datum) 0;
+	if (sort->descriptor == NULL)
+	{
+		sort->descriptor = MemoryContextAlloc(context, view.descriptor_len);
+		memcpy(sort->descriptor, view.descriptor, view.descriptor_len);
+		sort->descriptor_len = view.descriptor_len;
+	}
+	else if (view.descriptor_len != sort->descriptor_len ||
+			 memcmp(view.descriptor, sort->descriptor, sort->descriptor_len) != 0)
+	{
+		cmp = taskapi_cursor_descriptor_compare(view.descriptor, view.descriptor_len,
+												sort->descriptor, sort->descriptor_len);
+		if (cmp != 0)
+			return cmp < 0 ? (Datum) 0 : ~(Datum) 0;
+	}
+
+	len = view.keys_end - view.keys;
+	if (view.flags & CURSOR_RAW)
+	{
+		TaskapiCursorShape *shape = taskapi_cursor_shape_to_compare(&sort->cache, &view);
+		const uint8 *pos = view.keys;
+
+		/* bytes order up to the first key without an encoding, its first byte included */
+		for (int i = 0; i < shape->nterms && pos - view.keys < sizeof(Datum); i++)
+		{
+			if (shape->keys[i].kind == CURSOR_KEY_RAW)
+			{
+				pos++;
+				break;
+			}
+			pos = taskapi_cursor_key_skip(&shape->keys[i], pos, view.keys_end);
+		}
+		len = pos - view.keys;
+	}
+	memcpy(&result, view.keys, Min(len, sizeof(Datum)));
+	return result;
 }
 
 /*

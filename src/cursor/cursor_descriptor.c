@@ -13,6 +13,11 @@
 #include "base/compat.h"
 #include "cursor/cursor_descriptor.h"
 
+static int	compare_orders(const uint8 *a, int a_len, const uint8 *b, int b_len);
+static void digest_of(const uint8 *order, int order_len, uint8 *digest);
+static int	compare_types(const TaskapiCursorTypeEntry *a, const TaskapiCursorTypeEntry *b, bool nulls_first);
+static int	compare_strings(const char *a, int a_len, const char *b, int b_len);
+
 void
 taskapi_cursor_order_descriptor(const TaskapiOrderBy *order_by, TaskapiBytes *buf)
 {
@@ -28,6 +33,98 @@ taskapi_cursor_order_descriptor(const TaskapiOrderBy *order_by, TaskapiBytes *bu
 	}
 	for (int i = 0; i < order_by->nterms; i++)
 		taskapi_bytes_append(buf, order_by->terms[i].name, strlen(order_by->terms[i].name));
+}
+
+int
+taskapi_cursor_descriptor_compare(const uint8 *a, int a_len, const uint8 *b, int b_len)
+{
+	const uint8 *pa;
+	const uint8 *pb;
+	int			cmp;
+
+	if (a_len == b_len && memcmp(a, b, a_len) == 0)
+		return 0;
+	cmp = compare_orders(a, a_len, b, b_len);
+	if (cmp != 0)
+		return cmp;
+
+	pa = a + taskapi_cursor_descriptor_order_len(a, a_len);
+	pb = b + taskapi_cursor_descriptor_order_len(b, b_len);
+	for (int i = 0; i < CURSOR_DESCRIPTOR_TERMS(a[0]) && cmp == 0; i++)
+	{
+		TaskapiCursorTypeEntry ea;
+		TaskapiCursorTypeEntry eb;
+		bool		more_a = taskapi_cursor_read_type_entry(&pa, a + a_len, &ea);
+		bool		more_b = taskapi_cursor_read_type_entry(&pb, b + b_len, &eb);
+
+		if (!more_a || !more_b)
+			return more_a - more_b;
+		cmp = compare_types(&ea, &eb, (a[1 + i] & CURSOR_TERM_NULLS_FIRST) != 0);
+	}
+	return cmp;
+}
+
+/*
+ * Directions, then names.  Names are compared by their digest, whichever form a descriptor has, so that all three ways to meet agree.
+ */
+static int
+compare_orders(const uint8 *a, int a_len, const uint8 *b, int b_len)
+{
+	int			nterms = CURSOR_DESCRIPTOR_TERMS(a[0]);
+	int			a_order = taskapi_cursor_descriptor_order_len(a, a_len);
+	int			b_order = taskapi_cursor_descriptor_order_len(b, b_len);
+	uint8		digests[2][CURSOR_DIGEST_LENGTH];
+
+	if (a_order == b_order && memcmp(a, b, a_order) == 0)
+		return 0;
+	if (nterms != CURSOR_DESCRIPTOR_TERMS(b[0]))
+		return nterms - CURSOR_DESCRIPTOR_TERMS(b[0]);
+	for (int i = 1; i <= nterms; i++)
+	{
+		int			directions = CURSOR_TERM_DESCENDING | CURSOR_TERM_NULLS_FIRST;
+
+		if ((a[i] & directions) != (b[i] & directions))
+			return (a[i] & directions) - (b[i] & directions);
+	}
+	digest_of(a, a_order, digests[0]);
+	digest_of(b, b_order, digests[1]);
+	return memcmp(digests[0], digests[1], CURSOR_DIGEST_LENGTH);
+}
+
+static void
+digest_of(const uint8 *order, int order_len, uint8 *digest)
+{
+	if (order[0] & CURSOR_DESCRIPTOR_DIGEST)
+		memcpy(digest, order + 1 + CURSOR_DESCRIPTOR_TERMS(order[0]), CURSOR_DIGEST_LENGTH);
+	else
+		taskapi_cursor_descriptor_digest(order, order_len, digest);
+}
+
+static int
+compare_types(const TaskapiCursorTypeEntry *a, const TaskapiCursorTypeEntry *b, bool nulls_first)
+{
+	Oid			a_class = taskapi_cursor_key_class(a->typid);
+	Oid			b_class = taskapi_cursor_key_class(b->typid);
+	int			cmp;
+
+	if (a_class != b_class)
+	{
+		if (a_class == UNKNOWNOID || b_class == UNKNOWNOID)
+			return (a_class == UNKNOWNOID) == nulls_first ? -1 : 1;
+		return a_class < b_class ? -1 : 1;
+	}
+	if (a->collation_kind != b->collation_kind)
+		return a->collation_kind < b->collation_kind ? -1 : 1;
+	cmp = compare_strings(a->schema, a->schema_len, b->schema, b->schema_len);
+	return cmp != 0 ? cmp : compare_strings(a->name, a->name_len, b->name, b->name_len);
+}
+
+static int
+compare_strings(const char *a, int a_len, const char *b, int b_len)
+{
+	int			cmp = memcmp(a, b, Min(a_len, b_len));
+
+	return cmp != 0 ? cmp : a_len - b_len;
 }
 
 TaskapiCursorMatch
@@ -55,10 +152,7 @@ taskapi_cursor_descriptor_match(const uint8 *a, int a_len, const uint8 *b, int b
 			return CURSOR_OTHER_TYPES;
 		if (ea.typid == UNKNOWNOID || eb.typid == UNKNOWNOID)
 			continue;
-		if (taskapi_cursor_key_class(ea.typid) != taskapi_cursor_key_class(eb.typid) ||
-			ea.collation_kind != eb.collation_kind ||
-			ea.schema_len != eb.schema_len || memcmp(ea.schema, eb.schema, ea.schema_len) != 0 ||
-			ea.name_len != eb.name_len || memcmp(ea.name, eb.name, ea.name_len) != 0)
+		if (compare_types(&ea, &eb, false) != 0)
 			return CURSOR_OTHER_TYPES;
 	}
 	return CURSOR_MATCHES;

@@ -31,7 +31,17 @@
 #define CURSOR_TERM_NAME_LENGTH(byte) ((byte) >> 2)
 #define CURSOR_DIGEST_LENGTH		16
 
-/* Do two descriptors compare, and if not, why not?  Pure; never throws. */
+/*
+ * The order of the classes of descriptors: a total order, in which 0 means that cursors of both compare by their keys.  A
+ * class is one order_by over types that compare with each other; a digest stands for the names that it was made of.  An untyped
+ * NULL is a type of its own, and comes before or after all others as the term's NULLs do.
+ */
+extern int	taskapi_cursor_descriptor_compare(const uint8 *a, int a_len, const uint8 *b, int b_len);
+
+/*
+ * Is what two descriptors say the same, and if not, what is not?  As taskapi_cursor_descriptor_compare(), but an untyped NULL is of any
+ * type, and two names are never taken for each other because of a digest.
+ */
 typedef enum TaskapiCursorMatch
 {
 	CURSOR_MATCHES,

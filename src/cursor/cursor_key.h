@@ -19,7 +19,7 @@
  *		uuid, macaddr, macaddr8, "char"		02, the bytes
  *		text, name, bpchar (without its trailing blanks)		02, the bytes, 00; only where the collation is byte order
  *		bytea			02, the bytes with 00 written as 00 FF, 00 00
- *		anything else	02, length, the Datum's bytes; never inverted, compared by the type's own btree support function
+ *		anything else	02, length, the Datum's bytes; never inverted, compared as TaskapiCursorRawOrder says
  *
  * What the encoding forgets (-0, a numeric's display scale, an interval's fields, trailing blanks) goes into a
  * "tail" behind the keys, which takes no part in comparisons.
@@ -70,18 +70,27 @@ typedef enum TaskapiCursorCollation
 	CURSOR_COLLATION_NAMED				/* another, named */
 } TaskapiCursorCollation;
 
+/* How keys of CURSOR_KEY_RAW compare. */
+typedef enum TaskapiCursorRawOrder
+{
+	CURSOR_RAW_BY_TYPE,			/* by the type's btree support function */
+	CURSOR_RAW_ENUM,			/* by the place of the label, as enum_cmp() does, which may raise */
+	CURSOR_RAW_BYTES			/* by bytes: the type or collation is gone, or its comparison is not to be called */
+} TaskapiCursorRawOrder;
+
 typedef struct TaskapiCursorKeyType
 {
 	Oid			typid;			/* never a domain, never varchar */
 	Oid			collation;		/* to compare CURSOR_KEY_RAW with; else InvalidOid */
+	TaskapiCursorRawOrder raw_order;
 	TaskapiCursorCollation collation_kind;
 	TaskapiCursorKeyKind kind;
 	bool		descending;
 	bool		nulls_first;
 	bool		typbyval;
 	int16		typlen;
-	FmgrInfo	cmp;			/* of CURSOR_KEY_RAW: btree support function 1 */
-	FmgrInfo	hash;			/* of CURSOR_KEY_RAW, where there is one (fn_oid) */
+	FmgrInfo	cmp;			/* of CURSOR_RAW_BY_TYPE: btree support function 1 */
+	FmgrInfo	hash;			/* of CURSOR_RAW_BY_TYPE, if there is one (fn_oid) */
 	FmgrInfo	send;			/* of CURSOR_KEY_RAW */
 	FmgrInfo	recv;			/* of CURSOR_KEY_RAW */
 	Oid			ioparam;
@@ -93,15 +102,25 @@ extern Oid	taskapi_cursor_key_base_type(Oid typid);
 /* The types whose keys compare with each other have one class. */
 extern Oid	taskapi_cursor_key_class(Oid typid);
 
+/*
+ * May keys of this base type stand in a cursor that SQL sees?  The operators of cursors are leakproof, so these are the types
+ * with an encoding, enums, which compare here, and a list of types whose comparison PostgreSQL marks leakproof
+ * (test/t/022_leakproof.pl compares the list with pg_proc).  page() orders by others too: its positions are no cursors to SQL.
+ */
+extern bool taskapi_cursor_key_is_leakproof(Oid typid, TaskapiCursorCollation collation_kind);
+
 extern TaskapiCursorKeyKind taskapi_cursor_key_kind(Oid typid, TaskapiCursorCollation collation_kind);
 extern TaskapiCursorCollation taskapi_cursor_key_collation_kind(Oid typid, Oid collation);
 
 /*
- * Fill in everything but directions.  "typid" is a base type.  Returns false where the type cannot be
+ * Fill in everything but directions.  "typid" is a base type that exists.  Returns false if the type cannot be
  * a key: no default btree order, or no binary input and output.  FmgrInfos go to "context".
  */
 extern bool taskapi_cursor_key_type_init(TaskapiCursorKeyType *type, Oid typid, Oid collation,
 								  TaskapiCursorCollation collation_kind, MemoryContext context);
+
+/* Fill in as a type of which only the bytes are known. */
+extern void taskapi_cursor_key_type_unknown(TaskapiCursorKeyType *type);
 
 /* Append the encoding of a value (not NULL); "term" numbers it in the tail. */
 extern void taskapi_cursor_key_encode(const TaskapiCursorKeyType *type, Datum value, int term,

@@ -27,7 +27,10 @@
 #include "cursor/cursor_shape.h"
 #include "http/problem.h"
 
-static void append_collation_name(TaskapiBytes *buf, Oid collation);
+static bool append_type(TaskapiBytes *descriptor, Oid typid, Oid collation, TaskapiCursorCollation *kind);
+static bool append_collation_name(TaskapiBytes *buf, Oid collation);
+static TaskapiCursorShape *shape_of_descriptor(const uint8 *descriptor, int len, bool to_compare, MemoryContext context);
+static bool fill_key_of_entry(TaskapiCursorShape *shape, int term, const TaskapiCursorTypeEntry *entry, bool to_compare);
 static void make_prefix(TaskapiCursorShape *shape);
 static TaskapiCursorShape *make_shape(const TaskapiBytes *descriptor, MemoryContext context);
 static bool fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiCursorCollation kind);
@@ -36,40 +39,88 @@ TaskapiCursorShape *
 taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types, const Oid *collations,
 					 MemoryContext context)
 {
+	char	   *error;
+	TaskapiCursorShape *shape = taskapi_cursor_shape_try(order_by, nkeys, types, collations, false, context, &error);
+
+	if (shape == NULL)
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL, "%s", error);
+	return shape;
+}
+
+TaskapiCursorShape *
+taskapi_cursor_shape_try(const TaskapiOrderBy *order_by, int nkeys, const Oid *types, const Oid *collations,
+						 bool sql, MemoryContext context, char **error)
+{
 	TaskapiBytes descriptor;
 	TaskapiCursorShape *shape;
 	TaskapiCursorCollation kinds[TASKAPI_MAX_ORDER_TERMS];
 	Oid			base[TASKAPI_MAX_ORDER_TERMS];
 
 	if (nkeys != order_by->nterms)
-		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL,
-						"The number of keys, %d, is not the number of terms, %d.", nkeys, order_by->nterms);
+	{
+		*error = psprintf("The number of keys, %d, is not the number of terms, %d.", nkeys, order_by->nterms);
+		return NULL;
+	}
 
 	taskapi_cursor_order_descriptor(order_by, &descriptor);
 	for (int i = 0; i < nkeys; i++)
 	{
+		Oid			collation = collations && OidIsValid(collations[i]) ? collations[i] : DEFAULT_COLLATION_OID;
+
 		base[i] = taskapi_cursor_key_base_type(types[i]);
-		kinds[i] = taskapi_cursor_key_collation_kind(base[i], collations ? collations[i] : InvalidOid);
-		taskapi_bytes_append_varint(&descriptor, ((uint64) base[i] << 2) | kinds[i]);
-		if (kinds[i] == CURSOR_COLLATION_NAMED)
-			append_collation_name(&descriptor, collations[i]);
+		if (!append_type(&descriptor, base[i], collation, &kinds[i]))
+		{
+			*error = psprintf("The collation of \"%s\" does not exist.", order_by->terms[i].name);
+			return NULL;
+		}
 	}
 
 	shape = make_shape(&descriptor, context);
 	for (int i = 0; i < nkeys; i++)
 	{
 		if (!fill_key(shape, i, base[i], collations ? collations[i] : InvalidOid, kinds[i]))
-			taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, NULL,
-							"Type %s of \"%s\" has no default btree order or no binary form.",
-							format_type_be(types[i]), order_by->terms[i].name);
+			*error = psprintf("Type %s of \"%s\" has no default btree order or no binary form.",
+							  format_type_be(types[i]), order_by->terms[i].name);
+		else if (sql && !taskapi_cursor_key_is_leakproof(base[i], kinds[i]))
+			*error = psprintf("Type %s of \"%s\" is none that a cursor can hold; taskapi.page() can order by it.",
+							  format_type_be(types[i]), order_by->terms[i].name);
+		else
+			continue;
+		return NULL;
 	}
 	pfree(descriptor.data);
 	make_prefix(shape);
 	return shape;
 }
 
+/*
+ * False if the collation is gone, which raises in everything that looks it up.
+ */
+static bool
+append_type(TaskapiBytes *descriptor, Oid typid, Oid collation, TaskapiCursorCollation *kind)
+{
+	*kind = CURSOR_COLLATION_NONE;
+	if (type_is_collatable(typid))
+	{
+		if (collation != DEFAULT_COLLATION_OID && !SearchSysCacheExists1(COLLOID, ObjectIdGetDatum(collation)))
+			return false;
+		*kind = taskapi_cursor_key_collation_kind(typid, collation);
+	}
+	taskapi_bytes_append_varint(descriptor, ((uint64) typid << 2) | *kind);
+	return *kind != CURSOR_COLLATION_NAMED || append_collation_name(descriptor, collation);
+}
+
 TaskapiCursorShape *
 taskapi_cursor_shape_of_descriptor(const uint8 *descriptor, int len, MemoryContext context)
+{
+	return shape_of_descriptor(descriptor, len, false, context);
+}
+
+/*
+ * With "to_compare" a key that cannot be called is one of bytes, and the result is never NULL.
+ */
+static TaskapiCursorShape *
+shape_of_descriptor(const uint8 *descriptor, int len, bool to_compare, MemoryContext context)
 {
 	TaskapiBytes bytes = {unconstify(uint8 *, descriptor), len, len};
 	TaskapiCursorShape *shape = make_shape(&bytes, context);
@@ -78,19 +129,30 @@ taskapi_cursor_shape_of_descriptor(const uint8 *descriptor, int len, MemoryConte
 	for (int i = 0; i < shape->nterms; i++)
 	{
 		TaskapiCursorTypeEntry entry;
-		Oid			collation = DEFAULT_COLLATION_OID;
 
-		if (!taskapi_cursor_read_type_entry(&pos, descriptor + len, &entry))
+		if (taskapi_cursor_read_type_entry(&pos, descriptor + len, &entry) &&
+			fill_key_of_entry(shape, i, &entry, to_compare))
+			continue;
+		if (!to_compare)
 			return NULL;
-		if (entry.collation_kind == CURSOR_COLLATION_NAMED)
-			collation = taskapi_cursor_named_collation(entry.schema, entry.schema_len, entry.name, entry.name_len);
-		if (!OidIsValid(collation) ||
-			!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(entry.typid)) ||
-			!fill_key(shape, i, entry.typid, collation, entry.collation_kind))
-			return NULL;
+		taskapi_cursor_key_type_unknown(&shape->keys[i]);
 	}
-	make_prefix(shape);
+	if (!to_compare)
+		make_prefix(shape);
 	return shape;
+}
+
+static bool
+fill_key_of_entry(TaskapiCursorShape *shape, int term, const TaskapiCursorTypeEntry *entry, bool to_compare)
+{
+	Oid			collation = DEFAULT_COLLATION_OID;
+
+	if (entry->collation_kind == CURSOR_COLLATION_NAMED)
+		collation = taskapi_cursor_named_collation(entry->schema, entry->schema_len, entry->name, entry->name_len);
+	return OidIsValid(collation) &&
+		SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(entry->typid)) &&
+		(!to_compare || taskapi_cursor_key_is_leakproof(entry->typid, entry->collation_kind)) &&
+		fill_key(shape, term, entry->typid, collation, entry->collation_kind);
 }
 
 static void
@@ -122,6 +184,7 @@ make_shape(const TaskapiBytes *descriptor, MemoryContext context)
 	shape = MemoryContextAllocZero(context, offsetof(TaskapiCursorShape, keys) + nterms * sizeof(TaskapiCursorKeyType));
 	shape->context = context;
 	shape->nterms = nterms;
+	shape->leakproof = true;
 	shape->descriptor_len = descriptor->len;
 	shape->descriptor = MemoryContextAlloc(context, descriptor->len);
 	memcpy(shape->descriptor, descriptor->data, descriptor->len);
@@ -143,6 +206,7 @@ fill_key(TaskapiCursorShape *shape, int term, Oid typid, Oid collation, TaskapiC
 	if (!taskapi_cursor_key_type_init(&shape->keys[term], typid, collation, kind, shape->context))
 		return false;
 	shape->raw |= (shape->keys[term].kind == CURSOR_KEY_RAW);
+	shape->leakproof &= taskapi_cursor_key_is_leakproof(typid, kind);
 	return true;
 }
 
@@ -189,6 +253,30 @@ taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, D
 		taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);
 }
 
+TaskapiCursorMatch
+taskapi_cursor_shape_compares(const TaskapiCursorShape *shape, const TaskapiCursorView *view)
+{
+	TaskapiCursorMatch match;
+
+	if (taskapi_cursor_descriptor_compare(shape->descriptor, shape->descriptor_len,
+										  view->descriptor, view->descriptor_len) == 0)
+		return CURSOR_MATCHES;
+	match = taskapi_cursor_descriptor_match(shape->descriptor, shape->descriptor_len,
+											view->descriptor, view->descriptor_len);
+	return match == CURSOR_MATCHES ? CURSOR_OTHER_TYPES : match;	/* an untyped NULL */
+}
+
+bool
+taskapi_cursor_is_uniform(const TaskapiCursorShape *shape)
+{
+	for (int i = 1; i < shape->nterms; i++)
+	{
+		if (shape->keys[i].descending != shape->keys[0].descending)
+			return false;
+	}
+	return true;
+}
+
 bool
 taskapi_cursor_read_keys(const TaskapiCursorShape *shape, const TaskapiCursorView *view, Datum *values, bool *isnull)
 {
@@ -216,20 +304,24 @@ taskapi_cursor_mismatch(TaskapiCursorMatch match)
 					"It was made for the same order_by over keys of other types or collations.");
 }
 
-static void
+static bool
 append_collation_name(TaskapiBytes *buf, Oid collation)
 {
 	HeapTuple	tuple = SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
 	Form_pg_collation form;
+	char	   *schema;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("collation with OID %u does not exist", collation)));
+		return false;
 	form = (Form_pg_collation) GETSTRUCT(tuple);
-	taskapi_cursor_append_short_string(buf, get_namespace_name(form->collnamespace));
-	taskapi_cursor_append_short_string(buf, NameStr(form->collname));
+	schema = get_namespace_name(form->collnamespace);
+	if (schema)
+	{
+		taskapi_cursor_append_short_string(buf, schema);
+		taskapi_cursor_append_short_string(buf, NameStr(form->collname));
+	}
 	ReleaseSysCache(tuple);
+	return schema != NULL;
 }
 
 Oid
@@ -299,6 +391,18 @@ taskapi_cursor_shape_cache_free(TaskapiCursorShapeCache *cache)
 TaskapiCursorShape *
 taskapi_cursor_shape_of_cursor(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view)
 {
+	TaskapiCursorShape *shape = taskapi_cursor_shape_of_cursor_try(cache, view);
+
+	if (shape == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("a type or collation of a cursor no longer exists")));
+	return shape;
+}
+
+TaskapiCursorShape *
+taskapi_cursor_shape_of_cursor_try(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view)
+{
 	static TaskapiCursorLastingShapes lasting;
 	TaskapiCursorShape *shape;
 
@@ -308,17 +412,28 @@ taskapi_cursor_shape_of_cursor(TaskapiCursorShapeCache *cache, const TaskapiCurs
 	shape = taskapi_cursor_find_lasting_shape(&lasting, view->descriptor, view->descriptor_len);
 	if (shape == NULL)
 		shape = taskapi_cursor_add_lasting_shape(&lasting, view->descriptor, view->descriptor_len,
-										  view->descriptor, view->descriptor_len);
+												 view->descriptor, view->descriptor_len);
 	if (shape != NULL)
 		return shape;
 
 	shape = taskapi_cursor_shape_of_descriptor(view->descriptor, view->descriptor_len, taskapi_cursor_shape_cache_reset(cache));
-	if (shape == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("a type or collation of a cursor no longer exists")));
-	taskapi_cursor_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
+	if (shape != NULL)
+		taskapi_cursor_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
 	return shape;
+}
+
+TaskapiCursorShape *
+taskapi_cursor_shape_to_compare(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view)
+{
+	if (cache->shape == NULL || cache->len != view->descriptor_len ||
+		memcmp(cache->bytes, view->descriptor, cache->len) != 0)
+	{
+		MemoryContext context = taskapi_cursor_shape_cache_reset(cache);
+		TaskapiCursorShape *shape = shape_of_descriptor(view->descriptor, view->descriptor_len, true, context);
+
+		taskapi_cursor_shape_cache_fill(cache, view->descriptor, view->descriptor_len, shape);
+	}
+	return cache->shape;
 }
 
 TaskapiCursorShape *

@@ -25,11 +25,14 @@
 typedef struct TaskapiCursorShape TaskapiCursorShape;
 
 /*
- * The shape, allocated in "context".  "nkeys" unlike the number of terms, or a
- * type without a default btree order, is invalid_order_by.
+ * The shape, allocated in "context".  "nkeys" unlike the number of terms, a type without a default btree order, or a collation that
+ * is gone is invalid_order_by; the second form returns NULL then, and in *error a sentence that says why.  With
+ * "sql" it takes only types that may stand in a cursor that SQL sees (taskapi_cursor_key_is_leakproof).
  */
 extern TaskapiCursorShape *taskapi_cursor_shape(const TaskapiOrderBy *order_by, int nkeys, const Oid *types,
 												const Oid *collations, MemoryContext context);
+extern TaskapiCursorShape *taskapi_cursor_shape_try(const TaskapiOrderBy *order_by, int nkeys, const Oid *types,
+													const Oid *collations, bool sql, MemoryContext context, char **error);
 
 /* A cursor of that shape, palloc'd. */
 extern struct varlena *taskapi_cursor_build(TaskapiCursorShape *shape, const Datum *values, const bool *isnull);
@@ -41,6 +44,7 @@ extern struct varlena *taskapi_cursor_build(TaskapiCursorShape *shape, const Dat
 extern void taskapi_cursor_values(TaskapiCursorShape *shape, const struct varlena *cursor, Datum *values, bool *isnull);
 
 #define CURSOR_VERSION		0x10
+#define CURSOR_VERSION_MASK 0xF0
 #define CURSOR_TAIL			0x01
 #define CURSOR_RAW			0x02
 
@@ -48,6 +52,7 @@ struct TaskapiCursorShape
 {
 	MemoryContext context;
 	bool		raw;			/* some key is CURSOR_KEY_RAW */
+	bool		leakproof;		/* of types that may stand in a cursor that SQL sees */
 	int			nterms;
 	int			order_len;		/* of the descriptor, without the types */
 	int			descriptor_len;
@@ -71,15 +76,17 @@ typedef struct TaskapiCursorView
 	const uint8 *tail_end;
 } TaskapiCursorView;
 
-/* Look into a detoasted cursor, with either header. */
-static inline void
-taskapi_cursor_view(const struct varlena *cursor, TaskapiCursorView *view)
+/* Look into a detoasted cursor, with either header; false if its layout is of another version. */
+static inline bool
+taskapi_cursor_try_view(const struct varlena *cursor, TaskapiCursorView *view)
 {
 	const uint8 *p = (const uint8 *) VARDATA_ANY(cursor);
 	const uint8 *end = p + VARSIZE_ANY_EXHDR(cursor);
 	uint64		len;
 
 	view->flags = *p++;
+	if (unlikely((view->flags & CURSOR_VERSION_MASK) != CURSOR_VERSION))
+		return false;
 	len = *p++;
 	if (unlikely(len >= 0x80))
 	{
@@ -98,6 +105,17 @@ taskapi_cursor_view(const struct varlena *cursor, TaskapiCursorView *view)
 		view->tail = end;
 	}
 	view->keys_end = end;
+	return true;
+}
+
+/* The same; another version is an error. */
+static inline void
+taskapi_cursor_view(const struct varlena *cursor, TaskapiCursorView *view)
+{
+	if (!taskapi_cursor_try_view(cursor, view))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("cursor has a layout of an unknown version")));
 }
 
 pg_noreturn extern void taskapi_cursor_mismatch(TaskapiCursorMatch match);
@@ -154,8 +172,21 @@ extern TaskapiCursorShape *taskapi_cursor_find_lasting_shape(TaskapiCursorLastin
 extern TaskapiCursorShape *taskapi_cursor_add_lasting_shape(TaskapiCursorLastingShapes *shapes, const uint8 *bytes, int len,
 													 const uint8 *descriptor, int descriptor_len);
 
-/* The shape of a cursor that is at hand; an error where its types are gone. */
+/* The shape of a cursor that is at hand; if its types are gone an error, or NULL in the second form. */
 extern TaskapiCursorShape *taskapi_cursor_shape_of_cursor(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view);
+extern TaskapiCursorShape *taskapi_cursor_shape_of_cursor_try(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view);
+
+/*
+ * The shape to compare a cursor with that SQL sees: never an error.  Keys whose type or collation is gone, or whose comparison
+ * must not be called in a leakproof operator, compare by their bytes.
+ */
+extern TaskapiCursorShape *taskapi_cursor_shape_to_compare(TaskapiCursorShapeCache *cache, const TaskapiCursorView *view);
+
+/* Do the operators compare a cursor of this shape with that one by their keys, and if not, why not? */
+extern TaskapiCursorMatch taskapi_cursor_shape_compares(const TaskapiCursorShape *shape, const TaskapiCursorView *view);
+
+/* Do all keys run in one direction? */
+extern bool taskapi_cursor_is_uniform(const TaskapiCursorShape *shape);
 
 /* All values, each read as the key type given; false where one does not fit. */
 extern bool taskapi_cursor_read_keys(const TaskapiCursorShape *shape, const TaskapiCursorView *view,

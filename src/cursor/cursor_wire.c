@@ -75,7 +75,7 @@ taskapi_cursor_from_wire(StringInfo buf, Node *escontext)
 	const uint8 *pos = start;
 	struct varlena *cursor;
 
-	cursor = taskapi_cursor_read_wire(&cache, &pos, (const uint8 *) buf->data + buf->len, escontext);
+	cursor = taskapi_cursor_read_wire(&cache, &pos, (const uint8 *) buf->data + buf->len, true, escontext);
 	buf->cursor += pos - start;
 	taskapi_cursor_shape_cache_free(&cache);
 	return cursor;
@@ -183,7 +183,7 @@ append_names(const TaskapiCursorShape *shape, TaskapiBytes *buf)
 }
 
 struct varlena *
-taskapi_cursor_read_wire(TaskapiCursorShapeCache *cache, const uint8 **pos, const uint8 *end, Node *escontext)
+taskapi_cursor_read_wire(TaskapiCursorShapeCache *cache, const uint8 **pos, const uint8 *end, bool sql, Node *escontext)
 {
 	static TaskapiCursorLastingShapes lasting;
 	const uint8 *start = *pos;
@@ -222,6 +222,9 @@ taskapi_cursor_read_wire(TaskapiCursorShapeCache *cache, const uint8 **pos, cons
 			cache->bytes[0] = first;
 		}
 	}
+
+	if (sql && !shape->leakproof)
+		goto damaged;
 
 	if (start[0] & WIRE_NULLS)
 	{

@@ -472,14 +472,13 @@ receive_end(DestReceiver *self)
 static void
 check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond)
 {
-	TaskapiCursorShapeCache cache = {.parent = CurrentMemoryContext};
 	TaskapiPagePosition a;
 	TaskapiPagePosition b;
 
 	row_position(query, last, &a);
 	row_position(query, beyond, &b);
-	if (taskapi_cursor_compare(&cache, taskapi_cursor_build(query->cursor, a.values, a.isnull),
-							   taskapi_cursor_build(query->cursor, b.values, b.isnull)) == 0)
+	if (taskapi_cursor_compare_positions(query->cursor, taskapi_cursor_build(query->cursor, a.values, a.isnull),
+										 taskapi_cursor_build(query->cursor, b.values, b.isnull)) == 0)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Add columns that make it unique.",
 						"\"%s\" has no key, and rows that are equal in every term stand where this page ends.",
 						query->source->name);

@@ -27,8 +27,8 @@
 #include "utils/typcache.h"
 
 #include "base/compat.h"
-#include "base/own_objects.h"
 #include "base/role.h"
+#include "cursor/cursor_call.h"
 #include "page/page_order.h"
 #include "http/problem.h"
 
@@ -436,25 +436,18 @@ match_cursor(const TaskapiPageSource *source, const TaskapiPageOrder *order, Rel
 static bool
 cursor_of_order(const TaskapiPageOrder *order, Node *expression, TaskapiPageIndex *result)
 {
-	FuncExpr   *call = (FuncExpr *) expression;
+	FuncExpr   *call = taskapi_cursor_call(expression);
 	Const	   *text_arg;
-	char	   *name;
-	char	   *error;
 	TaskapiOrderBy *order_by;
 
-	if (!IsA(expression, FuncExpr) || call->funcvariadic || list_length(call->args) != order->nscan + 1 ||
-		get_func_namespace(call->funcid) != taskapi_schema_oid())
+	if (call == NULL || list_length(call->args) != order->nscan + 1)
 		return false;
-	name = get_func_name(call->funcid);
-	text_arg = linitial(call->args);
-	if (name == NULL || strcmp(name, "cursor") != 0 ||
-		!IsA(text_arg, Const) || text_arg->constisnull || text_arg->consttype != TEXTOID)
-		return false;
-	result->cursor_function = call->funcid;
-	result->cursor_order = TextDatumGetCString(text_arg->constvalue);
-	order_by = taskapi_order_by_try(result->cursor_order, strlen(result->cursor_order), &error);
+	order_by = taskapi_cursor_call_order(call);
 	if (order_by == NULL || order_by->nterms != order->nscan)
 		return false;
+	text_arg = linitial(call->args);
+	result->cursor_function = call->funcid;
+	result->cursor_order = TextDatumGetCString(text_arg->constvalue);
 
 	result->cursor_descending = order_by->terms[0].descending != order->terms[0].descending;
 	for (int i = 0; i < order->nscan; i++)

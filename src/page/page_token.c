@@ -84,7 +84,7 @@ taskapi_page_token_open(TaskapiPageQuery *query, const uint8 *binding, const cha
 							"It is the token of another source or filter.");
 		position->backward = (payload[0] & PAGE_BACKWARD) != 0;
 		position->inclusive = (payload[0] & PAGE_INCLUSIVE) != 0;
-		cursor = taskapi_cursor_read_wire(&query->opened, &pos, payload + payload_len, NULL);
+		cursor = taskapi_cursor_read_wire(&query->opened, &pos, payload + payload_len, false, NULL);
 	}
 	taskapi_cursor_values(query->cursor, cursor, position->values, position->isnull);
 }

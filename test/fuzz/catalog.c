@@ -160,6 +160,12 @@ get_typlenbyval(Oid oid, int16 *len, bool *byval)
 	*byval = types[i].byval;
 }
 
+char
+get_typtype(Oid oid)
+{
+	return oid == FUZZ_MOOD_OID ? TYPTYPE_ENUM : TYPTYPE_BASE;
+}
+
 /* Functions are numbered as their types are. */
 void
 get_type_io_data(Oid oid, IOFuncSelector which, int16 *len, bool *byval, char *align, char *delim, Oid *ioparam, Oid *func)
@@ -176,6 +182,7 @@ lookup_type_cache(Oid oid, int flags)
 	TypeCacheEntry *entry = palloc0(sizeof(TypeCacheEntry));
 
 	entry->cmp_proc = entry->hash_proc = types[known_type(oid)].oid;
+	entry->typtype = get_typtype(oid);
 	return entry;
 }
 

@@ -26,7 +26,7 @@ read_wire(const uint8 **pos, const uint8 *end)
 
 	PG_TRY();
 	{
-		cursor = taskapi_cursor_read_wire(&cache, pos, end, &soft);
+		cursor = taskapi_cursor_read_wire(&cache, pos, end, false, &soft);
 	}
 	PG_CATCH();
 	{

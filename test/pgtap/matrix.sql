@@ -168,7 +168,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'add_resource_columns check_exposable check_names check_rate_limit_policy check_rate_limits check_schema check_task_api_schema client_address current_subject current_subject_id cursor'
-        ' cursor_cmp cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt'
+        ' cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt'
         ' cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value dress_resource_view drop_resource enforce_rate_limits expose'
         ' fingerprint finish_view grant_again grant_new_columns grant_resource grantee_name grants_on hide_private_columns holds index_advice is_source is_stranger'
         ' jwt_claims jwt_verify make_api_schema make_deleted_view make_live_view make_page_function make_resource_view objects_in one_of order_by_canonical'

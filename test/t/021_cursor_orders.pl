@@ -17,12 +17,12 @@ $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION taskapi;
 	CREATE TABLE r (id int PRIMARY KEY, i2 int2, i8 int8, f float8, n numeric, t text COLLATE "C", tl text COLLATE "en-x-icu", d date, ts timestamptz,
-		iv interval, b bytea, u uuid, bo bool, tz timetz, arr int[]);
+		iv interval, b bytea, u uuid, bo bool, tz timetz, net inet);
 	-- a random order_by of one to four terms, the keys for it, and a table's worth of random rows
 	CREATE FUNCTION random_order(OUT order_by text, OUT keys text) LANGUAGE sql AS $$
 		SELECT string_agg(c || ' ' || (ARRAY['', 'ASC NULLS LAST', 'ASC NULLS FIRST', 'DESC NULLS FIRST', 'DESC NULLS LAST', 'DESC'])[1 + floor(random() * 6)], ', ' ORDER BY place),
 			string_agg(c, ', ' ORDER BY place)
-		FROM (SELECT c, random() AS place FROM unnest('{i2,i8,f,n,t,tl,d,ts,iv,b,u,bo,tz,arr}'::text[]) c ORDER BY random() LIMIT 1 + floor(random() * 4)) s $$;
+		FROM (SELECT c, random() AS place FROM unnest('{i2,i8,f,n,t,tl,d,ts,iv,b,u,bo,tz,net}'::text[]) c ORDER BY random() LIMIT 1 + floor(random() * 4)) s $$;
 	CREATE FUNCTION random_rows(first int, last int) RETURNS SETOF r LANGUAGE sql AS $$
 		SELECT i, CASE WHEN random() > .1 THEN (random() * 6 - 3)::int2 END,
 			CASE WHEN random() > .1 THEN ((random() - .5) * power(2, random() * 62))::int8 END,
@@ -36,7 +36,7 @@ $node->safe_psql('postgres', q{
 			CASE WHEN random() > .1 THEN make_interval(months => (random() * 2)::int, days => (random() * 60)::int) END,
 			CASE WHEN random() > .1 THEN decode(substr('00ff0001ff00', 1, 2 * (random() * 6)::int), 'hex') END,
 			CASE WHEN random() > .1 THEN md5((random() * 5)::int::text)::uuid END, CASE WHEN random() > .2 THEN random() < .5 END,
-			CASE WHEN random() > .1 THEN ('12:00:00+0' || (random() * 3)::int)::timetz END, CASE WHEN random() > .1 THEN ARRAY[(random() * 2)::int, (random() * 2)::int] END
+			CASE WHEN random() > .1 THEN ('12:00:00+0' || (random() * 3)::int)::timetz END, CASE WHEN random() > .1 THEN ('10.' || (random() * 2)::int || '.0.0/' || 15 + (random() * 2)::int)::inet END
 		FROM generate_series(first, last) i $$;
 
 	CREATE PROCEDURE check_orders(orders int) LANGUAGE plpgsql AS $$

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor_source.h
+ *	  The constructor of cursors behind an expression of a query.
+ *
+ * For a Query after the rewriter and before the planner: views are subqueries, and nothing is
+ * pulled up.  A column is followed through subqueries, CTEs, joins and the branches of set
+ * operations to the constructor that makes it; an SQL function is inlined for that, as the planner will do it, since a
+ * computed field of an HTTP layer is one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_CURSOR_SOURCE_H
+#define TASKAPI_CURSOR_SOURCE_H
+
+#include "nodes/parsenodes.h"
+
+#include "cursor/cursor_call.h"
+
+/* A query, and those that it stands in */
+typedef struct TaskapiCursorLevel
+{
+	Query	   *query;
+	struct TaskapiCursorLevel *up;
+	const TaskapiCursorObjects *objects;
+} TaskapiCursorLevel;
+
+typedef struct TaskapiCursorSource
+{
+	FuncExpr   *call;
+	TaskapiCursorShape *shape;
+	bool		never_null;		/* no key is NULL in any row, and all are columns */
+} TaskapiCursorSource;
+
+/* False if a column stores the cursor, or if anything else than one constructor makes it. */
+extern bool taskapi_cursor_find_source(Node *node, TaskapiCursorLevel *level, TaskapiCursorSource *source);
+
+#endif							/* TASKAPI_CURSOR_SOURCE_H */
