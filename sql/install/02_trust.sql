@@ -2,7 +2,8 @@
 
 -- Runs one command as another role, whose rights the caller must have, in a security-restricted operation: what that role's
 -- triggers, defaults and index predicates do is done with its rights, and their settings end with the command. As the role
--- itself, without restriction. The parameters are $1 and so on. Returns the text of the first column of the first row.
+-- itself, without restriction. The parameters are $1 and so on. Returns the text of the first column of the first row; let it be
+-- an OID rather than a name, which that role's search_path would shorten.
 -- C: src/base/run_as.c
 CREATE FUNCTION taskapi.run_as(role regrole, command text) RETURNS text
     LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'taskapi_run_as';

@@ -17,7 +17,8 @@ COMMENT ON FUNCTION taskapi.jwt_claims() IS
 CREATE FUNCTION taskapi.current_subject() RETURNS text
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_current_subject_sql';
 COMMENT ON FUNCTION taskapi.current_subject() IS
-    'Who the caller is (claim sub, 1 to 1024 bytes, else unauthenticated); a uuid has its standard spelling; NULL for an anonymous one';
+    'Who the caller is (claim sub, 1 to 1024 bytes, else unauthenticated); a uuid has its standard spelling; NULL for an'
+    ' anonymous one';
 
 CREATE FUNCTION taskapi.current_subject_id() RETURNS uuid
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_current_subject_id_sql';
@@ -28,7 +29,8 @@ CREATE FUNCTION taskapi.canonical_subject(subject text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_canonical_subject_sql';
 REVOKE ALL ON FUNCTION taskapi.canonical_subject(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.canonical_subject(text) IS
-    'Internal: a subject as credentials are stored for it; a uuid, in any spelling, becomes the standard one, and one that no credential can have is an error';
+    'Internal: a subject as credentials are stored for it; a uuid, in any spelling, becomes the standard one, and one that no'
+    ' credential can have is an error';
 
 CREATE FUNCTION taskapi.set_response_header(name text, value text) RETURNS void
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_set_response_header_sql';

@@ -56,7 +56,8 @@ BEGIN
     -- here and not by the table's constraint, whose message would show the row
     IF secret IS NULL OR length(secret) NOT BETWEEN 32 AND 1024 THEN
         RAISE EXCEPTION 'secret is too short or too long'
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
+            USING ERRCODE = 'invalid_parameter_value',
+                  DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
     END IF;
     -- two sessions must not take the same number
     LOCK TABLE taskapi.secret IN SHARE ROW EXCLUSIVE MODE;
@@ -71,7 +72,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.add_secret(text, bytea) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.add_secret(text, bytea) IS 'Internal: adds a key and returns its number; what rotate_secret and set_secret share';
+COMMENT ON FUNCTION taskapi.add_secret(text, bytea) IS
+    'Internal: adds a key and returns its number; what rotate_secret and set_secret share';
 
 CREATE FUNCTION taskapi.rotate_secret(purpose text) RETURNS int
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -103,7 +105,8 @@ BEGIN
     LOCK TABLE taskapi.secret IN SHARE ROW EXCLUSIVE MODE;
     IF NOT EXISTS (SELECT FROM taskapi.secret s WHERE s.purpose = retire_secret.purpose AND s.key_id = retire_secret.key_id) THEN
         RAISE EXCEPTION 'there is no such signing key'
-            USING ERRCODE = 'undefined_object', DETAIL = format('Purpose %L has no key %s.', purpose, coalesce(key_id::text, 'NULL'));
+            USING ERRCODE = 'undefined_object',
+                  DETAIL = format('Purpose %L has no key %s.', purpose, coalesce(key_id::text, 'NULL'));
     END IF;
     IF NOT EXISTS (SELECT FROM taskapi.secret s
                    WHERE s.purpose = retire_secret.purpose AND s.key_id <> retire_secret.key_id AND s.retired_at IS NULL) THEN

@@ -28,7 +28,8 @@ COMMENT ON TYPE taskapi.cursor IS
 
 CREATE FUNCTION taskapi.cursor_json(taskapi.cursor) RETURNS json
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_json';
-COMMENT ON FUNCTION taskapi.cursor_json(taskapi.cursor) IS 'The token as a JSON string; the cast that row_to_json() and its like use';
+COMMENT ON FUNCTION taskapi.cursor_json(taskapi.cursor) IS
+    'The token as a JSON string; the cast that row_to_json() and its like use';
 
 CREATE CAST (taskapi.cursor AS json) WITH FUNCTION taskapi.cursor_json(taskapi.cursor);
 COMMENT ON CAST (taskapi.cursor AS json) IS 'The token as a JSON string';
@@ -112,27 +113,33 @@ COMMENT ON FUNCTION taskapi.cursor_gt(taskapi.cursor, taskapi.cursor) IS 'Implem
 -- In pg_catalog, which is always searched: an HTTP layer writes "cursor" > 'token' with a search_path of its own.
 CREATE OPERATOR pg_catalog.< (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_lt,
-    COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=), RESTRICT = pg_catalog.scalarltsel, JOIN = pg_catalog.scalarltjoinsel);
+    COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=),
+    RESTRICT = pg_catalog.scalarltsel, JOIN = pg_catalog.scalarltjoinsel);
 COMMENT ON OPERATOR pg_catalog.< (taskapi.cursor, taskapi.cursor) IS 'comes before, in page order';
 CREATE OPERATOR pg_catalog.<= (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_le,
-    COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>), RESTRICT = pg_catalog.scalarlesel, JOIN = pg_catalog.scalarlejoinsel);
+    COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>),
+    RESTRICT = pg_catalog.scalarlesel, JOIN = pg_catalog.scalarlejoinsel);
 COMMENT ON OPERATOR pg_catalog.<= (taskapi.cursor, taskapi.cursor) IS 'comes before or at the same position, in page order';
 CREATE OPERATOR pg_catalog.= (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_eq,
-    COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>), RESTRICT = pg_catalog.eqsel, JOIN = pg_catalog.eqjoinsel, HASHES, MERGES);
+    COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>),
+    RESTRICT = pg_catalog.eqsel, JOIN = pg_catalog.eqjoinsel, HASHES, MERGES);
 COMMENT ON OPERATOR pg_catalog.= (taskapi.cursor, taskapi.cursor) IS 'same position';
 CREATE OPERATOR pg_catalog.<> (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_ne,
-    COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=), RESTRICT = pg_catalog.neqsel, JOIN = pg_catalog.neqjoinsel);
+    COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=),
+    RESTRICT = pg_catalog.neqsel, JOIN = pg_catalog.neqjoinsel);
 COMMENT ON OPERATOR pg_catalog.<> (taskapi.cursor, taskapi.cursor) IS 'another position';
 CREATE OPERATOR pg_catalog.>= (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_ge,
-    COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<), RESTRICT = pg_catalog.scalargesel, JOIN = pg_catalog.scalargejoinsel);
+    COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<),
+    RESTRICT = pg_catalog.scalargesel, JOIN = pg_catalog.scalargejoinsel);
 COMMENT ON OPERATOR pg_catalog.>= (taskapi.cursor, taskapi.cursor) IS 'comes after or at the same position, in page order';
 CREATE OPERATOR pg_catalog.> (
     LEFTARG = taskapi.cursor, RIGHTARG = taskapi.cursor, FUNCTION = taskapi.cursor_gt,
-    COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=), RESTRICT = pg_catalog.scalargtsel, JOIN = pg_catalog.scalargtjoinsel);
+    COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=),
+    RESTRICT = pg_catalog.scalargtsel, JOIN = pg_catalog.scalargtjoinsel);
 COMMENT ON OPERATOR pg_catalog.> (taskapi.cursor, taskapi.cursor) IS 'comes after, in page order';
 
 CREATE FUNCTION taskapi.cursor_cmp(taskapi.cursor, taskapi.cursor) RETURNS int

@@ -28,10 +28,12 @@ CREATE FUNCTION taskapi.page_rows(row_type anyelement, order_by text DEFAULT NUL
     RETURNS SETOF anyelement
     LANGUAGE C STABLE PARALLEL UNSAFE COST 1000 SUPPORT taskapi.page_rows_support AS 'MODULE_PATHNAME', 'taskapi_page_rows';
 COMMENT ON FUNCTION taskapi.page_rows(anyelement, text, int, text, jsonb) IS
-    'The rows of a page: SELECT * FROM taskapi.page_rows(NULL::public.orders, ''total DESC, id''); takes a row''s own cursor as page_token too';
+    'The rows of a page: SELECT * FROM taskapi.page_rows(NULL::public.orders, ''total DESC, id''); takes a row''s own cursor'
+    ' as page_token too';
 
 -- Errors: invalid_order_by, invalid_filter; 42809 for a source that no index can help.
 CREATE FUNCTION taskapi.index_advice(source regclass, order_by text, filter jsonb DEFAULT NULL) RETURNS text
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_index_advice';
 COMMENT ON FUNCTION taskapi.index_advice(regclass, text, jsonb) IS
-    'NULL if an index bounds the order of the rows that the filter leaves, however deep the page; else the CREATE INDEX that would';
+    'NULL if an index bounds the order of the rows that the filter leaves, however deep the page; else the CREATE INDEX that'
+    ' would';

@@ -31,7 +31,8 @@ COMMENT ON TABLE taskapi.idempotency_key IS
 COMMENT ON COLUMN taskapi.idempotency_key.created_at IS 'When the key was begun or acquired';
 COMMENT ON COLUMN taskapi.idempotency_key.expires_at IS 'From then on the key counts as new, purged or not';
 COMMENT ON COLUMN taskapi.idempotency_key.fencing_token IS 'Token of the lease''s last owner; 0 where there was no lease';
-COMMENT ON COLUMN taskapi.idempotency_key.status IS 'HTTP status of the stored response; NULL while a lease''s work is in progress';
+COMMENT ON COLUMN taskapi.idempotency_key.status IS
+    'HTTP status of the stored response; NULL while a lease''s work is in progress';
 COMMENT ON COLUMN taskapi.idempotency_key.completed_at IS 'When the response was stored';
 COMMENT ON COLUMN taskapi.idempotency_key.lease_expires_at IS 'From then on the next acquire takes the lease over';
 COMMENT ON COLUMN taskapi.idempotency_key.lease IS 'Length of the lease, by which a checkpoint extends it';
@@ -48,12 +49,14 @@ CREATE TYPE taskapi.idempotency_entry AS (outcome text, status int, headers json
 COMMENT ON TYPE taskapi.idempotency_entry IS
     'Outcome of idempotency_begin: ''new'', or ''replay'' with the stored response';
 
-CREATE FUNCTION taskapi.idempotency_begin(key text, request jsonb DEFAULT NULL, scope text DEFAULT NULL, ttl interval DEFAULT NULL)
+CREATE FUNCTION taskapi.idempotency_begin(key text, request jsonb DEFAULT NULL, scope text DEFAULT NULL,
+                                          ttl interval DEFAULT NULL)
     RETURNS taskapi.idempotency_entry
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_begin';
 REVOKE ALL ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval) IS
-    'Takes an idempotency key for this transaction (''new'': do the work, then idempotency_complete), or finds the stored response (''replay'')';
+    'Takes an idempotency key for this transaction (''new'': do the work, then idempotency_complete), or finds the stored'
+    ' response (''replay'')';
 
 CREATE FUNCTION taskapi.idempotency_complete(key text, status int, body json, headers jsonb DEFAULT NULL, scope text DEFAULT NULL)
     RETURNS void
@@ -72,7 +75,8 @@ COMMENT ON SEQUENCE taskapi.idempotency_fencing_token IS
 CREATE TYPE taskapi.idempotency_lease AS
     (outcome text, fencing_token bigint, recovery_point text, state jsonb, status int, headers jsonb, body json);
 COMMENT ON TYPE taskapi.idempotency_lease IS
-    'Outcome of idempotency_acquire: ''acquired'' with the token and how far an earlier owner got, or ''replay'' with the stored response';
+    'Outcome of idempotency_acquire: ''acquired'' with the token and how far an earlier owner got, or ''replay'' with the'
+    ' stored response';
 
 CREATE FUNCTION taskapi.idempotency_acquire(key text, request jsonb DEFAULT NULL, lease interval DEFAULT '1 minute',
         scope text DEFAULT NULL, ttl interval DEFAULT NULL)
@@ -129,4 +133,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_idempotency_keys(int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_idempotency_keys(int) IS
-    'Deletes up to so many expired keys, without waiting for anybody; returns how many. Repeat it, each time in a transaction of its own, while it returns the full batch';
+    'Deletes up to so many expired keys, without waiting for anybody; returns how many. Repeat it, each time in a transaction'
+    ' of its own, while it returns the full batch';

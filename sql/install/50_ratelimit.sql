@@ -17,12 +17,14 @@ COMMENT ON COLUMN taskapi.rate_limit_verdict.remaining IS 'How much may still be
 COMMENT ON COLUMN taskapi.rate_limit_verdict.retry_after IS 'Seconds until this request would be allowed';
 COMMENT ON COLUMN taskapi.rate_limit_verdict.reset_after IS 'Seconds until the whole burst is there again';
 
-CREATE FUNCTION taskapi.rate_limit(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL, cost int DEFAULT 1)
+CREATE FUNCTION taskapi.rate_limit(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL,
+                                   cost int DEFAULT 1)
     RETURNS taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit';
 REVOKE ALL ON FUNCTION taskapi.rate_limit(text, int, interval, int, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.rate_limit(text, int, interval, int, int) IS
-    'Charges a request of that cost to a key, or denies it: rate per interval sustained, burst (default rate) at once. A role that may execute it may also check the subjects of others by policy';
+    'Charges a request of that cost to a key, or denies it: rate per interval sustained, burst (default rate) at once. A role'
+    ' that may execute it may also check the subjects of others by policy';
 
 CREATE FUNCTION taskapi.rate_limit_peek(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL)
     RETURNS taskapi.rate_limit_verdict
@@ -67,13 +69,15 @@ CREATE TABLE taskapi.rate_limit_policy (
     shadow      boolean NOT NULL DEFAULT false,
     description text,
     CONSTRAINT rate_limit_policy_name_check
-        CHECK (pg_catalog.octet_length(name) >= 1 AND pg_catalog.octet_length(name) <= 63 AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
+        CHECK (pg_catalog.octet_length(name) >= 1 AND pg_catalog.octet_length(name) <= 63
+               AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
     CONSTRAINT rate_limit_policy_limit_check CHECK (taskapi.check_rate_limit_policy(rate, per, burst))
 );
 REVOKE ALL ON taskapi.rate_limit_policy FROM PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', '');
 COMMENT ON TABLE taskapi.rate_limit_policy IS 'Rate limits by name; a change takes effect in every session when it commits';
-COMMENT ON COLUMN taskapi.rate_limit_policy.name IS 'What checks and the RateLimit headers call it: printable ASCII, at most 63 characters';
+COMMENT ON COLUMN taskapi.rate_limit_policy.name IS
+    'What checks and the RateLimit headers call it: printable ASCII, at most 63 characters';
 COMMENT ON COLUMN taskapi.rate_limit_policy.rate IS 'How much it admits per interval, sustained';
 COMMENT ON COLUMN taskapi.rate_limit_policy.per IS 'The interval';
 COMMENT ON COLUMN taskapi.rate_limit_policy.burst IS 'How much it admits at once; NULL is as much as the rate';

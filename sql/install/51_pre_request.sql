@@ -6,9 +6,9 @@
 --   create_my_api_key(name, scopes, expires_at)     one row with the secret, shown this once; not for a caller with an API key
 --   revoke_my_api_key(id) -> boolean                false: no such live key of the caller
 --   my_sessions()                                   the live ones; current = the one that this request came with
---   end_my_session(id) -> boolean                   false: no such live session of the caller; deletes the cookie of the current one
+--   end_my_session(id) -> boolean                   false: no such live session of the caller; deletes the cookie of this one
 -- and for a log-in, for the owner of the accounts (EXECUTE is nobody's):
---   charge_login(account)                           before the password is looked at: per address and per account, or rate_limited
+--   charge_login(account)                           before the password is looked at, per address and account; rate_limited
 --   verify_password(password, hash) -> boolean      takes the same time for a hash that is NULL (no such account, no password)
 --   create_session(subject) -> text                 the token, and the cookie; ends the session that the request came with
 --   revoke_credentials(subject) -> bigint           all keys and sessions of somebody whose password changed or who is gone
@@ -16,7 +16,8 @@
 CREATE FUNCTION taskapi.client_address() RETURNS inet
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_client_address_sql';
 COMMENT ON FUNCTION taskapi.client_address() IS
-    'The caller''s address: entry taskapi.trusted_proxy_hops of X-Forwarded-For from the right, IPv6 by its /64; NULL where none is known';
+    'The caller''s address: entry taskapi.trusted_proxy_hops of X-Forwarded-For from the right, IPv6 by its /64; NULL where'
+    ' none is known';
 
 CREATE FUNCTION taskapi.same_origin() RETURNS boolean
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_same_origin';
@@ -26,4 +27,5 @@ COMMENT ON FUNCTION taskapi.same_origin() IS
 CREATE FUNCTION taskapi.pre_request() RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_pre_request';
 COMMENT ON FUNCTION taskapi.pre_request() IS
-    'Settles who calls (bearer token, API key, session cookie), becomes the authenticated role, and enforces the rate limits. For db-pre-request';
+    'Settles who calls (bearer token, API key, session cookie), becomes the authenticated role, and enforces the rate limits.'
+    ' For db-pre-request';

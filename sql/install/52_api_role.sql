@@ -17,7 +17,8 @@ CREATE FUNCTION taskapi.set_api_roles(anonymous regrole, authenticated regrole) 
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    own constant text := 'taskapi.my_api_keys(), taskapi.create_my_api_key(text, text[], timestamptz), taskapi.revoke_my_api_key(uuid), '
+    own constant text := 'taskapi.my_api_keys(), taskapi.create_my_api_key(text, text[], timestamptz), '
+                         'taskapi.revoke_my_api_key(uuid), '
                          'taskapi.my_sessions(), taskapi.end_my_session(uuid)';
     before regrole;
 BEGIN

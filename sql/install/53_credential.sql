@@ -3,7 +3,8 @@
 CREATE FUNCTION taskapi.new_credential(kind text, OUT secret text, OUT prefix text, OUT secret_hash bytea)
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_new_credential';
 REVOKE ALL ON FUNCTION taskapi.new_credential(text) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.new_credential(text) IS 'A fresh secret of kind api_key or session, its readable part, and what is stored of it';
+COMMENT ON FUNCTION taskapi.new_credential(text) IS
+    'A fresh secret of kind api_key or session, its readable part, and what is stored of it';
 
 CREATE FUNCTION taskapi.require_subject() RETURNS text
     LANGUAGE plpgsql STABLE
@@ -24,7 +25,8 @@ DECLARE
     keys bigint;
     sessions bigint;
 BEGIN
-    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = taskapi.canonical_subject(revoke_credentials.subject) AND k.revoked_at IS NULL;
+    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = taskapi.canonical_subject(revoke_credentials.subject)
+      AND k.revoked_at IS NULL;
     GET DIAGNOSTICS keys = ROW_COUNT;
     UPDATE taskapi.session s SET revoked_at = now()
         WHERE s.subject = taskapi.canonical_subject(revoke_credentials.subject) AND s.revoked_at IS NULL AND s.expires_at > now();
@@ -33,4 +35,5 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.revoke_credentials(text) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.revoke_credentials(text) IS 'Ends every API key and session of a subject at once; returns how many there were';
+COMMENT ON FUNCTION taskapi.revoke_credentials(text) IS
+    'Ends every API key and session of a subject at once; returns how many there were';

@@ -5,9 +5,11 @@ CREATE TABLE taskapi.api_key (
     subject      text NOT NULL CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
     name         text CHECK (pg_catalog.length(name) <= 200),
     prefix       text NOT NULL,
-    secret_hash  bytea NOT NULL CONSTRAINT api_key_secret_hash_key UNIQUE CHECK (pg_catalog.length(secret_hash) OPERATOR(pg_catalog.=) 32),
+    secret_hash  bytea NOT NULL CONSTRAINT api_key_secret_hash_key UNIQUE
+                 CHECK (pg_catalog.length(secret_hash) OPERATOR(pg_catalog.=) 32),
     scopes       text[] NOT NULL CHECK (scopes OPERATOR(pg_catalog.<@) '{read,write}'::text[]
-                                        AND pg_catalog.array_position(scopes, NULL) IS NULL AND pg_catalog.cardinality(scopes) OPERATOR(pg_catalog.>=) 1),
+                                        AND pg_catalog.array_position(scopes, NULL) IS NULL
+                                        AND pg_catalog.cardinality(scopes) OPERATOR(pg_catalog.>=) 1),
     created_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
     expires_at   timestamptz,
     revoked_at   timestamptz,
@@ -29,7 +31,8 @@ CREATE TRIGGER invalidate_cache
 ALTER TABLE taskapi.api_key ENABLE ALWAYS TRIGGER invalidate_cache;
 COMMENT ON TRIGGER invalidate_cache ON taskapi.api_key IS 'A revoked key ends in every backend at once';
 
-CREATE FUNCTION taskapi.insert_api_key(subject text, name text, scopes text[], expires_at timestamptz, OUT id uuid, OUT secret text)
+CREATE FUNCTION taskapi.insert_api_key(subject text, name text, scopes text[], expires_at timestamptz, OUT id uuid,
+                                       OUT secret text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -39,7 +42,8 @@ BEGIN
         RAISE EXCEPTION 'an API key needs a subject' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     subject := taskapi.canonical_subject(subject);
-    IF scopes IS NULL OR NOT scopes <@ '{read,write}'::text[] OR cardinality(scopes) = 0 OR array_position(scopes, NULL) IS NOT NULL THEN
+    IF scopes IS NULL OR NOT scopes <@ '{read,write}'::text[] OR cardinality(scopes) = 0
+       OR array_position(scopes, NULL) IS NOT NULL THEN
         PERFORM taskapi.raise_problem('invalid_value', 'Scopes are read and write, at least one of them.');
     END IF;
     IF length(name) > 200 THEN
@@ -57,9 +61,11 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.insert_api_key(text, text, text[], timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.insert_api_key(text, text, text[], timestamptz) IS 'What create_api_key() and create_my_api_key() share';
+COMMENT ON FUNCTION taskapi.insert_api_key(text, text, text[], timestamptz) IS
+    'What create_api_key() and create_my_api_key() share';
 
-CREATE FUNCTION taskapi.create_api_key(subject text, name text DEFAULT NULL, scopes text[] DEFAULT '{read,write}', expires_at timestamptz DEFAULT NULL) RETURNS text
+CREATE FUNCTION taskapi.create_api_key(subject text, name text DEFAULT NULL, scopes text[] DEFAULT '{read,write}',
+                                       expires_at timestamptz DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -75,13 +81,16 @@ COMMENT ON FUNCTION taskapi.create_api_key(text, text, text[], timestamptz) IS
 CREATE FUNCTION taskapi.api_key_last_used(id uuid) RETURNS timestamptz
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_api_key_last_used';
 REVOKE ALL ON FUNCTION taskapi.api_key_last_used(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.api_key_last_used(uuid) IS 'When an API key was last used, as shared memory has it; NULL where it has nothing';
+COMMENT ON FUNCTION taskapi.api_key_last_used(uuid) IS
+    'When an API key was last used, as shared memory has it; NULL where it has nothing';
 
 CREATE FUNCTION taskapi.my_api_keys()
-    RETURNS TABLE (id uuid, name text, prefix text, scopes text[], created_at timestamptz, expires_at timestamptz, revoked_at timestamptz, last_used_at timestamptz)
+    RETURNS TABLE (id uuid, name text, prefix text, scopes text[], created_at timestamptz, expires_at timestamptz,
+                   revoked_at timestamptz, last_used_at timestamptz)
     LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
     SET search_path = pg_catalog, pg_temp AS $$
-    SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.revoked_at, greatest(k.last_used_at, taskapi.api_key_last_used(k.id))
+    SELECT k.id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.revoked_at,
+           greatest(k.last_used_at, taskapi.api_key_last_used(k.id))
     FROM taskapi.api_key k
     WHERE k.subject = taskapi.require_subject()
     ORDER BY k.id
@@ -89,7 +98,8 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.my_api_keys() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.my_api_keys() IS 'The caller''s API keys, without their secrets';
 
-CREATE FUNCTION taskapi.create_my_api_key(INOUT name text DEFAULT NULL, INOUT scopes text[] DEFAULT '{read,write}', INOUT expires_at timestamptz DEFAULT NULL,
+CREATE FUNCTION taskapi.create_my_api_key(INOUT name text DEFAULT NULL, INOUT scopes text[] DEFAULT '{read,write}',
+                                          INOUT expires_at timestamptz DEFAULT NULL,
                                           OUT id uuid, OUT prefix text, OUT created_at timestamptz, OUT secret text)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
@@ -108,7 +118,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) IS 'Makes an API key of the caller''s; its secret is shown this once';
+COMMENT ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) IS
+    'Makes an API key of the caller''s; its secret is shown this once';
 
 CREATE FUNCTION taskapi.revoke_my_api_key(id uuid) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -120,4 +131,5 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.revoke_my_api_key(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.revoke_my_api_key(uuid) IS 'Ends an API key of the caller''s at once; false where he has no such live one';
+COMMENT ON FUNCTION taskapi.revoke_my_api_key(uuid) IS
+    'Ends an API key of the caller''s at once; false where he has no such live one';

@@ -3,7 +3,8 @@
 CREATE TABLE taskapi.session (
     id         uuid PRIMARY KEY DEFAULT taskapi.uuidv7(),
     subject    text NOT NULL CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
-    token_hash bytea NOT NULL CONSTRAINT session_token_hash_key UNIQUE CHECK (pg_catalog.length(token_hash) OPERATOR(pg_catalog.=) 32),
+    token_hash bytea NOT NULL CONSTRAINT session_token_hash_key UNIQUE
+               CHECK (pg_catalog.length(token_hash) OPERATOR(pg_catalog.=) 32),
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     expires_at timestamptz NOT NULL,
     revoked_at timestamptz,
@@ -55,7 +56,8 @@ BEGIN
     IF in_request THEN
         -- the browser forgets the token of a session that it had, so that one ends
         UPDATE taskapi.session s SET revoked_at = now()
-            WHERE s.id::text = taskapi.jwt_claims() ->> 'session_id' AND s.subject = taskapi.current_subject() AND s.revoked_at IS NULL;
+            WHERE s.id::text = taskapi.jwt_claims() ->> 'session_id' AND s.subject = taskapi.current_subject()
+              AND s.revoked_at IS NULL;
         PERFORM taskapi.set_response_header('Set-Cookie', taskapi.session_cookie(fresh.secret, extract(epoch FROM ttl)::int));
     END IF;
     RETURN fresh.secret;
@@ -85,7 +87,8 @@ CREATE FUNCTION taskapi.end_my_session(id uuid) RETURNS boolean
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE taskapi.session s SET revoked_at = now()
-        WHERE s.id = end_my_session.id AND s.subject = taskapi.require_subject() AND s.revoked_at IS NULL AND s.expires_at > now();
+        WHERE s.id = end_my_session.id AND s.subject = taskapi.require_subject() AND s.revoked_at IS NULL
+          AND s.expires_at > now();
     IF NOT FOUND THEN
         RETURN false;
     END IF;
@@ -97,4 +100,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.end_my_session(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.end_my_session(uuid) IS
-    'Ends a session of the caller''s at once, and deletes the cookie of the one that the request came with; false where he has no such live one';
+    'Ends a session of the caller''s at once, and deletes the cookie of the one that the request came with; false where he'
+    ' has no such live one';

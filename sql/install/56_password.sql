@@ -21,7 +21,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.bcrypt(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.bcrypt(text, text) IS 'pgcrypto''s crypt(), with a fresh salt of cost 10 for the empty one; what hash_password and verify_password share';
+COMMENT ON FUNCTION taskapi.bcrypt(text, text) IS
+    'pgcrypto''s crypt(), with a fresh salt of cost 10 for the empty one; what hash_password and verify_password share';
 
 CREATE FUNCTION taskapi.hash_password(password text) RETURNS text
     LANGUAGE plpgsql VOLATILE STRICT SECURITY DEFINER
@@ -59,7 +60,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.verify_password(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.verify_password(text, text) IS
-    'Is it the password of that bcrypt hash ($2a$, $2b$, $2x$, $2y$)? Takes as long as for one of cost 10, and is false, if the hash is NULL or of another form';
+    'Is it the password of that bcrypt hash ($2a$, $2b$, $2x$, $2y$)? Takes as long as for one of cost 10, and is false, if'
+    ' the hash is NULL or of another form';
 
 CREATE FUNCTION taskapi.charge_login(account text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -67,8 +69,8 @@ CREATE FUNCTION taskapi.charge_login(account text) RETURNS void
 BEGIN
     PERFORM taskapi.enforce_rate_limits(s.subjects)
     FROM (SELECT jsonb_object_agg(p.policy, p.subject) AS subjects
-          FROM (VALUES ('login_per_address', coalesce(abbrev(taskapi.client_address()),
-                                                            CASE WHEN current_setting('taskapi.trusted_proxy_hops', true)::int > 0 THEN 'unknown' END)),
+          FROM (VALUES ('login_per_address', coalesce(abbrev(taskapi.client_address()), CASE
+                            WHEN current_setting('taskapi.trusted_proxy_hops', true)::int > 0 THEN 'unknown' END)),
                        ('login_per_account', left(lower(account), 200))) AS p (policy, subject)
           WHERE p.subject <> '' AND EXISTS (SELECT FROM taskapi.rate_limit_policy l WHERE l.name = p.policy)) s
     WHERE s.subjects IS NOT NULL;
@@ -76,4 +78,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.charge_login(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.charge_login(text) IS
-    'Charges an attempt to log in to the address and to the account, whether there is one of that name or not; rate_limited where either is used up';
+    'Charges an attempt to log in to the address and to the account, whether there is one of that name or not; rate_limited'
+    ' where either is used up';

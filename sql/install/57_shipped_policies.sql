@@ -6,7 +6,8 @@ CREATE FUNCTION taskapi.shipped_rate_limit_policies() RETURNS SETOF taskapi.rate
     SET search_path = pg_catalog, pg_temp AS $$
     VALUES ('per_key', 6000, '1 minute'::interval, 1000, false, 'requests with one API key'),
            ('per_user', 6000, '1 minute', 1000, false, 'requests of one subject, with whatever credential'),
-           ('per_address', 600, '1 minute', 200, false, 'requests of anonymous callers, and with bad credentials, from one address'),
+           ('per_address', 600, '1 minute', 200, false,
+            'requests of anonymous callers, and with bad credentials, from one address'),
            ('per_address_total', 30000, '1 minute', 5000, false, 'all requests from one address'),
            ('login_per_address', 60, '1 minute', 30, false, 'attempts to log in from one address'),
            ('login_per_account', 10, '10 minutes', 10, false, 'attempts to log in to one account')
@@ -25,7 +26,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.replace_shipped_policy() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.replace_shipped_policy() IS
-    'Row trigger of taskapi.rate_limit_policy: a new row, such as one of a restored dump, takes the place of a shipped one that nobody has changed';
+    'Row trigger of taskapi.rate_limit_policy: a new row, such as one of a restored dump, takes the place of a shipped one'
+    ' that nobody has changed';
 
 INSERT INTO taskapi.rate_limit_policy SELECT * FROM taskapi.shipped_rate_limit_policies();
 CREATE TRIGGER replace_shipped BEFORE INSERT ON taskapi.rate_limit_policy

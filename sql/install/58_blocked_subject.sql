@@ -32,7 +32,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.block_subject(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.block_subject(text) IS
-    'Refuses a subject from the commit on: pre_request() answers its bearer tokens, API keys and sessions with unauthenticated, in every backend and on standbys';
+    'Refuses a subject from the commit on: pre_request() answers its bearer tokens, API keys and sessions with'
+    ' unauthenticated, in every backend and on standbys';
 
 CREATE FUNCTION taskapi.unblock_subject(subject text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER

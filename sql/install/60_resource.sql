@@ -16,7 +16,8 @@ COMMENT ON COLUMN taskapi.resource.resource IS 'The view of the live rows';
 COMMENT ON COLUMN taskapi.resource.source IS 'The table';
 COMMENT ON COLUMN taskapi.resource.deleted_resource IS 'The view of the deleted rows; NULL without soft_delete';
 -- Not regprocedure: pg_upgrade refuses a database with a column of that type.
-COMMENT ON COLUMN taskapi.resource.page_function IS 'RESOURCE_page(), a page of the resource for GET over /rpc; in the schema of the view';
+COMMENT ON COLUMN taskapi.resource.page_function IS
+    'RESOURCE_page(), a page of the resource for GET over /rpc; in the schema of the view';
 COMMENT ON COLUMN taskapi.resource.order_by IS 'The order of its column cursor, and of its pages unless they say otherwise';
 COMMENT ON COLUMN taskapi.resource.soft_delete IS 'DELETE marks rows as deleted';
 COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Match';
@@ -36,7 +37,8 @@ COMMENT ON TRIGGER invalidate_cache ON taskapi.resource IS 'Every backend reads 
 
 CREATE FUNCTION taskapi.resource_write() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_write';
-COMMENT ON FUNCTION taskapi.resource_write() IS 'INSTEAD OF trigger of every resource: writes the row to its table, as the caller';
+COMMENT ON FUNCTION taskapi.resource_write() IS
+    'INSTEAD OF trigger of every resource: writes the row to its table, as the caller';
 
 CREATE FUNCTION taskapi.resource_statement() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_statement';
@@ -81,7 +83,8 @@ CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resou
     BEGIN ATOMIC
         SELECT r FROM taskapi.resource r WHERE r.resource = $1 OR r.deleted_resource = $1;
     END;
-COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS 'The registry entry of a resource, by either of its views; NULL for anything else';
+COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS
+    'The registry entry of a resource, by either of its views; NULL for anything else';
 
 CREATE FUNCTION taskapi.page_arguments() RETURNS oidvector
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -96,18 +99,21 @@ CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     BEGIN ATOMIC
         SELECT p.oid::regprocedure
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource
-        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function AND p.proargtypes = taskapi.page_arguments()
+        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function
+            AND p.proargtypes = taskapi.page_arguments()
         WHERE r.resource = $1
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = r.resource);
     END;
-COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS 'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
+COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS
+    'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
 
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         -- an entry whose view was dropped counts for nothing
-        SELECT bool_or(r.soft_delete), bool_or(r.versioned) FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
+        SELECT bool_or(r.soft_delete), bool_or(r.versioned)
+        FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
 COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs if there is none';
 
@@ -135,7 +141,8 @@ COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) IS
 -- The unit is a deletion: one row, or a row with all that went along. It goes as a whole or stays as a whole, by its own date.
 -- written_before, the xmax of a snapshot, bounds a run of several calls by what was there when it began: rows that a trigger
 -- leaves for each one that goes are none of its business. NULL is now.
-CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000, written_before xid8 DEFAULT NULL) RETURNS bigint
+CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000,
+                                      written_before xid8 DEFAULT NULL) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -161,7 +168,8 @@ BEGIN
             BEGIN
                 purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
             EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
-                RAISE WARNING 'could not purge deleted rows of %', table_ USING ERRCODE = SQLSTATE, HINT = 'Call taskapi.expose() again.';
+                RAISE WARNING 'could not purge deleted rows of %', table_
+                    USING ERRCODE = SQLSTATE, HINT = 'Call taskapi.expose() again.';
             END;
         END LOOP;
         EXIT WHEN purged = before OR purged >= batch;
@@ -171,4 +179,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int, xid8) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_deleted(interval, int, xid8) IS
-    'Removes for good up to batch deletions, of all resources, of longer ago: each whole, and none that a live row refers to or that is locked just now. Returns how many, without the rows that went along';
+    'Removes for good up to batch deletions, of all resources, of longer ago: each whole, and none that a live row refers to'
+    ' or that is locked just now. Returns how many, without the rows that went along';

@@ -285,8 +285,8 @@ CREATE FUNCTION taskapi.make_live_view(creator regrole, source regclass, api_sch
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    view CONSTANT regclass := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)',
-                                             source, api_schema, resource, order_by, false, soft_delete, key)::regclass;
+    view CONSTANT regclass := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)::oid',
+                                             source, api_schema, resource, order_by, false, soft_delete, key)::oid;
 BEGIN
     PERFORM taskapi.finish_view(creator, view, source, false, versioned, order_by);
     RETURN view;
@@ -305,8 +305,8 @@ DECLARE
     view regclass;
 BEGIN
     IF soft_delete THEN
-        view := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)',
-                               source, api_schema, 'deleted_' || resource, order_by, true, true, key)::regclass;
+        view := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)::oid',
+                               source, api_schema, 'deleted_' || resource, order_by, true, true, key)::oid;
         PERFORM taskapi.finish_view(creator, view, source, true, versioned, order_by);
     ELSIF EXISTS (SELECT FROM pg_class c WHERE c.oid = former.deleted_resource) THEN
         PERFORM taskapi.run_as(taskapi.owner_of(former.deleted_resource), format('DROP VIEW %s', former.deleted_resource));

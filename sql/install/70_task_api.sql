@@ -8,7 +8,8 @@ COMMENT ON FUNCTION taskapi.one_of_support(internal) IS 'Planner support of one_
 CREATE FUNCTION taskapi.one_of(value uuid, elements uuid[]) RETURNS bool
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF SUPPORT taskapi.one_of_support AS 'MODULE_PATHNAME', 'taskapi_one_of';
 COMMENT ON FUNCTION taskapi.one_of(uuid, uuid[]) IS
-    'value = ANY (elements) for a row-level security policy: bounds an index scan, and leaves the query the plan that it has without the policy';
+    'value = ANY (elements) for a row-level security policy: bounds an index scan, and leaves the query the plan that it has'
+    ' without the policy';
 
 -- It is created from the text of sql/task_api/, as the caller and in schemas that are the caller's: its functions run with the
 -- caller's rights and call what they find there by name. A schema that exists must be out of the reach of strangers and hold
@@ -113,4 +114,5 @@ END
 $create_task_api$;
 REVOKE ALL ON FUNCTION taskapi.create_task_api(name, name, regrole, regrole) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.create_task_api(name, name, regrole, regrole) IS
-    'Creates the task API in two schemas, as the caller: tables in data_schema, resources in api_schema; grant_api() for two roles';
+    'Creates the task API in two schemas, as the caller: tables in data_schema, resources in api_schema; grant_api() for two'
+    ' roles';

@@ -79,16 +79,19 @@ END
 $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
-    'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch by batch; writes down when API keys were used, and saves the limiter. For a scheduler';
+    'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
+    ' by batch; writes down when API keys were used, and saves the limiter. For a scheduler';
 
 CREATE VIEW taskapi.stats AS
     SELECT c.name, c.value FROM taskapi.counters() c
     UNION ALL
     SELECT v.name, v.value
     FROM taskapi.rate_limit_table() t,
-         LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity), ('rate_limit_bytes', t.bytes)) v(name, value);
+         LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity),
+                         ('rate_limit_bytes', t.bytes)) v(name, value);
 REVOKE ALL ON taskapi.stats FROM PUBLIC;
 COMMENT ON VIEW taskapi.stats IS
-    'Everything counted, over all databases since the server started: cursors made, opened, refused; idempotent begins, replays, reuse, waits; the limiter';
+    'Everything counted, over all databases since the server started: cursors made, opened, refused; idempotent begins,'
+    ' replays, reuse, waits; the limiter';
 COMMENT ON COLUMN taskapi.stats.name IS 'What was counted';
 COMMENT ON COLUMN taskapi.stats.value IS 'How often, or how much there is now (rate_limit_keys, _capacity, _bytes)';

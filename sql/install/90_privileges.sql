@@ -22,8 +22,9 @@ DECLARE
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
         'shown_columns', 'order_by_columns', 'order_by_canonical', 'register_resource', 'unregister_resource', 'check_exposable',
         'resource_names', 'make_api_schema', 'check_names', 'resource_order', 'add_resource_columns', 'make_live_view',
-        'make_deleted_view', 'make_resource_view', 'rename_view_columns', 'finish_view', 'dress_resource_view', 'resource_triggers',
-        'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns', 'drop_resource',
+        'make_deleted_view', 'make_resource_view', 'rename_view_columns', 'finish_view', 'dress_resource_view',
+        'resource_triggers', 'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns',
+        'drop_resource',
         'grants_on', 'grant_again', 'grant_new_columns', 'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
         'grant_resource', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
