@@ -29,6 +29,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -331,6 +332,7 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	int			n;
 	Portal		portal;
 	TaskapiRole saved;
+	int			nestlevel;
 
 	run.table = taskapi_resource_table(PG_GETARG_OID(0));
 	if (!run.table->soft || run.table->nkeys == 0)
@@ -344,6 +346,8 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	run.context = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge", ALLOCSET_DEFAULT_SIZES);
 	chunk = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge: candidates", ALLOCSET_DEFAULT_SIZES);
 
+	/* what the triggers of the owner set, such as a search_path, must not stay with whoever purges */
+	nestlevel = NewGUCNestLevel();
 	saved = taskapi_become(run.table->owner,
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	set_constraints_immediate(run.table);
@@ -358,6 +362,7 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(oldcontext);
 	SPI_cursor_close(portal);
 	taskapi_become_again(saved);
+	AtEOXact_GUC(false, nestlevel);
 
 	if (run.failed > 0)
 		ereport(WARNING,
