@@ -1,6 +1,5 @@
 -- expose() never widens: repeated, it gives back nothing that was revoked, and hides what is @private since; and each action of
 -- grant_resource() grants what it is called, the trash only by name.
-CREATE EXTENSION IF NOT EXISTS taskapi;
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE ROLE regress_grants_user;
@@ -130,4 +129,3 @@ DROP TABLE grants_before, grants_with;
 DROP SCHEMA grants_api, grants_other, grants_data CASCADE;
 DROP OWNED BY regress_grants_user, regress_grants_reader;
 DROP ROLE regress_grants_user, regress_grants_reader;
-DROP EXTENSION taskapi;
