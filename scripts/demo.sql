@@ -42,7 +42,7 @@ SELECT p.name, CASE p.name WHEN 'olivia' THEN 'will own projects' WHEN 'edith' T
        ELSE 'a stranger' END AS who, p.id FROM demo.person p ORDER BY p.id;
 
 \echo 'This machine''s package list as a review board: a section is a project, a package a task, its maintainer'
-\echo 'the assignee. Installed packages are due 180 days after they came; the others have no due date.'
+\echo 'a member and the assignee. Installed packages are due 180 days after they came; the others have no due date.'
 \echo
 CREATE TEMP TABLE package (name text, version text, section text, priority text, maintainer text, address text, installed date, labels text[], about text);
 COPY package FROM :'packages';
@@ -51,6 +51,8 @@ SELECT tasks.create_account(address, NULL, left(min(maintainer), 200)) FROM pack
 INSERT INTO tasks.project (name, description, creator_id)
 SELECT section, count(*) || ' packages of section ' || section, (SELECT id FROM demo.person WHERE name = 'olivia')
 FROM package GROUP BY section ORDER BY section;
+INSERT INTO tasks.membership (project_id, account_id, role)
+SELECT DISTINCT p.id, a.id, 'editor' FROM package k JOIN tasks.project p ON p.name = k.section JOIN tasks.account a ON a.email = k.address;
 INSERT INTO tasks.task (project_id, assignee_id, creator_id, title, description, priority, labels, due_date, created_at)
 SELECT p.id, a.id, p.creator_id, 'Review ' || k.name || ' ' || k.version, k.about,
        CASE k.priority WHEN 'required' THEN 90 WHEN 'important' THEN 70 WHEN 'standard' THEN 50 WHEN 'optional' THEN 20 ELSE 0 END,
@@ -66,16 +68,41 @@ FROM tasks.task;
 \t on
 \pset format unaligned
 \echo
-\echo '--- Olivia creates a project, and is its owner; she adds Edith and Victor'
+\echo '--- Olivia creates a project, and is its owner'
 SELECT demo.request('olivia', 'POST /projects?select=id,name,version', '{"name": "Security review"}', limits => true);
 \echo
 \echo '                (The RateLimit headers, which every answer has, are left out from here on.)'
 SELECT body -> 0 ->> 'id' AS project FROM answer \gset
 SELECT id AS edith FROM demo.person WHERE name = 'edith' \gset
 SELECT id AS victor FROM demo.person WHERE name = 'victor' \gset
-SELECT json_build_array(json_build_object('project_id', :'project', 'account_id', :'edith', 'role', 'editor'),
-                        json_build_object('project_id', :'project', 'account_id', :'victor', 'role', 'viewer')) AS body \gset
-SELECT demo.request('olivia', 'POST /members?select=account_id,role', :'body');
+SELECT id AS sam FROM demo.person WHERE name = 'sam' \gset
+
+\echo
+\echo '--- Nobody becomes a member without consent: she invites Edith by e-mail, and sends her the token, which is shown this once'
+SELECT json_build_object('project_id', :'project', 'account_id', :'edith', 'role', 'editor') AS body \gset
+SELECT demo.request('olivia', 'POST /members', :'body');
+SELECT json_build_object('project_id', :'project', 'email', 'edith@example.org', 'role', 'editor') AS body \gset
+SELECT demo.request('olivia', 'POST /invitations?select=email,role,expires_at,token', :'body');
+SELECT body -> 0 ->> 'token' AS token FROM answer \gset
+SELECT json_build_object('token', :'token') AS body \gset
+SELECT demo.request('sam', 'POST /rpc/accept_invitation', :'body');
+SELECT demo.request('edith', 'POST /rpc/accept_invitation?select=account_id,role', :'body');
+
+\echo
+\echo '--- Victor, whose account she knows, finds the invitation under /invitations; so does Sam, who declines'
+SELECT json_build_array(json_build_object('project_id', :'project', 'account_id', :'victor', 'role', 'viewer'),
+                        json_build_object('project_id', :'project', 'account_id', :'sam', 'role', 'viewer')) AS body \gset
+SELECT demo.request('olivia', 'POST /invitations?select=account_id,role', :'body');
+SELECT demo.request('victor', 'GET /invitations?select=id,project_name,inviter_name,role');
+SELECT json_build_object('invitation_id', body -> 0 ->> 'id') AS body FROM answer \gset
+SELECT demo.request('victor', 'POST /rpc/accept_invitation?select=account_id,role', :'body');
+SELECT demo.request('sam', 'DELETE /invitations?account_id=eq.' || :'sam' || '&select=project_name,role');
+
+\echo
+\echo '--- Who am I? And whom do I see: those who share a project with me, and nobody else'
+SELECT demo.request('victor', 'GET /me?select=id,email,display_name,credential');
+SELECT demo.request('victor', 'GET /users?select=email,display_name');
+SELECT demo.request('sam', 'GET /users?select=email,display_name');
 
 \echo
 \echo '--- Edith creates a task; sending it again with the same Idempotency-Key creates no second one'
@@ -145,7 +172,12 @@ SELECT demo.request('edith', 'DELETE /deleted_tasks?id=eq.' || :'task' || '&sele
 SELECT demo.request('edith', 'GET /deleted_tasks?select=title&id=eq.' || :'task');
 
 \echo
-\echo '--- A project keeps an owner'
+\echo '--- Whoever likes leaves, and is assigned to nothing any more; but a project keeps an owner'
+SELECT json_build_object('project_id', :'project', 'title', 'Read the report', 'assignee_id', :'victor') AS body \gset
+SELECT demo.request('edith', 'POST /tasks?select=title,assignee_id', :'body');
+SELECT demo.request('victor', 'DELETE /members?project_id=eq.' || :'project' || '&account_id=eq.' || :'victor' || '&select=role');
+SELECT demo.request('edith', 'GET /tasks?select=title,assignee_id&project_id=eq.' || :'project');
+SELECT demo.request('victor', 'GET /tasks?select=title');
 SELECT id AS olivia FROM demo.person WHERE name = 'olivia' \gset
 SELECT demo.request('olivia', 'DELETE /members?project_id=eq.' || :'project' || '&account_id=eq.' || :'olivia');
 

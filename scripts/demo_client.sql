@@ -39,6 +39,8 @@ BEGIN
     IF resource = 'rpc' THEN
         resource := split_part(path, '/', 3);
         SELECT p.proargnames INTO names FROM pg_proc p WHERE p.pronamespace = 'api'::regnamespace AND p.proname = resource;
+        SELECT array_agg(format('%I => %L', e.key, e.value)) INTO args FROM json_each_text(coalesce(body, '{}')) e;
+        args := coalesce(args, '{}');
     END IF;
     FOREACH part IN ARRAY string_to_array(query, '&') LOOP
         k := split_part(part, '=', 1);
@@ -116,7 +118,7 @@ BEGIN
         PERFORM set_config('role', CASE WHEN person IS NULL THEN 'anonymous' ELSE 'authenticated' END, true);
         PERFORM taskapi.pre_request();
         EXECUTE line INTO rows;
-        status := coalesce(nullif(current_setting('response.status'), '')::int, CASE method WHEN 'POST' THEN 201 ELSE 200 END);
+        status := coalesce(nullif(current_setting('response.status'), '')::int, CASE WHEN method = 'POST' AND path NOT LIKE '/rpc/%' THEN 201 ELSE 200 END);
         answers := nullif(current_setting('response.headers'), '')::jsonb;
         PERFORM set_config('role', 'none', true), set_config('search_path', 'public', true);
     EXCEPTION WHEN OTHERS THEN

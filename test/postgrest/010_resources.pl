@@ -19,13 +19,35 @@ my $p = $project->{id};
 is_deeply([ map { "$_->{account_id} $_->{role}" } @{ $layer->call('GET', "/members?project_id=eq.$p", as => 'ann')->{json} } ],
 	["$layer->{id}{ann} owner"], 'who is the first owner');
 
-# Members.
-is($layer->call('POST', '/members', as => 'ann', json => [ { project_id => $p, account_id => $layer->{id}{bob}, role => 'editor' }, { project_id => $p, account_id => $layer->{id}{cid}, role => 'viewer' } ])->{status},
-	201, 'the owner adds an editor and a viewer');
-is(scalar @{ $layer->call('GET', '/members', as => 'cid')->{json} }, 3, 'whom the viewer sees');
-$layer->is_problem($layer->call('POST', '/members', as => 'ann', json => { project_id => $p, account_id => $layer->{id}{bob} }), 409, 'already_exists', 'nobody twice');
-$layer->is_problem($layer->call('POST', '/members', as => 'ann', json => { project_id => $p, account_id => $p }), 409, 'invalid_reference', 'nor who is not there');
-$layer->is_problem($layer->call('POST', '/members', as => 'bob', json => { project_id => $p, account_id => $layer->{id}{dee} }), 403, 'forbidden', 'an editor adds nobody');
+# Members: nobody becomes one without consent.
+foreach my $who (qw(bob cid dee))
+{
+	$layer->is_problem($layer->call('POST', '/members', as => 'ann', json => { project_id => $p, account_id => $layer->{id}{$who}, role => 'viewer' }), 403, 'forbidden', "the owner does not add $who");
+}
+$layer->is_problem($layer->call('PUT', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{dee}", as => 'ann', json => { project_id => $p, account_id => $layer->{id}{dee}, role => 'viewer' }), 403, 'forbidden', 'nor by PUT');
+$layer->is_problem($layer->call('PATCH', "/members?project_id=eq.$p", as => 'ann', json => { account_id => $layer->{id}{dee} }), 403, 'forbidden', 'nor by making a membership another\'s');
+is_deeply([ map { $_->{display_name} } @{ $layer->call('GET', '/users', as => 'ann')->{json} } ], ['Ann'], 'nobody\'s address is shown');
+
+my $invitation = $layer->created($layer->call('POST', '/invitations', as => 'ann', json => { project_id => $p, email => 'Bob@example.org', role => 'editor' }, @wanted), 'the owner invites an address');
+like($invitation->{token}, qr/^tai_[0-9a-f]{64}$/, 'and is shown the token');
+my $unknown = $layer->created($layer->call('POST', '/invitations', as => 'ann', json => { project_id => $p, email => 'nil@example.org', role => 'editor' }, @wanted), 'an address without an account as well');
+is_deeply([ sort grep { defined $unknown->{$_} } keys %$unknown ], [ sort grep { defined $invitation->{$_} } keys %$invitation ], 'with the same answer');
+is_deeply([ grep { defined } map { $_->{token} } @{ $layer->call('GET', '/invitations', as => 'ann')->{json} } ], [], 'which is shown no second time');
+$layer->is_problem($layer->call('POST', '/invitations', as => 'ann', json => { project_id => $p, email => 'bob@example.org' }), 409, 'already_exists', 'no address twice');
+$layer->is_problem($layer->call('POST', '/invitations', as => 'ann', json => { project_id => $p, email => 'nowhere' }), 400, 'invalid_value', 'nor one that is none');
+$layer->is_problem($layer->call('POST', '/invitations', as => 'dee', json => { project_id => $p, email => 'x@example.org' }), 403, 'forbidden', 'a stranger invites nobody');
+is($layer->call('POST', '/rpc/accept_invitation', json => { token => $invitation->{token} })->{status}, 401, 'an anonymous caller accepts nothing');
+$layer->is_problem($layer->call('POST', '/rpc/accept_invitation', as => 'dee', json => { token => $invitation->{token} }), 404, 'not_found', 'nor another account');
+is($layer->call('POST', '/rpc/accept_invitation', as => 'bob', json => { token => $invitation->{token} })->{json}[0]{role}, 'editor', 'the one with the address does');
+$layer->is_problem($layer->call('POST', '/rpc/accept_invitation', as => 'bob', json => { token => $invitation->{token} }), 404, 'not_found', 'once');
+is($layer->call('DELETE', "/invitations?id=eq.$unknown->{id}", as => 'ann')->{status}, 204, 'an invitation is revoked');
+$layer->joins('ann', $p, cid => 'viewer');
+is(scalar @{ $layer->call('GET', '/members', as => 'cid')->{json} }, 3, 'the viewer sees the members');
+$layer->is_problem($layer->call('POST', '/invitations', as => 'bob', json => { project_id => $p, account_id => $layer->{id}{dee} }), 403, 'forbidden', 'an editor invites nobody');
+my $declined = $layer->created($layer->call('POST', '/invitations', as => 'ann', json => { project_id => $p, account_id => $layer->{id}{dee} }, @wanted), 'an account is invited');
+is_deeply([ map { "$_->{project_name} $_->{inviter_name} $_->{role}" } @{ $layer->call('GET', '/invitations', as => 'dee')->{json} } ], ['Garden Ann viewer'], 'and told to what, and by whom');
+is($layer->call('DELETE', "/invitations?id=eq.$declined->{id}", as => 'dee')->{status}, 204, 'and declines');
+is_deeply($layer->call('GET', '/invitations', as => 'ann')->{json}, [], 'nothing is pending');
 is($layer->call('PATCH', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{cid}", as => 'ann', json => { role => 'editor' })->{status}, 204, 'a role changes');
 is($layer->call('PATCH', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{cid}", as => 'ann', json => { role => 'viewer' })->{status}, 204, 'and back');
 
@@ -54,7 +76,8 @@ foreach (
 	[ 400, 'invalid_value', { project_id => $p, title => 'x', status => 'someday' }, 'an unknown status' ],
 	[ 400, 'invalid_value', { project_id => $p }, 'no title' ],
 	[ 403, 'forbidden', { title => 'x' }, 'no project' ],
-	[ 409, 'invalid_reference', { project_id => $p, title => 'x', assignee_id => $p }, 'an assignee who is not there' ])
+	[ 409, 'invalid_reference', { project_id => $p, title => 'x', assignee_id => $p }, 'an assignee who is not there' ],
+	[ 409, 'invalid_reference', { project_id => $p, title => 'x', assignee_id => $layer->{id}{dee} }, 'an assignee who is no member' ])
 {
 	my ($status, $code, $json, $name) = @$_;
 	$layer->is_problem($layer->call('POST', '/tasks', as => 'bob', json => $json), $status, $code, $name);
@@ -79,13 +102,25 @@ is($layer->call('PATCH', "/users?id=eq.$layer->{id}{cid}", as => 'cid', json => 
 $layer->is_problem($layer->call('PATCH', "/users?id=eq.$layer->{id}{ann}", as => 'cid', json => { display_name => 'x' }), 403, 'forbidden', 'and nobody else');
 cmp_ok($layer->call('POST', '/users', as => 'ann', json => { email => 'x@example.org', display_name => 'x' })->{status}, '>=', 400, 'nobody makes accounts');
 
+# Who am I, and my address: asked for alike, whether it is taken or free.
+is_deeply([ map { "$_->{email} $_->{credential}" } @{ $layer->call('GET', '/me', as => 'cid')->{json} } ], ['cid@example.org token'], 'me');
+my @asked = map { $layer->call('PATCH', "/users?id=eq.$layer->{id}{cid}&select=id,email,display_name", as => 'cid', json => { email => $_ }, @wanted) } qw(ann@example.org free@example.org);
+is("$asked[0]{status} $asked[0]{text}", "$asked[1]{status} $asked[1]{text}", 'an address that is taken, and one that is free');
+is($asked[0]{json}[0]{email}, 'cid@example.org', 'which is not changed yet');
+is($layer->call('GET', '/me', as => 'cid')->{json}[0]{pending_email}, 'free@example.org', 'but pending');
+my $token = $layer->sql("SELECT tasks.create_email_token('$layer->{id}{cid}')");
+$layer->is_problem($layer->call('POST', '/rpc/confirm_email', as => 'bob', json => { token => $token }), 404, 'not_found', 'another account does not confirm it');
+is($layer->call('POST', '/rpc/confirm_email', as => 'cid', json => { token => $token })->{json}[0]{email}, 'free@example.org', 'the one with the token does');
+$layer->is_problem($layer->call('POST', '/rpc/confirm_email', as => 'cid', json => { token => $token }), 404, 'not_found', 'once');
+
 # Anonymous.
-foreach my $resource (qw(users projects members tasks deleted_users deleted_projects deleted_members deleted_tasks sessions api_keys))
+foreach my $resource (qw(users projects members tasks deleted_users deleted_projects deleted_members deleted_tasks sessions api_keys me invitations))
 {
 	is($layer->call('GET', "/$resource")->{status}, 401, "anonymous: no $resource");
-	is($layer->call('DELETE', "/$resource?cursor=not.is.null")->{status}, 401, "anonymous: no DELETE of $resource") if $resource !~ /sessions|api_keys/;
+	is($layer->call('DELETE', "/$resource?cursor=not.is.null")->{status}, 401, "anonymous: no DELETE of $resource") if $resource !~ /sessions|api_keys|me$|invitations/;
 }
 is($layer->call('GET', "/rpc/$_")->{status}, 401, "anonymous: no /rpc/$_") foreach qw(tasks_page projects_page members_page users_page my_tasks);
+is($layer->call('POST', "/rpc/$_", json => { token => 'x' })->{status}, 401, "anonymous: no /rpc/$_") foreach qw(accept_invitation confirm_email);
 
 # Deleted, seen, restored, purged.
 my $open = $layer->created($layer->call('POST', '/tasks', as => 'ann', json => { project_id => $p, title => 'stays' }, @wanted), 'another task');
@@ -109,5 +144,14 @@ is(scalar @{ $layer->call('GET', '/tasks', as => 'bob')->{json} }, 2, 'with its 
 is($layer->call('DELETE', "/tasks?id=eq.$open->{id}", as => 'ann')->{status}, 204, 'one is deleted again');
 is($layer->call('DELETE', "/deleted_tasks?id=eq.$open->{id}", as => 'ann')->{status}, 204, 'and purged');
 is($layer->sql("SELECT count(*) FROM tasks.task WHERE id = '$open->{id}'"), 0, 'for good');
+
+# Leaving: for everybody but the last owner; and whoever left is assigned to nothing.
+my $last = $layer->created($layer->call('POST', '/tasks', as => 'ann', json => { project_id => $p, title => 'for cid', assignee_id => $layer->{id}{cid} }, @wanted), 'a task is assigned to a member');
+$layer->is_problem($layer->call('DELETE', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{bob}", as => 'cid'), 403, 'forbidden', 'a viewer removes nobody');
+is($layer->call('DELETE', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{cid}", as => 'cid')->{status}, 204, 'but leaves');
+is_deeply($layer->call('GET', '/projects', as => 'cid')->{json}, [], 'and sees no project');
+is($layer->call('GET', "/tasks?id=eq.$last->{id}", as => 'ann')->{json}[0]{assignee_id}, undef, 'nor is assigned to anything');
+is($layer->call('PATCH', '/deleted_members', as => 'ann', json => { deleted_at => undef })->{status}, 403, 'nobody brings a member back');
+$layer->is_problem($layer->call('DELETE', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{ann}", as => 'ann'), 409, 'has_dependents', 'the last owner stays');
 
 done_testing();

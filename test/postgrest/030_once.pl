@@ -9,7 +9,7 @@ use Test::More;
 my $layer = Layer->task_api('once');
 my @wanted = (Prefer => 'return=representation');
 my $p = $layer->created($layer->call('POST', '/projects', as => 'ann', json => { name => 'Garden' }, @wanted), 'a project')->{id};
-$layer->call('POST', '/members', as => 'ann', json => [ map { { project_id => $p, account_id => $layer->{id}{$_}, role => 'editor' } } qw(bob cid) ]);
+$layer->joins('ann', $p, bob => 'editor', cid => 'editor');
 sub count { return $layer->sql("SELECT count(*) FROM tasks.task WHERE title = '$_[0]'"); }
 
 # Idempotency-Key on POST.

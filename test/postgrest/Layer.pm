@@ -148,6 +148,23 @@ sub call
 	};
 }
 
+# joins(OWNER, PROJECT, NAME => ROLE, ...): accounts become members of a project, by invitation.
+sub joins
+{
+	my ($self, $owner, $project, %roles) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	foreach my $who (sort keys %roles)
+	{
+		my $invitation = $self->created(
+			$self->call('POST', '/invitations', as => $owner, Prefer => 'return=representation',
+				json => { project_id => $project, account_id => $self->{id}{$who}, role => $roles{$who} }),
+			"$owner invites $who");
+		my $answer = $self->call('POST', '/rpc/accept_invitation', as => $who, json => { invitation_id => $invitation->{id} });
+		is("$answer->{status} " . ($answer->{json}[0]{role} // $answer->{text}), "200 $roles{$who}", "$who is a member");
+	}
+	return;
+}
+
 # is_problem(ANSWER, STATUS, CODE, NAME): the answer is that problem, with all four members of the body.
 sub is_problem
 {
