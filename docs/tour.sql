@@ -1,5 +1,7 @@
 -- The README's tour, to be run with: scripts/psql -a -q -f docs/tour.sql
 \pset footer off
+\set ON_ERROR_STOP off
+\set SHOW_CONTEXT never
 CREATE SCHEMA shop;
 CREATE SCHEMA api;
 CREATE TABLE shop."order" (
@@ -58,3 +60,24 @@ SELECT outcome FROM taskapi.idempotency_begin('a1', '{"amount": 11}', scope => '
 -- Three at once, then one a second; no table, no WAL, also in a READ ONLY transaction.
 SELECT n, v.allowed, v.remaining, round(v.retry_after::numeric, 1) AS retry_after
 FROM generate_series(1, 5) n, taskapi.rate_limit('user ' || 42 + n * 0, 1, '1 second', 3) v;
+
+-- A complete task API is made of these parts. Requests run as one of two roles, for the account in the claims.
+CREATE ROLE api_anonymous;
+CREATE ROLE api_user;
+SELECT taskapi.create_task_api('tasks', 'api', 'api_anonymous', 'api_user');
+SELECT tasks.create_account('ann@example.org') AS ann, tasks.create_account('bob@example.org') AS bob \gset
+SET ROLE api_user;
+SELECT set_config('request.jwt.claims', json_build_object('sub', :'ann')::text, false) \g /dev/null
+INSERT INTO api.projects (name) VALUES ('Garden') RETURNING id AS project \gset
+-- Nobody becomes a member without consent: an owner invites, and the invited account accepts.
+INSERT INTO api.members (project_id, account_id) VALUES (:'project', :'bob');
+INSERT INTO api.invitations (project_id, email, role) VALUES (:'project', 'bob@example.org', 'editor') RETURNING token \gset
+SELECT email, role, token FROM api.invitations;
+SELECT set_config('request.jwt.claims', json_build_object('sub', :'bob')::text, false) \g /dev/null
+SELECT email FROM api.users;
+SELECT role FROM api.accept_invitation(:'token');
+SELECT email FROM api.users;
+-- Every member may leave.
+DELETE FROM api.members WHERE account_id = :'bob' RETURNING role;
+SELECT count(*) FROM api.projects;
+RESET ROLE;

@@ -37,3 +37,15 @@ GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval)
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, description)
 VALUES ('shop_per_customer', 20, '1 minute', 10, 'Requests of one customer of the example')
 ON CONFLICT (name) DO NOTHING;
+
+-- The task API beside it: projects whose members are invited. The server's role is its authenticated one.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'shop_anonymous') THEN
+        CREATE ROLE shop_anonymous;
+    END IF;
+    IF to_regclass('shop_tasks.account') IS NULL THEN
+        PERFORM taskapi.create_task_api('shop_tasks', 'shop_tasks_api', 'shop_anonymous', 'shop_server');
+    END IF;
+END
+$$;

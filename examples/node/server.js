@@ -37,7 +37,8 @@ export function build(pool, { logger = false } = {}) {
                  FROM (SELECT set_config('request.method', $2, true), set_config('request.path', $3, true),
                               set_config('request.headers', $4, true), taskapi.jwt_verify($1) AS claims OFFSET 0) AS request`,
                 [token, request.method, request.routeOptions.url, JSON.stringify(headers)]);
-            await client.query('SELECT taskapi.enforce_rate_limits($1)', [{ shop_per_customer: claims.subject }]);
+            // pre_request() refuses a blocked subject, and applies the limits that the extension ships.
+            await client.query('SELECT taskapi.pre_request(), taskapi.enforce_rate_limits($1)', [{ shop_per_customer: claims.subject }]);
             const body = await work(client, claims.subject);
             const { rows: [answer] } = await client.query(`SELECT current_setting('response.headers', true) AS headers`);
             await client.query('COMMIT');
@@ -96,6 +97,32 @@ export function build(pool, { logger = false } = {}) {
         if (rowCount === 0) await client.query(`SELECT taskapi.raise_problem('not_found', 'There is no such order.')`);
         reply.code(204);
     }));
+
+    // The task API: each route is one statement on a view or one function, and the database's policies decide.
+    const rows = (url, method, sql, parameters, status = 200) => app.route({ url, method, handler: (request, reply) =>
+        transaction(request, reply, async (client) => {
+            const answer = await client.query(sql, parameters(request));
+            reply.code(status);
+            return answer.rows;
+        }) });
+    const field = (name) => (request) => request.body?.[name] ?? null;
+    rows('/me', 'GET', 'SELECT id, email, display_name, credential FROM shop_tasks_api.me', () => []);
+    rows('/projects', 'POST', 'INSERT INTO shop_tasks_api.projects (name) VALUES ($1) RETURNING id, name',
+        (r) => [field('name')(r)], 201);
+    // By e-mail: the token in the answer is shown this once, for a link that the inviter sends.
+    rows('/projects/:id/invitations', 'POST',
+        `INSERT INTO shop_tasks_api.invitations (project_id, email, account_id, role) VALUES ($1, $2, $3, coalesce($4, 'viewer'))
+         RETURNING id, email, account_id, role, expires_at, token`,
+        (r) => [r.params.id, field('email')(r), field('account_id')(r), field('role')(r)], 201);
+    rows('/invitations', 'GET', 'SELECT id, project_name, inviter_name, role, expires_at FROM shop_tasks_api.invitations', () => []);
+    rows('/invitations/accept', 'POST', 'SELECT project_id, role FROM shop_tasks_api.accept_invitation($1, $2)',
+        (r) => [field('token')(r), field('id')(r)]);
+    rows('/projects/:id/members', 'GET',
+        `SELECT u.email, m.role FROM shop_tasks_api.members m JOIN shop_tasks_api.users u ON u.id = m.account_id
+         WHERE m.project_id = $1 ORDER BY m.created_at, m.account_id`, (r) => [r.params.id]);
+    rows('/projects/:id/members/me', 'DELETE',
+        `DELETE FROM shop_tasks_api.members WHERE project_id = $1 AND account_id = (SELECT id FROM shop_tasks_api.me) RETURNING role`,
+        (r) => [r.params.id]);
 
     return app;
 }

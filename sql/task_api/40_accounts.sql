@@ -40,17 +40,29 @@ END
 $body$;
 COMMENT ON FUNCTION @data@.set_password(uuid, text) IS 'Sets the password of an account; NULL takes it away';
 
--- Whoever knew the old password, or holds a key of somebody who is gone, is out at once.
+-- Whoever knew the old password, or holds a key or a token of an account that is gone, is out at once. A bearer token cannot be
+-- revoked, so a deleted account is blocked: pre_request() refuses it whatever it comes with, and it cannot undo the deletion.
+-- That is for the owner of the tables: UPDATE api.deleted_users SET deleted_at = NULL WHERE id = ... unblocks it, whoever had
+-- blocked it. Its sessions and keys stay ended, and its memberships are gone (20_membership.sql). A row that is deleted for good
+-- leaves its id blocked, since tokens may outlive it.
 CREATE FUNCTION @data@.end_logins() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL THEN
+        PERFORM taskapi.unblock_subject(OLD.id::text);
+        RETURN NULL;
+    END IF;
     PERFORM taskapi.revoke_credentials(OLD.id::text);
+    IF TG_OP = 'DELETE' OR NEW.deleted_at IS NOT NULL THEN
+        PERFORM taskapi.block_subject(OLD.id::text);
+    END IF;
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.end_logins() IS 'Ends the sessions and API keys of an account that has another password or is deleted';
+COMMENT ON FUNCTION @data@.end_logins() IS
+    'Ends the sessions and API keys of an account that has another password or is deleted; blocks a deleted one, and unblocks one that is restored';
 CREATE TRIGGER end_logins AFTER UPDATE OF password_hash, deleted_at ON @data@.account FOR EACH ROW
-    WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash OR NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL)
+    WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash OR (NEW.deleted_at IS NULL) <> (OLD.deleted_at IS NULL))
     EXECUTE FUNCTION @data@.end_logins();
 CREATE TRIGGER end_logins_of_deleted AFTER DELETE ON @data@.account FOR EACH ROW EXECUTE FUNCTION @data@.end_logins();

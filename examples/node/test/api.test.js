@@ -33,7 +33,7 @@ after(async () => {
     await pool?.end();
     await setup?.end();
     await admin?.query(`DROP DATABASE IF EXISTS ${database}`);
-    await admin?.query('DROP ROLE IF EXISTS shop_server');
+    await admin?.query('DROP ROLE IF EXISTS shop_server, shop_anonymous');
     await admin?.end();
 });
 
@@ -116,6 +116,49 @@ test('a stale version is refused, and a deleted order is gone', async () => {
     assert.equal((await call('DELETE', `/orders/${id}`, { as: 'bob' })).statusCode, 404);
     assert.equal((await call('DELETE', `/orders/${id}`)).statusCode, 204);
     assert.equal((await call('DELETE', `/orders/${id}`)).statusCode, 404);
+});
+
+test('an account becomes a member by accepting, and leaves', async () => {
+    const ids = {};
+    for (const name of ['olivia', 'edith', 'sam']) {
+        const { rows: [{ id }] } = await setup.query(`SELECT shop_tasks.create_account($1) AS id`, [`${name}@example.org`]);
+        const { rows: [{ token }] } = await setup.query(
+            `SELECT taskapi.jwt_sign(jsonb_build_object('sub', $1::text, 'exp', extract(epoch FROM now())::int + 600)) AS token`, [id]);
+        tokens[name] = token;
+        ids[name] = id;
+    }
+    assert.deepEqual((await call('GET', '/me', { as: 'olivia' })).json().map((m) => m.email), ['olivia@example.org']);
+    const [{ id: project }] = (await call('POST', '/projects', { as: 'olivia', body: { name: 'Garden' } })).json();
+    const members = `/projects/${project}/members`;
+
+    const invite = (body) => call('POST', `/projects/${project}/invitations`, { as: 'olivia', body });
+    const [known, unknown] = [await invite({ email: 'edith@example.org', role: 'editor' }), await invite({ email: 'nil@example.org', role: 'editor' })];
+    assert.equal(known.statusCode, 201);
+    assert.equal(unknown.statusCode, 201);
+    assert.equal((await invite({ email: 'EDITH@example.org' })).statusCode, 409);
+    const [{ token }] = known.json();
+
+    const accept = (as, body) => call('POST', '/invitations/accept', { as, body });
+    assert.equal((await accept('sam', { token })).statusCode, 404);
+    assert.equal((await call('GET', members, { as: 'sam' })).json().length, 0);
+    const accepted = await accept('edith', { token });
+    assert.equal(accepted.statusCode, 200);
+    assert.deepEqual(accepted.json(), [{ project_id: project, role: 'editor' }]);
+    const again = await accept('edith', { token });
+    assert.equal(again.statusCode, 404);
+    assert.equal(again.json().code, 'not_found');
+
+    await invite({ account_id: ids.sam });
+    const [{ id, project_name: name }] = (await call('GET', '/invitations', { as: 'sam' })).json();
+    assert.equal(name, 'Garden');
+    assert.equal((await accept('sam', { id })).statusCode, 200);
+    assert.deepEqual((await call('GET', members, { as: 'sam' })).json().map((m) => m.role), ['owner', 'editor', 'viewer']);
+    assert.deepEqual((await call('DELETE', `${members}/me`, { as: 'sam' })).json(), [{ role: 'viewer' }]);
+    assert.equal((await call('GET', members, { as: 'sam' })).json().length, 0);
+    assert.equal((await call('DELETE', `${members}/me`, { as: 'olivia' })).json().code, 'has_dependents');
+
+    await setup.query(`UPDATE shop_tasks.account SET deleted_at = now() WHERE id = $1`, [ids.sam]);
+    assert.equal((await call('GET', '/me', { as: 'sam' })).statusCode, 401);
 });
 
 test('too many requests are 429 with Retry-After, exactly after the burst', async () => {
