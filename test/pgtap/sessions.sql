@@ -5,7 +5,7 @@ BEGIN;
 \ir lib/board.sql
 -- However often this runs, it is not the limits that refuse.
 UPDATE taskapi.rate_limit_policy SET shadow = true;
-SELECT plan(13);
+SELECT plan(33);
 
 SELECT taskapi.create_session(pg_temp.id('viewer')::text) FROM generate_series(1, 3) \g /dev/null
 SELECT taskapi.create_session(pg_temp.id('owner')::text) \g /dev/null
@@ -47,7 +47,59 @@ SELECT is(pg_temp.attempt('anonymous', 'POST', 'INSERT INTO {api}.sessions (emai
 SELECT is((SELECT subject FROM taskapi.session ORDER BY id DESC LIMIT 1), pg_temp.id('viewer')::text, 'as that account');
 SELECT is(pg_temp.attempt('owner', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''viewer@example.org'', ''viewer''''s password'')'), 'rows', 'so does somebody who is known already');
 SELECT is(pg_temp.attempt('anonymous', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''owner@example.org'', '''')'), 'unauthenticated', 'an account without a password takes none');
+
+-- A request with this key or cookie, as the layer that takes it for anonymous runs it; undone. Whom it speaks for, or the problem.
+CREATE FUNCTION pg_temp.by(key text, session text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    subject uuid;
+BEGIN
+    PERFORM set_config('request.method', 'GET', true), set_config('request.jwt.claims', '', true),
+            set_config('request.headers', CASE WHEN key IS NULL THEN '' ELSE json_build_object('x-api-key', key)::text END, true),
+            set_config('request.cookies', CASE WHEN session IS NULL THEN '' ELSE json_build_object('__Host-session', session)::text END, true);
+    BEGIN
+        PERFORM set_config('role', 'regress_anonymous', true);
+        PERFORM taskapi.pre_request();
+        subject := taskapi.current_subject_id();
+        RAISE EXCEPTION USING ERRCODE = 'UNDO0';
+    EXCEPTION
+        WHEN SQLSTATE 'UNDO0' THEN
+            RETURN (SELECT p.who FROM pg_temp.person p WHERE p.id = subject);
+        WHEN SQLSTATE 'PGRST' THEN
+            RETURN SQLERRM::json ->> 'code';
+    END;
+END
+$$;
+
+-- One account, however a token spells its id: a key that is made with the id in capitals is listed, and ends with the password.
+CREATE TEMP TABLE key (name text, secret text);
+GRANT ALL ON key TO PUBLIC;
+SELECT is(pg_temp.attempt('capitals', 'POST', 'WITH k AS (INSERT INTO {api}.api_keys (name) VALUES (''c'') RETURNING name, secret) INSERT INTO pg_temp.key TABLE k', true), 'rows', 'a key is made with a token in capitals');
+SELECT is(pg_temp.by((SELECT secret FROM key), NULL), 'viewer', 'it speaks for the account');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.api_keys WHERE name = ''c'''), 'rows', 'which sees it');
+SELECT lives_ok($$SELECT board.set_password(pg_temp.id('viewer'), 'another')$$, 'another password');
+SELECT is(pg_temp.by((SELECT secret FROM key), NULL), 'unauthenticated', 'ends it');
+
+-- A deleted account is out at once, with every credential, and cannot come back by itself.
+SELECT taskapi.create_api_key(pg_temp.id('viewer')::text) AS key \gset
+SELECT set_config('request.method', '', true) \g /dev/null
+SELECT taskapi.create_session(pg_temp.id('viewer')::text) AS session \gset
+SELECT is(pg_temp.by(:'key', NULL), 'viewer', 'a key');
+SELECT is(pg_temp.by(NULL, :'session'), 'viewer', 'and a session');
 SELECT is(pg_temp.attempt('viewer', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}', true), 'rows', 'the account is deleted');
-SELECT is(pg_temp.attempt('anonymous', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''viewer@example.org'', ''viewer''''s password'')'), 'unauthenticated', 'and cannot log in');
+SELECT is(pg_temp.attempt('anonymous', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''viewer@example.org'', ''another'')'), 'unauthenticated', 'and cannot log in');
+SELECT is(pg_temp.by(:'key', NULL), 'unauthenticated', 'its key ends');
+SELECT is(pg_temp.by(NULL, :'session'), 'unauthenticated', 'and its session');
+SELECT is(pg_temp.attempt('viewer', 'POST', 'INSERT INTO {api}.api_keys (name) VALUES (''after death'')'), 'unauthenticated', 'a token makes no key');
+SELECT is(pg_temp.attempt('capitals', 'POST', 'INSERT INTO {api}.api_keys (name) VALUES (''after death'')'), 'unauthenticated', 'nor one in capitals');
+SELECT is(pg_temp.attempt('viewer', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'unauthenticated', 'nor undoes the deletion');
+SELECT is((SELECT count(*) FROM taskapi.session s WHERE s.subject = pg_temp.id('viewer')::text AND s.revoked_at IS NULL) +
+          (SELECT count(*) FROM taskapi.api_key k WHERE k.subject = pg_temp.id('viewer')::text AND k.revoked_at IS NULL), 0::bigint, 'no session and no key is left');
+SELECT lives_ok($$UPDATE board_api.deleted_users SET deleted_at = NULL WHERE id = pg_temp.id('viewer')$$, 'the owner of the tables restores it');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.me'), 'rows', 'its token is good again');
+SELECT is(pg_temp.by(:'key', NULL), 'unauthenticated', 'its key is not');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.projects'), 'nothing', 'and it is a member of nothing');
+SELECT is(pg_temp.attempt('anonymous', 'POST', 'INSERT INTO {api}.sessions (email, password) VALUES (''viewer@example.org'', ''another'')'), 'rows', 'it can log in');
+SELECT lives_ok($$DELETE FROM board.account WHERE id = pg_temp.id('viewer')$$, 'the account is deleted for good');
+SELECT is(pg_temp.attempt('capitals', 'GET', 'SELECT * FROM {api}.api_keys'), 'unauthenticated', 'and no token of it is good any more');
 SELECT * FROM finish();
 ROLLBACK;

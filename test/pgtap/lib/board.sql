@@ -25,18 +25,16 @@ SELECT m.id, pg_temp.made(CASE m.name WHEN 'task of gone project' THEN 'gone pro
 
 -- One request of somebody, undone unless it is to be kept: 'rows' or 'nothing', or the name of the problem; 'denied' is a
 -- missing privilege, 'policy' a row that row-level security does not let in. "anonymous" is a request without an account,
--- "admin" the owner of the tables, and "login" a role that may do what PUBLIC may; these two write SQL of their own.
+-- "capitals" the viewer, whose token spells the id in capital letters, "admin" the owner of the tables, and "login" a role that may do what PUBLIC may; these two write SQL of their own.
 -- {api} stands for the schema, {me} for the caller's id, and {owner}, {task} and so on for the ids of the above.
 CREATE FUNCTION pg_temp.attempt(who text, method text, statement text, keep bool DEFAULT false) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    n bigint;
+    n   bigint;
+    sub text := CASE who WHEN 'capitals' THEN upper(pg_temp.id('viewer')::text) ELSE pg_temp.id(who)::text END;
 BEGIN
-    PERFORM set_config('request.method', method, true), set_config('request.headers', '', true),
-            set_config('request.jwt.claims', coalesce(json_build_object('sub', pg_temp.id(who))::text, ''), true);
-    IF pg_temp.id(who) IS NULL THEN
-        PERFORM set_config('request.jwt.claims', '', true);
-    END IF;
-    SELECT replace(replace(statement, '{api}', 'board_api'), '{me}', quote_nullable(pg_temp.id(who))) INTO statement;
+    PERFORM set_config('request.method', method, true), set_config('request.headers', '', true), set_config('request.cookies', '', true),
+            set_config('request.jwt.claims', CASE WHEN sub IS NULL THEN '' ELSE json_build_object('sub', sub)::text END, true);
+    SELECT replace(replace(statement, '{api}', 'board_api'), '{me}', quote_nullable(lower(sub))) INTO statement;
     SELECT string_agg(coalesce(quote_literal(pg_temp.id(part)), quote_literal(pg_temp.made(part)), part), '' ORDER BY place)
     INTO statement FROM regexp_split_to_table(statement, '[{}]') WITH ORDINALITY p (part, place);
     BEGIN
