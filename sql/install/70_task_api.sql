@@ -87,11 +87,11 @@ BEGIN
     END IF;
     SELECT string_agg(f, ', ') INTO lacks
     FROM unnest(ARRAY['taskapi.hash_password(text)', 'taskapi.verify_password(text,text)', 'taskapi.charge_login(text)',
-                      'taskapi.revoke_credentials(text)', 'taskapi.create_session(text,interval)',
-                      'taskapi.set_api_roles(regrole,regrole)']) f
+                      'taskapi.revoke_credentials(text)', 'taskapi.block_subject(text)', 'taskapi.unblock_subject(text)',
+                      'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)']) f
     WHERE NOT has_function_privilege(f, 'EXECUTE');
     IF lacks IS NOT NULL THEN
-        RAISE WARNING 'passwords, log-ins and grant_api() will not work for role "%"', current_user
+        RAISE WARNING 'passwords, log-ins, the deletion of accounts and grant_api() will not work for role "%"', current_user
             USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
     END IF;
     task_api := replace(task_api, '@data@', quote_ident(data_schema));

@@ -149,6 +149,17 @@ is($layer->call('GET', '/projects', Cookie => $carls)->{status}, 200, 'ends noth
 is($layer->call('DELETE', "/users?id=eq.$carl", Cookie => $carls, @same_origin)->{status}, 204, 'the account is deleted');
 $layer->is_problem($layer->call('GET', '/projects', Cookie => $carls), 401, 'unauthenticated', 'and its session with it');
 $layer->is_problem(log_in('carl@example.org', 'another'), 401, 'unauthenticated', 'and nobody logs in to it');
+foreach my $spelling ($carl, uc $carl)
+{
+	my $token = $layer->token($spelling, exp => time + 3600);
+	my %with = (Authorization => "Bearer $token");
+	$layer->is_problem($layer->call('GET', '/me', %with), 401, 'unauthenticated', "nor is a token of $spelling good");
+	$layer->is_problem($layer->call('POST', '/api_keys', %with, json => {}), 401, 'unauthenticated', 'it makes no key');
+	$layer->is_problem($layer->call('PATCH', "/deleted_users?id=eq.$carl", %with, json => { deleted_at => undef }), 401, 'unauthenticated', 'and undoes nothing');
+}
+$layer->sql("UPDATE api.deleted_users SET deleted_at = NULL WHERE id = '$carl'");
+is($layer->call('GET', '/me', as => $carl)->{json}[0]{email}, 'carl@example.org', 'until the owner of the tables restores it');
+$layer->is_problem($layer->call('GET', '/projects', 'X-Api-Key' => $carls_key), 401, 'unauthenticated', 'which brings no key back');
 
 # limits: by key, by user, by address, and what is charged
 $layer->sql(q{UPDATE taskapi.rate_limit_policy SET rate = 1000, per = '1000 hours', burst = CASE name WHEN 'per_key' THEN 3 WHEN 'per_user' THEN 5 WHEN 'per_address' THEN 4 ELSE 1000 END});

@@ -36,7 +36,7 @@ $node->safe_psql(
 	CREATE ROLE service LOGIN;
 	GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin, taskapi.idempotency_complete TO service;
 	GRANT CREATE ON DATABASE postgres TO app_owner;
-	GRANT EXECUTE ON FUNCTION taskapi.hash_password, taskapi.verify_password, taskapi.charge_login, taskapi.create_session, taskapi.revoke_credentials,
+	GRANT EXECUTE ON FUNCTION taskapi.hash_password, taskapi.verify_password, taskapi.charge_login, taskapi.create_session, taskapi.revoke_credentials, taskapi.block_subject, taskapi.unblock_subject,
 		taskapi.set_api_roles, taskapi.create_task_api, taskapi.expose, taskapi.grant_resource TO app_owner;
 	ALTER ROLE authenticator SET request.method = '';
 	UPDATE taskapi.rate_limit_policy SET rate = 100000, burst = 100000;
