@@ -1,16 +1,6 @@
--- Who may do what. Yours once created; see 10_tables.sql. Nothing is PUBLIC's; grant_api() gives the two roles what they need,
--- and no more: an anonymous caller may log in, everybody else may what row-level security leaves them.
-
-REVOKE ALL ON FUNCTION
-    @data@.my_project_ids(text), @data@.my_peer_ids(), @data@.my_newest_task_ids(int, timestamptz, uuid),
-    @data@.add_first_owner(), @data@.keep_an_owner(), @data@.keep_member(), @data@.end_membership(),
-    @data@.end_invitations(), @data@.leave_projects(), @data@.set_creator(), @data@.set_created_at(), @data@.set_completed_at(),
-    @data@.create_account(text, text, text), @data@.set_password(uuid, text), @data@.end_logins(),
-    @data@.set_pending_email(), @data@.create_email_token(uuid, interval), @data@.create_invitation(), @data@.refuse_member(),
-    @data@.log_in(), @data@.log_out(), @data@.create_api_key(), @data@.revoke_api_key(), @data@.refuse_update(),
-    @api@.cursor_by_due_date(@api@.tasks), @api@.cursor_by_priority(@api@.tasks), @api@.cursor_by_updated_at(@api@.tasks),
-    @api@.my_tasks(int, text), @api@.confirm_email(text), @api@.accept_invitation(text, uuid)
-FROM PUBLIC;
+-- Who may do what. Yours once created; see 10_tables.sql. create_task_api() leaves all that it made to its owner,
+-- whatever default privileges say; grant_api() gives the two roles what they need, and no more: an anonymous caller may log in,
+-- and an authenticated one may what row-level security leaves. Functions that you add are PUBLIC's until you revoke them.
 
 CREATE FUNCTION @data@.grant_api(anonymous regrole, authenticated regrole) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -56,6 +46,5 @@ BEGIN
     END LOOP;
 END
 $body$;
-REVOKE ALL ON FUNCTION @data@.grant_api(regrole, regrole) FROM PUBLIC;
 COMMENT ON FUNCTION @data@.grant_api(regrole, regrole) IS
     'Grants the two roles what they need for the API, and nothing else: anonymous may log in';

@@ -72,9 +72,9 @@ SELECT lives_ok($$INSERT INTO board.membership (project_id, account_id) VALUES (
 SELECT is(pg_temp.does('owner', 'PATCH', 'UPDATE {api}.tasks SET assignee_id = {gone} WHERE id = {task of gone project}'), 'rows', 'with a task');
 SELECT is(pg_temp.does('owner', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {gone project}'), 'rows', 'the project is deleted');
 SELECT is(pg_temp.does('gone', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}'), 'rows', 'then the account');
-SELECT is(pg_temp.attempt('gone', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'denied', 'the account cannot bring itself back');
+SELECT is(pg_temp.attempt('gone', 'PATCH', 'UPDATE {api}.deleted_users SET deleted_at = NULL WHERE id = {me}'), 'unauthenticated', 'the account cannot bring itself back');
 SELECT is(pg_temp.does('owner', 'PATCH', 'UPDATE {api}.deleted_projects SET deleted_at = NULL WHERE id = {gone project}'), 'rows', 'the project comes back');
-SELECT is(pg_temp.attempt('gone', 'GET', 'SELECT * FROM {api}.tasks'), 'nothing', 'in which who is gone sees nothing');
+SELECT is(pg_temp.attempt('gone', 'GET', 'SELECT * FROM {api}.tasks'), 'unauthenticated', 'in which who is gone sees nothing');
 SELECT results_eq($$SELECT assignee_id FROM board.task WHERE id = pg_temp.made('task of gone project')$$, 'VALUES (NULL::uuid)', 'and is assigned to nothing');
 SELECT lives_ok($$UPDATE board_api.deleted_users SET deleted_at = NULL WHERE id = pg_temp.id('gone')$$, 'an administrator restores the account');
 SELECT is(pg_temp.attempt('gone', 'GET', 'SELECT * FROM {api}.me'), 'rows', 'which is there');
@@ -84,8 +84,8 @@ SELECT is(pg_temp.attempt('removed', 'GET', 'SELECT * FROM {api}.projects WHERE 
 -- A deleted account is gone for the others, and frees its address.
 SELECT is(pg_temp.does('viewer', 'DELETE', 'DELETE FROM {api}.users WHERE id = {me}'), 'rows', 'a user deletes their account');
 SELECT is(pg_temp.attempt('owner', 'GET', 'SELECT * FROM {api}.users WHERE id = {viewer}'), 'nothing', 'it is gone for the others');
-SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.tasks'), 'nothing', 'it sees no task');
-SELECT is(pg_temp.attempt('viewer', 'POST', 'INSERT INTO {api}.projects (name) VALUES (''ghost'')'), 'invalid_reference', 'it creates no project');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.tasks'), 'unauthenticated', 'it sees no task');
+SELECT is(pg_temp.attempt('viewer', 'POST', 'INSERT INTO {api}.projects (name) VALUES (''ghost'')'), 'unauthenticated', 'it creates no project');
 SELECT lives_ok($$SELECT board.create_account('Viewer@example.org')$$, 'the address is free again');
 SELECT throws_ok($$UPDATE board_api.deleted_users SET deleted_at = NULL WHERE id = pg_temp.id('viewer')$$, 'PGRST', NULL, 'and then it does not come back');
 

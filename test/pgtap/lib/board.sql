@@ -4,7 +4,18 @@ CREATE ROLE regress_anonymous;
 CREATE ROLE regress_authenticated;
 CREATE ROLE regress_login;
 SET client_min_messages = warning;
+-- Default privileges of every kind, which must leave nothing open.
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TYPES TO PUBLIC, regress_login, regress_anonymous, regress_authenticated;
 SELECT taskapi.create_task_api('board', 'board_api', 'regress_anonymous', 'regress_authenticated') \g /dev/null
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON FUNCTIONS FROM regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SCHEMAS FROM PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SEQUENCES FROM PUBLIC, regress_login, regress_anonymous, regress_authenticated;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON TYPES FROM regress_login, regress_anonymous, regress_authenticated;
 
 CREATE TEMP TABLE person (who text PRIMARY KEY, id uuid);
 INSERT INTO person
