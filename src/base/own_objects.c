@@ -28,6 +28,7 @@ taskapi_schema_oid(void)
 	if (generation != taskapi_names_generation() || !OidIsValid(schema_oid))
 	{
 		generation = taskapi_names_generation();
+		schema_oid = InvalidOid;	/* the look-up may throw */
 		schema_oid = get_namespace_oid(TASKAPI_SCHEMA, false);
 	}
 	return schema_oid;

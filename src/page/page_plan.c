@@ -41,6 +41,7 @@ branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch)
 	entry = palloc0(sizeof(TaskapiPagePlan));
 	MemoryContextSwitchTo(old);
 	entry->branch = id;
+	entry->measured = entry;	/* no plan of its own yet: a query with custom plans is measured once */
 	entry->plan = SPI_prepare_cursor(taskapi_page_branch_sql(query, branch), query->nparams, query->argtypes,
 									 query->pinned ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
 	if (entry->plan == NULL)

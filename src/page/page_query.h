@@ -38,7 +38,7 @@ typedef struct TaskapiPagePlan
 	uint64		branch;
 	SPIPlanPtr	plan;
 	bool		kept;			/* else it is gone when SPI is left */
-	const void *measured;		/* the generic plan that the query's size counts */
+	const void *measured;		/* the generic plan that the query's size counts, or NULL; itself before that */
 	TaskapiStorageSeen seen;
 } TaskapiPagePlan;
 
