@@ -105,7 +105,7 @@ extern Oid	taskapi_cursor_key_class(Oid typid);
 /*
  * May keys of this base type stand in a cursor that SQL sees?  The operators of cursors are leakproof, so these are the types
  * with an encoding, enums, which compare here, and a list of types whose comparison PostgreSQL marks leakproof
- * (test/t/022_leakproof.pl compares the list with pg_proc).  page() orders by others too: its positions are no cursors to SQL.
+ * (test/t/024_leakproof.pl compares the list with pg_proc).  page() orders by others too: its positions are no cursors to SQL.
  */
 extern bool taskapi_cursor_key_is_leakproof(Oid typid, TaskapiCursorCollation collation_kind);
 

@@ -1,0 +1,315 @@
+# What is marked LEAKPROOF, or put into a query by the planner, tells nothing of rows that row-level security hides: two databases
+# that differ in hidden rows alone answer every query alike, in rows, errors and plans.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('leakproof');
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+$node->start;
+
+# A world: a role that sees the rows of its own, and one hidden row whose secret is told. Policies of cost 1 and of cost 100
+# on tables that are alike, a security barrier, a nested view, a computed field, a table of the role's own, in the same places.
+sub make_world
+{
+	my ($name, $secret, $mail) = @_;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	$node->safe_psql($name, qq{
+		CREATE EXTENSION taskapi;
+		CREATE FUNCTION mine(owner text) RETURNS bool LANGUAGE plpgsql STABLE COST 100 AS \$\$ BEGIN RETURN owner = current_setting('app.owner'); END \$\$;
+		CREATE TABLE cheap (id int NOT NULL, owner text NOT NULL, secret int NOT NULL, mail text NOT NULL, due int, word text NOT NULL, u uuid NOT NULL);
+		INSERT INTO cheap VALUES (1, 'mallory', 10, 'm\@x', 1, 'a', '00000000-0000-0000-0000-000000000001'), (2, 'ceo', $secret, '$mail', 2, '(', '00000000-0000-0000-0000-000000000002');
+		CREATE TABLE dear (LIKE cheap);
+		INSERT INTO dear SELECT * FROM cheap;
+		ALTER TABLE cheap ENABLE ROW LEVEL SECURITY;
+		ALTER TABLE dear ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY own ON cheap USING (owner = current_setting('app.owner'));
+		CREATE POLICY own ON dear USING (mine(owner));
+		CREATE VIEW of_cheap WITH (security_invoker) AS SELECT *, taskapi.cursor('id', id) AS c, taskapi.cursor('due NULLS LAST, id DESC', due, id) AS mixed FROM cheap;
+		CREATE VIEW of_dear WITH (security_invoker) AS SELECT *, taskapi.cursor('id', id) AS c, taskapi.cursor('due NULLS LAST, id DESC', due, id) AS mixed FROM dear;
+		CREATE VIEW barrier WITH (security_barrier) AS SELECT *, taskapi.cursor('id', id) AS c, taskapi.cursor('due NULLS LAST, id DESC', due, id) AS mixed FROM cheap WHERE owner = 'mallory';
+		CREATE VIEW nested WITH (security_invoker) AS SELECT v.* FROM of_cheap v WHERE v.id > 0;
+		GRANT SELECT ON cheap, dear, of_cheap, of_dear, barrier, nested TO mallory;
+	});
+}
+$node->safe_psql('postgres', 'CREATE ROLE mallory');
+make_world('world_a', 777, 'a@hidden');
+make_world('world_b', 5, 'z@hidden');
+
+# 1. Every function that is leakproof is known here, and so is what the planner puts in.
+is($node->safe_psql('world_a', q{SELECT string_agg(proname, ' ' ORDER BY proname COLLATE "C") FROM pg_proc WHERE pronamespace = 'taskapi'::regnamespace AND proleakproof}),
+	'cursor cursor_cmp cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_le cursor_lt cursor_ne one_of uuidv7_timestamp',
+	'all leakproof functions are tested below');
+
+# 2. The types that a cursor can hold: those whose comparison PostgreSQL marks leakproof, those with an encoding of ours (numeric), and enums.
+is($node->safe_psql('world_a', q{
+	CREATE TYPE mood AS ENUM ('x', 'y'); CREATE TYPE pair AS (a int, b int); CREATE DOMAIN short AS text;
+	CREATE FUNCTION held(type regtype) RETURNS bool LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE format('EXPLAIN SELECT taskapi.cursor(''k'', NULLIF(random()::text, '''')::%s)', type);
+		RETURN true;
+	EXCEPTION WHEN invalid_parameter_value THEN RETURN false;
+	END $$;
+	SELECT string_agg(t.typname, ' ' ORDER BY t.typname COLLATE "C")
+	FROM pg_type t
+	JOIN LATERAL (SELECT c.opcfamily, c.opcintype FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod AND a.amname = 'btree'
+		WHERE c.opcdefault AND (c.opcintype = t.oid OR c.opcintype = (SELECT castsource FROM pg_cast WHERE castsource = c.opcintype AND casttarget = t.oid AND castmethod = 'b' LIMIT 1))
+		ORDER BY c.opcintype = t.oid DESC LIMIT 1) o ON true
+	JOIN pg_amproc p ON p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype AND p.amprocnum = 1
+	JOIN pg_proc f ON f.oid = p.amproc
+	WHERE t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typelem = 0 AND held(t.oid::regtype) AND NOT f.proleakproof}),
+	'numeric', 'a type in a cursor has a comparison that is leakproof, or an encoding');
+is($node->safe_psql('world_a', q{SELECT string_agg(t::text, ' ' ORDER BY n) FROM unnest('{mood,short,regclass,cidr,mood[],pair,int4range,jsonb,int[],oidvector,taskapi.cursor}'::regtype[]) WITH ORDINALITY x(t, n) WHERE held(t)}),
+	'mood short regclass cidr', 'enums and domains are, arrays, records, ranges, jsonb and cursors are not');
+
+# 3. Queries. In each a cursor's comparison stands with a guess at what is hidden, and the same place is taken by a core operator, which is the
+# control. $1 is a cursor of another order, of the same one, one with a NULL, or NULL.
+my @forms = (
+	'%1$s = %2$s', '%1$s <> %2$s', '%1$s < %2$s', '%1$s <= %2$s', '%1$s > %2$s', '%1$s >= %2$s',
+	'%1$s = ANY (ARRAY[%2$s])', '%1$s <> ALL (ARRAY[%2$s])', '%1$s IS DISTINCT FROM %2$s', '(%1$s, t.id) > (%2$s, 0)',
+	'%1$s IS NOT DISTINCT FROM %2$s', '%1$s BETWEEN %2$s AND %2$s', '%1$s IN (%2$s, %2$s)', 'NULLIF(%1$s, %2$s) IS NULL');
+my @places = (
+	'SELECT t.id FROM %3$s t WHERE %4$s AND %5$s',
+	'SELECT t.id FROM %3$s t WHERE %4$s AND NOT (%5$s)',
+	'SELECT t.id FROM %3$s t WHERE %4$s AND (%5$s OR t.id < 0)',
+	'SELECT t.id FROM %3$s t WHERE %4$s AND NOT (taskapi.cursor_key(%2$s, \'id\', 1, NULL::int) IS NULL OR %5$s)',
+	'SELECT t.id FROM %3$s t WHERE CASE WHEN %4$s THEN %5$s END',
+	'SELECT CASE WHEN %4$s THEN %5$s END FROM %3$s t',
+	'SELECT t.id FROM %3$s t JOIN %3$s s ON s.id = t.id AND %5$s WHERE %4$s',
+	'SELECT t.id FROM %3$s s LEFT JOIN %3$s t ON s.id = t.id AND %4$s AND %5$s',
+	'SELECT t.id FROM %3$s t FULL JOIN %3$s s ON s.id = t.id WHERE %4$s AND %5$s',
+	'SELECT (SELECT count(*) FROM %3$s t WHERE %4$s AND %5$s)',
+	'SELECT 1 WHERE EXISTS (SELECT FROM %3$s t WHERE %4$s AND %5$s)',
+	'SELECT s.id FROM %3$s s WHERE NOT EXISTS (SELECT FROM %3$s t WHERE t.id = s.id AND %4$s AND %5$s)',
+	'SELECT t.id FROM (SELECT * FROM %3$s WHERE secret > 100 OFFSET 0) t WHERE %4$s AND %5$s',
+	'WITH t AS MATERIALIZED (SELECT * FROM %3$s) SELECT t.id FROM t WHERE %4$s AND %5$s',
+	'SELECT count(*) FROM %3$s t WHERE %4$s GROUP BY t.c, t.mixed, t.id, t.secret, t.mail, t.word, t.due, t.u HAVING %5$s',
+	'SELECT t.id FROM (SELECT * FROM %3$s UNION ALL SELECT * FROM %3$s) t WHERE %4$s AND %5$s',
+	'SELECT t.id FROM %3$s t WHERE %4$s AND (%5$s) IS NOT TRUE',
+	'SELECT t.id FROM %3$s t WHERE %4$s AND coalesce(%5$s, false) ORDER BY t.id');
+my @sides = (
+	't.c', 't.mixed', 'taskapi.cursor(\'id\', t.id)', 'taskapi.cursor(t.word, t.secret)', 'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'(\' ELSE \'id\' END, t.id)',
+	'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'a\' ELSE \'id\' END, t.id)', 'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'a, b\' END, t.id)',
+	'taskapi.cursor(\'id\', repeat(t.mail, 10))', 'taskapi.cursor(CASE WHEN t.secret > 100 THEN NULL ELSE \'word\' END, t.word COLLATE "en-x-icu")');
+my %others = (
+	foreign => q{taskapi.cursor('other', 1)}, own => q{taskapi.cursor('id', 1)}, null_key => q{taskapi.cursor('id', NULL::int)}, large => q{taskapi.cursor('id', 5000000000)},
+	none => 'NULL::taskapi.cursor');
+
+# What a query tells: its rows, its error, its plan.
+my $setup = q{
+	SET app.owner = 'mallory';
+	SET client_min_messages = error;
+	SET jit = off;
+	SET debug_parallel_query = off;
+	CREATE FUNCTION pg_temp.tells(run text, explain text) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+		line text;
+		said text := '';
+		sorted text[];
+		state text; message text; detail text;
+	BEGIN
+		BEGIN
+			FOR line IN EXECUTE explain LOOP said := said || line || E'\n'; END LOOP;
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+			said := said || format('plan: %s %s %s', state, message, detail);
+		END;
+		BEGIN
+			FOR line IN EXECUTE run LOOP sorted := sorted || coalesce(line, 'null'); END LOOP;
+			said := said || array_to_string(ARRAY(SELECT s FROM unnest(sorted) s ORDER BY s), ',');
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+			said := said || format('rows: %s %s %s', state, message, detail);
+		END;
+		RETURN regexp_replace(said, 'AQ[A-Za-z0-9_-]{30,}', 'TOKEN', 'g');	-- it holds the time, and a key of the database
+	END $$;
+	SET ROLE mallory;
+};
+$setup =~ s/debug_parallel_query/force_parallel_mode/ if $node->pg_version < 16;
+
+# One statement a query and kind of plan, numbered.
+my (@sql, @named);
+sub ask
+{
+	my ($query, $kind, $argument) = @_;
+
+	my $n = @sql;
+	my $literal = sub { my ($q) = @_; $q =~ s/\$1/$argument/g; $q };
+	my $quote = sub { my ($q) = @_; $q =~ s/'/''/g; "'$q'" };
+	if ($kind eq 'literal')
+	{
+		my $q = $literal->($query);
+		push @sql, 'SELECT ' . $n . ', pg_temp.tells(' . $quote->($q) . ', ' . $quote->("EXPLAIN (COSTS OFF) $q") . ');';
+	}
+	else
+	{
+		push @sql, "SET plan_cache_mode = force_${kind}_plan; PREPARE p$n (taskapi.cursor) AS $query; SELECT $n, pg_temp.tells("
+		  . $quote->("EXECUTE p$n ($argument)") . ', ' . $quote->("EXPLAIN (COSTS OFF) EXECUTE p$n ($argument)") . "); DEALLOCATE p$n;";
+	}
+	push @named, "$kind, \$1 = $argument: $query";
+}
+
+# The answers of a world, by number.
+sub answers
+{
+	my ($world) = @_;
+
+	my ($rc, $out, $err) = $node->psql($world, $setup . join("\n", @sql), extra_params => [ '-0', '-At', '-F', "\x01" ], on_error_stop => 0);
+	my %answer;
+	$out .= "\0";
+	$answer{$1} = $2 while $out =~ /(?:^|\0)(\d+)\x01([^\0]*)(?=\0)/g;
+	diag($err) if $err;
+	return \%answer;
+}
+
+sub compare_worlds
+{
+	my ($name, $check) = @_;
+
+	my ($a, $b) = (answers('world_a'), answers('world_b'));
+	my @told = grep { !defined $a->{$_} || !defined $b->{$_} || $a->{$_} ne $b->{$_} } 0 .. $#sql;
+	is(scalar @told, 0, "$name: " . @sql . ' queries tell nothing of hidden rows');
+	diag("$named[$_]\n  in one world: " . ($a->{$_} // 'no answer') . "\n  in the other: " . ($b->{$_} // 'no answer')) foreach @told[ 0 .. ($#told > 4 ? 4 : $#told) ];
+	$check->($a) if $check;
+	@sql = @named = ();
+}
+
+# $_[0] of the printf-like templates above
+sub fill
+{
+	my ($template, @values) = @_;
+	$template =~ s/%(\d)\$s/$values[$1 - 1]/g;
+	return $template;
+}
+
+foreach my $table ('of_cheap', 'of_dear', 'barrier', 'nested')
+{
+	# the control: a core operator that is leakproof stands in every place, and a guess at what is hidden beside it
+	foreach my $place (@places)
+	{
+		foreach my $form (@forms)
+		{
+			next unless $place eq $places[0] || $form =~ /[<>=] %2\$s$/;
+			ask(fill($place, '', q{$1}, $table, 't.secret > 100', fill($form, 't.id', '1')), 'literal', q{taskapi.cursor('id', 1)});
+		}
+	}
+	compare_worlds("$table, control");
+
+	# every side, place and form over the two policies; over the other two views what differs there
+	my $brief = $table eq 'barrier' || $table eq 'nested';
+	foreach my $side ($brief ? @sides[ 0, 1, 2, 4 ] : @sides)
+	{
+		foreach my $place (@places)
+		{
+			foreach my $form ($place eq $places[0] && !$brief ? @forms : @forms[ 1, 4, 6, 8 ])
+			{
+				my $query = fill($place, '', '$1', $table, q{t.secret > 100 AND t.mail < 'm'}, fill($form, $side, '$1'));
+				foreach my $kind ('literal', 'custom', 'generic')
+				{
+					foreach my $other ($place eq $places[0] && $kind eq 'generic' ? sort keys %others : ('foreign'))
+					{
+						ask($query, $kind, $others{$other});
+					}
+				}
+			}
+		}
+	}
+	compare_worlds("$table, all forms, places and plans", sub {
+		my ($a) = @_;
+		ok((grep { /22023 cursor belongs to another query/ } values %$a) > 100, "$table: a mismatch is refused where no row decides");
+		ok((grep { /One-Time Filter: taskapi.cursor_check/ } values %$a) > 20, "$table: by a one-time filter");
+	});
+}
+
+# 4. Columns against columns, and the functions themselves, by a row's value: nothing is raised.
+foreach my $table ('of_cheap', 'of_dear', 'barrier')
+{
+	foreach my $call ('taskapi.cursor(t.word, t.secret) IS NOT NULL', 'taskapi.cursor(t.word, t.secret, t.id) IS NULL', q{taskapi.cursor(CASE WHEN t.secret > 100 THEN repeat('x', 70) ELSE 'a' END, t.id) IS NULL},
+		q{taskapi.cursor('a', t.id) = taskapi.cursor('b', t.secret)}, q{taskapi.cursor_cmp(taskapi.cursor('a', t.id), taskapi.cursor('b', t.secret)) > 0},
+		q{taskapi.cursor('a', t.id) < taskapi.cursor('a', t.mail)}, q{taskapi.cursor_hash(taskapi.cursor(t.word, t.mail)) > 0}, q{taskapi.cursor_hash_extended(taskapi.cursor(t.word, t.mail COLLATE "en-x-icu"), 7) > 0},
+		q{taskapi.one_of(t.u, ARRAY[NULL, '00000000-0000-0000-0000-000000000002'::uuid])}, q{taskapi.uuidv7_timestamp(t.u) IS NULL},
+		q{taskapi.cursor_key(taskapi.cursor('a', t.secret), t.word, t.secret, NULL::smallint) IS NULL}, q{taskapi.cursor_key(t.mixed, 'id', 1, NULL::text) IS NULL},
+		q{CASE WHEN t.secret > 100 THEN taskapi.cursor('b', 1) ELSE taskapi.cursor('a', 1) END > taskapi.cursor('a', 2)})
+	{
+		ask("SELECT t.id FROM $table t WHERE t.secret > 100 AND $call", 'literal', '');
+		ask("SELECT t.id FROM $table t WHERE $call", 'literal', '');
+		ask("SELECT t.id FROM $table t WHERE t.mail < 'm' AND NOT ($call) ORDER BY t.id", 'literal', '');
+	}
+}
+compare_worlds('by a value', sub {
+	my ($a) = @_;
+	is((grep { /rows: / } values %$a) + 0, 0, 'and raise nothing');
+});
+
+# 5. An index on a leakproof expression, an index condition ahead of the policy, and sorting, hashing and grouping of mixed classes.
+foreach my $world ('world_a', 'world_b')
+{
+	$node->safe_psql($world, q{CREATE INDEX ON cheap (taskapi.cursor('due NULLS LAST, id DESC', due, id)); CREATE INDEX ON cheap (id); CREATE INDEX ON cheap (secret)});
+}
+foreach my $mode ('SET enable_seqscan = off;', 'SET enable_hashjoin = off; SET enable_nestloop = off;', 'SET enable_mergejoin = off; SET enable_nestloop = off;')
+{
+	push @sql, $mode; push @named, $mode;
+	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, q{taskapi.cursor('due NULLS LAST, id DESC', 1, 0)}) foreach 'literal', 'custom', 'generic';
+	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, q{taskapi.cursor('other', 1)}) foreach 'literal', 'custom', 'generic';
+	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON t.c = s.mixed WHERE t.secret > 100}, 'literal', '');
+	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON taskapi.cursor(t.word, t.secret) = taskapi.cursor(s.word, s.id)}, 'literal', '');
+	ask(q{SELECT count(*) FROM of_cheap t GROUP BY taskapi.cursor(t.word, t.secret)}, 'literal', '');
+	push @sql, 'RESET ALL; SET app.owner = \'mallory\'; SET ROLE mallory;'; push @named, 'reset';
+}
+{
+	# statements without an answer are answered here
+	my ($a, $b) = (answers('world_a'), answers('world_b'));
+	my @told = grep { ($a->{$_} // '') ne ($b->{$_} // '') } 0 .. $#sql;
+	is(scalar @told, 0, 'indexes, joins and groups tell nothing of hidden rows');
+	diag("$named[$_]\n  $a->{$_}\n  $b->{$_}") foreach @told;
+	@sql = @named = ();
+}
+
+# 6. The request of the HTTP layer: email below a guess, and a cursor of another order.
+foreach my $guess ('b', 'm', 'zz')
+{
+	ask(qq{WITH source AS (SELECT t.id FROM of_cheap t WHERE t.id < 100 AND t.mail < '$guess' AND t.c $_) SELECT coalesce(json_agg(s), '[]') FROM source s}, 'generic', $others{foreign})
+	  foreach '<> $1', '= ANY (ARRAY[$1])', 'IS DISTINCT FROM $1', '> ANY (ARRAY[$1])';
+}
+compare_worlds('an HTTP request', sub {
+	my ($a) = @_;
+	is((grep { /22023/ } values %$a) + 0, scalar keys %$a, 'is cursor_mismatch in every world');
+});
+
+# 7. The comparison is a total order over cursors of all kinds, and the hash agrees.
+is($node->safe_psql('world_a', q{
+	CREATE TABLE kind (c taskapi.cursor, n serial);
+	INSERT INTO kind (c) SELECT c FROM (SELECT g,
+		taskapi.cursor('a', g) AS c1, taskapi.cursor('a', g::smallint) AS c2, taskapi.cursor('a', g::bigint) AS c3, taskapi.cursor('a', g::text) AS c4, taskapi.cursor('a', g::text COLLATE "en-x-icu") AS c5,
+		taskapi.cursor('a', NULL) AS c6, taskapi.cursor('a', NULL::int) AS c7, taskapi.cursor('a', NULL::mood) AS c8, taskapi.cursor('a', 'y'::mood) AS c9, taskapi.cursor('a DESC', g) AS c10,
+		taskapi.cursor('a NULLS FIRST', NULL) AS c11, taskapi.cursor('a, b', NULL, g) AS c12, taskapi.cursor('a, b', g, NULL) AS c13, taskapi.cursor('a, b', g::numeric, g) AS c14,
+		taskapi.cursor('a, b', NULL::mood, g) AS c15, taskapi.cursor('a, b', NULL, NULL) AS c16, taskapi.cursor('a', g::float8) AS c17, taskapi.cursor('a', g::float4) AS c18, taskapi.cursor('a', '10.0.0.0/8'::inet) AS c19,
+		taskapi.cursor(repeat('a', 60) || ', ' || repeat('b', 60), t, gen_random_uuid())::text::taskapi.cursor AS c20, taskapi.cursor(repeat('a', 60) || ', ' || repeat('b', 60), t, NULL::uuid) AS c21
+		FROM (SELECT '2026-01-01'::timestamp + i * interval '1 day' AS t, i FROM generate_series(1, 2) i) x (t, i), LATERAL (SELECT i) y (g)) z,
+		LATERAL (VALUES (c1), (c2), (c3), (c4), (c5), (c6), (c7), (c8), (c9), (c10), (c11), (c12), (c13), (c14), (c15), (c16), (c17), (c18), (c19), (c20), (c21)) v (c);
+	SELECT count(*) FILTER (WHERE sign(taskapi.cursor_cmp(x.c, y.c)) <> -sign(taskapi.cursor_cmp(y.c, x.c))) || ' '
+		|| count(*) FILTER (WHERE x.c = y.c AND (taskapi.cursor_hash(x.c) <> taskapi.cursor_hash(y.c) OR taskapi.cursor_hash_extended(x.c, 3) <> taskapi.cursor_hash_extended(y.c, 3))) || ' '
+		|| (SELECT count(*) FROM kind x, kind y, kind z WHERE x.c <= y.c AND y.c <= z.c AND NOT x.c <= z.c) || ' '
+		|| (SELECT count(*) FROM kind x, kind y, kind z WHERE x.c = y.c AND y.c = z.c AND NOT x.c = z.c)
+	FROM kind x, kind y}), '0 0 0 0', 'antisymmetric, hashed as equal, transitive');
+is($node->safe_psql('world_a', q{
+	INSERT INTO kind (c) SELECT c FROM kind, generate_series(1, 400);
+	CREATE INDEX ON kind (c);
+	SELECT count(*) FROM (SELECT c < lag(c) OVER (ORDER BY c) AS wrong FROM kind) s WHERE wrong}), '0', 'abbreviated keys sort the same way');
+is($node->safe_psql('world_a', q{SELECT (SELECT count(*) FROM (SELECT c FROM kind GROUP BY c) s) = (SELECT count(DISTINCT c) FROM kind)}), 't', 'hashing and sorting find the same groups');
+
+# 8. A type and a collation that go away: nothing is raised.
+is($node->safe_psql('world_a', q{
+	CREATE COLLATION gone (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+	CREATE TYPE passing AS ENUM ('one', 'two');
+	CREATE TABLE kept AS SELECT taskapi.cursor('a', w::text COLLATE gone) AS t, taskapi.cursor('a', (ARRAY['two', 'one']::passing[])[n]) AS e FROM (VALUES ('b', 1), ('A', 2)) v (w, n);
+	DROP COLLATION gone;
+	ALTER TABLE kept ADD n int; DROP TYPE passing;
+	SELECT count(*) FROM kept x, kept y WHERE x.t <= y.t AND x.e <= y.e AND taskapi.cursor_hash(x.t) IS NOT NULL AND taskapi.cursor_hash(x.e) IS NOT NULL AND taskapi.cursor_key(x.t, 'a', 1, NULL::text) IS NULL}) > 0 ? 1 : 0,
+	1, 'cursors of a dropped collation and of a dropped type compare');
+
+$node->stop;
+done_testing();
