@@ -51,6 +51,7 @@ taskapi_filter_parse(Jsonb *filter)
 	(void) JsonbIteratorNext(&it, &value, false);
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_END_OBJECT)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (token == WJB_KEY)
 			column = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
@@ -78,6 +79,7 @@ parse_operators(List *conditions, const char *column, JsonbContainer *object)
 	{
 		bool		known = false;
 
+		CHECK_FOR_INTERRUPTS();
 		if (token == WJB_KEY)
 		{
 			name = pnstrdup(value.val.string.val, value.val.string.len);
@@ -182,6 +184,7 @@ taskapi_filter_canonical(List *conditions)
 		TaskapiFilterCondition *condition = lfirst(cell);
 		JsonbValue	v;
 
+		CHECK_FOR_INTERRUPTS();
 		v.type = jbvString;
 		v.val.string.val = condition->column;
 		v.val.string.len = strlen(condition->column);

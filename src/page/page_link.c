@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/compat.h"
@@ -76,6 +77,7 @@ append_encoded(StringInfo buf, const char *str, const char *kept)
 {
 	for (const unsigned char *p = (const unsigned char *) str; *p; p++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
 			strchr("-._~", *p) || strchr(kept, *p))
 			appendStringInfoChar(buf, *p);

@@ -53,6 +53,7 @@ branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch)
 		MemoryContextSwitchTo(old);
 		SPI_keepplan(entry->plan);
 		entry->kept = true;
+		entry->measured = entry;	/* which no generic plan is: it is not counted yet */
 	}
 	return entry;
 }

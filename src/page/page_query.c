@@ -346,8 +346,8 @@ describe_rows(TaskapiPageQuery *query)
 }
 
 /*
- * Into a free place, or that of the one that was not used for the longest time.  Where all
- * are borrowed, the query lives no longer than the statement.
+ * Into a free place, or that of the one that was not used for the longest time.  If all
+ * are borrowed, or it is too large, the query lives no longer than the statement.
  */
 static void
 keep_query(TaskapiPageQuery *query)
@@ -364,12 +364,13 @@ keep_query(TaskapiPageQuery *query)
 	}
 	if (place < 0)
 		place = least_used(NULL);
-	if (place < 0)
+	if (place < 0 || MemoryContextMemAllocated(query->context, true) > TASKAPI_PAGE_QUERY_MEMORY / 4)
 		return;
 	if (queries[place])
 		free_query(place);
 	MemoryContextSetParent(query->context, CacheMemoryContext);
 	queries[place] = query;
+	taskapi_page_query_measure(query);
 
 	/* What changed while it was made may or may not have been seen */
 	query->valid = query->relations == taskapi_relation_generation();

@@ -42,6 +42,21 @@ cmp_ok($once, '>=', 2, "the plans of one order take $once MB");
 cmp_ok($spelt, '<=', $once + 1, "180 spellings of it take no more ($spelt MB)");
 cmp_ok($more, '<=', 40, "any number of orders takes a bounded amount ($more MB)");
 
+# So does any number of filters, however long, whether their values can be read or not.
+my $filters = $node->safe_psql('postgres', q{
+	CREATE FUNCTION pg_temp.filtered(n int, value text) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM taskapi.page('wide', 'id', 5, filter => (SELECT jsonb_object_agg('c' || i, jsonb_build_object('in', jsonb_build_array(value), 'gt', value, 'lt', value,
+			'gte', value, 'lte', value, 'neq', value)) FROM generate_series(n, 800) i));
+		RETURN true;
+	EXCEPTION WHEN invalid_parameter_value THEN
+		RETURN false;
+	END $$;
+	DO $$ BEGIN EXECUTE 'CREATE TABLE wide (id int PRIMARY KEY, ' || (SELECT string_agg('c' || i || ' int', ', ') FROM generate_series(1, 800) i) || ')'; END $$;
+	SELECT pg_temp.filtered(n, v) FROM generate_series(1, 40) n, unnest('{1,x}'::text[]) v \g /dev/null
+	SELECT kept_mb();});
+cmp_ok($filters, '<=', 40, "nor do long filters take more ($filters MB)");
+
 # A foreign table's NOT NULL, alone and as a partition
 my ($host, $port) = ($node->host, $node->port);
 $node->safe_psql('postgres', qq{
