@@ -233,4 +233,11 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_constraint_has_period(con) false
 #endif
 
+/* 19 wants a row type that is made column by column to be finished */
+#if PG_VERSION_NUM >= 190000
+#define taskapi_finish_tupdesc(desc) TupleDescFinalize(desc)
+#else
+#define taskapi_finish_tupdesc(desc) ((void) 0)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */

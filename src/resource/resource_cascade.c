@@ -34,7 +34,6 @@
 
 #include "access/xact.h"
 #include "nodes/parsenodes.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -42,18 +41,19 @@
 #include "base/compat.h"
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
+#include "resource/resource_source.h"
 
 extern Datum taskapi_uuidv7(PG_FUNCTION_ARGS);
 
 static TaskapiForeignKey *find_dependents(const TaskapiRow *row, bool at_once);
-static TaskapiRow *copy_to_statement(TaskapiResourceStatement *statement, const TaskapiRow *row);
 pg_noreturn static void refuse_dependents(const TaskapiForeignKey *fk);
 static void refuse_deleted_parents(const TaskapiRow *row);
+static bool restore_row(const TaskapiRow *row);
 pg_noreturn static void refuse_restore(const TaskapiTable *table);
 static bool other_deletion(const TaskapiRow *row, const TaskapiRow *parent, const TaskapiForeignKey *via,
 						   TaskapiDeletion *heir);
-static void hand_over(TaskapiRow *top, const TaskapiDeletion *heir);
-static List *lock_taken_along(const TaskapiRow *row, TaskapiForeignKey *fk, const TaskapiDeletion *deletion);
+static void hand_over(const TaskapiRow *top, const TaskapiDeletion *heir);
+static TaskapiRows *lock_taken_along(const TaskapiRow *row, TaskapiForeignKey *fk, const TaskapiDeletion *deletion);
 
 bool
 taskapi_cascade_is_strict(const TaskapiForeignKey *fk)
@@ -70,33 +70,30 @@ taskapi_cascade_goes_along(const TaskapiForeignKey *fk)
 void
 taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 {
+	TaskapiRows *rows = taskapi_rows_create();
+	TaskapiRow *row;
 	TaskapiDeletion deletion;
-	List	   *rows = list_make1(root);
 	Datum		values[INDEX_MAX_KEYS];
+	ListCell   *lc;
 
 	deletion.at = GetCurrentTransactionStartTimestamp();
 	deletion.id = *DatumGetUUIDP(DirectFunctionCall1(taskapi_uuidv7, (Datum) 0));
 	taskapi_resource_run_row(root, TASKAPI_TABLE_PLAN_DELETE, &deletion);
+	taskapi_rows_add(rows, root);
 
-	/* the list grows as we go */
-	for (int at = 0; at < list_length(rows); at++)
+	/* the queue grows as we go */
+	while ((row = taskapi_rows_next(rows)) != NULL)
 	{
-		TaskapiRow *row = list_nth(rows, at);
-		ListCell   *lc;
-
 		foreach(lc, row->table->incoming)
 		{
 			TaskapiForeignKey *fk = lfirst(lc);
 			int64		locked;
-			int			before = list_length(rows);
 
 			if (!taskapi_cascade_goes_along(fk) || !taskapi_resource_reference_of(row, fk, values))
 				continue;
 			locked = taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_LOCK_LIVE, values);
-			if (locked == 0)
-				continue;
-			rows = taskapi_resource_key_rows(rows, row, fk, TASKAPI_FK_PLAN_DELETE, values, &deletion);
-			if (list_length(rows) - before != locked)
+			if (locked > 0 &&
+				taskapi_resource_key_rows(rows, row, fk, TASKAPI_FK_PLAN_DELETE, values, &deletion) != locked)
 				taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,
 								"Rows of %s refer to it by \"%s\", and a trigger keeps them from going along.",
 								fk->other_relname, fk->name);
@@ -104,9 +101,9 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 	}
 
 	/* when all that goes is gone: who is left? */
-	for (int at = 0; at < list_length(rows); at++)
+	taskapi_rows_rewind(rows);
+	while ((row = taskapi_rows_next(rows)) != NULL)
 	{
-		TaskapiRow *row = list_nth(rows, at);
 		TaskapiForeignKey *fk = find_dependents(row, true);
 
 		if (fk != NULL)
@@ -115,10 +112,11 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 		{
 			MemoryContext oldcontext = MemoryContextSwitchTo(statement->context);
 
-			statement->pending = lappend(statement->pending, copy_to_statement(statement, row));
+			statement->pending = lappend(statement->pending, taskapi_row_copy(row));
 			MemoryContextSwitchTo(oldcontext);
 		}
 	}
+	taskapi_rows_free(rows);
 }
 
 void
@@ -163,23 +161,6 @@ find_dependents(const TaskapiRow *row, bool at_once)
 	return NULL;
 }
 
-static TaskapiRow *
-copy_to_statement(TaskapiResourceStatement *statement, const TaskapiRow *row)
-{
-	TaskapiTable *table = row->table;
-	Size		values = offsetof(TaskapiRow, values) + sizeof(Datum) * table->ncolumns;
-	TaskapiRow *copy = palloc(values + sizeof(bool) * table->ncolumns);
-
-	memcpy(copy, row, values + sizeof(bool) * table->ncolumns);
-	copy->nulls = (bool *) ((char *) copy + values);
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		if (!row->nulls[i])
-			copy->values[i] = datumCopy(row->values[i], table->columns[i].typbyval, table->columns[i].typlen);
-	}
-	return copy;
-}
-
 static void
 refuse_dependents(const TaskapiForeignKey *fk)
 {
@@ -188,56 +169,81 @@ refuse_dependents(const TaskapiForeignKey *fk)
 }
 
 /*
- * The rows that a deletion took along with this one by that foreign key, locked.
+ * The rows that a deletion took along with this one by that foreign key, locked; NULL if the key takes none along.
  */
-static List *
+static TaskapiRows *
 lock_taken_along(const TaskapiRow *row, TaskapiForeignKey *fk, const TaskapiDeletion *deletion)
 {
+	TaskapiRows *children;
 	Datum		values[INDEX_MAX_KEYS];
 
 	if (!taskapi_cascade_goes_along(fk) || !taskapi_resource_reference_of(row, fk, values))
-		return NIL;
-	return taskapi_resource_key_rows(NIL, row, fk, TASKAPI_FK_PLAN_LOCK_DELETION, values, deletion);
+		return NULL;
+	children = taskapi_rows_create();
+	taskapi_resource_key_rows(children, row, fk, TASKAPI_FK_PLAN_LOCK_DELETION, values, deletion);
+	return children;
 }
 
 void
 taskapi_cascade_restore(TaskapiRow *root)
 {
-	List	   *rows = list_make1(root);
+	TaskapiRows *rows = taskapi_rows_create();
+	TaskapiRow *row;
+	ListCell   *lc;
 
-	if (!taskapi_resource_run_row(root, TASKAPI_TABLE_PLAN_RESTORE, NULL))
+	if (!restore_row(root))
 		refuse_restore(root->table);
+	taskapi_rows_add(rows, root);
 
 	/* a row that was not deleted through a resource has no deletion_id, and took nothing along */
-	for (int at = 0; at < list_length(rows) && root->in_deletion; at++)
+	while (root->in_deletion && (row = taskapi_rows_next(rows)) != NULL)
 	{
-		TaskapiRow *row = list_nth(rows, at);
-		ListCell   *lc;
-
 		foreach(lc, row->table->incoming)
 		{
 			TaskapiForeignKey *fk = lfirst(lc);
-			List	   *children = lock_taken_along(row, fk, &root->deletion);
-			ListCell   *lc2;
+			TaskapiRows *children = lock_taken_along(row, fk, &root->deletion);
+			TaskapiRow *child;
 
-			foreach(lc2, children)
+			if (children == NULL)
+				continue;
+			while ((child = taskapi_rows_next(children)) != NULL)
 			{
-				TaskapiRow *child = lfirst(lc2);
 				TaskapiDeletion heir;
 
 				if (other_deletion(child, row, fk, &heir))
 					hand_over(child, &heir);
-				else if (taskapi_resource_run_row(child, TASKAPI_TABLE_PLAN_RESTORE, NULL))
-					rows = lappend(rows, child);
+				else if (restore_row(child))
+					taskapi_rows_add(rows, child);
 				else
 					refuse_restore(child->table);
 			}
-			list_free(children);
+			taskapi_rows_free(children);
 		}
 	}
 
-	for (int at = 0; at < list_length(rows); at++)
-		refuse_deleted_parents(list_nth(rows, at));
+	taskapi_rows_rewind(rows);
+	while ((row = taskapi_rows_next(rows)) != NULL)
+		refuse_deleted_parents(row);
+	taskapi_rows_free(rows);
+}
+
+static bool
+restore_row(const TaskapiRow *row)
+{
+	bool		outer = taskapi_restoring;
+	bool		restored;
+
+	PG_TRY();
+	{
+		taskapi_restoring = true;
+		restored = taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_RESTORE, NULL);
+	}
+	PG_FINALLY();
+	{
+		taskapi_restoring = outer;
+	}
+	PG_END_TRY();
+	return restored;
 }
 
 static void
@@ -278,26 +284,32 @@ other_deletion(const TaskapiRow *row, const TaskapiRow *parent, const TaskapiFor
  * long as that one is.
  */
 static void
-hand_over(TaskapiRow *top, const TaskapiDeletion *heir)
+hand_over(const TaskapiRow *top, const TaskapiDeletion *heir)
 {
-	List	   *rows = list_make1(top);
+	TaskapiRows *rows = taskapi_rows_create();
+	TaskapiRow *row;
+	ListCell   *lc;
 
 	taskapi_resource_run_row(top, TASKAPI_TABLE_PLAN_HAND_OVER, heir);
-	for (int at = 0; at < list_length(rows); at++)
+	taskapi_rows_add(rows, top);
+	while ((row = taskapi_rows_next(rows)) != NULL)
 	{
-		TaskapiRow *row = list_nth(rows, at);
-		ListCell   *lc;
-
 		foreach(lc, row->table->incoming)
 		{
-			List	   *children = lock_taken_along(row, lfirst(lc), &top->deletion);
-			ListCell   *lc2;
+			TaskapiRows *children = lock_taken_along(row, lfirst(lc), &top->deletion);
+			TaskapiRow *child;
 
-			foreach(lc2, children)
-				taskapi_resource_run_row(lfirst(lc2), TASKAPI_TABLE_PLAN_HAND_OVER, heir);
-			rows = list_concat(rows, children);
+			if (children == NULL)
+				continue;
+			while ((child = taskapi_rows_next(children)) != NULL)
+			{
+				taskapi_resource_run_row(child, TASKAPI_TABLE_PLAN_HAND_OVER, heir);
+				taskapi_rows_add(rows, child);
+			}
+			taskapi_rows_free(children);
 		}
 	}
+	taskapi_rows_free(rows);
 }
 
 static void

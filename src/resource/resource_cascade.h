@@ -3,8 +3,7 @@
  * resource_cascade.h
  *	  Soft deletion and restore along the foreign keys.
  *
- * SPI is connected.  Rows and lists of rows are kept in the current memory
- * context until it is reset: some 100 bytes a row.
+ * SPI is connected.  Memory does not grow with the number of rows.
  *
  *-------------------------------------------------------------------------
  */

@@ -8,12 +8,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/role.h"
 #include "resource/resource_plan.h"
+
+static void pass_result(DestReceiver *receiver);
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
@@ -44,8 +48,10 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 uint64
 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
 
+	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	return SPI_processed;
@@ -56,6 +62,7 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 {
 	Snapshot	snapshot = InvalidSnapshot;
 	Snapshot	crosscheck = InvalidSnapshot;
+	MemoryContext context = CurrentMemoryContext;
 	TaskapiRole saved;
 	int			result;
 
@@ -70,9 +77,66 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
 	taskapi_become_again(saved);
+	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+void
+taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
+						  DestReceiver *receiver)
+{
+	SPIExecuteOptions options = {0};
+	MemoryContext context = CurrentMemoryContext;
+	TaskapiRole saved;
+	int			result;
+
+	/* SPI takes either a snapshot or a receiver */
+	if (IsolationUsesXactSnapshot())
+	{
+		taskapi_resource_run_as(owner, plan, values, NULL, 0);
+		pass_result(receiver);
+		return;
+	}
+
+	CHECK_FOR_INTERRUPTS();
+	options.params = makeParamList(nargs);
+	options.dest = receiver;
+	for (int i = 0; i < nargs; i++)
+	{
+		options.params->params[i].value = values[i];
+		options.params->params[i].isnull = false;
+		options.params->params[i].pflags = PARAM_FLAG_CONST;
+		options.params->params[i].ptype = argtypes[i];
+	}
+	saved = taskapi_become(owner, AS_OWNER);
+	result = SPI_execute_plan_extended(plan, &options);
+	taskapi_become_again(saved);
+	MemoryContextSwitchTo(context);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
+	pfree(options.params);
+}
+
+/*
+ * Hand the last result to a receiver, and free it.
+ */
+static void
+pass_result(DestReceiver *receiver)
+{
+	SPITupleTable *tuptable = SPI_tuptable;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(tuptable->tupdesc, &TTSOpsHeapTuple);
+
+	receiver->rStartup(receiver, CMD_SELECT, tuptable->tupdesc);
+	for (uint64 i = 0; i < tuptable->numvals; i++)
+	{
+		ExecStoreHeapTuple(tuptable->vals[i], slot, false);
+		receiver->receiveSlot(slot, receiver);
+	}
+	receiver->rShutdown(receiver);
+	ExecDropSingleTupleTableSlot(slot);
+	taskapi_resource_free_result();
 }
 
 void

@@ -9,12 +9,15 @@
  * out of a result compares the result's row type first.
  *
  * All of this needs SPI connected.  A result is SPI's until it is freed:
- * a loop over rows frees each one's, or memory grows by 8 kB a row.
+ * a loop over rows frees each one's, or memory grows by 8 kB a row.  The current
+ * memory context stays what it is, which SPI's own functions do not see to.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_RESOURCE_PLAN_H
 #define TASKAPI_RESOURCE_PLAN_H
+
+#include "tcop/dest.h"
 
 #include "resource/resource_cache.h"
 
@@ -31,6 +34,13 @@ extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *n
  * resource_error.c knows that the error's text is not the caller's to read.
  */
 extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit);
+
+/*
+ * The same for a statement whose rows, however many, go to a receiver and not into memory; all arguments are given.
+ * Under an isolation level with a snapshot of the transaction they do go into memory first.
+ */
+extern void taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
+									  DestReceiver *receiver);
 
 /* An error unless the last result begins with columns of these types. */
 extern void taskapi_resource_require_result(const Oid *types, int ntypes);

@@ -26,12 +26,15 @@ typedef struct RowPlace
 typedef struct VisitedRow
 {
 	RowPlace	place;
-	TaskapiRow *row;			/* NULL: has to be among the rows in the end */
+	bool		present;		/* is among the rows; false: has to be in the end */
+	bool		below;			/* goes when another row does */
 } VisitedRow;
 
-static void collect_above(TaskapiDoomed *doomed, TaskapiRow *row, bool required);
-static void collect_below(TaskapiDoomed *doomed, TaskapiRow *row);
-static bool visit(TaskapiDoomed *doomed, TaskapiRow *row, bool required);
+static VisitedRow *look_up(const TaskapiDoomed *doomed, const TaskapiRow *row);
+static void visit(TaskapiDoomed *doomed, const TaskapiRow *row, bool required, bool below);
+static void collect_above(TaskapiDoomed *doomed, const TaskapiRow *row, bool required);
+static void collect_below(TaskapiDoomed *doomed, const TaskapiRow *row);
+static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
 static void require_gone(const TaskapiDoomed *doomed);
 
@@ -41,11 +44,8 @@ same_deletion(const TaskapiRow *a, const TaskapiRow *b)
 	return a->in_deletion && b->in_deletion && memcmp(&a->deletion.id, &b->deletion.id, UUID_LEN) == 0;
 }
 
-/*
- * True if the row is new, and has been added.  One that is only required may turn up later on another way.
- */
-static bool
-visit(TaskapiDoomed *doomed, TaskapiRow *row, bool required)
+static VisitedRow *
+look_up(const TaskapiDoomed *doomed, const TaskapiRow *row)
 {
 	RowPlace	place;
 	VisitedRow *visited;
@@ -56,49 +56,66 @@ visit(TaskapiDoomed *doomed, TaskapiRow *row, bool required)
 	place.tid = row->tid;
 	visited = hash_search(doomed->visited, &place, HASH_ENTER, &found);
 	if (!found)
-		visited->row = NULL;
-	if (visited->row != NULL)
-	{
-		visited->row->below |= row->below;
-		return false;
-	}
-	if (required)
-		return false;
-	visited->row = row;
-	doomed->rows = lappend(doomed->rows, row);
-	return true;
+		visited->present = visited->below = false;
+	return visited;
+}
+
+/*
+ * Add a row unless it is there.  One that is only required may turn up later on another way.
+ */
+static void
+visit(TaskapiDoomed *doomed, const TaskapiRow *row, bool required, bool below)
+{
+	VisitedRow *visited = look_up(doomed, row);
+
+	visited->below |= below;
+	if (visited->present || required)
+		return;
+	visited->present = true;
+	taskapi_rows_add(doomed->rows, row);
+}
+
+bool
+taskapi_purge_is_below(const TaskapiDoomed *doomed, const TaskapiRow *row)
+{
+	return look_up(doomed, row)->below;
 }
 
 void
-taskapi_purge_collect(TaskapiDoomed *doomed, TaskapiRow *first)
+taskapi_purge_collect(TaskapiDoomed *doomed, const TaskapiRow *first)
 {
 	HASHCTL		ctl = {0};
 	HASH_SEQ_STATUS seq;
 	VisitedRow *visited;
+	TaskapiRow *row;
 
 	ctl.keysize = sizeof(RowPlace);
 	ctl.entrysize = sizeof(VisitedRow);
 	ctl.hcxt = CurrentMemoryContext;
 	doomed->visited = hash_create("taskapi purge", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	visit(doomed, first, false);
+	doomed->rows = taskapi_rows_create();
+	visit(doomed, first, false, false);
 
-	/* the list grows as we go */
-	for (int at = 0; at < list_length(doomed->rows) && doomed->obstacle == NULL; at++)
+	/* the queue grows as we go */
+	while (doomed->obstacle == NULL && (row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		TaskapiRow *row = list_nth(doomed->rows, at);
+		bool		is_first = row->tableoid == first->tableoid && ItemPointerEquals(&row->tid, (ItemPointer) &first->tid);
 
 		/* below a row that a client names, another deletion must have all its rows */
-		if (doomed->whole || !(row == first || same_deletion(row, first)))
+		if (doomed->whole || !(is_first || same_deletion(row, first)))
 			collect_above(doomed, row, !doomed->whole);
 		collect_below(doomed, row);
 	}
 	if (doomed->obstacle != NULL)
 		return;
 
+	/* the row that a client names is the one to delete, in a cycle too */
+	if (!doomed->whole)
+		look_up(doomed, first)->below = false;
 	hash_seq_init(&seq, doomed->visited);
 	while ((visited = hash_seq_search(&seq)) != NULL)
 	{
-		if (visited->row == NULL)
+		if (!visited->present)
 			doomed->obstacle = "Rows of another deletion, which has more rows than these, refer to it.";
 	}
 }
@@ -107,7 +124,7 @@ taskapi_purge_collect(TaskapiDoomed *doomed, TaskapiRow *first)
  * The rows that it went along with.
  */
 static void
-collect_above(TaskapiDoomed *doomed, TaskapiRow *row, bool required)
+collect_above(TaskapiDoomed *doomed, const TaskapiRow *row, bool required)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	ListCell   *lc;
@@ -117,18 +134,19 @@ collect_above(TaskapiDoomed *doomed, TaskapiRow *row, bool required)
 	foreach(lc, row->table->outgoing)
 	{
 		TaskapiForeignKey *fk = lfirst(lc);
-		List	   *parents;
-		ListCell   *lc2;
+		TaskapiRows *parents;
+		TaskapiRow *parent;
 
 		if (!taskapi_cascade_goes_along(fk) || !taskapi_resource_reference_of(row, fk, values))
 			continue;
-		parents = taskapi_resource_key_rows(NIL, row, fk, TASKAPI_FK_PLAN_LOCK_DELETION, values, &row->deletion);
-		foreach(lc2, parents)
+		parents = taskapi_rows_create();
+		taskapi_resource_key_rows(parents, row, fk, TASKAPI_FK_PLAN_LOCK_DELETION, values, &row->deletion);
+		while ((parent = taskapi_rows_next(parents)) != NULL)
 		{
-			row->below = true;
-			visit(doomed, lfirst(lc2), required);
+			look_up(doomed, row)->below = true;
+			visit(doomed, parent, required, false);
 		}
-		list_free(parents);
+		taskapi_rows_free(parents);
 	}
 }
 
@@ -136,7 +154,7 @@ collect_above(TaskapiDoomed *doomed, TaskapiRow *row, bool required)
  * The rows that refer to it.
  */
 static void
-collect_below(TaskapiDoomed *doomed, TaskapiRow *row)
+collect_below(TaskapiDoomed *doomed, const TaskapiRow *row)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	ListCell   *lc;
@@ -144,59 +162,64 @@ collect_below(TaskapiDoomed *doomed, TaskapiRow *row)
 	foreach(lc, row->table->incoming)
 	{
 		TaskapiForeignKey *fk = lfirst(lc);
-		List	   *children;
-		ListCell   *lc2;
 
 		if (!taskapi_cascade_is_strict(fk) || !taskapi_resource_reference_of(row, fk, values))
 			continue;
-		if (!fk->other_soft)
-		{
-			if (taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_LIVE, values) == 0)
-				continue;
+		if (fk->other_soft)
+			collect_children(doomed, row, fk, values);
+		else if (taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_LIVE, values) > 0)
 			doomed->obstacle = psprintf("Live rows of %s refer to it by \"%s\".", fk->other_relname, fk->name);
+		if (doomed->obstacle != NULL)
 			return;
-		}
-		children = taskapi_resource_key_rows(NIL, row, fk, TASKAPI_FK_PLAN_LOCK_ALL, values, NULL);
-		foreach(lc2, children)
-		{
-			TaskapiRow *child = lfirst(lc2);
-
-			if (child->live || (fk->on_delete != FKCONSTR_ACTION_CASCADE && !same_deletion(child, row)))
-			{
-				doomed->obstacle = psprintf("%s rows of %s refer to it by \"%s\".", child->live ? "Live" : "Deleted",
-											fk->other_relname, fk->name);
-				return;
-			}
-			child->below = (fk->on_delete == FKCONSTR_ACTION_CASCADE);
-			visit(doomed, child, false);
-		}
-		list_free(children);
 	}
 }
 
+static void
+collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values)
+{
+	bool		cascades = fk->on_delete == FKCONSTR_ACTION_CASCADE;
+	TaskapiRows *children = taskapi_rows_create();
+	TaskapiRow *child;
+
+	taskapi_resource_key_rows(children, row, fk, TASKAPI_FK_PLAN_LOCK_ALL, values, NULL);
+	while (doomed->obstacle == NULL && (child = taskapi_rows_next(children)) != NULL)
+	{
+		if (child->live || (!cascades && !same_deletion(child, row)))
+			doomed->obstacle = psprintf("%s rows of %s refer to it by \"%s\".", child->live ? "Live" : "Deleted",
+										fk->other_relname, fk->name);
+		else
+			visit(doomed, child, false, cascades);
+	}
+	taskapi_rows_free(children);
+}
+
 /*
- * Delete those that nothing else takes along.  False if a trigger keeps one of them.
+ * Delete those that nothing else takes along.
  */
 bool
 taskapi_purge_remove(const TaskapiDoomed *doomed)
 {
-	ListCell   *lc;
+	TaskapiRow *row;
 	bool		found = false;
 
-	foreach(lc, doomed->rows)
+	taskapi_rows_rewind(doomed->rows);
+	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		TaskapiRow *row = lfirst(lc);
-
-		if (row->below)
+		if (taskapi_purge_is_below(doomed, row))
 			continue;
 		found = true;
 		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL) &&
 			taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
 			return false;
 	}
-	/* a cycle has no beginning: any of its rows takes the others along */
-	if (!found && !taskapi_resource_run_row(linitial(doomed->rows), TASKAPI_TABLE_PLAN_PURGE, NULL))
-		return false;
+	if (!found)
+	{
+		/* a cycle has no beginning: any of its rows takes the others along */
+		taskapi_rows_rewind(doomed->rows);
+		row = taskapi_rows_next(doomed->rows);
+		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL))
+			return false;
+	}
 	require_gone(doomed);
 	return true;
 }
@@ -208,16 +231,15 @@ static void
 require_gone(const TaskapiDoomed *doomed)
 {
 	Datum		values[INDEX_MAX_KEYS];
+	TaskapiRow *row;
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, doomed->rows)
+	taskapi_rows_rewind(doomed->rows);
+	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		TaskapiRow *row = lfirst(lc);
-
-		foreach(lc2, row->table->incoming)
+		foreach(lc, row->table->incoming)
 		{
-			TaskapiForeignKey *fk = lfirst(lc2);
+			TaskapiForeignKey *fk = lfirst(lc);
 
 			if (taskapi_cascade_is_strict(fk) && taskapi_resource_reference_of(row, fk, values) &&
 				taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_ANY, values) > 0)
@@ -228,14 +250,16 @@ require_gone(const TaskapiDoomed *doomed)
 }
 
 bool
-taskapi_purge_row(TaskapiRow *row)
+taskapi_purge_row(const TaskapiRow *row)
 {
-	TaskapiDoomed		doomed = {0};
+	TaskapiDoomed doomed = {0};
+	bool		removed;
 
-	row->below = false;
 	taskapi_purge_collect(&doomed, row);
-	row->below = false;			/* it is the one that was named, also in a cycle */
 	if (doomed.obstacle != NULL)
 		taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL, "%s", doomed.obstacle);
-	return taskapi_purge_remove(&doomed);
+	removed = taskapi_purge_remove(&doomed);
+	taskapi_rows_free(doomed.rows);
+	hash_destroy(doomed.visited);
+	return removed;
 }

@@ -20,8 +20,8 @@
 /* All that goes together. */
 typedef struct TaskapiDoomed
 {
-	List	   *rows;			/* of TaskapiRow, locked */
-	HTAB	   *visited;		/* by the place of a row */
+	TaskapiRows *rows;			/* locked */
+	HTAB	   *visited;		/* by the place of a row: 40 bytes for each */
 	bool		whole;			/* the first row's deletion as a whole, and not only what is below the row */
 	const char *obstacle;		/* why it has to stay, or NULL */
 } TaskapiDoomed;
@@ -30,7 +30,10 @@ typedef struct TaskapiDoomed
  * Find and lock all that goes when "first", a deleted row that is locked already, goes.  With "whole" that is its
  * deletion, all of it; in any case no other deletion goes in part.
  */
-extern void taskapi_purge_collect(TaskapiDoomed *doomed, TaskapiRow *first);
+extern void taskapi_purge_collect(TaskapiDoomed *doomed, const TaskapiRow *first);
+
+/* Was a row collected as one that goes when another one does? */
+extern bool taskapi_purge_is_below(const TaskapiDoomed *doomed, const TaskapiRow *row);
 
 /*
  * Remove what was collected.  False if a trigger keeps a row that nothing else takes along; forbidden if one keeps
@@ -42,6 +45,6 @@ extern bool taskapi_purge_remove(const TaskapiDoomed *doomed);
  * Remove a deleted row, locked already, with what goes along below it.  False if a trigger of its table vetoed it;
  * has_dependents if something is in the way, forbidden if a trigger keeps a row that should have gone along.
  */
-extern bool taskapi_purge_row(TaskapiRow *row);
+extern bool taskapi_purge_row(const TaskapiRow *row);
 
 #endif							/* TASKAPI_RESOURCE_PURGE_H */

@@ -64,7 +64,7 @@ typedef struct PurgeRun
 	int			sqlerrcode;		/* the last one's */
 } PurgeRun;
 
-static bool is_due(const TaskapiDoomed *doomed, TimestampTz before);
+static bool is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
 static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
 static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
@@ -76,20 +76,21 @@ static void set_constraints_immediate(TaskapiTable *table);
  * The date of a deletion is that of the row that the others went along with.
  */
 static bool
-is_due(const TaskapiDoomed *doomed, TimestampTz before)
+is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before)
 {
-	ListCell   *lc;
+	TaskapiRow *row;
 	bool		found = false;
 
-	foreach(lc, doomed->rows)
+	taskapi_rows_rewind(doomed->rows);
+	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		TaskapiRow *row = lfirst(lc);
-
-		found |= !row->below;
-		if (!row->below && row->deletion.at >= before)
+		if (taskapi_purge_is_below(doomed, row))
+			continue;
+		found = true;
+		if (row->deletion.at >= before)
 			return false;
 	}
-	return found || ((TaskapiRow *) linitial(doomed->rows))->deletion.at < before;
+	return found || first->deletion.at < before;
 }
 
 static void
@@ -109,8 +110,9 @@ purge_deletion(PurgeRun *run, const Candidate *candidate)
 {
 	TaskapiDoomed		doomed = {.whole = true};
 	TaskapiRow *first;
-	ListCell   *lc;
+	TaskapiRow *row;
 	bool		found = false;
+	bool		purged = false;
 
 	if (candidate->in_deletion)
 		(void) hash_search(run->kept, &candidate->deletion_id, HASH_FIND, &found);
@@ -121,24 +123,27 @@ purge_deletion(PurgeRun *run, const Candidate *candidate)
 		return false;
 
 	taskapi_purge_collect(&doomed, first);
-	if (doomed.obstacle == NULL && !is_due(&doomed, run->before))
+	if (doomed.obstacle == NULL && !is_due(&doomed, first, run->before))
 		doomed.obstacle = "It is not old enough.";
 	if (doomed.obstacle == NULL)
 	{
-		if (taskapi_purge_remove(&doomed))
-			return true;
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("a trigger keeps a row from being purged")));
+		purged = taskapi_purge_remove(&doomed);
+		if (!purged)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a trigger keeps a row from being purged")));
 	}
-	foreach(lc, doomed.rows)
+	else
 	{
-		TaskapiRow *row = lfirst(lc);
-
-		if (row->in_deletion)
-			keep(run, &row->deletion.id);
+		taskapi_rows_rewind(doomed.rows);
+		while ((row = taskapi_rows_next(doomed.rows)) != NULL)
+		{
+			if (row->in_deletion)
+				keep(run, &row->deletion.id);
+		}
 	}
-	return false;
+	taskapi_rows_free(doomed.rows);
+	return purged;
 }
 
 static int64
@@ -215,6 +220,7 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 static int
 next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max)
 {
+	MemoryContext context = CurrentMemoryContext;
 	TaskapiTable *table = run->table;
 	int			n = 0;
 
@@ -222,6 +228,7 @@ next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *
 	{
 		CHECK_FOR_INTERRUPTS();
 		SPI_cursor_fetch(portal, true, max - n);
+		MemoryContextSwitchTo(context);
 		if (SPI_processed == 0)
 			break;
 		taskapi_resource_require_old_rows(table);

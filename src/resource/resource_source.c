@@ -30,6 +30,7 @@
 #include "resource/resource_table_plan.h"
 
 TaskapiDeleteRequest *taskapi_delete_request = NULL;
+bool		taskapi_restoring = false;
 
 static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
@@ -202,6 +203,9 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 	deleted_at = SPI_fnumber(RelationGetDescr(rel), "deleted_at");
 	if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
 		return PointerGetDatum(NULL);
+	/* a row that comes alive round the resource begins to refer to everything that it refers to */
+	if (deleted_at > 0 && old != NULL && !taskapi_restoring && !heap_attisnull(old, deleted_at, RelationGetDescr(rel)))
+		old = NULL;
 
 	table = taskapi_resource_table(RelationGetRelid(rel));
 	foreach(lc, table->outgoing)

@@ -24,4 +24,9 @@ typedef struct TaskapiDeleteRequest
 
 extern TaskapiDeleteRequest *taskapi_delete_request;
 
+/*
+ * While it is set, rows come alive that a restore asks about their parents itself, when all of them are back.
+ */
+extern bool taskapi_restoring;
+
 #endif							/* TASKAPI_RESOURCE_SOURCE_H */

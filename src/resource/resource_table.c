@@ -36,6 +36,7 @@ static void find_foreign_keys(TaskapiTable *table, Relation rel);
 static void add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming);
 static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming);
 static void append_partitions(StringInfo buf, Oid relid);
+static void require_fit(Relation rel);
 static const char *column_fault(Relation rel, const char *name, Oid type, Oid other_type);
 
 static Oid
@@ -80,16 +81,7 @@ build_table(Oid relid)
 											 RelationGetRelationName(rel));
 	table->soft = (taskapi_resource_of_table(relid, true) != NULL);
 	if (table->soft)
-	{
-		const char *fault = taskapi_resource_table_fault(rel, true, false);
-
-		if (fault != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table \"%s\" does not fit its resource any more", RelationGetRelationName(rel)),
-					 errdetail_internal("%s", fault),
-					 errhint("Call taskapi.expose() again.")));
-	}
+		require_fit(rel);
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
 	find_key(table, rel);
 	find_foreign_keys(table, rel);
@@ -97,6 +89,22 @@ build_table(Oid relid)
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(oldcontext);
 	return table;
+}
+
+/*
+ * A table with soft deletion: the code relies on its two columns.
+ */
+static void
+require_fit(Relation rel)
+{
+	const char *fault = taskapi_resource_table_fault(rel, true, false);
+
+	if (fault != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" does not fit its resource any more", RelationGetRelationName(rel)),
+				 errdetail_internal("%s", fault),
+				 errhint("Call taskapi.expose() again.")));
 }
 
 static const char *
@@ -259,6 +267,8 @@ add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incomin
 				 errdetail("Soft deletion follows foreign keys by equality only.")));
 
 	other = table_open(fk->other, AccessShareLock);
+	if (fk->other_soft)
+		require_fit(other);
 	fk->other_owner = other->rd_rel->relowner;
 	fk->other_relname = pstrdup(RelationGetRelationName(other));
 	fk->other_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(other)),

@@ -9,15 +9,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/datum.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_table_plan.h"
-
-/* What statements that return rows begin with; the table's columns follow. */
-static const Oid row_types[] = {TIDOID, OIDOID, BOOLOID, UUIDOID, TIMESTAMPTZOID};
 
 /* What an answer about a parent is. */
 static const Oid parent_types[] = {BOOLOID, UUIDOID, TIMESTAMPTZOID};
@@ -28,68 +24,7 @@ static const Oid old_types[] = {XIDOID, UUIDOID};
 static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
-static void append_row_list(StringInfo buf, TaskapiTable *table, const char *alias);
-static void require_rows(const TaskapiTable *table);
-static TaskapiRow *copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
 static int	deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion);
-
-static void
-append_row_list(StringInfo buf, TaskapiTable *table, const char *alias)
-{
-	if (table->soft)
-		appendStringInfo(buf, "%s.ctid, %s.tableoid, %s.deleted_at IS NULL, %s.deletion_id, %s.deleted_at",
-						 alias, alias, alias, alias, alias);
-	else
-		appendStringInfo(buf, "%s.ctid, %s.tableoid, true, NULL::pg_catalog.uuid, NULL::pg_catalog.timestamptz",
-						 alias, alias);
-	for (int i = 0; i < table->ncolumns; i++)
-		appendStringInfo(buf, ", %s.%s", alias, table->columns[i].name);
-}
-
-/*
- * Rows enter here: their types have to be those that the table's entry says.
- */
-static void
-require_rows(const TaskapiTable *table)
-{
-	int			n = lengthof(row_types);
-	Oid		   *types = palloc(sizeof(Oid) * (n + table->ncolumns));
-
-	memcpy(types, row_types, sizeof(row_types));
-	for (int i = 0; i < table->ncolumns; i++)
-		types[n++] = table->columns[i].type;
-	taskapi_resource_require_result(types, n);
-	pfree(types);
-}
-
-static TaskapiRow *
-copy_row(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
-{
-	Size		values = offsetof(TaskapiRow, values) + sizeof(Datum) * table->ncolumns;
-	TaskapiRow *row = palloc0(values + sizeof(bool) * table->ncolumns);
-	bool		isnull;
-	Datum		value;
-
-	row->table = table;
-	row->nulls = (bool *) ((char *) row + values);
-	value = SPI_getbinval(tuple, desc, 1, &isnull);
-	row->tid = *(ItemPointer) DatumGetPointer(value);
-	row->tableoid = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
-	row->live = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
-	value = SPI_getbinval(tuple, desc, 4, &isnull);
-	row->in_deletion = !isnull;
-	if (!isnull)
-		row->deletion.id = *DatumGetUUIDP(value);
-	value = SPI_getbinval(tuple, desc, 5, &isnull);
-	row->deletion.at = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
-	for (int i = 0; i < table->ncolumns; i++)
-	{
-		value = SPI_getbinval(tuple, desc, lengthof(row_types) + 1 + i, &row->nulls[i]);
-		row->values[i] = row->nulls[i] ? (Datum) 0 :
-			datumCopy(value, table->columns[i].typbyval, table->columns[i].typlen);
-	}
-	return row;
-}
 
 static int
 deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion)
@@ -106,10 +41,7 @@ taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locke
 	TaskapiRow *row = NULL;
 
 	if (taskapi_resource_run_as(table->owner, table_plan(table, kind), unconstify(Datum *, key), NULL, 0) > 0)
-	{
-		require_rows(table);
-		row = copy_row(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
-	}
+		row = taskapi_row_of_tuple(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	taskapi_resource_free_result();
 	return row;
 }
@@ -162,27 +94,36 @@ taskapi_resource_run_key(const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiFo
 	return found;
 }
 
-List *
-taskapi_resource_key_rows(List *rows, const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind,
+int64
+taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind,
 						  const Datum *values, const TaskapiDeletion *deletion)
 {
-	TaskapiTable *other = taskapi_resource_table(fk->other);
 	Datum		arguments[INDEX_MAX_KEYS + 2];
-	SPITupleTable *tuptable;
+	Oid			argtypes[INDEX_MAX_KEYS + 2];
+	int			n = fk->nkeys;
+	TaskapiRowsReceiver receiver;
 
-	memcpy(arguments, values, sizeof(Datum) * fk->nkeys);
+	for (int i = 0; i < n; i++)
+	{
+		arguments[i] = values[i];
+		argtypes[i] = row->table->columns[fk->columns[i]].type;
+	}
 	if (kind == TASKAPI_FK_PLAN_DELETE)
-		deletion_arguments(arguments, fk->nkeys, deletion);
+	{
+		argtypes[n] = TIMESTAMPTZOID;
+		argtypes[n + 1] = UUIDOID;
+		n = deletion_arguments(arguments, n, deletion);
+	}
 	else if (kind == TASKAPI_FK_PLAN_LOCK_DELETION)
-		arguments[fk->nkeys] = UUIDPGetDatum(unconstify(pg_uuid_t *, &deletion->id));
+	{
+		argtypes[n] = UUIDOID;
+		arguments[n++] = UUIDPGetDatum(unconstify(pg_uuid_t *, &deletion->id));
+	}
 
-	taskapi_resource_run_as(fk->other_owner, foreign_key_plan(row->table, fk, kind), arguments, NULL, 0);
-	require_rows(other);
-	tuptable = SPI_tuptable;
-	for (uint64 i = 0; i < tuptable->numvals; i++)
-		rows = lappend(rows, copy_row(other, tuptable->vals[i], tuptable->tupdesc));
-	taskapi_resource_free_result();
-	return rows;
+	taskapi_rows_receiver(&receiver, rows, taskapi_resource_table(fk->other));
+	taskapi_resource_run_into(fk->other_owner, foreign_key_plan(row->table, fk, kind), n, argtypes, arguments,
+							  &receiver.pub);
+	return receiver.received;
 }
 
 bool
@@ -252,7 +193,7 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 			argtypes[n++] = UUIDOID;
 			appendStringInfo(&buf, "UPDATE %s AS o SET deleted_at = $%d, deletion_id = $%d"
 							 " WHERE %s AND o.deleted_at IS NULL RETURNING ", name, n - 1, n, fk->condition);
-			append_row_list(&buf, taskapi_resource_table(fk->other), "o");
+			taskapi_row_list(&buf, taskapi_resource_table(fk->other), "o");
 			break;
 		case TASKAPI_FK_PLAN_HAS_LIVE:
 		case TASKAPI_FK_PLAN_HAS_ANY:
@@ -264,7 +205,7 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 			if (kind == TASKAPI_FK_PLAN_LOCK_DELETION)
 				argtypes[n++] = UUIDOID;
 			appendStringInfoString(&buf, "SELECT ");
-			append_row_list(&buf, taskapi_resource_table(fk->other), "o");
+			taskapi_row_list(&buf, taskapi_resource_table(fk->other), "o");
 			appendStringInfo(&buf, " FROM %s AS o WHERE %s", name, fk->condition);
 			if (kind == TASKAPI_FK_PLAN_LOCK_DELETION)
 				appendStringInfo(&buf, " AND o.deletion_id OPERATOR(pg_catalog.=) $%d", n);
@@ -317,7 +258,7 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 		case TASKAPI_TABLE_PLAN_LOCK:
 		case TASKAPI_TABLE_PLAN_LOCK_FREE:
 			appendStringInfoString(buf, "SELECT ");
-			append_row_list(buf, table, "t");
+			taskapi_row_list(buf, table, "t");
 			appendStringInfo(buf, " FROM %s AS t WHERE %s FOR UPDATE%s", table->name, key,
 							 kind == TASKAPI_TABLE_PLAN_LOCK_FREE ? " SKIP LOCKED" : "");
 			break;

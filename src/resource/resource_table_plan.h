@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_table_plan.h
- *	  The statements of soft deletion, restore and purge, and the rows that they
- *	  return.
+ *	  The statements of soft deletion, restore and purge.
  *
  * They run with the rights of the owner of the table that they are about.  Every
  * function here needs SPI connected, frees the result of its statement, and
@@ -13,35 +12,7 @@
 #ifndef TASKAPI_RESOURCE_TABLE_PLAN_H
 #define TASKAPI_RESOURCE_TABLE_PLAN_H
 
-#include "datatype/timestamp.h"
-#include "storage/itemptr.h"
-#include "utils/uuid.h"
-
-#include "resource/resource_table.h"
-
-/* A deletion: its id, and when. */
-typedef struct TaskapiDeletion
-{
-	pg_uuid_t	id;
-	TimestampTz at;
-} TaskapiDeletion;
-
-/*
- * A row of a table: where it is, and the values of TaskapiTable.columns.  A row that was deleted round the resource has
- * no deletion id.  One allocation, but for values that are passed by reference.
- */
-typedef struct TaskapiRow
-{
-	TaskapiTable *table;
-	Oid			tableoid;
-	ItemPointerData tid;
-	bool		live;
-	bool		in_deletion;	/* deletion.id is set */
-	bool		below;			/* for the purge: goes when another row does */
-	TaskapiDeletion deletion;
-	bool	   *nulls;
-	Datum		values[FLEXIBLE_ARRAY_MEMBER];
-} TaskapiRow;
+#include "resource/resource_rows.h"
 
 /* The row of a key, locked FOR UPDATE; NULL if there is none, or with "skip_locked" another transaction has locked it. */
 extern TaskapiRow *taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked);
@@ -52,13 +23,12 @@ extern bool taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kin
 /* The values that a foreign key has in a row; false if one is null, or the key is not about it, so that it is no reference. */
 extern bool taskapi_resource_reference_of(const TaskapiRow *row, const TaskapiForeignKey *fk, Datum *values);
 
-/*
- * Run a plan of a foreign key, with a row's values and with a deletion if it takes one.  _run() is the number of rows
- * found or locked, _rows() appends the rows that it returns to a list.
- */
+/* The number of rows that a plan of a foreign key finds or locks, with a row's values. */
 extern int64 taskapi_resource_run_key(const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind,
 									  const Datum *values);
-extern List *taskapi_resource_key_rows(List *rows, const TaskapiRow *row, TaskapiForeignKey *fk,
+
+/* The same for a plan that returns rows, which are added to a queue; with a deletion if it takes one. */
+extern int64 taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForeignKey *fk,
 									   TaskapiForeignKeyPlan kind, const Datum *values,
 									   const TaskapiDeletion *deletion);
 

@@ -71,7 +71,7 @@ taskapi_resource_view(Oid relid)
 	if (view->fault)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("view \"%s\" is not a resource any more", get_rel_name(relid)),
+				 errmsg("view \"%s\" cannot be used as a resource", get_rel_name(relid)),
 				 errdetail_internal("%s", view->fault),
 				 errhint("Call taskapi.expose() again.")));
 	return view;
@@ -142,7 +142,7 @@ find_source(Relation rel, const Query *query, Oid source)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("view \"%s\" is not a resource any more", RelationGetRelationName(rel)),
+			 errmsg("view \"%s\" cannot be used as a resource", RelationGetRelationName(rel)),
 			 errdetail("It does not read from table \"%s\" and nothing else.", get_rel_name(source)),
 			 errhint("Drop the view, and call taskapi.expose() again.")));
 }

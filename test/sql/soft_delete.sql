@@ -105,7 +105,9 @@ SELECT what, id, deleted_at IS NOT NULL AS deleted FROM soft_data.rows ORDER BY 
 SELECT child_id FROM soft_api.sets_null;
 -- A live row below a deleted one, made by hand: it is never taken along.
 DELETE FROM soft_api.parent WHERE a = 2;
+SET session_replication_role = replica;
 UPDATE soft_data.grandchild SET deleted_at = NULL WHERE id = 4;
+RESET session_replication_role;
 SELECT soft_data.refused('DELETE FROM soft_api.deleted_parent WHERE a = 2');
 SELECT taskapi.purge_deleted('1 day');
 SELECT taskapi.purge_deleted('0');

@@ -1,0 +1,128 @@
+-- An owner who changes a table or a view after expose() gets an error, and no crash, no memory and no row of another type.
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE SCHEMA trust;
+CREATE SCHEMA trust_api;
+
+-- What comes back of a statement: its SQLSTATE, or the number of rows.
+CREATE FUNCTION trust.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    n bigint;
+BEGIN
+    EXECUTE statement;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n || ' rows';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+
+-- Each kind of change to a table below a parent, then each kind of write, in the session that knows the old table.
+CREATE FUNCTION trust.attack(change text, OUT operation text, OUT outcome text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE TABLE trust.a (id int PRIMARY KEY);
+    CREATE TABLE trust.b (id int PRIMARY KEY);
+    CREATE TABLE trust.c (id int PRIMARY KEY, a int REFERENCES trust.a ON DELETE CASCADE, b int REFERENCES trust.b ON DELETE CASCADE, n int);
+    PERFORM taskapi.expose('trust.a', 'trust_api'), taskapi.expose('trust.b', 'trust_api'), taskapi.expose('trust.c', 'trust_api');
+    INSERT INTO trust_api.a VALUES (1), (2), (3);
+    INSERT INTO trust_api.b VALUES (1), (2), (3);
+    INSERT INTO trust_api.c (id, a, b) VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, NULL, NULL);
+    UPDATE trust_api.c SET n = 1;
+    DELETE FROM trust_api.a WHERE id = 1;
+    DELETE FROM trust_api.c WHERE id = 4;
+    EXECUTE change;
+    FOR operation IN VALUES
+        ('INSERT INTO trust_api.c (id, a, b) VALUES (9, 2, 2)'),
+        ('UPDATE trust_api.c SET n = 2 WHERE id = 2'),
+        ('DELETE FROM trust_api.a WHERE id = 2'),
+        ('DELETE FROM trust_api.b WHERE id = 1'),
+        ('UPDATE trust_api.deleted_a SET deleted_at = NULL WHERE id = 1'),
+        ('UPDATE trust_api.deleted_c SET deleted_at = NULL WHERE id = 4'),
+        ('DELETE FROM trust_api.deleted_a'),
+        ('DELETE FROM trust_api.c'),
+        ('SELECT taskapi.purge_deleted(''0'')')
+    LOOP
+        outcome := trust.try(operation);
+        RETURN NEXT;
+    END LOOP;
+    -- none of it is left
+    RAISE EXCEPTION USING ERRCODE = 'P0002';
+EXCEPTION WHEN no_data_found THEN
+    RETURN;
+END
+$$;
+
+\x
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c; ALTER TABLE trust.c DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_b; ALTER TABLE trust.b DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559; UPDATE trust.b SET deleted_at = now()$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_a; ALTER TABLE trust.a ALTER COLUMN deletion_id TYPE text$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c, trust_api.c CASCADE; ALTER TABLE trust.c ALTER COLUMN deleted_at TYPE text$$);
+SELECT * FROM trust.attack($$ALTER TABLE trust.c RENAME COLUMN deletion_id TO x$$);
+SELECT * FROM trust.attack($$ALTER TABLE trust.c RENAME COLUMN version TO x$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c; CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor, o.x
+    FROM (VALUES ('x'::bytea)) o (x), trust.c$$);
+SELECT * FROM trust.attack($$CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor FROM trust.c$$);
+SELECT * FROM trust.attack($$CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor FROM trust.c WHERE c.deleted_at IS NULL AND c.id > 2$$);
+SELECT * FROM trust.attack($$ALTER TABLE trust.c DROP CONSTRAINT c_pkey$$);
+SELECT * FROM trust.attack($$ALTER TABLE trust.c DISABLE TRIGGER USER$$);
+SELECT * FROM trust.attack($$ALTER SCHEMA trust RENAME TO trust2; ALTER SCHEMA trust2 RENAME TO trust$$);
+\x
+
+-- The registry is entered only with what is true: a pointer would be a version, bytes of anything a deletion's id.
+CREATE TABLE trust.t (id int PRIMARY KEY, version text, updated_at timestamptz, deleted_at timestamptz, deletion_id int8 DEFAULT 57005);
+CREATE VIEW trust_api.v AS SELECT * FROM trust.t;
+CREATE VIEW trust_api.w AS SELECT id FROM trust.t WHERE deleted_at IS NULL;
+CREATE VIEW trust_api.j AS SELECT t.id FROM trust.t, trust.t u;
+CREATE MATERIALIZED VIEW trust_api.m AS SELECT id FROM trust.t;
+SELECT taskapi.register_resource('trust_api.v', 'trust.t', NULL, NULL, 'id', false, true, false);
+SELECT taskapi.register_resource('trust_api.w', 'trust.t', NULL, NULL, 'id', true, false, false);
+SELECT taskapi.register_resource('trust_api.j', 'trust.t', NULL, NULL, 'id', false, false, false);
+SELECT taskapi.register_resource('trust_api.m', 'trust.t', NULL, NULL, 'id', false, false, false);
+SELECT taskapi.register_resource('trust_api.w', 'trust_api.v', NULL, NULL, 'id', false, false, false);
+SELECT taskapi.register_resource('trust.t', 'trust.t', NULL, NULL, 'id', false, false, false);
+SELECT taskapi.register_resource('trust_api.v', 'trust.t', 'trust_api.w', NULL, 'id', false, false, false);
+SELECT count(*) FROM taskapi.resource WHERE source = 'trust.t'::regclass;
+
+-- A statement reads the request once, at its start.
+CREATE TABLE trust.s (id int PRIMARY KEY, a text);
+SELECT taskapi.expose('trust.s', 'trust_api') \g /dev/null
+SET request.method = 'POST';
+INSERT INTO trust_api.s (id, a) SELECT i, set_config('request.method', CASE i WHEN 1 THEN '' ELSE 'PUT' END, false) FROM generate_series(1, 2) i;
+SET request.method = 'PUT';
+INSERT INTO trust_api.s (id, a) SELECT i, set_config('request.method', '', false) FROM generate_series(1, 2) i RETURNING id, version;
+SET request.method = '';
+
+-- A version of null, or one that no row has, names no version that a change could be made from.
+SET taskapi.require_if_match = on;
+SET request.method = 'PATCH';
+UPDATE trust_api.s SET a = 'x', version = NULL;
+UPDATE trust_api.s SET a = 'x', version = -1;
+UPDATE trust_api.s SET a = 'x', version = -2147483648;
+UPDATE trust_api.s SET a = 'x', version = 1 WHERE id = 1 RETURNING version;
+SET request.method = 'PUT';
+INSERT INTO trust_api.s (id, a) VALUES (1, 'x');
+INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', -1);
+INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', 2) RETURNING version;
+RESET taskapi.require_if_match;
+RESET request.method;
+
+-- What is kept is good under any search_path, and for the names that things have now.
+CREATE FUNCTION trust.cursor(text, VARIADIC "any") RETURNS text LANGUAGE internal AS 'aclitemin';
+CREATE TABLE trust.p (id int PRIMARY KEY, a int);
+SELECT taskapi.expose('trust.p', 'trust_api') \g /dev/null
+SET search_path = taskapi, public;
+INSERT INTO trust_api.p (id, a) VALUES (1, 1);
+SET search_path = trust, public;
+INSERT INTO trust_api.p (id, a) VALUES (2, 1);
+RESET search_path;
+UPDATE trust_api.p SET a = 2;
+DELETE FROM trust_api.p WHERE id = 2;
+ALTER SCHEMA trust RENAME TO distrust;
+INSERT INTO trust_api.p (id, a) VALUES (3, 1);
+UPDATE trust_api.p SET a = 3;
+DELETE FROM trust_api.p WHERE id = 1;
+UPDATE trust_api.deleted_p SET deleted_at = NULL;
+SELECT id, a, version FROM trust_api.p ORDER BY id;
+
+DROP SCHEMA distrust, trust_api CASCADE;
