@@ -33,13 +33,17 @@ CREATE TABLE @data@.account (
     CONSTRAINT account_email_has_at_most_254_characters CHECK (length(email) <= 254),
     CONSTRAINT account_pending_email_is_an_address CHECK (pending_email ~ '^[^@[:space:]]+@[^@[:space:]]+$'),
     CONSTRAINT account_pending_email_has_at_most_254_characters CHECK (length(pending_email) <= 254),
-    CONSTRAINT account_display_name_has_1_to_200_characters CHECK (length(btrim(display_name)) > 0 AND length(display_name) <= 200)
+    CONSTRAINT account_display_name_has_1_to_200_characters
+        CHECK (length(btrim(display_name)) > 0 AND length(display_name) <= 200)
 );
 COMMENT ON TABLE @data@.account IS 'Who may log in';
-COMMENT ON COLUMN @data@.account.email IS 'Unique among live accounts, whatever its case. A PATCH makes it pending_email until it is confirmed';
+COMMENT ON COLUMN @data@.account.email IS
+    'Unique among live accounts, whatever its case. A PATCH makes it pending_email until it is confirmed';
 COMMENT ON COLUMN @data@.account.password_hash IS '@private bcrypt; NULL: no login by password';
-COMMENT ON COLUMN @data@.account.pending_email IS '@private The address that the account asked for and has not confirmed; only "me" shows it';
-COMMENT ON COLUMN @data@.account.email_token_hash IS '@private SHA-256 of the token that confirms pending_email; NULL: none was made for it yet';
+COMMENT ON COLUMN @data@.account.pending_email IS
+    '@private The address that the account asked for and has not confirmed; only "me" shows it';
+COMMENT ON COLUMN @data@.account.email_token_hash IS
+    '@private SHA-256 of the token that confirms pending_email; NULL: none was made for it yet';
 COMMENT ON COLUMN @data@.account.email_token_expires_at IS '@private When that token ends';
 
 CREATE TABLE @data@.project (
@@ -134,7 +138,8 @@ CREATE TABLE @data@.task (
     CONSTRAINT task_description_has_at_most_20000_characters CHECK (length(description) <= 20000),
     CONSTRAINT task_status_is_todo_in_progress_done_or_cancelled CHECK (status IN ('todo', 'in_progress', 'done', 'cancelled')),
     CONSTRAINT task_priority_is_0_to_100 CHECK (priority BETWEEN 0 AND 100),
-    CONSTRAINT task_labels_are_a_list_of_at_most_50 CHECK (cardinality(labels) <= 50 AND coalesce(array_ndims(labels), 1) = 1 AND array_position(labels, NULL) IS NULL),
+    CONSTRAINT task_labels_are_a_list_of_at_most_50 CHECK (cardinality(labels) <= 50 AND coalesce(array_ndims(labels), 1) = 1
+                                                           AND array_position(labels, NULL) IS NULL),
     CONSTRAINT task_due_date_is_finite CHECK (isfinite(due_date)),
     CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
 );

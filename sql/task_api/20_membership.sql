@@ -2,10 +2,11 @@
 --
 -- event                            what fires                                  locks, in this order
 --   a project is created           add_first_owner                             project, membership
---   an invitation is accepted      accept_invitation() (80_invitations.sql)    account KEY SHARE, project KEY SHARE, membership of the
---                                                                              inviter SHARE, invitation; then the new membership
---   a member leaves, is removed    end_membership, end_invitations,            membership, invitation, project NO KEY UPDATE, task
---                                  keep_an_owner; the foreign key of tasks
+--   an invitation is accepted      accept_invitation(), which is in            account KEY SHARE, project KEY SHARE,
+--                                  80_invitations.sql                          membership of the inviter SHARE, invitation;
+--                                                                              then the new membership
+--   a member leaves, is removed    end_membership, end_invitations,            membership, invitation, project NO KEY UPDATE,
+--                                  keep_an_owner; the foreign key of tasks     task
 --   an owner steps down            end_invitations, keep_an_owner              membership, invitation, project NO KEY UPDATE
 --   a task is assigned             the foreign key, resource_reference()       task, membership KEY SHARE
 --   an account is deleted          leave_projects; for each membership as      account, project NO KEY UPDATE, membership,
@@ -69,7 +70,8 @@ BEGIN
                OR m.deletion_id = (SELECT p.deletion_id FROM @data@.project p WHERE p.id = m.project_id)));
 END
 $body$;
-COMMENT ON FUNCTION @data@.my_peer_ids() IS 'The accounts that the caller may see: their own, and all that share a project with them';
+COMMENT ON FUNCTION @data@.my_peer_ids() IS
+    'The accounts that the caller may see: their own, and all that share a project with them';
 
 -- Whoever creates a project is its first owner.
 
@@ -135,7 +137,8 @@ END
 $body$;
 COMMENT ON FUNCTION @data@.keep_member() IS 'API callers cannot turn a membership into another account''s, or another project''s';
 CREATE TRIGGER membership_keeps_its_member BEFORE UPDATE OF project_id, account_id ON @data@.membership FOR EACH ROW
-    WHEN ((NEW.project_id, NEW.account_id) IS DISTINCT FROM (OLD.project_id, OLD.account_id)) EXECUTE FUNCTION @data@.keep_member();
+    WHEN ((NEW.project_id, NEW.account_id) IS DISTINCT FROM (OLD.project_id, OLD.account_id))
+    EXECUTE FUNCTION @data@.keep_member();
 
 -- A membership that is deleted by itself goes for good: nobody may restore it. The foreign key task_assignee_is_a_member then
 -- sets the assignee to NULL, and as referential integrity does so, it misses no task in any isolation level.
@@ -169,11 +172,13 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.end_invitations() IS 'Ends the invitations of a deleted project, and those by an owner who is one no more';
+COMMENT ON FUNCTION @data@.end_invitations() IS
+    'Ends the invitations of a deleted project, and those by an owner who is one no more';
 CREATE TRIGGER project_ends_invitations AFTER UPDATE OF deleted_at ON @data@.project FOR EACH ROW
     WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.end_invitations('of the project');
 CREATE TRIGGER membership_ends_invitations_on_update AFTER UPDATE OF role, deleted_at ON @data@.membership FOR EACH ROW
-    WHEN (OLD.role = 'owner' AND (NEW.role <> 'owner' OR NEW.deleted_at IS NOT NULL)) EXECUTE FUNCTION @data@.end_invitations('of the owner');
+    WHEN (OLD.role = 'owner' AND (NEW.role <> 'owner' OR NEW.deleted_at IS NOT NULL))
+    EXECUTE FUNCTION @data@.end_invitations('of the owner');
 CREATE TRIGGER membership_ends_invitations_on_delete AFTER DELETE ON @data@.membership FOR EACH ROW
     WHEN (OLD.role = 'owner') EXECUTE FUNCTION @data@.end_invitations('of the owner');
 

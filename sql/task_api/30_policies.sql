@@ -39,18 +39,24 @@ CREATE POLICY membership_seen_by_members ON @data@.membership FOR SELECT
 CREATE POLICY membership_changed_by_owners ON @data@.membership FOR UPDATE
     USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))));
 CREATE POLICY membership_ended_by_owners_and_oneself ON @data@.membership FOR DELETE
-    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner')))
+           OR account_id = (SELECT taskapi.current_subject_id()));
 COMMENT ON POLICY membership_seen_by_members ON @data@.membership IS 'Members see who else is one';
 COMMENT ON POLICY membership_changed_by_owners ON @data@.membership IS 'Owners change roles';
-COMMENT ON POLICY membership_ended_by_owners_and_oneself ON @data@.membership IS 'Owners remove members, and every member may leave';
+COMMENT ON POLICY membership_ended_by_owners_and_oneself ON @data@.membership IS
+    'Owners remove members, and every member may leave';
 
 ALTER TABLE @data@.invitation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY invitation_seen_by_owners_and_invited ON @data@.invitation FOR SELECT
-    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner')))
+           OR account_id = (SELECT taskapi.current_subject_id()));
 CREATE POLICY invitation_ended_by_owners_and_invited ON @data@.invitation FOR DELETE
-    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner'))) OR account_id = (SELECT taskapi.current_subject_id()));
-COMMENT ON POLICY invitation_seen_by_owners_and_invited ON @data@.invitation IS 'Owners see those to their projects, an account those to itself';
-COMMENT ON POLICY invitation_ended_by_owners_and_invited ON @data@.invitation IS 'Owners revoke, and the invited account declines';
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner')))
+           OR account_id = (SELECT taskapi.current_subject_id()));
+COMMENT ON POLICY invitation_seen_by_owners_and_invited ON @data@.invitation IS
+    'Owners see those to their projects, an account those to itself';
+COMMENT ON POLICY invitation_ended_by_owners_and_invited ON @data@.invitation IS
+    'Owners revoke, and the invited account declines';
 
 ALTER TABLE @data@.task ENABLE ROW LEVEL SECURITY;
 CREATE POLICY task_seen_by_members ON @data@.task FOR SELECT

@@ -20,11 +20,13 @@ BEGIN
 EXCEPTION WHEN check_violation OR not_null_violation THEN
     -- The same without its detail, which is the whole row: the hash would get into the server's log.
     GET STACKED DIAGNOSTICS constraint_ = CONSTRAINT_NAME, column_ = COLUMN_NAME;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, SCHEMA = @data_name@, TABLE = 'account', CONSTRAINT = constraint_, COLUMN = column_;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM,
+        SCHEMA = @data_name@, TABLE = 'account', CONSTRAINT = constraint_, COLUMN = column_;
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_account(text, text, text) IS
-    'Creates an account; without a password it can log in only through a token or key. The name defaults to what stands before the @';
+    'Creates an account; without a password it can log in only through a token or key. The name defaults to what stands '
+    'before the @';
 
 CREATE FUNCTION @data@.set_password(account_id uuid, password text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -61,7 +63,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.end_logins() IS
-    'Ends the sessions and API keys of an account that has another password or is deleted; blocks a deleted one, and unblocks one that is restored';
+    'Ends the sessions and API keys of an account that has another password or is deleted; blocks a deleted one, and '
+    'unblocks one that is restored';
 CREATE TRIGGER end_logins AFTER UPDATE OF password_hash, deleted_at ON @data@.account FOR EACH ROW
     WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash OR (NEW.deleted_at IS NULL) <> (OLD.deleted_at IS NULL))
     EXECUTE FUNCTION @data@.end_logins();

@@ -18,7 +18,8 @@ BEGIN
     RETURN NEW;
 END
 $body$;
-COMMENT ON FUNCTION @data@.set_pending_email() IS 'An address that an API caller sets has to be confirmed; a token for an earlier one ends';
+COMMENT ON FUNCTION @data@.set_pending_email() IS
+    'An address that an API caller sets has to be confirmed; a token for an earlier one ends';
 -- In another case it is the same address, and the same mailbox.
 CREATE TRIGGER account_sets_pending_email BEFORE UPDATE OF email ON @data@.account FOR EACH ROW
     WHEN (lower(NEW.email) IS DISTINCT FROM lower(OLD.email)) EXECUTE FUNCTION @data@.set_pending_email();
@@ -39,12 +40,14 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_email_token(uuid, interval) IS
-    'Makes the token that confirms the pending e-mail address of an account, shown this once: mail it to that address, and show it to no client. An earlier one ends';
+    'Makes the token that confirms the pending e-mail address of an account, shown this once: mail it to that address, '
+    'and show it to no client. An earlier one ends';
 
 -- Runs as its owner, so that it shows pending_email, which no other view does; hence the barrier.
 CREATE VIEW @api@.me WITH (security_barrier) AS
 SELECT a.id, a.email, a.pending_email, a.display_name, a.version, a.created_at, a.updated_at,
-       CASE WHEN c.claims ? 'api_key_id' THEN 'api_key' WHEN c.claims ? 'session_id' THEN 'session' ELSE 'token' END AS credential,
+       CASE WHEN c.claims ? 'api_key_id' THEN 'api_key' WHEN c.claims ? 'session_id' THEN 'session' ELSE 'token' END
+           AS credential,
        string_to_array(c.claims ->> 'scope', ' ') AS scopes
 FROM @data@.account a, (SELECT taskapi.jwt_claims() AS claims) c
 WHERE a.id = (SELECT taskapi.current_subject_id()) AND a.deleted_at IS NULL;
@@ -71,8 +74,10 @@ EXCEPTION
     WHEN unique_violation THEN
         PERFORM taskapi.raise_problem('already_exists', 'Another account has this e-mail address.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.', 'Send the request again.');
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+            'Send the request again.');
 END
 $body$;
 COMMENT ON FUNCTION @api@.confirm_email(text) IS
-    'POST {"token"}: the pending e-mail address of the caller becomes the address of the account; for who got the token by mail to it';
+    'POST {"token"}: the pending e-mail address of the caller becomes the address of the account; for who got the token '
+    'by mail to it';

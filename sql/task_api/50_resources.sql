@@ -13,16 +13,21 @@ CREATE FUNCTION @api@.cursor_by_due_date(task @api@.tasks) RETURNS taskapi.curso
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $body$ SELECT taskapi.cursor('due_date NULLS LAST, id', task.due_date, task.id) $body$;
 COMMENT ON FUNCTION @api@.cursor_by_due_date(@api@.tasks) IS
-    'Earliest due date first, undated last: /tasks?select=*,cursor_by_due_date&project_id=eq.ID&order=cursor_by_due_date&limit=50, then &cursor_by_due_date=gt.TOKEN of the last row';
+    'Earliest due date first, undated last: '
+    '/tasks?select=*,cursor_by_due_date&project_id=eq.ID&order=cursor_by_due_date&limit=50, then '
+    '&cursor_by_due_date=gt.TOKEN of the last row';
 
 CREATE FUNCTION @api@.cursor_by_priority(task @api@.tasks) RETURNS taskapi.cursor
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $body$ SELECT taskapi.cursor('priority DESC, created_at, id', task.priority, task.created_at, task.id) $body$;
 COMMENT ON FUNCTION @api@.cursor_by_priority(@api@.tasks) IS
-    'Most urgent first, the oldest of them first: /tasks?select=*,cursor_by_priority&project_id=eq.ID&order=cursor_by_priority&limit=50, then &cursor_by_priority=gt.TOKEN of the last row';
+    'Most urgent first, the oldest of them first: '
+    '/tasks?select=*,cursor_by_priority&project_id=eq.ID&order=cursor_by_priority&limit=50, then '
+    '&cursor_by_priority=gt.TOKEN of the last row';
 
 CREATE FUNCTION @api@.cursor_by_updated_at(task @api@.tasks) RETURNS taskapi.cursor
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $body$ SELECT taskapi.cursor('updated_at DESC, id DESC', task.updated_at, task.id) $body$;
 COMMENT ON FUNCTION @api@.cursor_by_updated_at(@api@.tasks) IS
-    'Last changed first: /tasks?select=*,cursor_by_updated_at&project_id=eq.ID&order=cursor_by_updated_at&limit=50, then &cursor_by_updated_at=gt.TOKEN of the last row';
+    'Last changed first: /tasks?select=*,cursor_by_updated_at&project_id=eq.ID&order=cursor_by_updated_at&limit=50, '
+    'then &cursor_by_updated_at=gt.TOKEN of the last row';

@@ -1,4 +1,5 @@
--- Logging in and out, and API keys. Yours once created; see 10_tables.sql. Both resources are views over what taskapi keeps of the caller, and nothing else.
+-- Logging in and out, and API keys. Yours once created; see 10_tables.sql. Both resources are views over what taskapi keeps
+-- of the caller, and nothing else.
 
 -- POST {"email", "password"} logs in and answers with the session cookie. DELETE logs out: it ends the session that
 -- the request came with; with a filter that leaves that one out (id=eq.ID, current=is.false) the ones that are left.

@@ -12,14 +12,15 @@
 -- gone. What it locks, and when an invitation ends by itself, stands in 20_membership.sql.
 
 CREATE VIEW @api@.invitations WITH (security_invoker) AS
-SELECT i.id, i.project_id, i.email, i.account_id, i.role, i.inviter_id, i.project_name, i.inviter_name, i.created_at, i.expires_at,
-       NULL::text AS token
+SELECT i.id, i.project_id, i.email, i.account_id, i.role, i.inviter_id, i.project_name, i.inviter_name,
+       i.created_at, i.expires_at, NULL::text AS token
 FROM @data@.invitation i
 WHERE i.expires_at > now();
 ALTER VIEW @api@.invitations ALTER COLUMN role SET DEFAULT 'viewer';
 ALTER VIEW @api@.invitations ALTER COLUMN expires_at SET DEFAULT now() + interval '7 days';
 COMMENT ON VIEW @api@.invitations IS
-    'Pending invitations: those to projects that the caller owns, and those to the caller''s account. POST {"project_id", "email" or "account_id", "role"} invites, DELETE revokes or declines';
+    'Pending invitations: those to projects that the caller owns, and those to the caller''s account. POST '
+    '{"project_id", "email" or "account_id", "role"} invites, DELETE revokes or declines';
 COMMENT ON COLUMN @api@.invitations.email IS 'The invited address, for owners; NULL where an account is invited';
 COMMENT ON COLUMN @api@.invitations.account_id IS 'The invited account; NULL where an address is';
 COMMENT ON COLUMN @api@.invitations.role IS 'What the invited account becomes: owner, editor or viewer';
@@ -59,8 +60,11 @@ BEGIN
                    ORDER BY o.id FOR UPDATE SKIP LOCKED);
     SELECT a.display_name INTO NEW.inviter_name FROM @data@.account a WHERE a.id = inviter;
     NEW.inviter_id := inviter;
-    NEW.token := CASE WHEN NEW.email IS NOT NULL THEN 'tai_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '') END;
-    INSERT INTO @data@.invitation AS i (project_id, email, account_id, role, inviter_id, project_name, inviter_name, token_hash, expires_at)
+    IF NEW.email IS NOT NULL THEN
+        NEW.token := 'tai_' || replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+    END IF;
+    INSERT INTO @data@.invitation AS i (project_id, email, account_id, role, inviter_id, project_name, inviter_name,
+                                        token_hash, expires_at)
     VALUES (NEW.project_id, NEW.email, NEW.account_id, NEW.role, NEW.inviter_id, NEW.project_name, NEW.inviter_name,
             sha256(convert_to(NEW.token, 'UTF8')), NEW.expires_at)
     RETURNING i.id, i.created_at INTO NEW.id, NEW.created_at;
@@ -77,7 +81,8 @@ EXCEPTION
         PERFORM taskapi.raise_problem('already_exists', 'An invitation to this project is pending for this address or account.',
             'Revoke it first.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.', 'Send the request again.');
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+            'Send the request again.');
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_invitation() IS 'POST /invitations';
@@ -107,7 +112,8 @@ BEGIN
     PERFORM FROM @data@.project p WHERE p.id = invited.project_id AND p.deleted_at IS NULL FOR KEY SHARE;
     IF FOUND THEN
         PERFORM FROM @data@.membership m
-        WHERE m.project_id = invited.project_id AND m.account_id = invited.inviter_id AND m.role = 'owner' AND m.deleted_at IS NULL FOR SHARE;
+        WHERE m.project_id = invited.project_id AND m.account_id = invited.inviter_id
+          AND m.role = 'owner' AND m.deleted_at IS NULL FOR SHARE;
     END IF;
     IF FOUND THEN
         -- whoever revokes or accepts it at the same time comes before or after
@@ -122,7 +128,8 @@ EXCEPTION
     WHEN unique_violation THEN
         PERFORM taskapi.raise_problem('already_exists', 'You are a member already.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.', 'Send the request again.');
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+            'Send the request again.');
 END
 $body$;
 COMMENT ON FUNCTION @api@.accept_invitation(text, uuid) IS

@@ -14,7 +14,8 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', data, authenticated);
 
     FOREACH name IN ARRAY ARRAY['projects', 'tasks'] LOOP
-        PERFORM taskapi.grant_resource(format('%I.%I', api, name)::regclass, authenticated, '{read,create,update,delete,restore,purge}');
+        PERFORM taskapi.grant_resource(format('%I.%I', api, name)::regclass, authenticated,
+                                       '{read,create,update,delete,restore,purge}');
     END LOOP;
     -- Only accept_invitation() makes a member, and only the role of one changes. INSERT on the view, without any on its
     -- table, is for the words of refuse_member(). Purge is for leaving a project that is deleted.
@@ -28,20 +29,23 @@ BEGIN
 
     EXECUTE format('GRANT INSERT (email, password) ON %I.sessions TO %s, %s', api, anonymous, authenticated);
     -- To see the answer to one's own log-in. What GET would ask for, an anonymous caller may not execute.
-    EXECUTE format('GRANT SELECT (id, created_at, expires_at, user_agent, address, current, email, password) ON %I.sessions TO %s', api, anonymous);
+    EXECUTE format('GRANT SELECT (id, created_at, expires_at, user_agent, address, current, email, password)'
+                   ' ON %I.sessions TO %s', api, anonymous);
     EXECUTE format('GRANT SELECT, DELETE ON %I.sessions TO %s', api, authenticated);
     EXECUTE format('GRANT SELECT, INSERT (name, scopes, expires_at), DELETE ON %I.api_keys TO %s', api, authenticated);
     EXECUTE format('GRANT SELECT ON %I.me TO %s', api, authenticated);
-    EXECUTE format('GRANT SELECT, INSERT (project_id, email, account_id, role, expires_at), DELETE ON %I.invitations TO %s', api, authenticated);
-    EXECUTE format('GRANT SELECT (id, project_id, email, account_id, role, inviter_id, project_name, inviter_name, created_at, expires_at), DELETE'
-                   ' ON %I.invitation TO %s', data, authenticated);
+    EXECUTE format('GRANT SELECT, INSERT (project_id, email, account_id, role, expires_at), DELETE ON %I.invitations TO %s',
+                   api, authenticated);
+    EXECUTE format('GRANT SELECT (id, project_id, email, account_id, role, inviter_id, project_name, inviter_name,'
+                   ' created_at, expires_at), DELETE ON %I.invitation TO %s', data, authenticated);
     PERFORM taskapi.set_api_roles(anonymous, authenticated);
 
     -- What the policies call, the computed fields, and the lists.
     FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', data, name, authenticated);
     END LOOP;
-    FOREACH name IN ARRAY ARRAY['cursor_by_due_date', 'cursor_by_priority', 'cursor_by_updated_at', 'my_tasks', 'confirm_email', 'accept_invitation'] LOOP
+    FOREACH name IN ARRAY ARRAY['cursor_by_due_date', 'cursor_by_priority', 'cursor_by_updated_at', 'my_tasks',
+                                'confirm_email', 'accept_invitation'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', api, name, authenticated);
     END LOOP;
 END
