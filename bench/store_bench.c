@@ -91,14 +91,14 @@ find(Bucket *bucket, uint64 hash)
 }
 
 static bool
-charge_locked(uint64 hash, const GcraRequest *request)
+charge_locked(uint64 hash, const TaskapiGcraRequest *request)
 {
 	Bucket	   *bucket = bucket_of(hash);
 	int64		now = now_ns();
 	int			spins = 0;
 	Entry	   *entry;
-	GcraState	state;
-	GcraVerdict verdict;
+	TaskapiGcraState state;
+	TaskapiGcraVerdict verdict;
 
 	while (__atomic_test_and_set(&bucket->lock, __ATOMIC_ACQUIRE))
 	{
@@ -125,13 +125,13 @@ charge_locked(uint64 hash, const GcraRequest *request)
 }
 
 static bool
-charge_swapped(uint64 hash, const GcraRequest *request)
+charge_swapped(uint64 hash, const TaskapiGcraRequest *request)
 {
 	Entry	   *entry = find(bucket_of(hash), hash);
 	int64		now = now_ns();
-	GcraState	state = {__atomic_load_n(&entry->tat_ns, __ATOMIC_ACQUIRE), 0};
-	GcraState	new_state;
-	GcraVerdict verdict;
+	TaskapiGcraState state = {__atomic_load_n(&entry->tat_ns, __ATOMIC_ACQUIRE), 0};
+	TaskapiGcraState new_state;
+	TaskapiGcraVerdict verdict;
 
 	while (gcra_decide(request, state, now, &verdict, &new_state))
 	{
@@ -142,9 +142,9 @@ charge_swapped(uint64 hash, const GcraRequest *request)
 }
 
 static double
-run(int processes, int nkeys, int rate, int ms, bool (*charge) (uint64, const GcraRequest *))
+run(int processes, int nkeys, int rate, int ms, bool (*charge) (uint64, const TaskapiGcraRequest *))
 {
-	GcraRequest request;
+	TaskapiGcraRequest request;
 	uint64		total = 0;
 	int64		started;
 

@@ -16,7 +16,7 @@
 #include "cursor/cursor_token.h"
 #include "http/client_address.h"
 #include "http/origin.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_claim.h"
 #include "page/page.h"
 #include "ratelimit/ratelimit.h"
 #include "resource/resource.h"

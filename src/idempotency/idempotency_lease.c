@@ -43,7 +43,7 @@
 #include "base/compat.h"
 #include "base/counters.h"
 #include "base/own_objects.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_claim.h"
 #include "http/layer.h"
 #include "http/problem.h"
 #include "http/response.h"

@@ -51,45 +51,45 @@
 #define GCRA_MAX_UNITS		0x7fffffff
 
 /* The value ns + num / rate, where num < rate */
-typedef struct GcraSpan
+typedef struct TaskapiGcraSpan
 {
 	int64		ns;
 	uint32		num;
-} GcraSpan;
+} TaskapiGcraSpan;
 
-typedef struct GcraLimit
+typedef struct TaskapiGcraLimit
 {
 	int64		per_ns;
 	uint32		rate;
 	uint32		burst;
-	GcraSpan	tolerance;		/* burst * T */
-} GcraLimit;
+	TaskapiGcraSpan tolerance;	/* burst * T */
+} TaskapiGcraLimit;
 
 /* A limit and a cost, with what can be computed before the time is known */
-typedef struct GcraRequest
+typedef struct TaskapiGcraRequest
 {
-	GcraLimit	limit;
+	TaskapiGcraLimit limit;
 	uint32		cost;			/* 0 asks what a cost of 1 would get, and charges nothing */
 	bool		fits;			/* else it is above burst, and never conforms */
-	GcraSpan	increment;		/* cost * T, or T where cost is 0 */
-} GcraRequest;
+	TaskapiGcraSpan increment;	/* cost * T, or T where cost is 0 */
+} TaskapiGcraRequest;
 
 /* What is stored: TAT = ns + frac / 2^32.  All zeros is none. */
-typedef struct GcraState
+typedef struct TaskapiGcraState
 {
 	int64		ns;
 	uint32		frac;
-} GcraState;
+} TaskapiGcraState;
 
-typedef struct GcraVerdict
+typedef struct TaskapiGcraVerdict
 {
 	bool		allowed;
 	int64		remaining;		/* units that would be admitted now, after this request */
 	int64		retry_after_ns; /* 0 when allowed, -1 when it can never be */
 	int64		reset_after_ns; /* until the whole burst is back */
-} GcraVerdict;
+} TaskapiGcraVerdict;
 
-typedef enum GcraLimitError
+typedef enum TaskapiGcraLimitError
 {
 	GCRA_OK,
 	GCRA_BAD_RATE,				/* below 1 */
@@ -97,7 +97,7 @@ typedef enum GcraLimitError
 	GCRA_BAD_BURST,				/* below 1 */
 	GCRA_TOO_FAST,				/* T below a nanosecond */
 	GCRA_TOO_LONG				/* per or burst * T above GCRA_MAX_SPAN_NS */
-} GcraLimitError;
+} TaskapiGcraLimitError;
 
 /* a * b as high * 2^32 + low; a is below 2^63, b below 2^31 */
 static inline uint64
@@ -114,7 +114,7 @@ gcra_multiply(uint64 a, uint32 b, uint32 *low)
  * GCRA_MAX_SPAN_NS.
  */
 static inline bool
-gcra_units_to_span(const GcraLimit *limit, uint32 units, GcraSpan *span)
+gcra_units_to_span(const TaskapiGcraLimit *limit, uint32 units, TaskapiGcraSpan *span)
 {
 	uint32		low;
 	uint64		high = gcra_multiply((uint64) limit->per_ns, units, &low);
@@ -131,7 +131,7 @@ gcra_units_to_span(const GcraLimit *limit, uint32 units, GcraSpan *span)
 
 /* span / T, rounded up; the span is at most burst * T */
 static inline uint32
-gcra_span_to_units(const GcraLimit *limit, GcraSpan span)
+gcra_span_to_units(const TaskapiGcraLimit *limit, TaskapiGcraSpan span)
 {
 	uint64		per = (uint64) limit->per_ns;
 	uint32		low;
@@ -177,10 +177,10 @@ gcra_span_to_units(const GcraLimit *limit, GcraSpan span)
 	return (uint32) units;
 }
 
-static inline GcraSpan
-gcra_add(const GcraLimit *limit, GcraSpan a, GcraSpan b)
+static inline TaskapiGcraSpan
+gcra_add(const TaskapiGcraLimit *limit, TaskapiGcraSpan a, TaskapiGcraSpan b)
 {
-	GcraSpan	sum;
+	TaskapiGcraSpan sum;
 
 	sum.ns = a.ns + b.ns;
 	sum.num = a.num + b.num;	/* both below 2^31 */
@@ -193,10 +193,10 @@ gcra_add(const GcraLimit *limit, GcraSpan a, GcraSpan b)
 }
 
 /* a - b; negative results have ns < 0 and num >= 0 */
-static inline GcraSpan
-gcra_subtract(const GcraLimit *limit, GcraSpan a, GcraSpan b)
+static inline TaskapiGcraSpan
+gcra_subtract(const TaskapiGcraLimit *limit, TaskapiGcraSpan a, TaskapiGcraSpan b)
 {
-	GcraSpan	difference;
+	TaskapiGcraSpan difference;
 
 	difference.ns = a.ns - b.ns;
 	if (a.num >= b.num)
@@ -210,14 +210,14 @@ gcra_subtract(const GcraLimit *limit, GcraSpan a, GcraSpan b)
 }
 
 static inline bool
-gcra_exceeds(GcraSpan a, GcraSpan b)
+gcra_exceeds(TaskapiGcraSpan a, TaskapiGcraSpan b)
 {
 	return a.ns > b.ns || (a.ns == b.ns && a.num > b.num);
 }
 
 /* Whole nanoseconds, rounded up */
 static inline int64
-gcra_ceil(GcraSpan span)
+gcra_ceil(TaskapiGcraSpan span)
 {
 	return span.ns + (span.num != 0);
 }
@@ -236,10 +236,10 @@ gcra_fraction_to_stored(uint32 num, uint32 rate)
  * where this limit's rate stored it, else rounded up.  Zero where it has
  * passed.
  */
-static inline GcraSpan
-gcra_used(const GcraLimit *limit, GcraState state, int64 now)
+static inline TaskapiGcraSpan
+gcra_used(const TaskapiGcraLimit *limit, TaskapiGcraState state, int64 now)
 {
-	GcraSpan	used = {0, 0};
+	TaskapiGcraSpan used = {0, 0};
 
 	if (state.ns < now)
 		return used;
@@ -260,10 +260,10 @@ gcra_used(const GcraLimit *limit, GcraState state, int64 now)
 	return used;
 }
 
-static inline GcraState
-gcra_state(const GcraLimit *limit, GcraSpan used, int64 now)
+static inline TaskapiGcraState
+gcra_state(const TaskapiGcraLimit *limit, TaskapiGcraSpan used, int64 now)
 {
-	GcraState	state = {0, 0};
+	TaskapiGcraState state = {0, 0};
 
 	if (used.ns != 0 || used.num != 0)
 	{
@@ -275,13 +275,13 @@ gcra_state(const GcraLimit *limit, GcraSpan used, int64 now)
 
 /* Has TAT passed, so that the state equals none? */
 static inline bool
-gcra_expired(GcraState state, int64 now)
+gcra_expired(TaskapiGcraState state, int64 now)
 {
 	return state.ns < now || (state.ns == now && state.frac == 0);
 }
 
-static inline GcraLimitError
-gcra_limit_init(GcraLimit *limit, int64 rate, int64 per_ns, int64 burst)
+static inline TaskapiGcraLimitError
+gcra_limit_init(TaskapiGcraLimit *limit, int64 rate, int64 per_ns, int64 burst)
 {
 	if (rate < 1 || rate > GCRA_MAX_UNITS)
 		return GCRA_BAD_RATE;
@@ -303,7 +303,7 @@ gcra_limit_init(GcraLimit *limit, int64 rate, int64 per_ns, int64 burst)
 
 /* A request on a limit that is in request->limit already */
 static inline void
-gcra_request_init(GcraRequest *request, uint32 cost)
+gcra_request_init(TaskapiGcraRequest *request, uint32 cost)
 {
 	request->cost = cost;
 	request->fits = cost <= request->limit.burst;
@@ -316,11 +316,11 @@ gcra_request_init(GcraRequest *request, uint32 cost)
  * charge, or where the stored TAT was out of this limit's reach.
  */
 static inline bool
-gcra_decide(const GcraRequest *request, GcraState state, int64 now,
-			GcraVerdict *verdict, GcraState *new_state)
+gcra_decide(const TaskapiGcraRequest *request, TaskapiGcraState state, int64 now,
+			TaskapiGcraVerdict *verdict, TaskapiGcraState *new_state)
 {
-	const GcraLimit *limit = &request->limit;
-	GcraSpan	used = gcra_used(limit, state, now);
+	const TaskapiGcraLimit *limit = &request->limit;
+	TaskapiGcraSpan used = gcra_used(limit, state, now);
 	bool		changed = false;
 
 	if (gcra_exceeds(used, limit->tolerance))
@@ -336,7 +336,7 @@ gcra_decide(const GcraRequest *request, GcraState state, int64 now,
 	}
 	else
 	{
-		GcraSpan	after = gcra_add(limit, used, request->increment);
+		TaskapiGcraSpan after = gcra_add(limit, used, request->increment);
 
 		verdict->allowed = !gcra_exceeds(after, limit->tolerance);
 		if (!verdict->allowed)
@@ -359,15 +359,15 @@ gcra_decide(const GcraRequest *request, GcraState state, int64 now,
 }
 
 /* Give a request's cost back, up to the whole burst; returns the new state. */
-static inline GcraState
-gcra_refund(const GcraRequest *request, GcraState state, int64 now)
+static inline TaskapiGcraState
+gcra_refund(const TaskapiGcraRequest *request, TaskapiGcraState state, int64 now)
 {
-	GcraSpan	used = gcra_used(&request->limit, state, now);
+	TaskapiGcraSpan used = gcra_used(&request->limit, state, now);
 
 	if (request->cost == 0)
 		return state;
 	if (!request->fits || !gcra_exceeds(used, request->increment))
-		return (GcraState) {0, 0};
+		return (TaskapiGcraState) {0, 0};
 	return gcra_state(&request->limit, gcra_subtract(&request->limit, used, request->increment), now);
 }
 

@@ -58,7 +58,7 @@ typedef struct RateLimitCall
 	int32		burst;
 	int32		cost;
 	Interval	per;
-	GcraRequest request;
+	TaskapiGcraRequest request;
 } RateLimitCall;
 
 /* A verdict's row without its figures, and where they go */
@@ -76,10 +76,10 @@ typedef struct VerdictForms
 	VerdictForm form[2];
 } VerdictForms;
 
-static const GcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
+static const TaskapiGcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
 static text *get_key(FunctionCallInfo fcinfo);
 static void require_args(FunctionCallInfo fcinfo, const char *const *names, int n);
-static Datum verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict);
+static Datum verdict_datum(FunctionCallInfo fcinfo, const TaskapiGcraRequest *request, const TaskapiGcraVerdict *verdict);
 static void make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type);
 
 void
@@ -122,7 +122,7 @@ get_key(FunctionCallInfo fcinfo)
 }
 
 /* Valid until the next call */
-static const GcraRequest *
+static const TaskapiGcraRequest *
 get_request(int32 rate, const Interval *per, int32 burst, int32 cost)
 {
 	static RateLimitCall call = {false};
@@ -148,9 +148,9 @@ Datum
 taskapi_rate_limit(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"key", "rate", "per", NULL, "cost"};
-	const GcraRequest *request;
-	RateLimitKey key;
-	GcraVerdict verdict;
+	const TaskapiGcraRequest *request;
+	TaskapiRateLimitKey key;
+	TaskapiGcraVerdict verdict;
 	text	   *key_text;
 	int64		now;
 
@@ -176,8 +176,8 @@ Datum
 taskapi_rate_limit_peek(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"key", "rate", "per", NULL};
-	const GcraRequest *request;
-	GcraVerdict verdict;
+	const TaskapiGcraRequest *request;
+	TaskapiGcraVerdict verdict;
 	text	   *key;
 
 	require_args(fcinfo, names, lengthof(names));
@@ -195,7 +195,7 @@ Datum
 taskapi_rate_limit_refund(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"key", "rate", "per", "cost"};
-	GcraRequest request;
+	TaskapiGcraRequest request;
 	text	   *key;
 	int32		cost;
 
@@ -234,7 +234,7 @@ taskapi_rate_limit_reset(PG_FUNCTION_ARGS)
 Datum
 taskapi_check_rate_limit_policy(PG_FUNCTION_ARGS)
 {
-	GcraLimit	limit;
+	TaskapiGcraLimit limit;
 
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1))
 		taskapi_ratelimit_limit(&limit, PG_GETARG_INT32(0), PG_GETARG_INTERVAL_P(1),
@@ -253,7 +253,7 @@ taskapi_save_rate_limits(PG_FUNCTION_ARGS)
 Datum
 taskapi_rate_limit_table(PG_FUNCTION_ARGS)
 {
-	RateLimitTable *table = taskapi_ratelimit_table();
+	TaskapiRateLimitTable *table = taskapi_ratelimit_table();
 	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
@@ -268,7 +268,7 @@ taskapi_rate_limit_table(PG_FUNCTION_ARGS)
 
 /* A verdict of no policy */
 static Datum
-verdict_datum(FunctionCallInfo fcinfo, const GcraRequest *request, const GcraVerdict *verdict)
+verdict_datum(FunctionCallInfo fcinfo, const TaskapiGcraRequest *request, const TaskapiGcraVerdict *verdict)
 {
 	static TypeCacheEntry *type = NULL;
 	static VerdictForms forms = {0};
@@ -314,7 +314,7 @@ make_verdict_forms(VerdictForms *forms, const TypeCacheEntry *type)
 	for (int i = 0; i < lengthof(forms->form); i++)
 	{
 		VerdictForm *form = &forms->form[i];
-		GcraVerdict verdict = {.retry_after_ns = -i};
+		TaskapiGcraVerdict verdict = {.retry_after_ns = -i};
 		Datum		values[RATELIMIT_VERDICT_NATTS];
 		bool		nulls[RATELIMIT_VERDICT_NATTS];
 		HeapTuple	tuple;

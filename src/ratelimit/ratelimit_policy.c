@@ -65,11 +65,11 @@ PG_FUNCTION_INFO_V1(taskapi_reset_rate_limits);
 typedef struct Policy
 {
 	char		name[MAX_POLICY_LEN + 1];	/* hash key */
-	GcraLimit	limit;
+	TaskapiGcraLimit limit;
 	bool		shadow;
 } Policy;
 
-/* One policy of a check, beside its RateLimitItem */
+/* One policy of a check, beside its TaskapiRateLimitItem */
 typedef struct PolicySubject
 {
 	const Policy *policy;
@@ -82,7 +82,7 @@ struct TaskapiRateLimitCheck
 	int			cost;
 	int			n;
 	PolicySubject subject[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
-	RateLimitItem item[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
+	TaskapiRateLimitItem item[TASKAPI_MAX_RATE_LIMIT_SUBJECTS];
 	int64		now;
 	bool		allowed;
 };
@@ -144,7 +144,7 @@ get_policies(void)
 		bool		null[5];
 		Datum		value[5];
 		char	   *name;
-		GcraLimit	limit;
+		TaskapiGcraLimit limit;
 		Policy	   *policy;
 		bool		found;
 
@@ -219,7 +219,7 @@ add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subje
 {
 	char		key[MAX_POLICY_LEN + 1 + RATELIMIT_MAX_KEY_LEN];
 	Policy	   *policy;
-	RateLimitItem *item;
+	TaskapiRateLimitItem *item;
 	int			name_len;
 	int			subject_len;
 
@@ -379,7 +379,7 @@ run_check(TaskapiRateLimitCheck *check)
 	taskapi_count(check->allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
 	for (int i = 0; i < check->n; i++)
 	{
-		const RateLimitItem *item = &check->item[i];
+		const TaskapiRateLimitItem *item = &check->item[i];
 		const PolicySubject *subject = &check->subject[i];
 
 		if (item->verdict.allowed)
@@ -406,7 +406,7 @@ enforce(TaskapiRateLimitCheck *check)
 	for (int i = 0; i < check->n; i++)
 	{
 		const Policy *policy = check->subject[i].policy;
-		const GcraVerdict *verdict = &check->item[i].verdict;
+		const TaskapiGcraVerdict *verdict = &check->item[i].verdict;
 		TaskapiRateLimitState state = {
 			.name = policy->name, .quota = policy->limit.burst, .window = policy_window(policy),
 			.remaining = verdict->remaining, .allowed = verdict->allowed, .can_fit = verdict->retry_after_ns >= 0,
@@ -504,7 +504,7 @@ return_verdicts(FunctionCallInfo fcinfo, const TaskapiRateLimitCheck *check)
 	for (int i = 0; i < check->n; i++)
 	{
 		const Policy *policy = check->subject[i].policy;
-		GcraVerdict verdict = check->item[i].verdict;
+		TaskapiGcraVerdict verdict = check->item[i].verdict;
 		Datum		values[RATELIMIT_VERDICT_NATTS];
 		bool		nulls[RATELIMIT_VERDICT_NATTS];
 

@@ -37,15 +37,15 @@
 static void write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc);
 
 void
-taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries, uint64 nentries)
+taskapi_snapshot_write(TaskapiSipHashKey seed, int64 now, const TaskapiRateLimitEntry *entries, uint64 nentries)
 {
-	SnapshotHeader header = {0};
+	TaskapiRateLimitSnapshotHeader header = {0};
 	pg_crc32c	crc;
 	FILE	   *file;
 
 	header.magic = SNAPSHOT_MAGIC;
 	header.version = SNAPSHOT_VERSION;
-	header.entry_size = sizeof(RateLimitEntry);
+	header.entry_size = sizeof(TaskapiRateLimitEntry);
 	header.system_identifier = GetSystemIdentifier();
 	header.seed = seed;
 	header.saved_ns = now;
@@ -58,7 +58,7 @@ taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries
 				 errmsg("could not create file \"%s\": %m", SNAPSHOT_TMPFILE)));
 	INIT_CRC32C(crc);
 	write_or_fail(file, &header, sizeof(header), &crc);
-	write_or_fail(file, entries, nentries * sizeof(RateLimitEntry), &crc);
+	write_or_fail(file, entries, nentries * sizeof(TaskapiRateLimitEntry), &crc);
 	FIN_CRC32C(crc);
 	write_or_fail(file, &crc, sizeof(crc), NULL);
 	if (FreeFile(file) != 0)
@@ -80,7 +80,7 @@ write_or_fail(FILE *file, const void *data, Size size, pg_crc32c *crc)
 }
 
 char *
-taskapi_snapshot_read(SnapshotHeader *header)
+taskapi_snapshot_read(TaskapiRateLimitSnapshotHeader *header)
 {
 	FILE	   *file = AllocateFile(SNAPSHOT_FILE, PG_BINARY_R);
 	const char *problem = NULL;
@@ -109,7 +109,7 @@ taskapi_snapshot_read(SnapshotHeader *header)
 
 	if (problem == NULL)
 	{
-		memcpy(header, data, sizeof(SnapshotHeader));
+		memcpy(header, data, sizeof(TaskapiRateLimitSnapshotHeader));
 		return data;
 	}
 	ereport(LOG,

@@ -12,9 +12,9 @@
 #include "ratelimit/ratelimit_snapshot_format.h"
 
 /* Replace the file atomically.  Errors leave the old one. */
-extern void taskapi_snapshot_write(SipHashKey seed, int64 now, const RateLimitEntry *entries, uint64 nentries);
+extern void taskapi_snapshot_write(TaskapiSipHashKey seed, int64 now, const TaskapiRateLimitEntry *entries, uint64 nentries);
 
 /* The whole file, palloc'd and checked, or NULL: there is none, or it was ignored with a message in the log. */
-extern char *taskapi_snapshot_read(SnapshotHeader *header);
+extern char *taskapi_snapshot_read(TaskapiRateLimitSnapshotHeader *header);
 
 #endif							/* TASKAPI_RATELIMIT_SNAPSHOT_H */

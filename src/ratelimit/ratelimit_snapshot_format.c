@@ -14,7 +14,7 @@
 const char *
 taskapi_snapshot_check(const char *file, Size size, uint64 system_identifier)
 {
-	SnapshotHeader header;
+	TaskapiRateLimitSnapshotHeader header;
 	pg_crc32c	crc;
 	pg_crc32c	stored;
 
@@ -22,10 +22,10 @@ taskapi_snapshot_check(const char *file, Size size, uint64 system_identifier)
 		return "it is cut off";
 	memcpy(&header, file, sizeof(header));
 	if (header.magic != SNAPSHOT_MAGIC || header.version != SNAPSHOT_VERSION ||
-		header.entry_size != sizeof(RateLimitEntry))
+		header.entry_size != sizeof(TaskapiRateLimitEntry))
 		return "it is of another version or machine";
-	if (header.nentries > PG_UINT64_MAX / sizeof(RateLimitEntry) - size ||
-		header.nentries * sizeof(RateLimitEntry) != size - sizeof(header) - sizeof(crc))
+	if (header.nentries > PG_UINT64_MAX / sizeof(TaskapiRateLimitEntry) - size ||
+		header.nentries * sizeof(TaskapiRateLimitEntry) != size - sizeof(header) - sizeof(crc))
 		return "its size is wrong";
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, file, size - sizeof(crc));

@@ -10,27 +10,27 @@
 
 #include "ratelimit/siphash.h"
 
-typedef struct RateLimitEntry
+typedef struct TaskapiRateLimitEntry
 {
 	uint64		hash1;			/* 0 is an entry that never was used */
 	int64		tat_ns;
 	uint32		hash2;
 	uint32		tat_frac;
-} RateLimitEntry;
+} TaskapiRateLimitEntry;
 
 #define SNAPSHOT_MAGIC		UINT64CONST(0x5441534b41504952)
 #define SNAPSHOT_VERSION	1
 
-typedef struct SnapshotHeader
+typedef struct TaskapiRateLimitSnapshotHeader
 {
 	uint64		magic;			/* tells the byte order, too */
 	uint32		version;
 	uint32		entry_size;
 	uint64		system_identifier;
-	SipHashKey	seed;
+	TaskapiSipHashKey seed;
 	int64		saved_ns;
 	uint64		nentries;
-} SnapshotHeader;
+} TaskapiRateLimitSnapshotHeader;
 
 /*
  * Why the file of a cluster can not be used; NULL where it can, and then it holds

@@ -41,8 +41,8 @@
 #include "ratelimit/ratelimit_store.h"
 #include "base/shared_memory.h"
 
-StaticAssertDecl(sizeof(RateLimitEntry) == 24, "an entry has 24 bytes");
-StaticAssertDecl(sizeof(RateLimitBucket) == RATELIMIT_BUCKET_SIZE, "a neighbourhood fills its cache lines");
+StaticAssertDecl(sizeof(TaskapiRateLimitEntry) == 24, "an entry has 24 bytes");
+StaticAssertDecl(sizeof(TaskapiRateLimitBucket) == RATELIMIT_BUCKET_SIZE, "a neighbourhood fills its cache lines");
 
 /* What the table's size does not change: its lock, and where it is */
 typedef struct TableControl
@@ -54,18 +54,18 @@ typedef struct TableControl
 
 static TableControl *control(void);
 static Size table_size(uint32 nbuckets);
-static RateLimitTable *attach_table(void);
-static RateLimitTable *create_table(void);
-static void load(RateLimitTable *tab);
-static RateLimitEntry *claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event);
+static TaskapiRateLimitTable *attach_table(void);
+static TaskapiRateLimitTable *create_table(void);
+static void load(TaskapiRateLimitTable *tab);
+static TaskapiRateLimitEntry *claim_entry(TaskapiRateLimitBucket *bucket, TaskapiRateLimitKey key, int64 now, int *event);
 
-static RateLimitTable *table = NULL;
-static SipHashKey hash_keys[2];
+static TaskapiRateLimitTable *table = NULL;
+static TaskapiSipHashKey hash_keys[2];
 
 int			taskapi_rate_limit_max_keys = 100000;
 double		taskapi_rate_limit_test_clock = -1;
 
-RateLimitTable *
+TaskapiRateLimitTable *
 taskapi_ratelimit_table(void)
 {
 	if (unlikely(table == NULL))
@@ -94,12 +94,12 @@ control(void)
 		TableControl *segment;
 
 		area.layout = TASKAPI_LAYOUT(1, offsetof(TableControl, tranche_id), offsetof(TableControl, table),
-									 sizeof(RateLimitTable), offsetof(RateLimitTable, nbuckets),
-									 offsetof(RateLimitTable, seed), offsetof(RateLimitTable, bucket),
-									 RATELIMIT_BUCKET_ENTRIES, sizeof(RateLimitBucket),
-									 offsetof(RateLimitBucket, latest), offsetof(RateLimitBucket, entry),
-									 sizeof(RateLimitEntry), offsetof(RateLimitEntry, tat_ns),
-									 offsetof(RateLimitEntry, hash2), offsetof(RateLimitEntry, tat_frac));
+									 sizeof(TaskapiRateLimitTable), offsetof(TaskapiRateLimitTable, nbuckets),
+									 offsetof(TaskapiRateLimitTable, seed), offsetof(TaskapiRateLimitTable, bucket),
+									 RATELIMIT_BUCKET_ENTRIES, sizeof(TaskapiRateLimitBucket),
+									 offsetof(TaskapiRateLimitBucket, latest), offsetof(TaskapiRateLimitBucket, entry),
+									 sizeof(TaskapiRateLimitEntry), offsetof(TaskapiRateLimitEntry, tat_ns),
+									 offsetof(TaskapiRateLimitEntry, hash2), offsetof(TaskapiRateLimitEntry, tat_frac));
 		segment = taskapi_area(&area);
 		LWLockRegisterTranche(segment->tranche_id, "taskapi");
 		attached = segment;
@@ -110,14 +110,14 @@ control(void)
 static Size
 table_size(uint32 nbuckets)
 {
-	return offsetof(RateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
+	return offsetof(TaskapiRateLimitTable, bucket) + (Size) nbuckets * RATELIMIT_BUCKET_SIZE;
 }
 
-static RateLimitTable *
+static TaskapiRateLimitTable *
 attach_table(void)
 {
 	TableControl *shared = control();
-	RateLimitTable *result;
+	TaskapiRateLimitTable *result;
 	Size		size;
 
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
@@ -144,13 +144,13 @@ attach_table(void)
 }
 
 /* Create the table, and publish its handle once it is complete. */
-static RateLimitTable *
+static TaskapiRateLimitTable *
 create_table(void)
 {
 	uint32		nbuckets = ((uint32) taskapi_rate_limit_max_keys - 1) / RATELIMIT_BUCKET_KEYS + 1;
 	Size		size = table_size(nbuckets);
 	dsm_segment *segment = dsm_create(size, 0);
-	RateLimitTable *result = dsm_segment_address(segment);
+	TaskapiRateLimitTable *result = dsm_segment_address(segment);
 
 	memset(result, 0, size);
 	result->nbuckets = nbuckets;
@@ -177,10 +177,10 @@ taskapi_ratelimit_clock(void)
 	return taskapi_unix_ns_now();
 }
 
-RateLimitKey
-taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len)
+TaskapiRateLimitKey
+taskapi_ratelimit_key(TaskapiRateLimitKind kind, const char *data, int len)
 {
-	RateLimitKey key;
+	TaskapiRateLimitKey key;
 	uint64		low;
 
 	(void) taskapi_ratelimit_table();
@@ -192,15 +192,15 @@ taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len)
 }
 
 /* The upper half of hash1 picks the neighbourhood. */
-static inline RateLimitBucket *
-find_bucket(RateLimitTable *tab, RateLimitKey key)
+static inline TaskapiRateLimitBucket *
+find_bucket(TaskapiRateLimitTable *tab, TaskapiRateLimitKey key)
 {
 	return &tab->bucket[((key.hash1 >> 32) * tab->nbuckets) >> 32];
 }
 
 /* Bring the lock, and the first entries beside it, while the clock is read. */
 static inline void
-prefetch_bucket(const RateLimitBucket *bucket)
+prefetch_bucket(const TaskapiRateLimitBucket *bucket)
 {
 #if defined(__GNUC__) || defined(__clang__)
 	__builtin_prefetch(bucket, 1);
@@ -208,14 +208,14 @@ prefetch_bucket(const RateLimitBucket *bucket)
 #endif
 }
 
-static inline GcraState
-entry_state(const RateLimitEntry *entry)
+static inline TaskapiGcraState
+entry_state(const TaskapiRateLimitEntry *entry)
 {
-	return (GcraState) {entry->tat_ns, entry->tat_frac};
+	return (TaskapiGcraState) {entry->tat_ns, entry->tat_frac};
 }
 
 static inline void
-set_entry_state(RateLimitEntry *entry, GcraState state)
+set_entry_state(TaskapiRateLimitEntry *entry, TaskapiGcraState state)
 {
 	entry->tat_ns = state.ns;
 	entry->tat_frac = state.frac;
@@ -225,12 +225,12 @@ set_entry_state(RateLimitEntry *entry, GcraState state)
  * The key's entry, or NULL.  An entry that never was used ends the search: none
  * was ever put behind it, and a used one never becomes unused again.
  */
-static inline RateLimitEntry *
-find_entry(RateLimitBucket *bucket, RateLimitKey key)
+static inline TaskapiRateLimitEntry *
+find_entry(TaskapiRateLimitBucket *bucket, TaskapiRateLimitKey key)
 {
 	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
 	{
-		RateLimitEntry *entry = &bucket->entry[i];
+		TaskapiRateLimitEntry *entry = &bucket->entry[i];
 
 		if (entry->hash1 == key.hash1 && entry->hash2 == key.hash2)
 			return entry;
@@ -245,15 +245,15 @@ find_entry(RateLimitBucket *bucket, RateLimitKey key)
  * the one nearest to expiry.  *event is set to what happened to its former
  * key, or to TASKAPI_NCOUNTERS where there was none.
  */
-static RateLimitEntry *
-claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)
+static TaskapiRateLimitEntry *
+claim_entry(TaskapiRateLimitBucket *bucket, TaskapiRateLimitKey key, int64 now, int *event)
 {
-	RateLimitEntry *victim = NULL;
+	TaskapiRateLimitEntry *victim = NULL;
 
 	*event = TASKAPI_COUNTER_RATE_LIMIT_EVICTED;
 	for (int i = 0; i < RATELIMIT_BUCKET_ENTRIES; i++)
 	{
-		RateLimitEntry *entry = &bucket->entry[i];
+		TaskapiRateLimitEntry *entry = &bucket->entry[i];
 
 		if (gcra_expired(entry_state(entry), now))
 		{
@@ -271,7 +271,7 @@ claim_entry(RateLimitBucket *bucket, RateLimitKey key, int64 now, int *event)
 
 /* See "Time" in ratelimit_store.h. */
 static inline int64
-time_in_bucket(RateLimitBucket *bucket, int64 now)
+time_in_bucket(TaskapiRateLimitBucket *bucket, int64 now)
 {
 	if (unlikely(now < bucket->latest))
 		now = taskapi_ratelimit_clock();
@@ -280,13 +280,13 @@ time_in_bucket(RateLimitBucket *bucket, int64 now)
 }
 
 int64
-taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdict *verdict)
+taskapi_ratelimit_decide(TaskapiRateLimitKey key, const TaskapiGcraRequest *request, TaskapiGcraVerdict *verdict)
 {
-	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	TaskapiRateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
 	int			event = TASKAPI_NCOUNTERS;
-	RateLimitEntry *entry;
-	GcraState	state = {0, 0};
-	GcraState	new_state;
+	TaskapiRateLimitEntry *entry;
+	TaskapiGcraState state = {0, 0};
+	TaskapiGcraState new_state;
 	int64		now;
 
 	prefetch_bucket(bucket);
@@ -311,13 +311,13 @@ taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdi
 
 /* The neighbourhoods of the items, in order of address and each once; returns how many. */
 static int
-find_buckets(RateLimitTable *tab, RateLimitItem *items, int n, RateLimitBucket **buckets)
+find_buckets(TaskapiRateLimitTable *tab, TaskapiRateLimitItem *items, int n, TaskapiRateLimitBucket **buckets)
 {
 	int			nbuckets = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		RateLimitBucket *bucket = find_bucket(tab, items[i].key);
+		TaskapiRateLimitBucket *bucket = find_bucket(tab, items[i].key);
 		int			pos = nbuckets;
 
 		while (pos > 0 && buckets[pos - 1] > bucket)
@@ -335,16 +335,16 @@ find_buckets(RateLimitTable *tab, RateLimitItem *items, int n, RateLimitBucket *
 
 /* Decide on each under the locks; where one denies, what was to be charged is only looked at. */
 static bool
-decide_items(RateLimitItem *items, int n, int64 now)
+decide_items(TaskapiRateLimitItem *items, int n, int64 now)
 {
 	bool		all_allowed = true;
 
 	for (int i = 0; i < n; i++)
 	{
-		RateLimitItem *item = &items[i];
+		TaskapiRateLimitItem *item = &items[i];
 
 		item->entry = find_entry(item->bucket, item->key);
-		item->state = item->entry ? entry_state(item->entry) : (GcraState) {0, 0};
+		item->state = item->entry ? entry_state(item->entry) : (TaskapiGcraState) {0, 0};
 		item->changed = gcra_decide(&item->request, item->state, now, &item->verdict, &item->new_state);
 		if (!item->verdict.allowed && !item->shadow)
 			all_allowed = false;
@@ -354,8 +354,8 @@ decide_items(RateLimitItem *items, int n, int64 now)
 
 	for (int i = 0; i < n; i++)
 	{
-		RateLimitItem *item = &items[i];
-		GcraRequest look = item->request;
+		TaskapiRateLimitItem *item = &items[i];
+		TaskapiGcraRequest look = item->request;
 
 		if (!item->verdict.allowed)
 			continue;
@@ -372,7 +372,7 @@ decide_items(RateLimitItem *items, int n, int64 now)
  * any is claimed, as claiming one may drop another one of these.
  */
 static int
-write_items(RateLimitItem *items, int n, int64 now, int *events)
+write_items(TaskapiRateLimitItem *items, int n, int64 now, int *events)
 {
 	int			nevents = 0;
 
@@ -390,9 +390,9 @@ write_items(RateLimitItem *items, int n, int64 now, int *events)
 }
 
 bool
-taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
+taskapi_ratelimit_decide_all(TaskapiRateLimitItem *items, int n, int64 *now)
 {
-	RateLimitBucket *buckets[RATELIMIT_MAX_ITEMS];
+	TaskapiRateLimitBucket *buckets[RATELIMIT_MAX_ITEMS];
 	int			events[RATELIMIT_MAX_ITEMS];
 	int			nbuckets;
 	int			nevents;
@@ -420,10 +420,10 @@ taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now)
 }
 
 void
-taskapi_ratelimit_refund(RateLimitKey key, const GcraRequest *request)
+taskapi_ratelimit_refund(TaskapiRateLimitKey key, const TaskapiGcraRequest *request)
 {
-	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
-	RateLimitEntry *entry;
+	TaskapiRateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	TaskapiRateLimitEntry *entry;
 	int64		now = taskapi_ratelimit_clock();
 
 	SpinLockAcquire(&bucket->lock);
@@ -435,28 +435,28 @@ taskapi_ratelimit_refund(RateLimitKey key, const GcraRequest *request)
 }
 
 void
-taskapi_ratelimit_reset(RateLimitKey key)
+taskapi_ratelimit_reset(TaskapiRateLimitKey key)
 {
-	RateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
-	RateLimitEntry *entry;
+	TaskapiRateLimitBucket *bucket = find_bucket(taskapi_ratelimit_table(), key);
+	TaskapiRateLimitEntry *entry;
 
 	SpinLockAcquire(&bucket->lock);
 	entry = find_entry(bucket, key);
 	if (entry)
-		set_entry_state(entry, (GcraState) {0, 0});
+		set_entry_state(entry, (TaskapiGcraState) {0, 0});
 	SpinLockRelease(&bucket->lock);
 }
 
 int64
 taskapi_ratelimit_live_keys(void)
 {
-	RateLimitTable *tab = taskapi_ratelimit_table();
+	TaskapiRateLimitTable *tab = taskapi_ratelimit_table();
 	int64		now = taskapi_ratelimit_clock();
 	int64		live = 0;
 
 	for (uint32 i = 0; i < tab->nbuckets; i++)
 	{
-		RateLimitBucket *bucket = &tab->bucket[i];
+		TaskapiRateLimitBucket *bucket = &tab->bucket[i];
 
 		CHECK_FOR_INTERRUPTS();
 		SpinLockAcquire(&bucket->lock);
@@ -469,9 +469,9 @@ taskapi_ratelimit_live_keys(void)
 
 /* Fill a table that nobody else can see yet from the file, and take its seed. */
 static void
-load(RateLimitTable *tab)
+load(TaskapiRateLimitTable *tab)
 {
-	SnapshotHeader header;
+	TaskapiRateLimitSnapshotHeader header;
 	char	   *data = taskapi_snapshot_read(&header);
 	int64		now = taskapi_ratelimit_clock();
 
@@ -480,12 +480,12 @@ load(RateLimitTable *tab)
 	tab->seed = header.seed;
 	for (uint64 i = 0; i < header.nentries; i++)
 	{
-		RateLimitEntry saved;
-		RateLimitKey key;
+		TaskapiRateLimitEntry saved;
+		TaskapiRateLimitKey key;
 		int			event;
 
 		memcpy(&saved, data + sizeof(header) + i * sizeof(saved), sizeof(saved));
-		key = (RateLimitKey) {saved.hash1, saved.hash2};
+		key = (TaskapiRateLimitKey) {saved.hash1, saved.hash2};
 		if (saved.hash1 != 0 && !gcra_expired(entry_state(&saved), now))
 			set_entry_state(claim_entry(find_bucket(tab, key), key, now, &event), entry_state(&saved));
 	}
@@ -495,10 +495,10 @@ load(RateLimitTable *tab)
 uint64
 taskapi_ratelimit_save(void)
 {
-	RateLimitTable *tab = taskapi_ratelimit_table();
+	TaskapiRateLimitTable *tab = taskapi_ratelimit_table();
 	int64		now = taskapi_ratelimit_clock();
-	RateLimitEntry *entries = MemoryContextAllocHuge(CurrentMemoryContext,
-													 (Size) tab->nbuckets * RATELIMIT_BUCKET_ENTRIES * sizeof(RateLimitEntry));
+	Size		size = (Size) tab->nbuckets * RATELIMIT_BUCKET_ENTRIES * sizeof(TaskapiRateLimitEntry);
+	TaskapiRateLimitEntry *entries = MemoryContextAllocHuge(CurrentMemoryContext, size);
 	uint64		n = 0;
 
 	/*
@@ -507,8 +507,8 @@ taskapi_ratelimit_save(void)
 	 */
 	for (uint32 i = 0; i < tab->nbuckets; i++)
 	{
-		RateLimitBucket *bucket = &tab->bucket[i];
-		RateLimitEntry copy[RATELIMIT_BUCKET_ENTRIES];
+		TaskapiRateLimitBucket *bucket = &tab->bucket[i];
+		TaskapiRateLimitEntry copy[RATELIMIT_BUCKET_ENTRIES];
 
 		CHECK_FOR_INTERRUPTS();
 		SpinLockAcquire(&bucket->lock);

@@ -62,49 +62,49 @@
 /* The most items of one decision */
 #define RATELIMIT_MAX_ITEMS			32
 
-typedef struct RateLimitKey
+typedef struct TaskapiRateLimitKey
 {
 	uint64		hash1;			/* never 0 */
 	uint32		hash2;
-} RateLimitKey;
+} TaskapiRateLimitKey;
 
-typedef struct RateLimitBucket
+typedef struct TaskapiRateLimitBucket
 {
 	slock_t		lock;
 	/* aligned, as 32-bit x86 would have it at 4: times at which decisions were made here, the latest of them */
 	pg_attribute_aligned(8) int64 latest;
-	RateLimitEntry entry[RATELIMIT_BUCKET_ENTRIES];
-} RateLimitBucket;
+	TaskapiRateLimitEntry entry[RATELIMIT_BUCKET_ENTRIES];
+} TaskapiRateLimitBucket;
 
-typedef struct RateLimitTable
+typedef struct TaskapiRateLimitTable
 {
 	uint32		nbuckets;
-	SipHashKey	seed;
-	pg_attribute_aligned(PG_CACHE_LINE_SIZE) RateLimitBucket bucket[FLEXIBLE_ARRAY_MEMBER];
-} RateLimitTable;
+	TaskapiSipHashKey seed;
+	pg_attribute_aligned(PG_CACHE_LINE_SIZE) TaskapiRateLimitBucket bucket[FLEXIBLE_ARRAY_MEMBER];
+} TaskapiRateLimitTable;
 
-typedef enum RateLimitKind
+typedef enum TaskapiRateLimitKind
 {
 	RATELIMIT_KEY,				/* the key of rate_limit() */
 	RATELIMIT_POLICY			/* a policy's name, a zero byte, and a subject */
-} RateLimitKind;
+} TaskapiRateLimitKind;
 
 /* A request within a decision on several */
-typedef struct RateLimitItem
+typedef struct TaskapiRateLimitItem
 {
 	/* input */
-	RateLimitKey key;
-	GcraRequest request;
+	TaskapiRateLimitKey key;
+	TaskapiGcraRequest request;
 	bool		shadow;			/* its denial denies nothing */
 	/* output */
-	GcraVerdict verdict;
+	TaskapiGcraVerdict verdict;
 	/* used in between */
-	RateLimitBucket *bucket;
-	RateLimitEntry *entry;
-	GcraState	state;
-	GcraState	new_state;
+	TaskapiRateLimitBucket *bucket;
+	TaskapiRateLimitEntry *entry;
+	TaskapiGcraState state;
+	TaskapiGcraState new_state;
 	bool		changed;
-} RateLimitItem;
+} TaskapiRateLimitItem;
 
 /* taskapi.rate_limit_max_keys */
 extern int	taskapi_rate_limit_max_keys;
@@ -113,16 +113,16 @@ extern int	taskapi_rate_limit_max_keys;
 extern double taskapi_rate_limit_test_clock;
 
 /* The table, attached now where it was not yet, and then loaded from its snapshot where it is new. */
-extern RateLimitTable *taskapi_ratelimit_table(void);
+extern TaskapiRateLimitTable *taskapi_ratelimit_table(void);
 
 /* Write the live entries to the file that the next start loads; returns how many. */
 extern uint64 taskapi_ratelimit_save(void);
 
 extern int64 taskapi_ratelimit_clock(void);
-extern RateLimitKey taskapi_ratelimit_key(RateLimitKind kind, const char *data, int len);
+extern TaskapiRateLimitKey taskapi_ratelimit_key(TaskapiRateLimitKind kind, const char *data, int len);
 
 /* Decide on one request, and charge it; with a cost of 0 nothing is changed. */
-extern int64 taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *request, GcraVerdict *verdict);
+extern int64 taskapi_ratelimit_decide(TaskapiRateLimitKey key, const TaskapiGcraRequest *request, TaskapiGcraVerdict *verdict);
 
 /*
  * Decide on several, and charge all or none: none where any without "shadow"
@@ -130,10 +130,10 @@ extern int64 taskapi_ratelimit_decide(RateLimitKey key, const GcraRequest *reque
  * and "n" is at most RATELIMIT_MAX_ITEMS.  *now is the time of the
  * decision.
  */
-extern bool taskapi_ratelimit_decide_all(RateLimitItem *items, int n, int64 *now);
+extern bool taskapi_ratelimit_decide_all(TaskapiRateLimitItem *items, int n, int64 *now);
 
-extern void taskapi_ratelimit_refund(RateLimitKey key, const GcraRequest *request);
-extern void taskapi_ratelimit_reset(RateLimitKey key);
+extern void taskapi_ratelimit_refund(TaskapiRateLimitKey key, const TaskapiGcraRequest *request);
+extern void taskapi_ratelimit_reset(TaskapiRateLimitKey key);
 
 /* How many live entries there are; reads all of the table. */
 extern int64 taskapi_ratelimit_live_keys(void);

@@ -15,7 +15,7 @@
 #include "ratelimit/ratelimit_verdict.h"
 
 void
-taskapi_ratelimit_limit(GcraLimit *limit, int32 rate, const Interval *per, int32 burst)
+taskapi_ratelimit_limit(TaskapiGcraLimit *limit, int32 rate, const Interval *per, int32 burst)
 {
 	int64		us;
 	int64		ns;
@@ -88,7 +88,7 @@ taskapi_ratelimit_check_key(const char *what, int len)
 }
 
 void
-taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const GcraVerdict *verdict,
+taskapi_ratelimit_verdict_values(const char *policy, uint32 limit, const TaskapiGcraVerdict *verdict,
 								 Datum *values, bool *nulls)
 {
 	memset(nulls, 0, RATELIMIT_VERDICT_NATTS * sizeof(bool));

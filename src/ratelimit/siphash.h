@@ -14,11 +14,11 @@
 
 #include "port/pg_bswap.h"
 
-typedef struct SipHashKey
+typedef struct TaskapiSipHashKey
 {
 	uint64		k0;
 	uint64		k1;
-} SipHashKey;
+} TaskapiSipHashKey;
 
 static inline uint64
 siphash_rotate(uint64 x, int n)
@@ -64,7 +64,7 @@ siphash_load(const unsigned char *p, int n)
 }
 
 static inline void
-siphash128(SipHashKey key, const void *data, size_t len, uint64 *high, uint64 *low)
+siphash128(TaskapiSipHashKey key, const void *data, size_t len, uint64 *high, uint64 *low)
 {
 	const unsigned char *p = data;
 	size_t		rest = len;

@@ -55,7 +55,7 @@
 #include "http/problem.h"
 #include "http/request.h"
 #include "http/response.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_claim.h"
 #include "resource/resource.h"
 #include "resource/resource_answer.h"
 #include "resource/resource_idempotency.h"

@@ -49,14 +49,14 @@ static void
 body(const uint8 *data, size_t size)
 {
 	Input		in = {data, size};
-	GcraRequest request;
-	GcraState	state = {0, 0};
+	TaskapiGcraRequest request;
+	TaskapiGcraState state = {0, 0};
 	int64		rate = take_number(&in, 31);
 	int64		per = take_number(&in, 62);
 	int64		burst = take_number(&in, 31);
 	int64		now = take_number(&in, 62);
 	wide		tat = 0;
-	GcraLimitError error = gcra_limit_init(&request.limit, rate, per, burst);
+	TaskapiGcraLimitError error = gcra_limit_init(&request.limit, rate, per, burst);
 
 	PROPERTY((error == GCRA_BAD_RATE) == (rate == 0));
 	PROPERTY((error == GCRA_OK) == (rate > 0 && per > 0 && burst > 0 && per >= rate && per <= GCRA_MAX_SPAN_NS &&
@@ -69,8 +69,8 @@ body(const uint8 *data, size_t size)
 		uint8		what = take(&in, 1);
 		uint32		cost = take_number(&in, 31);
 		int64		step = take_number(&in, 60);
-		GcraVerdict verdict;
-		GcraState	new_state;
+		TaskapiGcraVerdict verdict;
+		TaskapiGcraState new_state;
 		wide		used;
 		wide		after;
 		wide		tolerance = (wide) burst * per;
@@ -120,8 +120,8 @@ body(const uint8 *data, size_t size)
 		PROPERTY(gcra_expired(state, now) == (tat <= (wide) now * rate));
 		if (tat > (wide) now * rate)
 		{
-			GcraSpan	left = gcra_used(&request.limit, state, now);
-			GcraLimit	other = request.limit;
+			TaskapiGcraSpan left = gcra_used(&request.limit, state, now);
+			TaskapiGcraLimit other = request.limit;
 			wide		converted;
 
 			PROPERTY((wide) left.ns * rate + left.num == tat - (wide) now * rate);

@@ -26,7 +26,7 @@ add_checksum(char *file, size_t size)
 static void
 body(const uint8 *data, size_t size)
 {
-	SnapshotHeader header = {SNAPSHOT_MAGIC, SNAPSHOT_VERSION, sizeof(RateLimitEntry), CLUSTER};
+	TaskapiRateLimitSnapshotHeader header = {SNAPSHOT_MAGIC, SNAPSHOT_VERSION, sizeof(TaskapiRateLimitEntry), CLUSTER};
 	size_t		made = sizeof(header) + size + sizeof(pg_crc32c);
 	char	   *file = palloc(Max(size, 1));
 
@@ -34,20 +34,20 @@ body(const uint8 *data, size_t size)
 	if (taskapi_snapshot_check(file, size, CLUSTER) == NULL)
 	{
 		memcpy(&header, file, sizeof(header));
-		PROPERTY(header.nentries == (size - sizeof(header) - sizeof(pg_crc32c)) / sizeof(RateLimitEntry));
-		PROPERTY(size == sizeof(header) + header.nentries * sizeof(RateLimitEntry) + sizeof(pg_crc32c));
+		PROPERTY(header.nentries == (size - sizeof(header) - sizeof(pg_crc32c)) / sizeof(TaskapiRateLimitEntry));
+		PROPERTY(size == sizeof(header) + header.nentries * sizeof(TaskapiRateLimitEntry) + sizeof(pg_crc32c));
 	}
 
 	header.magic = SNAPSHOT_MAGIC;
 	header.version = SNAPSHOT_VERSION;
-	header.entry_size = sizeof(RateLimitEntry);
+	header.entry_size = sizeof(TaskapiRateLimitEntry);
 	header.system_identifier = CLUSTER;
-	header.nentries = size / sizeof(RateLimitEntry);
+	header.nentries = size / sizeof(TaskapiRateLimitEntry);
 	file = palloc(made);
 	memcpy(file, &header, sizeof(header));
 	memcpy(file + sizeof(header), data, size);
 	add_checksum(file, made);
-	PROPERTY((taskapi_snapshot_check(file, made, CLUSTER) == NULL) == (size % sizeof(RateLimitEntry) == 0));
+	PROPERTY((taskapi_snapshot_check(file, made, CLUSTER) == NULL) == (size % sizeof(TaskapiRateLimitEntry) == 0));
 	PROPERTY(taskapi_snapshot_check(file, made, CLUSTER + 1) != NULL);
 	PROPERTY(taskapi_snapshot_check(file, made - 1, CLUSTER) != NULL);
 

@@ -20,7 +20,7 @@ static const char *const vectors[] = {
 int
 main(void)
 {
-	SipHashKey	key = {UINT64CONST(0x0706050403020100), UINT64CONST(0x0f0e0d0c0b0a0908)};
+	TaskapiSipHashKey key = {UINT64CONST(0x0706050403020100), UINT64CONST(0x0f0e0d0c0b0a0908)};
 	unsigned char message[lengthof(vectors)];
 	int			failed = 0;
 

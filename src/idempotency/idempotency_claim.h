@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * idempotency.h
+ * idempotency_claim.h
  *	  The idempotency-key ledger: an effect once for every key.
  *
  * Ledger row, effect and stored response are written by one transaction:
@@ -12,8 +12,8 @@
  *
  * A claim is a heavyweight lock on (scope, key) plus an entry in this backend's
  * memory, and writes nothing.  Both belong to the current subtransaction and go
- * when it rolls back.  The ledger row is inserted once, by store, and never
- * updated.  A transaction that claims a key and commits without store leaves
+ * when it rolls back.  The row of a claim is inserted once, by store, and never
+ * updated; that of a lease is.  A transaction that claims a key and commits without store leaves
  * nothing behind: the key is new to the next request.
  *
  * The invariant that everything here rests on: a ledger row is inserted,
@@ -34,8 +34,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef TASKAPI_IDEMPOTENCY_H
-#define TASKAPI_IDEMPOTENCY_H
+#ifndef TASKAPI_IDEMPOTENCY_CLAIM_H
+#define TASKAPI_IDEMPOTENCY_CLAIM_H
 
 #include "base/fingerprint.h"
 #include "idempotency/idempotency_ledger.h"
@@ -43,7 +43,7 @@
 /* GUC variables */
 extern int	taskapi_idempotency_ttl;	/* seconds */
 
-/* ---------- one transaction: idempotency.c ---------- */
+/* ---------- one transaction: idempotency_claim.c ---------- */
 
 /*
  * Claim the key for this transaction.  NULL: it is new and now ours, do the work and store.  Otherwise the row to
@@ -86,4 +86,4 @@ extern void taskapi_idempotency_check_response(int status, Jsonb *headers);
 /* Defines the module's GUC variables. */
 extern void taskapi_idempotency_init(void);
 
-#endif							/* TASKAPI_IDEMPOTENCY_H */
+#endif							/* TASKAPI_IDEMPOTENCY_CLAIM_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * idempotency.c
+ * idempotency_claim.c
  *	  Keys claimed and completed within one transaction.
  *
  * States of a key, as seen by one transaction:
@@ -42,7 +42,7 @@
 #include "base/compat.h"
 #include "base/counters.h"
 #include "base/own_objects.h"
-#include "idempotency/idempotency.h"
+#include "idempotency/idempotency_claim.h"
 #include "http/layer.h"
 #include "http/problem.h"
 #include "http/response.h"
