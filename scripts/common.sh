@@ -123,17 +123,26 @@ lock() {
 }
 unlock() { exec 9>&-; }
 
-# A fresh copy of the tree with its modification times, and the object files of the last run: make compiles what is newer.
+# A fresh copy of the tree, and the object files of the last run. A file that is the same as in the last copy keeps the time that it had
+# there, any other is new: so make compiles what differs, whichever tree the last copy was of, and whatever its files' times are.
 copy_tree() {
-    flags="${COPT:-} ${EXTRA_CFLAGS:-}"
+    flags="${COPT:-} ${EXTRA_CFLAGS:-} $(cksum <"$top/Makefile")"
     [ "$(cat "$scratch/flags" 2>/dev/null)" = "$flags" ] || rm -f "$scratch"/src/src/*.o "$scratch"/src/src/*/*.o
     rm -rf "$scratch/new"
     as_user mkdir "$scratch/new"
     tar -C "$top" -cf - --exclude=./.git --exclude=./build --exclude=node_modules --exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
         as_user tar -C "$scratch/new" -xf - --no-same-owner
+    as_user perl -MFile::Find -MFile::Compare -e '
+        my ($old, $new) = @ARGV;
+        find({ no_chdir => 1, wanted => sub {
+            return unless -f;
+            my $was = $old . substr $_, length $new;
+            my $time = -f $was && compare($was, $_) == 0 ? (stat _)[9] : time;
+            utime $time, $time, $_;
+        } }, $new)' "$scratch/src" "$scratch/new"
     for o in "$scratch"/src/src/*.o "$scratch"/src/src/*/*.o; do
         to=$scratch/new/${o#"$scratch/src/"}
-        [ ! -e "$o" ] || [ ! -d "${to%/*}" ] || mv "$o" "$to"
+        [ ! -e "$o" ] || [ ! -e "${to%.o}.c" ] || mv "$o" "$to"
     done
     rm -rf "$scratch/src"
     mv "$scratch/new" "$scratch/src"
