@@ -130,14 +130,41 @@ taskapi_cursor_call(Node *node)
 	return call;
 }
 
+/*
+ * One query asks for the same order_by again and again while it is planned, so the last one is kept.
+ */
 TaskapiOrderBy *
 taskapi_cursor_call_order(const FuncExpr *call)
 {
+	static struct
+	{
+		int			len;
+		char		text[128];
+		int			nterms;		/* 0 if there is none yet */
+		TaskapiOrderTerm terms[4];
+	}			last;
 	Const	   *order_by = linitial(call->args);
 	text	   *str = DatumGetTextPP(order_by->constvalue);
+	int			len = VARSIZE_ANY_EXHDR(str);
+	TaskapiOrderBy *result;
 	char	   *error;
 
-	return taskapi_order_by_try(VARDATA_ANY(str), VARSIZE_ANY_EXHDR(str), &error);
+	if (last.nterms > 0 && last.len == len && memcmp(last.text, VARDATA_ANY(str), len) == 0)
+	{
+		result = palloc(offsetof(TaskapiOrderBy, terms) + last.nterms * sizeof(TaskapiOrderTerm));
+		result->nterms = last.nterms;
+		memcpy(result->terms, last.terms, last.nterms * sizeof(TaskapiOrderTerm));
+		return result;
+	}
+	result = taskapi_order_by_try(VARDATA_ANY(str), len, &error);
+	if (result && len <= sizeof(last.text) && result->nterms <= lengthof(last.terms))
+	{
+		last.len = len;
+		memcpy(last.text, VARDATA_ANY(str), len);
+		last.nterms = result->nterms;
+		memcpy(last.terms, result->terms, result->nterms * sizeof(TaskapiOrderTerm));
+	}
+	return result;
 }
 
 void

@@ -240,10 +240,13 @@ check_call(FuncExpr *call)
 	}
 	if (order_by->constisnull)
 		refuse(true, "It is null.");
-	str = DatumGetTextPP(order_by->constvalue);
-	parsed = taskapi_order_by_try(VARDATA_ANY(str), VARSIZE_ANY_EXHDR(str), &error);
+	parsed = taskapi_cursor_call_order(call);
 	if (parsed == NULL)
+	{
+		str = DatumGetTextPP(order_by->constvalue);
+		taskapi_order_by_try(VARDATA_ANY(str), VARSIZE_ANY_EXHDR(str), &error);
 		refuse(true, error);
+	}
 	if (nkeys <= TASKAPI_MAX_ORDER_TERMS)
 		taskapi_cursor_call_types(call->args, types, collations, NULL);
 	if (taskapi_cursor_shape_try(parsed, nkeys, types, collations, true, CurrentMemoryContext, &error) == NULL)

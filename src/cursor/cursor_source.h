@@ -23,6 +23,7 @@ typedef struct TaskapiCursorLevel
 	Query	   *query;
 	struct TaskapiCursorLevel *up;
 	const TaskapiCursorObjects *objects;
+	List	   *conditions;		/* cursor_check.c: those of WHERE, which were looked at */
 } TaskapiCursorLevel;
 
 typedef struct TaskapiCursorSource
