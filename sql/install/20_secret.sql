@@ -91,7 +91,8 @@ CREATE FUNCTION taskapi.set_secret(purpose text, secret text) RETURNS int
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- SQL_ASCII knows no characters, so its bytes are the secret's
-    RETURN taskapi.add_secret(purpose, convert_to(secret, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END));
+    RETURN taskapi.add_secret(purpose, convert_to(secret, CASE getdatabaseencoding()
+                                                              WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END));
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.set_secret(text, text) FROM PUBLIC;

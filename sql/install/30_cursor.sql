@@ -46,9 +46,11 @@ COMMENT ON FUNCTION taskapi.cursor_constructor_support(internal) IS
 -- and limited them, as is right for a seal. The cursor itself must stay below: a computed field is not inlined where
 -- its argument, a row with a cursor in it, costs more than ten, and then no index serves it.
 CREATE FUNCTION taskapi.cursor(order_by text, VARIADIC keys "any") RETURNS taskapi.cursor
-    LANGUAGE C IMMUTABLE PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_constructor_support AS 'MODULE_PATHNAME', 'taskapi_cursor';
+    LANGUAGE C IMMUTABLE PARALLEL SAFE LEAKPROOF SUPPORT taskapi.cursor_constructor_support
+    AS 'MODULE_PATHNAME', 'taskapi_cursor';
 COMMENT ON FUNCTION taskapi.cursor(text, "any") IS
-    'The cursor of a row: cursor(''created_at DESC, id DESC'', created_at, id), as many keys as order_by has terms; NULL if these make none';
+    'The cursor of a row: cursor(''created_at DESC, id DESC'', created_at, id), as many keys as order_by has terms; NULL if'
+    ' these make none';
 
 CREATE FUNCTION taskapi.cursor_encode(order_by text, VARIADIC keys "any") RETURNS text
     LANGUAGE C STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'taskapi_cursor_encode';
@@ -74,7 +76,8 @@ COMMENT ON FUNCTION taskapi.cursor_key(taskapi.cursor, text, int, anyelement) IS
 CREATE FUNCTION taskapi.cursor_check(taskapi.cursor, order_by text, not_null boolean, VARIADIC keys "any") RETURNS boolean
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_check';
 COMMENT ON FUNCTION taskapi.cursor_check(taskapi.cursor, text, boolean, "any") IS
-    'True if the cursor is of this order_by over keys of these types (give NULLs), else an error; with not_null, no key may be NULL. The planner puts it into WHERE';
+    'True if the cursor is of this order_by over keys of these types (give NULLs), else an error; with not_null, no key may'
+    ' be NULL. The planner puts it into WHERE';
 
 CREATE FUNCTION taskapi.cursor_check(taskapi.cursor[], order_by text, not_null boolean, VARIADIC keys "any") RETURNS boolean
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_check_array';

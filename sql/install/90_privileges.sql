@@ -15,8 +15,10 @@ DECLARE
         'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
         -- cursors and pages, which run as the caller
         'cursor', 'cursor_in', 'cursor_out', 'cursor_json', 'cursor_recv', 'cursor_send', 'cursor_eq', 'cursor_ne', 'cursor_lt',
-        'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key', 'cursor_check', 'cursor_encode',
-        'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page', 'page_rows', 'index_advice',
+        'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key',
+        'cursor_check', 'cursor_encode',
+        'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page',
+        'page_rows', 'index_advice',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
