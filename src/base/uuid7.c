@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
 #include "base/clock.h"
@@ -21,8 +22,6 @@
 
 /* One step of the 12-bit fraction is 244.14 ns; this many are never less than one. */
 #define STEP_NS		((NS_PER_MS >> 12) + 1)
-
-static int64 monotonic_unix_ns(void);
 
 /*
  * uuidv7() -> uuid
@@ -35,6 +34,8 @@ taskapi_uuidv7(PG_FUNCTION_ARGS)
 	return uuidv7(fcinfo);
 }
 #else
+static int64 monotonic_unix_ns(void);
+
 Datum
 taskapi_uuidv7(PG_FUNCTION_ARGS)
 {
@@ -60,6 +61,18 @@ taskapi_uuidv7(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(uuid);
 }
 
+static int64
+monotonic_unix_ns(void)
+{
+	static int64 last = 0;
+	int64		ns = taskapi_unix_ns_now();
+
+	if (ns < last + STEP_NS)
+		ns = last + STEP_NS;
+	last = ns;
+	return ns;
+}
+
 #endif							/* TASKAPI_HAVE_UUIDV7 */
 
 /*
@@ -80,16 +93,4 @@ taskapi_uuidv7_timestamp(PG_FUNCTION_ARGS)
 		ms = (ms << 8) | uuid->data[i];
 
 	PG_RETURN_TIMESTAMPTZ(taskapi_unix_ms_to_timestamptz((int64) ms));
-}
-
-static int64
-monotonic_unix_ns(void)
-{
-	static int64 last = 0;
-	int64		ns = taskapi_unix_ns_now();
-
-	if (ns < last + STEP_NS)
-		ns = last + STEP_NS;
-	last = ns;
-	return ns;
 }
