@@ -54,7 +54,8 @@ static bool visit_condition(Node *condition, void *arg);
 static void check_node(Node *node, TaskapiCursorLevel *level, PairCheck what);
 static void check_array(ScalarArrayOpExpr *op, TaskapiCursorLevel *level, PairCheck what);
 static void check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, PairCheck what);
-static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict, TaskapiCursorLevel *level, PairCheck what);
+static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict,
+						  TaskapiCursorLevel *level, PairCheck what);
 static bool refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array);
 static bool type_nulls(FuncExpr *call, const FuncExpr *like);
 static bool is_fixed(Node *node);
