@@ -24,6 +24,7 @@
 #define TASKAPI_FILTER_H
 
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 typedef enum TaskapiFilterOp
