@@ -24,6 +24,7 @@ $node->safe_psql('postgres', q{
 	CREATE SEQUENCE subject;
 	GRANT USAGE ON SEQUENCE subject TO authenticator;
 	GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin, taskapi.idempotency_complete TO member;
+	GRANT EXECUTE ON FUNCTION taskapi.rate_limit TO authenticator, anon;
 	ALTER SYSTEM SET taskapi.idempotency_wait = '50ms';
 	SELECT pg_reload_conf();
 });
