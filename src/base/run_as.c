@@ -34,11 +34,18 @@ execute(const char *command, int nargs, Oid *types, Datum *values, bool *nulls)
 	MemoryContext caller = CurrentMemoryContext;
 	char	   *spi_nulls = palloc(nargs + 1);
 	char	   *result = NULL;
+	int			rc;
 
 	for (int i = 0; i < nargs; i++)
 		spi_nulls[i] = nulls[i] ? 'n' : ' ';
-	SPI_connect();
-	SPI_execute_with_args(command, nargs, types, values, spi_nulls, false, 0);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	rc = SPI_execute_with_args(command, nargs, types, values, spi_nulls, false, 0);
+	if (rc < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run this command: %s", SPI_result_code_string(rc)),
+				 errdetail("COPY from or to the client and commands of transactions cannot be run.")));
 	if (SPI_tuptable != NULL && SPI_processed > 0)
 	{
 		char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);

@@ -194,6 +194,8 @@ refused('run_as() takes a role that one has', $db, q{SET ROLE mallory; SELECT ta
 refused('run_as() leads back to nobody', $db, q{SELECT taskapi.run_as('mallory', 'RESET ROLE')}, qr/cannot set parameter "role" within security-/);
 is($node->safe_psql($db, q{SELECT taskapi.run_as('mallory', $$SELECT set_config('search_path', 'mal', false)$$); SHOW search_path}), qq{mal\n"\$user", public},
 	'settings end with the command');
+refused("run_as() tells of a command that was not run: $_", $db, "SELECT taskapi.run_as('mallory', '$_')", qr/cannot run this command: SPI_ERROR_/)
+	for 'COPY (SELECT 1) TO STDOUT', 'COMMIT';
 SKIP:
 {
 	skip 'a member without SET, from 16 on', 1 if $node->safe_psql('postgres', 'SHOW server_version_num') < 160000;
