@@ -19,6 +19,12 @@
  * then initialized while all others wait.  It lives until the server stops, or
  * restarts after a crash.
  *
+ * The server's registry enters a segment before it calls the function that is to
+ * initialize it, and an area is agreed on before its segment exists.  So a function
+ * that threw would leave a segment that is refused ever after, and a library that
+ * is replaced after it got no memory for an area has decided on its layout all the
+ * same.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_SHARED_MEMORY_H
@@ -31,7 +37,7 @@ typedef struct TaskapiArea
 	const char *name;			/* at most TASKAPI_AREA_NAME_LEN - 1 bytes */
 	uint32		layout;			/* TASKAPI_LAYOUT(...) */
 	Size		size;
-	void		(*init) (void *ptr);	/* of zeros; may throw */
+	void		(*init) (void *ptr);	/* of zeros; must not throw */
 } TaskapiArea;
 
 #define TASKAPI_AREA_NAME_LEN 32

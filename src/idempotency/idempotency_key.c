@@ -72,7 +72,10 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	memcpy(id, result->scope, scope_len + 1);
 	memcpy(id + scope_len + 1, result->key, key_len + 1);
 
-	/* Two keys of one hash only wait for each other, and no client can make two. */
+	/*
+	 * Two keys of one hash only wait for each other.  A client can find two of its own with 2^32 hashes, but one that
+	 * collides with another caller's takes 2^64.
+	 */
 	taskapi_sha256(id, result->idlen, digest);
 	memcpy(&result->hash, digest, sizeof(result->hash));
 	return result;
