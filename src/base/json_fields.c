@@ -37,6 +37,7 @@ static TASKAPI_JSON_ACTION end_nested(void *pstate);
 static TASKAPI_JSON_ACTION start_field(void *pstate, char *name, bool isnull);
 static TASKAPI_JSON_ACTION scalar(void *pstate, char *token, JsonTokenType type);
 static void nested_value(FieldsState *state, JsonTokenType type);
+static bool nests_too_deep(const char *text, int len);
 static char *substitute_escapes(const char *text, int len);
 static bool read_escape(const char *s, const char *end, pg_wchar *c);
 static int	escape_len(const char *s, const char *end, bool *bad);
@@ -49,6 +50,8 @@ taskapi_json_fields(const char *text, int len, bool lenient, TaskapiJsonField **
 	JsonLexContext *lex;
 	char	   *substitute = substitute_escapes(text, len);
 
+	if (nests_too_deep(text, len))
+		return false;
 	if (substitute != NULL)
 	{
 		if (!lenient)
@@ -150,6 +153,41 @@ nested_value(FieldsState *state, JsonTokenType type)
 {
 	if (state->depth == 1 && state->is_object)
 		state->fields[state->nfields - 1].type = type;
+}
+
+/*
+ * The parser calls itself for each value within a value, and throws at the end of
+ * the stack.  No client's text may get there, so the brackets are counted before.
+ * What is no JSON may be counted wrongly; the parser refuses it in any case.
+ */
+static bool
+nests_too_deep(const char *text, int len)
+{
+	int			depth = 0;
+	bool		in_string = false;
+
+	if (len <= TASKAPI_JSON_MAX_DEPTH)
+		return false;
+	for (int i = 0; i < len; i++)
+	{
+		char		c = text[i];
+
+		if (c == '"')
+			in_string = !in_string;
+		else if (in_string)
+		{
+			if (c == '\\')
+				i++;
+		}
+		else if (c == '{' || c == '[')
+		{
+			if (++depth > TASKAPI_JSON_MAX_DEPTH)
+				return true;
+		}
+		else if (c == '}' || c == ']')
+			depth--;
+	}
+	return false;
 }
 
 /*

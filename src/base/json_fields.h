@@ -7,7 +7,8 @@
  * the difference matters (two headers of one name, a JWT with two "exp") the
  * text itself has to be read.  Nothing here throws on bad input: not for what is
  * no JSON, nor for \u escapes of what no text of this database can hold (a
- * character that its encoding lacks, a half of a surrogate pair, a zero).
+ * character that its encoding lacks, a half of a surrogate pair, a zero), nor for
+ * values within values that would take more than the stack.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,9 +25,11 @@ typedef struct TaskapiJsonField
 	/* "lenient" only: a string that cannot be held here has JSON_TOKEN_INVALID and no value */
 } TaskapiJsonField;
 
+#define TASKAPI_JSON_MAX_DEPTH	512
+
 /*
  * Read "len" bytes of text in the server encoding.  False if it is not a JSON
- * object; else *fields are *nfields fields, palloc'd in the current context.
+ * object or nests deeper than TASKAPI_JSON_MAX_DEPTH; else *fields are *nfields fields, palloc'd in the current context.
  * An object with a string that cannot be held here is none, unless "lenient":
  * then only the top-level fields concerned are without a value.
  */

@@ -31,12 +31,22 @@ typedef enum PairCheck
 	PAIR_CONDITION				/* and check anything else */
 } PairCheck;
 
+/* A query is looked through as it is first, and copied only if it is to be changed. */
+typedef enum ChangeState
+{
+	CHANGE_NONE,
+	CHANGE_WANTED,
+	CHANGE_ALLOWED
+} ChangeState;
+
+static ChangeState change = CHANGE_NONE;
+
 static planner_hook_type next_planner_hook = NULL;
 static int	depth = 0;			/* of planning that this hook has seen */
 
 static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
 static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params);
-static void add_checks(Query *query);
+static Query *with_checks(Query *query);
 static bool has_comparison(Node *node, void *context);
 static bool walk(Node *node, void *context);
 static void walk_query(Query *query, TaskapiCursorLevel *up, const TaskapiCursorObjects *objects);
@@ -44,10 +54,9 @@ static bool visit_condition(Node *condition, void *arg);
 static void check_node(Node *node, TaskapiCursorLevel *level, PairCheck what);
 static void check_array(ScalarArrayOpExpr *op, TaskapiCursorLevel *level, PairCheck what);
 static void check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, PairCheck what);
-static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict,
-						  TaskapiCursorLevel *level, PairCheck what);
+static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict, TaskapiCursorLevel *level, PairCheck what);
 static bool refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array);
-static void type_nulls(FuncExpr *call, const FuncExpr *like);
+static bool type_nulls(FuncExpr *call, const FuncExpr *like);
 static bool is_fixed(Node *node);
 static bool not_fixed(Node *node, void *context);
 static void add_condition(Query *query, Expr *check);
@@ -74,8 +83,7 @@ check_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 	depth++;
 	PG_TRY();
 	{
-		add_checks(parse);
-		result = plan_checked(parse, query_string, cursor_options, params);
+		result = plan_checked(with_checks(parse), query_string, cursor_options, params);
 	}
 	PG_FINALLY();
 	{
@@ -94,15 +102,26 @@ plan_checked(Query *query, const char *query_string, int cursor_options, ParamLi
 }
 
 /*
- * In place: the planner may scribble on its query as well, and whoever keeps one hands it a copy.
+ * A query with checks is a copy, since the other may be a prepared statement's own.
  */
-static void
-add_checks(Query *query)
+static Query *
+with_checks(Query *query)
 {
 	const TaskapiCursorObjects *objects = taskapi_cursor_objects();
+	ChangeState outer = change; /* a function that is evaluated meanwhile may plan queries of its own */
 
-	if (objects && has_comparison((Node *) query, unconstify(TaskapiCursorObjects *, objects)))
+	if (objects == NULL || !has_comparison((Node *) query, unconstify(TaskapiCursorObjects *, objects)))
+		return query;
+	change = CHANGE_NONE;
+	walk_query(query, NULL, objects);
+	if (change == CHANGE_WANTED)
+	{
+		query = copyObject(query);
+		change = CHANGE_ALLOWED;
 		walk_query(query, NULL, objects);
+	}
+	change = outer;
+	return query;
 }
 
 static bool
@@ -246,11 +265,8 @@ check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, Pai
 	FuncExpr   *right_call = taskapi_cursor_call(right);
 	bool		strict = strategy >= BTLessStrategyNumber && strategy <= BTMaxStrategyNumber;
 
-	if (left_call && right_call)
-	{
-		type_nulls(left_call, right_call);
-		type_nulls(right_call, left_call);
-	}
+	if (left_call && right_call && !(type_nulls(left_call, right_call) && type_nulls(right_call, left_call)))
+		return;
 	if (is_fixed(right) && taskapi_cursor_find_source(left, level, &source))
 		check_against(&source, right, false, strict, level, what);
 	else if (is_fixed(left) && taskapi_cursor_find_source(right, level, &source))
@@ -275,7 +291,8 @@ check_against(const TaskapiCursorSource *source, Node *other, bool array, bool s
 		TaskapiCursorMatch match;
 
 		/* What it makes is known, whatever its values are; a call that can make nothing is refused when it is planned. */
-		type_nulls(call, source->call);
+		if (!type_nulls(call, source->call))
+			return;
 		shape = taskapi_cursor_call_shape(call, CurrentMemoryContext, &error);
 		if (shape == NULL)
 			return;
@@ -329,13 +346,14 @@ refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array)
 }
 
 /*
- * An untyped NULL in a call that is compared with another one is a NULL of the type there.
+ * An untyped NULL in a call that is compared with another one is a NULL of the type there.  False if the query must be changed for
+ * that, and is looked through again then.
  */
-static void
+static bool
 type_nulls(FuncExpr *call, const FuncExpr *like)
 {
 	if (list_length(call->args) != list_length(like->args))
-		return;
+		return true;
 	for (int i = 1; i < list_length(call->args); i++)
 	{
 		ListCell   *cell = list_nth_cell(call->args, i);
@@ -343,8 +361,16 @@ type_nulls(FuncExpr *call, const FuncExpr *like)
 		Node	   *other = list_nth(like->args, i);
 
 		if (IsA(key, Const) && key->consttype == UNKNOWNOID && key->constisnull && exprType(other) != UNKNOWNOID)
+		{
+			if (change != CHANGE_ALLOWED)
+			{
+				change = CHANGE_WANTED;
+				return false;
+			}
 			lfirst(cell) = makeNullConst(exprType(other), -1, exprCollation(other));
+		}
 	}
+	return true;
 }
 
 /*
@@ -383,7 +409,9 @@ not_fixed(Node *node, void *context)
 static void
 add_condition(Query *query, Expr *check)
 {
-	if (!taskapi_cursor_visit_conditions((Node *) query->jointree, is_equal, check))
+	if (change != CHANGE_ALLOWED)
+		change = CHANGE_WANTED;
+	else if (!taskapi_cursor_visit_conditions((Node *) query->jointree, is_equal, check))
 		query->jointree->quals = make_and_qual(query->jointree->quals, (Node *) check);
 }
 

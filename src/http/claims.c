@@ -122,15 +122,14 @@ taskapi_jwt_claims(void)
 
 	if (derived.jsonb == NULL)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(claims.context);
+		/* In the caller's context: claims that jsonb refuses may come with each request */
 		Jsonb	   *jsonb = taskapi_jsonb_parse(claims.text);
 
-		if (jsonb != NULL && derived.respelled)
-			jsonb = respell_subject(jsonb, derived.subject);
-		MemoryContextSwitchTo(oldcontext);
 		if (jsonb == NULL)
 			taskapi_problem(PROBLEM_UNAUTHENTICATED, NIL, NULL, "The claims are not valid JSON.");
-		derived.jsonb = jsonb;
+		if (derived.respelled)
+			jsonb = respell_subject(jsonb, derived.subject);
+		derived.jsonb = memcpy(MemoryContextAlloc(claims.context, VARSIZE(jsonb)), jsonb, VARSIZE(jsonb));
 	}
 	return derived.jsonb;
 }

@@ -13,8 +13,8 @@
 
 typedef struct TaskapiHeader
 {
-	const char *name;
-	const char *value;
+	char	   *name;
+	char	   *value;
 } TaskapiHeader;
 
 /* Appends one to a List of them, with copies of both strings in the current memory context. */

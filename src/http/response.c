@@ -19,7 +19,10 @@
 #include "http/layer.h"
 #include "http/response.h"
 
-/* The response headers as of the text in response.headers */
+/*
+ * The response headers as of the text in response.headers.  A statement may set
+ * a header for each of a million rows, so what is replaced is freed at once.
+ */
 static struct
 {
 	MemoryContext context;
@@ -50,11 +53,21 @@ taskapi_set_response_header(const char *name, const char *value)
 				header = h;
 		}
 	}
-	if (value == NULL)
+	if (value == NULL && header)
+	{
 		response.headers = list_delete_ptr(response.headers, header);
+		pfree(header->name);
+		pfree(header->value);
+		pfree(header);
+	}
 	else if (header)
+	{
+		char	   *old = header->value;
+
 		header->value = pstrdup(value);
-	else
+		pfree(old);
+	}
+	else if (value)
 		response.headers = taskapi_headers_add(response.headers, name, value);
 	MemoryContextSwitchTo(oldcontext);
 
@@ -156,6 +169,8 @@ write_response_headers(void)
 	appendStringInfoChar(&buf, ']');
 
 	/* A rollback to a savepoint gives the GUC its old text, which then differs from ours */
+	if (response.text != NULL)
+		pfree(response.text);
 	response.text = NULL;
 	taskapi_set_local("response.headers", buf.data);
 	response.text = MemoryContextStrdup(response.context, buf.data);

@@ -131,3 +131,24 @@ SELECT count(*) FILTER (WHERE id <= previous) AS not_greater, count(DISTINCT id)
        bool_and(substr(id::text, 15, 1) = '7') AS version_7, bool_and(substr(id::text, 20, 1) IN ('8', '9', 'a', 'b')) AS variant_10,
        bool_and(taskapi.uuidv7_timestamp(id) BETWEEN now() - interval '1 minute' AND clock_timestamp() + interval '1 minute') AS of_now
 FROM (SELECT id, lag(id) OVER (ORDER BY i) AS previous FROM ids) s;
+
+-- memory is bounded by what is distinct: by neither how often a header is set nor how often claims are refused
+CREATE FUNCTION pg_temp.kept() RETURNS bigint LANGUAGE sql AS
+    $$ SELECT coalesce(sum(used_bytes), 0)::bigint FROM pg_backend_memory_contexts WHERE name IN ('taskapi request', 'taskapi response') $$;
+BEGIN;
+SELECT pg_temp.try(format('{"n": 1e999999, "pad": "%s"}', repeat('x', 1000)));
+SELECT taskapi.set_response_header('X-Row', repeat('x', 1000));
+SELECT pg_temp.kept() AS before \gset
+SELECT count(t.*) FROM generate_series(1, 100), pg_temp.try(current_setting('request.jwt.claims')) t;
+SELECT count(taskapi.set_response_header('X-Row', repeat(chr(97 + i % 26), 1000 + i % 2))) FROM generate_series(1, 100) i;
+SELECT pg_temp.kept() - :before < 10000 AS bounded, pg_temp.kept() > 2000 AS measured;
+COMMIT;
+
+-- values within values end before the stack does
+SELECT t.text_form, left(t.claims_form, 8) AS claims_form FROM unnest(ARRAY[511, 512, 1000000]) n, pg_temp.try(format('{"sub": "x", "a": %s%s}', repeat('[', n), repeat(']', n))) t;
+SELECT t.text_form FROM unnest(ARRAY['{"a": ', '[', '"[[[[\"{{', '"\\']) c, pg_temp.try('{"sub": "x", "a": ' || repeat(c, 1000000)) t;
+SELECT t.text_form FROM pg_temp.try(format('{"sub": "x", "a": "%s\"%s"}', repeat('[', 1000), repeat('{', 1000))) t;
+BEGIN;
+SELECT length(set_config('request.headers', '{"a": ' || repeat('[', 1000000), true));
+SELECT taskapi.request_header('a');
+ROLLBACK;
