@@ -76,7 +76,7 @@ taskapi_subject_blocked(const char *subject)
 
 	/* A block that was committed a moment ago, in a transaction that began before it */
 	AcceptInvalidationMessages();
-	if (!taskapi_table_cache_valid(&cache) || (kept != NULL && kept->members >= MAX_KEPT))
+	if (kept == NULL || !taskapi_table_cache_valid(&cache) || kept->members >= MAX_KEPT)
 		start_over();
 	if (!any)
 		return false;
@@ -95,17 +95,22 @@ taskapi_subject_blocked(const char *subject)
 	return blocked;
 }
 
-/* The generation is taken before anything is read: see table_cache.h. */
+/*
+ * The generation is taken before anything is read: see table_cache.h.  Reading may
+ * fail, by a timeout while the table is locked, say, and what is kept may be valid
+ * still; so it is touched only afterwards, and is not there until it is whole.
+ */
 static void
 start_over(void)
 {
 	uint64		generation = taskapi_relation_generation();
+	bool		found = look_up(NULL);
 
 	kept = NULL;
 	if (context == NULL)
 		context = AllocSetContextCreate(TopMemoryContext, "taskapi blocked subjects", ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(context);
-	any = look_up(NULL);
+	any = found;
 	kept = kept_create(context, 64, NULL);
 	taskapi_table_cache_filled(&cache, generation);
 }

@@ -72,6 +72,23 @@ $primary->safe_psql('postgres', q{SET session_replication_role = replica; SELECT
 everywhere('401 401 401 401', 'a block that came by replication');
 $_->quit for $warm, $running, $remote, $remote_running, $blocker;
 
+# What a session keeps survives a table that it cannot read: however many subjects it has seen, and if it has seen none.
+for my $seen (0, 1000)
+{
+	my $full = $primary->background_psql('postgres', on_error_stop => 0);
+	$full->query("SELECT count(public.try('{}', format('{\"sub\": \"s%s\"}', n), '')) FROM generate_series(1, $seen) n");
+	my $holder = $primary->background_psql('postgres');
+	$holder->query('BEGIN; LOCK TABLE taskapi.blocked_subject');
+	$full->query("SET lock_timeout = '100ms'");
+	$full->query(q{SELECT public.try('{}', '{"sub": "one"}', '')}) for 1 .. 3;
+	like($full->{stderr}, qr/canceling statement due to lock timeout/, "the table cannot be read, after $seen subjects");
+	$full->{stderr} = '';
+	$holder->quit;
+	is($full->query($try), '401 401 401 401', "and is read again, after $seen subjects");
+	is($full->query(q{SELECT public.try('{}', '{"sub": "one"}', '')}), '0', 'with an answer for those who are not blocked');
+	$full->quit;
+}
+
 # A restored database blocks whom the dumped one blocked.
 $primary->safe_psql('postgres', 'CREATE DATABASE restored');
 my $dump = $primary->data_dir . '/dump.sql';
