@@ -60,18 +60,7 @@ CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
 COMMENT ON FUNCTION taskapi.resource_reference() IS
     'AFTER INSERT OR UPDATE trigger of an exposed table: no live row begins to refer to a deleted one';
 
--- What expose() and its kin, which run as their caller, need of C. The caller must own what it is about.
-
-CREATE FUNCTION taskapi.register_resource(resource regclass, source regclass, deleted_resource regclass, page_function name,
-                                          order_by text, soft_delete boolean, versioned boolean, idempotent boolean) RETURNS void
-    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_register_resource';
-COMMENT ON FUNCTION taskapi.register_resource(regclass, regclass, regclass, name, text, boolean, boolean, boolean) IS
-    'Internal: enters a resource, whose relations the caller must own, into the registry';
-
-CREATE FUNCTION taskapi.unregister_resource(resource regclass) RETURNS void
-    LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'taskapi_unregister_resource';
-COMMENT ON FUNCTION taskapi.unregister_resource(regclass) IS
-    'Internal: takes a resource, which the caller must own, out of the registry';
+-- What expose() and its kin, which run as their caller, need of C.
 
 CREATE FUNCTION taskapi.resource_columns(resource regclass, OUT name name, OUT source_attnum smallint) RETURNS SETOF record
     LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'taskapi_resource_columns';

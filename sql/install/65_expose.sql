@@ -264,31 +264,23 @@ $$;
 COMMENT ON FUNCTION taskapi.report_gaps(regclass, regclass, regclass, text, text, boolean) IS
     'Internal: NOTICEs for what a resource lacks and its owner can add';
 
--- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent) -> the view
---
--- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
--- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, and
--- true. No role is granted anything but the columns that this call adds to a resource that was granted before. The caller must
--- have the rights of the table's owner. Each lock is waited for 5 seconds at most.
-CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
-                               order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
-                               idempotent boolean DEFAULT NULL)
-    RETURNS regclass
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' SET quote_all_identifiers = off
+-- Makes the views, the page function and the columns of a resource, and says what the registry is to hold. It registers nothing.
+CREATE FUNCTION taskapi.make_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
+                                      versioned boolean, idempotent boolean, OUT entry taskapi.resource,
+                                      OUT former taskapi.resource, OUT shown smallint[], OUT kept_grants text[],
+                                      OUT last_first text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     key          CONSTANT name[] := taskapi.check_exposable(source);
     owner        CONSTANT regrole := taskapi.owner_of(source);
     names        CONSTANT record := taskapi.resource_names(source, api_schema, resource);
-    former       CONSTANT taskapi.resource := names.former;
     creator      regrole;
-    last_first   text;
-    shown        smallint[];
-    kept_grants  text[];
     view         regclass;
     deleted_view regclass;
     page         name;
 BEGIN
+    former := names.former;
     api_schema := names.api_schema;
     resource := names.resource;
     soft_delete := coalesce(soft_delete, former.soft_delete, true);
@@ -308,23 +300,50 @@ BEGIN
     deleted_view := taskapi.make_deleted_view(creator, source, api_schema, resource, last_first, soft_delete, versioned, key,
                                               former);
     page := taskapi.make_page_function(creator, view, api_schema, resource, order_by, former);
-    PERFORM taskapi.register_resource(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.set_source_triggers($1)', source);
-    PERFORM taskapi.grant_again(owner, kept_grants);
-    PERFORM taskapi.grant_new_columns(view, shown, former);
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.report_gaps($1, $2, $3, $4, $5, $6)',
-                           source, view, deleted_view, order_by, last_first, former.resource IS NULL);
-    NOTIFY pgrst, 'reload schema';
-    RETURN view;
+    entry := ROW(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
 END
 $$;
+COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean) IS
+    'Internal: what expose() does before the resource is in the registry';
+
+CREATE FUNCTION taskapi.finish_resource(entry taskapi.resource, former taskapi.resource, shown smallint[], kept_grants text[],
+                                        last_first text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner CONSTANT regrole := taskapi.owner_of(entry.source);
+BEGIN
+    PERFORM taskapi.run_as(owner, 'SELECT taskapi.set_source_triggers($1)', entry.source);
+    PERFORM taskapi.grant_again(owner, kept_grants);
+    PERFORM taskapi.grant_new_columns(entry.resource, shown, former);
+    PERFORM taskapi.run_as(owner, 'SELECT taskapi.report_gaps($1, $2, $3, $4, $5, $6)', entry.source, entry.resource,
+                           entry.deleted_resource, entry.order_by, last_first, former.resource IS NULL);
+    NOTIFY pgrst, 'reload schema';
+END
+$$;
+COMMENT ON FUNCTION taskapi.finish_resource(taskapi.resource, taskapi.resource, smallint[], text[], text) IS
+    'Internal: what expose() does after the resource is in the registry';
+
+-- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent) -> the view
+--
+-- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
+-- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, and
+-- true. No role is granted anything but the columns that this call adds to a resource that was granted before. The caller must
+-- have the rights of the table's owner. Each lock is waited for 5 seconds at most.
+--
+-- In C, between the two functions above, since no role can write the registry: there is no function to call that does.
+CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
+                               order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
+                               idempotent boolean DEFAULT NULL)
+    RETURNS regclass
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'taskapi_expose';
 COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
 
--- unexpose(resource): drops the views and the page function of a resource, and the triggers that its table no longer needs.
--- Columns, rows and privileges of the table stay. The caller must have the rights of the owner.
-CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+-- Returns the table, or NULL if it is gone.
+CREATE FUNCTION taskapi.drop_resource(resource regclass) RETURNS regclass
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     entry CONSTANT taskapi.resource := taskapi.registered_resource(resource);
@@ -332,12 +351,31 @@ BEGIN
     IF entry.resource IS NULL THEN
         RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
     END IF;
-    PERFORM taskapi.drop_resource(entry);
-    IF EXISTS (SELECT FROM pg_class WHERE oid = entry.source) THEN
-        PERFORM taskapi.run_as(taskapi.owner_of(entry.source), 'SELECT taskapi.set_source_triggers($1)', entry.source);
+    IF NOT pg_has_role(taskapi.owner_of(entry.resource), 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of view %', entry.resource USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    PERFORM taskapi.drop_resource_views(entry);
+    RETURN (SELECT c.oid FROM pg_class c WHERE c.oid = entry.source);
+END
+$$;
+COMMENT ON FUNCTION taskapi.drop_resource(regclass) IS 'Internal: what unexpose() does while the resource is in the registry';
+
+CREATE FUNCTION taskapi.finish_unexpose(source regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF source IS NOT NULL THEN
+        PERFORM taskapi.run_as(taskapi.owner_of(source), 'SELECT taskapi.set_source_triggers($1)', source);
     END IF;
     NOTIFY pgrst, 'reload schema';
 END
 $$;
+COMMENT ON FUNCTION taskapi.finish_unexpose(regclass) IS 'Internal: what unexpose() does after the entry is gone';
+
+-- unexpose(resource): drops the views and the page function of a resource, and the triggers that its table no longer needs.
+-- Columns, rows and privileges of the table stay. The caller must have the rights of the owner.
+CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+    AS 'MODULE_PATHNAME', 'taskapi_unexpose';
 COMMENT ON FUNCTION taskapi.unexpose(regclass) IS
     'Drops a resource. Its table keeps all its columns and rows, the deleted ones too';

@@ -373,14 +373,13 @@ $$;
 COMMENT ON FUNCTION taskapi.make_page_function(regrole, regclass, name, name, text, taskapi.resource) IS
     'Internal: the function that answers with a page of a resource';
 
--- Takes a resource out of the registry, and drops its views and its page function, each as its owner.
-CREATE FUNCTION taskapi.drop_resource(entry taskapi.resource) RETURNS void
+-- Each as its owner. An entry of the registry whose view is gone counts for nothing, and expose() and unexpose() delete it.
+CREATE FUNCTION taskapi.drop_resource_views(entry taskapi.resource) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     page CONSTANT regprocedure := taskapi.page_function_of(entry.resource);
 BEGIN
-    PERFORM taskapi.unregister_resource(entry.resource);
     IF page IS NOT NULL THEN
         PERFORM taskapi.run_as((SELECT p.proowner FROM pg_proc p WHERE p.oid = page), format('DROP FUNCTION %s', page));
     END IF;
@@ -390,7 +389,8 @@ BEGIN
     PERFORM taskapi.run_as(taskapi.owner_of(entry.resource), format('DROP VIEW %s', entry.resource));
 END
 $$;
-COMMENT ON FUNCTION taskapi.drop_resource(taskapi.resource) IS 'Internal: drops the views and the page function of a resource';
+COMMENT ON FUNCTION taskapi.drop_resource_views(taskapi.resource) IS
+    'Internal: drops the views and the page function of a resource';
 
 -- A view cannot lose a column: if one that it shows is @private now, the views and the page function are dropped, to be made
 -- again without it. Returns the grants to repeat then; NULL if there is nothing to hide. What depends on the views refuses that.
@@ -426,7 +426,7 @@ BEGIN
     LOOP
         PERFORM taskapi.run_as(taskapi.owner_of(former.source), revoke);
     END LOOP;
-    PERFORM taskapi.drop_resource(former);
+    PERFORM taskapi.drop_resource_views(former);
     RAISE NOTICE 'columns of % that are @private leave the resource: %', former.source, array_to_string(private, ', ');
     RETURN grants;
 END

@@ -22,11 +22,11 @@ DECLARE
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
-        'shown_columns', 'order_by_columns', 'order_by_canonical', 'register_resource', 'unregister_resource', 'check_exposable',
+        'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable',
         'resource_names', 'make_api_schema', 'check_names', 'resource_order', 'add_resource_columns', 'make_live_view',
         'make_deleted_view', 'make_resource_view', 'rename_view_columns', 'finish_view', 'dress_resource_view',
         'resource_triggers', 'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns',
-        'drop_resource',
+        'make_resource', 'finish_resource', 'drop_resource', 'drop_resource_views', 'finish_unexpose',
         'grants_on', 'grant_again', 'grant_new_columns', 'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
         'grant_resource', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];

@@ -1,19 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * resource_expose.c
- *	  What expose() and its kin, which are written in SQL, need from C.
+ *	  expose() and unexpose(), and what their parts in SQL need from C.
  *
- * They run as their caller, who owns the table and the views but cannot write
- * taskapi.resource: register_resource() and unregister_resource() do that in
- * the name of its owner, for callers who own what the entry is about.
+ * Their parts run as the caller, who owns the table and the views but cannot
+ * write taskapi.resource.  That is done here, in between, as the owner of the
+ * registry: what make_resource() says is entered, and what is gone is deleted.
+ * A function of its own for that would be everybody's to call, with an entry of
+ * his own making; a flag that expose() sets for such a function would be set
+ * for the owner's code that runs meanwhile, too.
+ *
+ * SQL: sql/install/65_expose.sql
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -22,7 +29,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "base/args.h"
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "base/role.h"
@@ -32,9 +38,24 @@
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
 
+static void select_row(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static void require_owner(Oid relid);
+static Oid	register_resource(Oid type, Datum entry);
 static void check_resource(Oid resource, Oid source, Oid deleted);
 static void delete_leftovers(void);
+static void forget_dropped(void);
+
+/*
+ * Run a statement that returns one row, as the caller.  What it returns is in SPI_tuptable and belongs to SPI.
+ */
+static void
+select_row(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	int			rc = SPI_execute_with_args(query, nargs, types, values, nulls, false, 0);
+
+	if (rc != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "\"%s\" returned no row: %s", query, SPI_result_code_string(rc));
+}
 
 static void
 require_owner(Oid relid)
@@ -44,50 +65,99 @@ require_owner(Oid relid)
 }
 
 /*
- * register_resource(resource regclass, source regclass, deleted_resource regclass, page_function name,
- *		order_by text, soft_delete bool, versioned bool, idempotent bool) -> void
- *
- * Enters a resource into the registry, which its owner cannot write, or changes its entry.  The caller must own all
- * three relations.
+ * expose(source regclass, api_schema name, resource name, order_by text, soft_delete bool, versioned bool,
+ *		idempotent bool) -> regclass
  */
-PG_FUNCTION_INFO_V1(taskapi_register_resource);
+PG_FUNCTION_INFO_V1(taskapi_expose);
 Datum
-taskapi_register_resource(PG_FUNCTION_ARGS)
+taskapi_expose(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {
-		"resource", "source", NULL, NULL, "order_by", "soft_delete", "versioned", "idempotent"
-	};
-	Oid			argtypes[] = {REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
-	Datum		values[lengthof(names)];
-	char		nulls[lengthof(names)];
-	TaskapiRole saved;
+	Oid			argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
+	Datum		args[lengthof(argtypes)];
+	char		argnulls[lengthof(argtypes)];
+	Oid			types[5];		/* entry, former, shown, kept_grants, last_first */
+	Datum		values[lengthof(types)];
+	char		nulls[lengthof(types)];
+	Oid			resource;
 
-	for (int i = 0; i < lengthof(names); i++)
+	for (int i = 0; i < lengthof(argtypes); i++)
 	{
-		if (names[i] != NULL)
-			taskapi_require_arg(fcinfo, i, names[i]);
-		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
-		if (i < 3 && !PG_ARGISNULL(i))
-			require_owner(DatumGetObjectId(values[i]));
+		argnulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+		args[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
 	}
+	SPI_connect();
+	select_row("SELECT m.entry, m.former, m.shown, m.kept_grants, m.last_first"
+			   " FROM taskapi.make_resource($1, $2, $3, $4, $5, $6, $7) m",
+			   lengthof(argtypes), argtypes, args, argnulls);
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		bool		isnull;
+
+		types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
+		values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
+		nulls[i] = isnull ? 'n' : ' ';
+	}
+	if (nulls[0] != ' ' || types[0] != taskapi_type_oid("resource"))
+		elog(ERROR, "make_resource() returned no entry");
+	resource = register_resource(types[0], values[0]);
+	select_row("SELECT taskapi.finish_resource($1, $2, $3, $4, $5)", lengthof(types), types, values, nulls);
+	SPI_finish();
+	PG_RETURN_OID(resource);
+}
+
+/*
+ * unexpose(resource regclass) -> void
+ */
+PG_FUNCTION_INFO_V1(taskapi_unexpose);
+Datum
+taskapi_unexpose(PG_FUNCTION_ARGS)
+{
+	Oid			type = REGCLASSOID;
+	Datum		value = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
+	char		null = PG_ARGISNULL(0) ? 'n' : ' ';
+	bool		isnull;
 
 	SPI_connect();
+	select_row("SELECT taskapi.drop_resource($1)", 1, &type, &value, &null);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	null = isnull ? 'n' : ' ';
+	forget_dropped();
+	select_row("SELECT taskapi.finish_unexpose($1)", 1, &type, &value, &null);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Enter a resource into the registry, or change its entry, a row of taskapi.resource.  Returns its view.
+ */
+static Oid
+register_resource(Oid type, Datum entry)
+{
+	HeapTupleHeader row = DatumGetHeapTupleHeader(entry);
+	Oid			relids[3];		/* view, table, view of the deleted rows */
+	TaskapiRole saved;
+
+	for (int i = 0; i < lengthof(relids); i++)
+	{
+		bool		isnull;
+		Datum		relid = GetAttributeByNum(row, i + 1, &isnull);
+
+		relids[i] = isnull ? InvalidOid : DatumGetObjectId(relid);
+		if (i < 2 || !isnull)
+			require_owner(relids[i]);
+	}
 	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
-	SPI_execute_with_args("INSERT INTO taskapi.resource AS r (resource, source, deleted_resource, page_function, order_by,"
-						  " soft_delete, versioned, idempotent)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+	SPI_execute_with_args("INSERT INTO taskapi.resource AS r SELECT ($1).*"
 						  " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
 						  " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
 						  " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
 						  " versioned = excluded.versioned, idempotent = excluded.idempotent",
-						  lengthof(names), argtypes, values, nulls, false, 0);
+						  1, &type, &entry, NULL, false, 0);
 	delete_leftovers();
 	taskapi_become_again(saved);
-	SPI_finish();
 	CommandCounterIncrement();
-	check_resource(PG_GETARG_OID(0), PG_GETARG_OID(1), PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2));
-	PG_RETURN_VOID();
+	check_resource(relids[0], relids[1], relids[2]);
+	return relids[0];
 }
 
 /*
@@ -127,6 +197,15 @@ delete_leftovers(void)
 				false, 0);
 }
 
+static void
+forget_dropped(void)
+{
+	TaskapiRole saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
+
+	delete_leftovers();
+	taskapi_become_again(saved);
+}
+
 /*
  * forget_dropped_resources() -> void
  *
@@ -136,37 +215,8 @@ PG_FUNCTION_INFO_V1(taskapi_forget_dropped_resources);
 Datum
 taskapi_forget_dropped_resources(PG_FUNCTION_ARGS)
 {
-	TaskapiRole saved;
-
 	SPI_connect();
-	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
-	delete_leftovers();
-	taskapi_become_again(saved);
-	SPI_finish();
-	PG_RETURN_VOID();
-}
-
-/*
- * unregister_resource(resource regclass) -> void
- *
- * Takes a resource, which the caller must own, out of the registry.
- */
-PG_FUNCTION_INFO_V1(taskapi_unregister_resource);
-Datum
-taskapi_unregister_resource(PG_FUNCTION_ARGS)
-{
-	Oid			argtypes[] = {REGCLASSOID};
-	Datum		values[1] = {PG_GETARG_DATUM(0)};
-	TaskapiRole saved;
-
-	require_owner(PG_GETARG_OID(0));
-
-	SPI_connect();
-	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
-	SPI_execute_with_args("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) $1",
-						  1, argtypes, values, NULL, false, 0);
-	delete_leftovers();
-	taskapi_become_again(saved);
+	forget_dropped();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -14,7 +14,7 @@ my %value = (
 	'data.word' => q('retyped-word'), interval => q('1 day'), 'varchar(60)' => q('retyped-varchar'), oid => '1259', regclass => q('pg_class'), xml => q('<retyped/>'));
 my @columns = qw(id parent_id num amount title mood word pair labels doc flag day at raw ref span ratio short bits created_at);
 my @ours = qw(version updated_at deleted_at deletion_id);
-my $register = q(SELECT taskapi.register_resource('api.thing', 'data.thing', 'api.deleted_thing', 'thing_page', 'created_at DESC, id DESC', true, true, true));
+my $register = q(SELECT layer.register_resource('api.thing', 'data.thing', 'api.deleted_thing', 'thing_page', 'created_at DESC, id DESC', true, true, true));
 my $expose = q(SELECT taskapi.expose('data.thing', 'api', order_by => 'created_at DESC, id DESC'));
 
 sub cases
@@ -168,7 +168,7 @@ sub views
 		[ 'views', 'rebuilt of few columns, with our triggers', 'DROP VIEW api.thing CASCADE', 'CREATE VIEW api.thing AS SELECT title, id FROM data.thing WHERE deleted_at IS NULL', our_triggers('api.thing'), 'GRANT ALL ON api.thing TO hostile_client', $register ],
 		[ 'views', 'a bare table, with our triggers', 'CREATE TABLE data.bare (id int8 PRIMARY KEY, deleted_at timestamptz, deletion_id int8 DEFAULT 57005, version text)', 'DROP VIEW api.thing CASCADE', 'CREATE VIEW api.thing AS SELECT id, version FROM data.bare WHERE deleted_at IS NULL', our_triggers('api.thing'),
 			'CREATE TRIGGER zz BEFORE DELETE ON data.bare FOR EACH ROW EXECUTE FUNCTION taskapi.resource_soft_delete()', 'GRANT ALL ON api.thing, data.bare TO hostile_client',
-			"SELECT taskapi.register_resource('api.thing', 'data.bare', NULL, NULL, 'id', true, true, false)", 'INSERT INTO api.thing (id) VALUES (2000026), (2000016), (2000036)' ],
+			"SELECT layer.register_resource('api.thing', 'data.bare', NULL, NULL, 'id', true, true, false)", 'INSERT INTO api.thing (id) VALUES (2000026), (2000016), (2000036)' ],
 		[ 'views', 'without our triggers', q(DO $$ BEGIN EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), ';') FROM pg_trigger WHERE tgrelid IN ('api.thing'::regclass, 'api.deleted_thing'::regclass)); END $$) ],
 		[ 'views', 'without triggers of statements', q(DO $$ BEGIN EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), ';') FROM pg_trigger WHERE tgrelid = 'api.thing'::regclass AND tgtype & 1 = 0); END $$) ],
 		[ 'views', 'without triggers of rows', q(DO $$ BEGIN EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass), ';') FROM pg_trigger WHERE tgrelid = 'api.thing'::regclass AND tgtype & 1 = 1); END $$) ],
@@ -278,9 +278,9 @@ sub registry
 	my @cases;
 	foreach my $view (@relations)
 	{
-		push @cases, [ 'registry', "register $view", "SELECT taskapi.register_resource('$view', 'data.child', 'api.deleted_thing', 'thing_page', 'id', true, true, true)" ],
-		  [ 'registry', "register of $view", "SELECT taskapi.register_resource('api.thing', '$view', 'api.deleted_child', 'thing_page', 'id', true, true, true)" ],
-		  [ 'registry', "unregister $view", "SELECT taskapi.unregister_resource('$view')" ],
+		push @cases, [ 'registry', "register $view", "SELECT layer.register_resource('$view', 'data.child', 'api.deleted_thing', 'thing_page', 'id', true, true, true)" ],
+		  [ 'registry', "register of $view", "SELECT layer.register_resource('api.thing', '$view', 'api.deleted_child', 'thing_page', 'id', true, true, true)" ],
+		  [ 'registry', "unregister $view", "SELECT taskapi.drop_resource('$view'), taskapi.finish_unexpose('$view')" ],
 		  [ 'registry', "triggers of $view", (map { "SELECT taskapi.set_resource_triggers('$view', '{$_}')" } qw(live deleted versioned soft_delete source)) ],
 		  [ 'registry', "source triggers of $view", "SELECT taskapi.set_source_triggers('$view')" ],
 		  [ 'registry', "columns in $view", "SELECT taskapi.add_resource_columns('$view', true, true)" ],
@@ -290,12 +290,12 @@ sub registry
 		  [ 'registry', "pages of $view", "SELECT * FROM taskapi.page('$view')", "SELECT taskapi.index_advice('$view', 'id')", "SELECT taskapi.check_exposable('$view')" ];
 	}
 	push @cases,
-	  [ 'registry', 'without versions', "SELECT taskapi.register_resource('api.thing', 'data.thing', NULL, NULL, 'id', false, false, false)" ],
-	  [ 'registry', 'without a deleted view', "SELECT taskapi.register_resource('api.thing', 'data.thing', NULL, NULL, 'id', true, true, true)" ],
-	  [ 'registry', 'live and deleted swapped', "SELECT taskapi.register_resource('api.deleted_thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
-	  [ 'registry', 'both the same', "SELECT taskapi.register_resource('api.thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
-	  [ 'registry', 'NULLs', "SELECT taskapi.register_resource(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "SELECT taskapi.set_resource_triggers('data.thing', NULL)", "SELECT taskapi.set_resource_triggers('data.thing', '{NULL}')" ],
-	  [ 'registry', 'an order of nonsense', "SELECT taskapi.register_resource('api.thing', 'data.thing', 'api.deleted_thing', 'nonsense', 'nonsense, , DESC', true, true, true)" ];
+	  [ 'registry', 'without versions', "SELECT layer.register_resource('api.thing', 'data.thing', NULL, NULL, 'id', false, false, false)" ],
+	  [ 'registry', 'without a deleted view', "SELECT layer.register_resource('api.thing', 'data.thing', NULL, NULL, 'id', true, true, true)" ],
+	  [ 'registry', 'live and deleted swapped', "SELECT layer.register_resource('api.deleted_thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
+	  [ 'registry', 'both the same', "SELECT layer.register_resource('api.thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
+	  [ 'registry', 'NULLs', "SELECT layer.register_resource(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "SELECT taskapi.set_resource_triggers('data.thing', NULL)", "SELECT taskapi.set_resource_triggers('data.thing', '{NULL}')" ],
+	  [ 'registry', 'an order of nonsense', "SELECT layer.register_resource('api.thing', 'data.thing', 'api.deleted_thing', 'nonsense', 'nonsense, , DESC', true, true, true)" ];
 	return @cases;
 }
 

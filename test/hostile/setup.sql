@@ -16,6 +16,12 @@ $$;
 CREATE TABLE layer.token (name text, token text);
 GRANT SELECT ON layer.token TO PUBLIC;
 
+-- Entries of the registry that are not true, as after the restore of a dump that the owner changed. He cannot write it himself.
+CREATE FUNCTION layer.register_resource(regclass, regclass, regclass, name, text, boolean, boolean, boolean) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    DELETE FROM taskapi.resource WHERE resource = $1;
+    INSERT INTO taskapi.resource VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+$$;
+
 CREATE SCHEMA data AUTHORIZATION hostile_owner;
 CREATE SCHEMA api AUTHORIZATION hostile_owner;
 CREATE SCHEMA elsewhere AUTHORIZATION hostile_owner;

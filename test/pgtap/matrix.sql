@@ -172,19 +172,19 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'add_resource_columns'
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
-        ' dress_resource_view drop_resource'
+        ' dress_resource_view drop_resource drop_resource_views'
         ' expose'
-        ' fingerprint finish_view'
+        ' fingerprint finish_resource finish_unexpose finish_view'
         ' grant_again grant_new_columns grant_resource grantee_name grants_on'
         ' hide_private_columns holds'
         ' index_advice is_source is_stranger'
         ' jwt_claims jwt_verify'
-        ' make_api_schema make_deleted_view make_live_view make_page_function make_resource_view'
+        ' make_api_schema make_deleted_view make_live_view make_page_function make_resource make_resource_view'
         ' objects_in one_of order_by_canonical order_by_columns owner_of'
         ' page page_arguments page_function_of page_rows pre_request problems'
-        ' raise_problem rate_limit_headers register_resource registered_resource rename_view_columns report_gaps request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_soft_delete resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
+        ' raise_problem rate_limit_headers registered_resource rename_view_columns report_gaps request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_soft_delete resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
         ' same_origin session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers shown_columns'
-        ' unexpose unregister_resource uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
+        ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
     ('function', 'add_secret api_key_last_used api_key_usage'
         ' bcrypt block_subject'

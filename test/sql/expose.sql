@@ -116,9 +116,7 @@ RESET ROLE;
 SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute
 WHERE attrelid = ANY ('{expose_data.fine,expose_data.odd_version,expose_data.has_cursor}'::regclass[]) AND attnum > 0;
 
--- The registry is written for those who own what it is about.
 SET ROLE regress_expose_other;
-SELECT taskapi.register_resource('expose_data.fine', 'expose_data.fine', NULL, NULL, 'id', true, true, true);
 SELECT taskapi.grant_resource('expose_data.fine', 'regress_expose_other');
 RESET ROLE;
 

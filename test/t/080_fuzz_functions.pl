@@ -103,7 +103,7 @@ my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql(
 	FROM pg_proc p
 	WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'internal'::regtype, 'event_trigger'::regtype)
 		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND NOT 'cstring'::regtype = ANY (p.proargtypes)
-		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'register_resource', 'unregister_resource', 'purge_source')
+		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'purge_source')
 	ORDER BY 1, 2});
 cmp_ok(scalar @functions, '>', 50, 'there are functions to call');
 
