@@ -29,6 +29,12 @@ BEGIN
         RAISE EXCEPTION 'cannot expose partition "%"', class.relname
             USING ERRCODE = 'wrong_object_type', HINT = 'Expose the partitioned table.';
     END IF;
+    -- A child has neither the triggers nor the key of its parent, and its rows would have no version.
+    IF class.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = source) THEN
+        RAISE EXCEPTION 'cannot expose table "%"', class.relname
+            USING ERRCODE = 'wrong_object_type', DETAIL = 'Other tables inherit from it.',
+                  HINT = 'Partition the table instead, or expose the tables that inherit from it.';
+    END IF;
     SELECT e.extname INTO odd FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = source AND d.refclassid = 'pg_extension'::regclass
       AND d.deptype = 'e';
@@ -226,6 +232,18 @@ $$;
 COMMENT ON FUNCTION taskapi.resource_order(regclass, name[], text) IS
     'Internal: the order of a resource, made total by the key; invalid_order_by if the table lacks a column of it';
 
+-- A name that no relation of a schema bears: the given one, shortened, with a number if it is taken.
+CREATE FUNCTION taskapi.free_name(name text, schema oid) RETURNS name
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT n.candidate
+        FROM (SELECT (left($1, 56) || CASE WHEN i > 0 THEN i::text ELSE '' END)::name AS candidate, i
+              FROM generate_series(0, 999) i) n
+        WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = $2 AND c.relname = n.candidate)
+        ORDER BY n.i LIMIT 1;
+    END;
+COMMENT ON FUNCTION taskapi.free_name(text, oid) IS 'Internal: a name for a relation that is free in a schema';
+
 -- What expose() cannot change: it says so. Runs as the owner of the table, whose index predicates the planner evaluates.
 CREATE FUNCTION taskapi.report_gaps(source regclass, view regclass, deleted_view regclass, order_by text, last_first text,
                                     first_time boolean) RETURNS void
@@ -240,12 +258,19 @@ BEGIN
             RAISE NOTICE 'code that reads table % itself sees deleted rows, unless it asks for deleted_at IS NULL', source;
         END IF;
         FOR index IN
-            SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS definition FROM pg_index i
+            SELECT i.indexrelid::regclass AS name, c.relname, c.relnamespace, k.conname,
+                   pg_get_indexdef(i.indexrelid) AS definition
+            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = source AND k.contype = 'u'
             WHERE i.indrelid = source AND i.indisunique AND NOT i.indisprimary AND i.indpred IS NULL ORDER BY i.indexrelid
         LOOP
             RAISE NOTICE 'deleted rows keep their values in unique index % taken', index.name
-                USING HINT = format('An index over the live rows alone would not: %s WHERE (deleted_at IS NULL)',
-                                    index.definition);
+                USING HINT = format('An index over the live rows would not: %s WHERE (deleted_at IS NULL); then %s.',
+                                    regexp_replace(index.definition, '^CREATE UNIQUE INDEX .*? ON ',
+                                                   format('CREATE UNIQUE INDEX %I ON ',
+                                                          taskapi.free_name(index.relname || '_live', index.relnamespace))),
+                                    CASE WHEN index.conname IS NULL THEN format('DROP INDEX %s', index.name)
+                                         ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', source, index.conname) END);
         END LOOP;
     END IF;
     IF advice IS NOT NULL THEN
@@ -293,6 +318,15 @@ BEGIN
     last_first := 'deleted_at DESC' || (SELECT coalesce(string_agg(format(', %I DESC', k), '' ORDER BY place), '')
                                         FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> 'deleted_at');
 
+    IF soft_delete AND former.soft_delete IS NOT TRUE AND EXISTS (
+           SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = 'deleted_at' AND NOT a.attisdropped)
+       AND NOT EXISTS (SELECT FROM taskapi.resources_of(source) r WHERE r.soft_delete)
+       AND taskapi.run_as(owner, format('SELECT EXISTS (SELECT FROM %s t WHERE t.deleted_at IS NOT NULL)', source)) = 't'
+    THEN
+        RAISE WARNING 'rows of table % that were deleted before become deleted rows of the resource', source
+            USING DETAIL = 'taskapi.maintain() removes for good what was deleted longer ago than taskapi.deleted_retention.',
+                  HINT = 'To keep them, set taskapi.deleted_retention to -1 for the role that runs taskapi.maintain().';
+    END IF;
     PERFORM taskapi.run_as(owner, 'SELECT taskapi.add_resource_columns($1, $2, $3)', source, soft_delete, versioned);
     shown := taskapi.shown_columns(former.resource);
     kept_grants := taskapi.hide_private_columns(former, key);

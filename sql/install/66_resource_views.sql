@@ -12,18 +12,26 @@ DECLARE
     actions text[] := '{}';
     misfits text[] := '{}';
     cures   text[] := '{}';
+    before  text := '';
 BEGIN
     FOR wanted IN
         SELECT w.*, a.attnum IS NOT NULL AS present, a.attnotnull, a.atthasdef, a.atttypid = ANY (w.types) AS typed,
                a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
+               -- how a value of the column becomes one of the type that fits; NULL if only a person can say
+               CASE WHEN w.type = 'timestamptz' AND a.atttypid = 'timestamp'::regtype THEN '%I AT TIME ZONE ''UTC'''
+                    WHEN w.type = 'timestamptz' AND a.atttypid = 'bool'::regtype THEN 'CASE WHEN %I THEN now() END'
+                    WHEN w.type = 'timestamptz' AND a.atttypid = 'date'::regtype
+                         OR w.type = 'int' AND a.atttypid = 'int2'::regtype
+                         OR w.type = 'uuid' AND a.atttypid IN ('text'::regtype, 'varchar'::regtype) THEN '%I::' || w.type
+                    END AS converted,
                concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
                          CASE WHEN a.attgenerated <> '' THEN 'GENERATED' WHEN a.attidentity <> '' THEN 'IDENTITY' END) AS is
         FROM (VALUES
-                (1, versioned,   'version',     '{int4,int8}'::regtype[],   'int',         '1'),
-                (2, versioned,   'updated_at',  '{timestamptz}'::regtype[], 'timestamptz', 'now()'),
-                (3, soft_delete, 'deleted_at',  '{timestamptz}'::regtype[], 'timestamptz', NULL),
-                (4, soft_delete, 'deletion_id', '{uuid}'::regtype[],        'uuid',        NULL))
-             w (place, needed, name, types, type, value)
+                (1, versioned,   'version',     '{int4,int8}'::regtype[],   'int',         '1',     'int or bigint'),
+                (2, versioned,   'updated_at',  '{timestamptz}'::regtype[], 'timestamptz', 'now()', 'timestamptz'),
+                (3, soft_delete, 'deleted_at',  '{timestamptz}'::regtype[], 'timestamptz', NULL,    'timestamptz'),
+                (4, soft_delete, 'deletion_id', '{uuid}'::regtype[],        'uuid',        NULL,    'uuid'))
+             w (place, needed, name, types, type, value, fitting)
         LEFT JOIN pg_attribute a ON a.attrelid = source AND a.attname = w.name AND NOT a.attisdropped
         WHERE w.needed
         ORDER BY w.place
@@ -32,13 +40,22 @@ BEGIN
             actions := actions || format('ADD COLUMN %I %s%s', wanted.name, wanted.type,
                                          ' NOT NULL DEFAULT ' || wanted.value);
         ELSIF NOT wanted.typed OR wanted.attnotnull <> (wanted.value IS NOT NULL) OR wanted.generated OR wanted.identity THEN
-            misfits := misfits || format('Column %I is %s. It must be %s%s.', wanted.name, wanted.is, wanted.type,
-                                         coalesce(' NOT NULL DEFAULT ' || wanted.value, ', and may be NULL'));
+            misfits := misfits || format('Column %I is %s. It must be %s%s.', wanted.name, wanted.is, wanted.fitting,
+                                         coalesce(', NOT NULL, with default ' || wanted.value, ', and may be NULL'));
+            IF wanted.typed AND NOT wanted.attnotnull AND wanted.value IS NOT NULL AND NOT wanted.generated THEN
+                before := before || format(E'UPDATE %s SET %I = %s WHERE %2$I IS NULL;\n', source, wanted.name, wanted.value);
+            END IF;
+            IF NOT wanted.typed AND wanted.converted IS NULL THEN
+                before := before || format(E'ALTER TABLE %s RENAME COLUMN %I TO %I;\n', source, wanted.name,
+                                           'old_' || wanted.name);
+                CONTINUE;
+            END IF;
             cures := cures || array_remove(ARRAY[
                 CASE WHEN wanted.generated THEN format('ALTER COLUMN %I DROP EXPRESSION', wanted.name) END,
                 CASE WHEN wanted.identity THEN format('ALTER COLUMN %I DROP IDENTITY', wanted.name) END,
                 CASE WHEN NOT wanted.typed
-                     THEN format('ALTER COLUMN %1$I TYPE %2$s USING %1$I::%2$s', wanted.name, wanted.type) END,
+                     THEN format('ALTER COLUMN %I TYPE %s USING ', wanted.name, wanted.type)
+                          || format(wanted.converted, wanted.name) END,
                 CASE WHEN wanted.attnotnull AND wanted.value IS NULL
                      THEN format('ALTER COLUMN %I DROP NOT NULL', wanted.name) END,
                 CASE WHEN NOT wanted.attnotnull AND wanted.value IS NOT NULL
@@ -50,7 +67,11 @@ BEGIN
     IF misfits <> '{}' THEN
         RAISE EXCEPTION 'table % has columns that do not fit', source
             USING ERRCODE = 'datatype_mismatch', DETAIL = array_to_string(misfits, E'\n'),
-                  HINT = format(E'ALTER TABLE %s %s;\n', source, array_to_string(cures, ', '))
+                  HINT = before
+                         || CASE WHEN cures <> '{}' THEN format(E'ALTER TABLE %s %s;\n', source, array_to_string(cures, ', '))
+                                 ELSE '' END
+                         || CASE WHEN array_to_string(cures, '') LIKE '%AT TIME ZONE%'
+                                 THEN E'The time zone is the one that the values were written in.\n' ELSE '' END
                          || 'Or rename them, or call taskapi.expose() with versioned or soft_delete set to false.';
     END IF;
     -- none of these rewrites the table: the defaults are the same for all its rows

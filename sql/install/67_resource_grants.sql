@@ -171,15 +171,22 @@ BEGIN
                                format('GRANT EXECUTE ON FUNCTION %s TO %s', page, grantee));
     END IF;
     IF 'create' = ANY (actions) THEN
-        FOR target IN      -- of serial columns, whose default is the caller's to compute
-            SELECT DISTINCT d.refobjid::regclass AS sequence
+        -- Of serial columns, whose default is the caller's to compute. A default may name a sequence of any other role, which
+        -- the owner of the table has no say over.
+        FOR target IN
+            SELECT DISTINCT d.refobjid::regclass AS sequence, c.relowner = taskapi.owner_of(entry.source) AS own
             FROM pg_attrdef a
             JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass
             JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'S'
             WHERE a.adrelid = entry.source ORDER BY 1
         LOOP
-            PERFORM taskapi.run_as(taskapi.owner_of(target.sequence),
-                                   format('GRANT USAGE ON SEQUENCE %s TO %s', target.sequence, grantee));
+            IF target.own THEN
+                PERFORM taskapi.run_as(taskapi.owner_of(entry.source),
+                                       format('GRANT USAGE ON SEQUENCE %s TO %s', target.sequence, grantee));
+            ELSE
+                RAISE NOTICE 'sequence % is not of the owner of table %, and is not granted', target.sequence, entry.source
+                    USING HINT = format('A default needs it: GRANT USAGE ON SEQUENCE %s TO %s.', target.sequence, grantee);
+            END IF;
         END LOOP;
     END IF;
 END

@@ -27,7 +27,8 @@ DECLARE
         'make_deleted_view', 'make_resource_view', 'rename_view_columns', 'finish_view', 'dress_resource_view',
         'resource_triggers', 'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns',
         'make_resource', 'finish_resource', 'drop_resource', 'drop_resource_views', 'finish_unexpose',
-        'grants_on', 'grant_again', 'grant_new_columns', 'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
+        'grants_on', 'free_name', 'grant_again', 'grant_new_columns',
+        'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
         'grant_resource', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
     missing text;

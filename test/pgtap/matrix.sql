@@ -175,7 +175,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' dress_resource_view drop_resource drop_resource_views'
         ' expose'
         ' fingerprint finish_resource finish_unexpose finish_view'
-        ' grant_again grant_new_columns grant_resource grantee_name grants_on'
+        ' free_name grant_again grant_new_columns grant_resource grantee_name grants_on'
         ' hide_private_columns holds'
         ' index_advice is_source is_stranger'
         ' jwt_claims jwt_verify'

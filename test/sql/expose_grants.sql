@@ -124,6 +124,51 @@ CREATE TABLE grants_data.django (id int PRIMARY KEY, version bigint NOT NULL, up
 SELECT taskapi.expose('grants_data.django', 'grants_api');
 INSERT INTO grants_api.django (id) VALUES (1) RETURNING version, updated_at = now() AS now;
 
+-- What was deleted before the table became a resource is told, since the purge counts it.
+CREATE TABLE grants_data.paranoid (id int PRIMARY KEY, deleted_at timestamptz);
+INSERT INTO grants_data.paranoid VALUES (1, '2020-01-01'), (2, NULL);
+SELECT taskapi.expose('grants_data.paranoid', 'grants_api');
+SELECT taskapi.expose('grants_data.paranoid', 'grants_api');
+
+-- The statements of a hint can be run as they stand, whatever the table holds and whatever names are taken.
+CREATE TABLE grants_data.rails (id int PRIMARY KEY, name text UNIQUE, version bigint, updated_at timestamp(6) NOT NULL);
+INSERT INTO grants_data.rails VALUES (1, 'a', NULL, '2026-01-01 12:00');
+SELECT taskapi.expose('grants_data.rails', 'grants_api');
+UPDATE grants_data.rails SET version = 1 WHERE version IS NULL;
+SET timezone = 'Asia/Tokyo';
+ALTER TABLE grants_data.rails ALTER COLUMN version SET NOT NULL, ALTER COLUMN updated_at TYPE timestamptz USING updated_at AT TIME ZONE 'UTC';
+SELECT updated_at AT TIME ZONE 'UTC' AS utc FROM grants_data.rails;
+RESET timezone;
+CREATE INDEX rails_name_key_live ON grants_data.rails (id);
+SET client_min_messages = notice;
+SELECT taskapi.expose('grants_data.rails', 'grants_api');
+SET client_min_messages = warning;
+CREATE UNIQUE INDEX rails_name_key_live1 ON grants_data.rails USING btree (name) WHERE (deleted_at IS NULL);
+ALTER TABLE grants_data.rails DROP CONSTRAINT rails_name_key;
+
+-- A table that others inherit from is refused: their rows have no version.
+CREATE TABLE grants_data.par (id int PRIMARY KEY);
+CREATE TABLE grants_data.kid () INHERITS (grants_data.par);
+SELECT taskapi.expose('grants_data.par', 'grants_api');
+
+-- An administrator grants no sequence that the owner of the table has no say over, though a default of the table names it.
+CREATE SEQUENCE grants_data.of_another;
+CREATE ROLE regress_grants_owner;
+CREATE SCHEMA grants_own AUTHORIZATION regress_grants_owner;
+GRANT USAGE ON SCHEMA grants_data TO regress_grants_owner;
+SET ROLE regress_grants_owner;
+CREATE TABLE grants_own.item (id serial PRIMARY KEY, n bigint DEFAULT nextval('grants_data.of_another'));
+SELECT taskapi.expose('grants_own.item', 'grants_own', 'items');
+RESET ROLE;
+SET client_min_messages = notice;
+SELECT taskapi.grant_resource('grants_own.items', 'regress_grants_user', '{create}');
+SET client_min_messages = warning;
+SELECT has_sequence_privilege('regress_grants_user', 'grants_own.item_id_seq', 'USAGE') AS own,
+       has_sequence_privilege('regress_grants_user', 'grants_data.of_another', 'USAGE') AS of_another;
+DROP SCHEMA grants_own CASCADE;
+DROP OWNED BY regress_grants_owner;
+DROP ROLE regress_grants_owner;
+
 DROP VIEW grants_held;
 DROP TABLE grants_before, grants_with;
 DROP SCHEMA grants_api, grants_other, grants_data CASCADE;
