@@ -25,12 +25,13 @@ DECLARE
     keys bigint;
     sessions bigint;
 BEGIN
-    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = taskapi.canonical_subject(revoke_credentials.subject)
-      AND k.revoked_at IS NULL;
-    GET DIAGNOSTICS keys = ROW_COUNT;
+    -- Sessions first: a request that comes with one and makes a key holds it (create_my_api_key), and the key is seen then.
     UPDATE taskapi.session s SET revoked_at = now()
         WHERE s.subject = taskapi.canonical_subject(revoke_credentials.subject) AND s.revoked_at IS NULL AND s.expires_at > now();
     GET DIAGNOSTICS sessions = ROW_COUNT;
+    UPDATE taskapi.api_key k SET revoked_at = now() WHERE k.subject = taskapi.canonical_subject(revoke_credentials.subject)
+      AND k.revoked_at IS NULL;
+    GET DIAGNOSTICS keys = ROW_COUNT;
     RETURN keys + sessions;
 END
 $$;

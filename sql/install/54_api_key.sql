@@ -105,16 +105,26 @@ CREATE FUNCTION taskapi.create_my_api_key(INOUT name text DEFAULT NULL, INOUT sc
     SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     subject constant text := taskapi.require_subject();
+    ended boolean;
     made record;
 BEGIN
     -- else one that leaked would outlive its revocation
     IF taskapi.jwt_claims() ? 'api_key_id' THEN
         PERFORM taskapi.raise_problem('forbidden', 'An API key cannot make another one.');
     END IF;
+    -- nor may one outlive the session that makes it: who ends that waits, or has ended it by now
+    SELECT s.revoked_at IS NOT NULL INTO ended FROM taskapi.session s
+        WHERE s.id::text = taskapi.jwt_claims() ->> 'session_id' AND s.subject = taskapi.current_subject()
+        FOR SHARE;
+    IF ended THEN
+        PERFORM taskapi.raise_problem('unauthenticated', 'The session has ended.');
+    END IF;
     made := taskapi.insert_api_key(subject, name, scopes, expires_at);
     id := made.id;
     secret := made.secret;
     SELECT k.prefix, k.scopes, k.created_at INTO prefix, scopes, created_at FROM taskapi.api_key k WHERE k.id = made.id;
+EXCEPTION WHEN serialization_failure THEN
+    PERFORM taskapi.raise_problem('try_again', 'The session changed at the same time.', 'Send the request again.');
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) FROM PUBLIC;

@@ -20,22 +20,30 @@ CREATE FUNCTION @data@.log_in() RETURNS trigger
 AS $body$
 DECLARE
     lasts CONSTANT interval := '12 hours';
-    found uuid;
-    hash  text;
+    me   uuid;
+    hash text;
 BEGIN
     PERFORM taskapi.charge_login(NEW.email);
-    SELECT a.id, a.password_hash INTO found, hash
+    SELECT a.id, a.password_hash INTO me, hash
     FROM @data@.account a
     WHERE lower(a.email) = lower(NEW.email) AND a.deleted_at IS NULL;
     IF NOT taskapi.verify_password(NEW.password, hash) THEN
         PERFORM taskapi.raise_problem('unauthenticated', 'The e-mail address or the password is wrong.');
     END IF;
-    PERFORM taskapi.create_session(found::text, lasts);
+    -- Whoever sets another password meanwhile ends all sessions that are committed. So either it waits for this one, or it
+    -- is seen here. The lock is only for who knew the password: it tells nobody which accounts there are.
+    PERFORM FROM @data@.account a WHERE a.id = me AND a.password_hash = hash AND a.deleted_at IS NULL FOR SHARE;
+    IF NOT FOUND THEN
+        PERFORM taskapi.raise_problem('unauthenticated', 'The e-mail address or the password is wrong.');
+    END IF;
+    PERFORM taskapi.create_session(me::text, lasts);
     NEW.password := NULL;
     NEW.created_at := now();
     NEW.expires_at := now() + lasts;
     NEW.current := true;
     RETURN NEW;
+EXCEPTION WHEN serialization_failure THEN
+    PERFORM taskapi.raise_problem('try_again', 'The account changed at the same time.', 'Send the request again.');
 END
 $body$;
 COMMENT ON FUNCTION @data@.log_in() IS 'POST /sessions';
