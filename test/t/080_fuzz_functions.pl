@@ -47,6 +47,7 @@ my @json = (
 my %pool = (
 	text => [ map { quote($_) } @text ],
 	name => [ map { quote($_) } grep { length($_) < 64 } @text ],
+	int2 => [ -32768, -1, 0, 1, 32767 ],
 	int4 => [ -2147483648, -1, 0, 1, 2, 3, 50, 99, 100, 600, 2147483647 ],
 	int8 => [ '-9223372036854775808', -1, 0, 1, '9223372036854775807' ],
 	bool => [ 'true', 'false' ],
@@ -66,6 +67,7 @@ my %pool = (
 	anyelement => [ 'NULL::int', '1', "'a'::text", 'NULL::public.canary', 'NULL::public.canaries', "'NaN'::numeric", 'NULL::taskapi.cursor', 'NULL::timestamptz' ],
 	any => [ 'NULL::int', '1', "'a'::text", "'NaN'::float8", "'-0'::float8", "'infinity'::timestamptz", "'1e-1000'::numeric", "'NaN'::numeric", "'{}'::jsonb", "ARRAY[1, NULL]", "'(1,2)'::point", 'ROW(1, NULL)', "'\\x00'::bytea", 'true', "repeat('x', 100000)" ],
 	cursor => [ "taskapi.cursor('id', 5)", "taskapi.cursor('due NULLS FIRST, id DESC', NULL::date, 5)", map { quote($_) } @tokens, 'garbage' ],
+	_cursor => [ "'{}'", "ARRAY[taskapi.cursor('id', 5), NULL]" ],
 	_rate_limit_verdict => [ "'{}'", "ARRAY[taskapi.rate_limit('x', 1)]", 'ARRAY[NULL]::taskapi.rate_limit_verdict[]', "ARRAY[ROW(true, E'a\"b\\\\', -1, NULL, 'NaN', 'infinity')]::taskapi.rate_limit_verdict[]" ],);
 
 sub quote
@@ -103,7 +105,10 @@ my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql(
 	FROM pg_proc p
 	WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'internal'::regtype, 'event_trigger'::regtype)
 		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND NOT 'cstring'::regtype = ANY (p.proargtypes)
-		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'purge_source')
+		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'purge_source',
+			'make_api_schema', 'make_live_view', 'make_deleted_view', 'finish_view', 'rename_view_columns', 'make_page_function', 'grant_again', 'grant_new_columns', 'drop_resource')
+		-- runs the SQL that it is given
+		AND p.proname <> 'run_as'
 	ORDER BY 1, 2});
 cmp_ok(scalar @functions, '>', 50, 'there are functions to call');
 
@@ -119,7 +124,7 @@ while (@statements < $rounds)
 	{
 		my $v = value($types[$i]);
 		if (!defined $v) { $unknown{ $types[$i] } = 1; $ok = 0; last; }
-		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*verdict)/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : "($v)::$types[$i]";
+		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*verdict|cursor)$/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : "($v)::$types[$i]";
 	}
 	next unless $ok;
 	push @args, map { value('any') } 1 .. int(rand(4)) if $variadic eq 't';
