@@ -31,22 +31,12 @@ typedef enum PairCheck
 	PAIR_CONDITION				/* and check anything else */
 } PairCheck;
 
-/* A query is looked through as it is first, and copied only if it is to be changed. */
-typedef enum ChangeState
-{
-	CHANGE_NONE,
-	CHANGE_WANTED,
-	CHANGE_ALLOWED
-} ChangeState;
-
-static ChangeState change = CHANGE_NONE;
-
 static planner_hook_type next_planner_hook = NULL;
 static int	depth = 0;			/* of planning that this hook has seen */
 
 static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
 static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params);
-static Query *with_checks(Query *query);
+static void add_checks(Query *query);
 static bool has_comparison(Node *node, void *context);
 static bool walk(Node *node, void *context);
 static void walk_query(Query *query, TaskapiCursorLevel *up, const TaskapiCursorObjects *objects);
@@ -54,9 +44,10 @@ static bool visit_condition(Node *condition, void *arg);
 static void check_node(Node *node, TaskapiCursorLevel *level, PairCheck what);
 static void check_array(ScalarArrayOpExpr *op, TaskapiCursorLevel *level, PairCheck what);
 static void check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, PairCheck what);
-static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict, TaskapiCursorLevel *level, PairCheck what);
+static void check_against(const TaskapiCursorSource *source, Node *other, bool array, bool strict,
+						  TaskapiCursorLevel *level, PairCheck what);
 static bool refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array);
-static bool type_nulls(FuncExpr *call, const FuncExpr *like);
+static void type_nulls(FuncExpr *call, const FuncExpr *like);
 static bool is_fixed(Node *node);
 static bool not_fixed(Node *node, void *context);
 static void add_condition(Query *query, Expr *check);
@@ -83,7 +74,8 @@ check_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 	depth++;
 	PG_TRY();
 	{
-		result = plan_checked(with_checks(parse), query_string, cursor_options, params);
+		add_checks(parse);
+		result = plan_checked(parse, query_string, cursor_options, params);
 	}
 	PG_FINALLY();
 	{
@@ -102,26 +94,15 @@ plan_checked(Query *query, const char *query_string, int cursor_options, ParamLi
 }
 
 /*
- * A query with checks is a copy, since the other may be a prepared statement's own.
+ * In place: the planner may scribble on its query as well, and whoever keeps one hands it a copy.
  */
-static Query *
-with_checks(Query *query)
+static void
+add_checks(Query *query)
 {
 	const TaskapiCursorObjects *objects = taskapi_cursor_objects();
-	ChangeState outer = change; /* a function that is evaluated meanwhile may plan queries of its own */
 
-	if (objects == NULL || !has_comparison((Node *) query, unconstify(TaskapiCursorObjects *, objects)))
-		return query;
-	change = CHANGE_NONE;
-	walk_query(query, NULL, objects);
-	if (change == CHANGE_WANTED)
-	{
-		query = copyObject(query);
-		change = CHANGE_ALLOWED;
+	if (objects && has_comparison((Node *) query, unconstify(TaskapiCursorObjects *, objects)))
 		walk_query(query, NULL, objects);
-	}
-	change = outer;
-	return query;
 }
 
 static bool
@@ -265,8 +246,11 @@ check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, Pai
 	FuncExpr   *right_call = taskapi_cursor_call(right);
 	bool		strict = strategy >= BTLessStrategyNumber && strategy <= BTMaxStrategyNumber;
 
-	if (left_call && right_call && !(type_nulls(left_call, right_call) && type_nulls(right_call, left_call)))
-		return;
+	if (left_call && right_call)
+	{
+		type_nulls(left_call, right_call);
+		type_nulls(right_call, left_call);
+	}
 	if (is_fixed(right) && taskapi_cursor_find_source(left, level, &source))
 		check_against(&source, right, false, strict, level, what);
 	else if (is_fixed(left) && taskapi_cursor_find_source(right, level, &source))
@@ -291,8 +275,7 @@ check_against(const TaskapiCursorSource *source, Node *other, bool array, bool s
 		TaskapiCursorMatch match;
 
 		/* What it makes is known, whatever its values are; a call that can make nothing is refused when it is planned. */
-		if (!type_nulls(call, source->call))
-			return;
+		type_nulls(call, source->call);
 		shape = taskapi_cursor_call_shape(call, CurrentMemoryContext, &error);
 		if (shape == NULL)
 			return;
@@ -346,14 +329,13 @@ refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array)
 }
 
 /*
- * An untyped NULL in a call that is compared with another one is a NULL of the type there.  False if the query must be changed for
- * that, and is looked through again then.
+ * An untyped NULL in a call that is compared with another one is a NULL of the type there.
  */
-static bool
+static void
 type_nulls(FuncExpr *call, const FuncExpr *like)
 {
 	if (list_length(call->args) != list_length(like->args))
-		return true;
+		return;
 	for (int i = 1; i < list_length(call->args); i++)
 	{
 		ListCell   *cell = list_nth_cell(call->args, i);
@@ -361,16 +343,8 @@ type_nulls(FuncExpr *call, const FuncExpr *like)
 		Node	   *other = list_nth(like->args, i);
 
 		if (IsA(key, Const) && key->consttype == UNKNOWNOID && key->constisnull && exprType(other) != UNKNOWNOID)
-		{
-			if (change != CHANGE_ALLOWED)
-			{
-				change = CHANGE_WANTED;
-				return false;
-			}
 			lfirst(cell) = makeNullConst(exprType(other), -1, exprCollation(other));
-		}
 	}
-	return true;
 }
 
 /*
@@ -409,9 +383,7 @@ not_fixed(Node *node, void *context)
 static void
 add_condition(Query *query, Expr *check)
 {
-	if (change != CHANGE_ALLOWED)
-		change = CHANGE_WANTED;
-	else if (!taskapi_cursor_visit_conditions((Node *) query->jointree, is_equal, check))
+	if (!taskapi_cursor_visit_conditions((Node *) query->jointree, is_equal, check))
 		query->jointree->quals = make_and_qual(query->jointree->quals, (Node *) check);
 }
 

@@ -11,7 +11,8 @@
 #include "cursor/cursor_shape.h"
 
 /*
- * Two positions of one shape, which need not be of types that SQL sees in cursors.  Calls the types' own comparisons, which may raise.
+ * Two positions of one shape, which need not be of types that SQL sees in cursors.  Calls the types' own comparisons, which may
+ * raise.
  */
 extern int	taskapi_cursor_compare_positions(TaskapiCursorShape *shape, const struct varlena *a, const struct varlena *b);
 

@@ -65,7 +65,8 @@ taskapi_cursor_descriptor_compare(const uint8 *a, int a_len, const uint8 *b, int
 }
 
 /*
- * Directions, then names.  Names are compared by their digest, whichever form a descriptor has, so that all three ways to meet agree.
+ * Directions, then names.  Names are compared by their digest, whichever form a descriptor has, so that all three ways to meet
+ * agree.
  */
 static int
 compare_orders(const uint8 *a, int a_len, const uint8 *b, int b_len)

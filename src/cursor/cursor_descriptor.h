@@ -39,8 +39,8 @@
 extern int	taskapi_cursor_descriptor_compare(const uint8 *a, int a_len, const uint8 *b, int b_len);
 
 /*
- * Is what two descriptors say the same, and if not, what is not?  As taskapi_cursor_descriptor_compare(), but an untyped NULL is of any
- * type, and two names are never taken for each other because of a digest.
+ * Is what two descriptors say the same, and if not, what is not?  As taskapi_cursor_descriptor_compare(), but an untyped NULL is
+ * of any type, and two names are never taken for each other because of a digest.
  */
 typedef enum TaskapiCursorMatch
 {

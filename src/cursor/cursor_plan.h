@@ -44,8 +44,8 @@ extern bool taskapi_cursor_behind_barrier(PlannerInfo *root);
 extern bool taskapi_cursor_prefers_index(TaskapiCursorComparison *comparison, bool leakproof_lost);
 
 /*
- * Is "other" verified by a cursor_check(other, order_by, true, keys of these types) that stands among the conditions of WHERE, here or
- * in a query around this one?
+ * Is "other" verified by a cursor_check(other, order_by, true, keys of these types) that stands among the conditions of WHERE,
+ * here or in a query around this one?
  */
 extern bool taskapi_cursor_is_checked(TaskapiCursorComparison *comparison);
 

@@ -161,7 +161,8 @@ is_sql_function(Oid funcid)
 }
 
 /*
- * Is a key a column that is never NULL in a row of the query?  As taskapi_cursor_keys_never_null() will see it, when views are pulled up.
+ * Is a key a column that is never NULL in a row of the query?  As taskapi_cursor_keys_never_null() will see it, when views are
+ * pulled up.
  */
 static bool
 never_null(Node *key, TaskapiCursorLevel *level)

@@ -15,10 +15,10 @@
  *   and inheritance), all directions are alike.
  * - The right side must not change within a scan: no volatile function, no column of this query, no subquery.
  * - The right side must be a cursor of these keys, without a NULL, whose values fit the columns; cursor_key() is NULL else.  Of a
- *   constant that is known: one that is not is left to the operator.  For anything else a cursor_check() must stand among the conditions
- *   of WHERE, which are evaluated before any row is read (a One-Time Filter).  The planner hook puts it there (cursor_check.c).  What
- *   that hook cannot see (the first statement of a session that loads this library while it is planned, the body of an SQL function that is
- *   inlined in FROM) gets the check from here, if the comparison is such a condition itself.
+ *   constant that is known: one that is not is left to the operator.  For anything else a cursor_check() must stand among the
+ *   conditions of WHERE, which are evaluated before any row is read (a One-Time Filter).  The planner hook puts it there
+ *   (cursor_check.c).  What that hook cannot see (the first statement of a session that loads this library while it is planned,
+ *   the body of an SQL function that is inlined in FROM) gets the check from here, if the comparison is such a condition itself.
  * - The comparison is built as the parser would: default btree operators of each key's type, the key's collation.
  * - Partition pruning does not see a row comparison, so for a partitioned table the leading key is compared by itself as well.
  * - Under row-level security an operator that is not leakproof cannot be an index condition.  If only the leading key's is,
@@ -221,7 +221,8 @@ compare_keys(TaskapiCursorComparison *comparison, int strategy, KeyComparison *k
 /*
  * One key's operator and sides; false if its type has none that fits, or if a constant holds no value of the type there.
  *
- * The key is asked for as its own type, which an operator class may take for another one (cidr for inet, regclass for oid, varchar for text).
+ * The key is asked for as its own type, which an operator class may take for another one (cidr for inet, regclass for oid,
+ * varchar for text).
  */
 static bool
 compare_key(TaskapiCursorComparison *comparison, int term, int strategy, KeyComparison *cmp)

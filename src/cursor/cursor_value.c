@@ -216,8 +216,8 @@ is_of_order(ValueCache *cache, text *order_by, const TaskapiCursorView *view)
 /*
  * cursor_check(cursor, order_by text, not_null bool, VARIADIC keys "any") -> bool
  *
- * True if cursors of this order_by over keys of these types compare with the cursor by their keys, or if it is NULL.  "not_null" says that
- * rows of the query have no NULL in any key.  Errors: cursor_mismatch if it is of another order_by or over other types;
+ * True if cursors of this order_by over keys of these types compare with the cursor by their keys, or if it is NULL.  "not_null"
+ * says that rows of the query have no NULL in any key.  Errors: cursor_mismatch if it is of another order_by or over other types;
  * with not_null, also if a key is NULL or does not fit the type; invalid_order_by.
  */
 PG_FUNCTION_INFO_V1(taskapi_cursor_check);
