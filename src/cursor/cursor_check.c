@@ -31,6 +31,15 @@ typedef enum PairCheck
 	PAIR_CONDITION				/* and check anything else */
 } PairCheck;
 
+/* Where the CTEs of a query, of whatever names, are read */
+typedef struct CteReads
+{
+	bool		below_sublink;	/* where the walk is */
+	bool		below_guard;
+	bool		in_sublink;		/* what it has found */
+	bool		guarded;
+} CteReads;
+
 static planner_hook_type next_planner_hook = NULL;
 static int	depth = 0;			/* of planning that this hook has seen */
 
@@ -39,7 +48,14 @@ static PlannedStmt *plan_checked(Query *query, const char *query_string, int cur
 static void add_checks(Query *query);
 static bool has_comparison(Node *node, void *context);
 static bool walk(Node *node, void *context);
-static void walk_query(Query *query, TaskapiCursorLevel *up, const TaskapiCursorObjects *objects);
+static bool walk_sublink(SubLink *sublink, TaskapiCursorLevel *level);
+static void walk_query(Query *query, TaskapiCursorLevel *up, Query *home, const TaskapiCursorObjects *objects);
+static Query *home_in_from(const TaskapiCursorLevel *level, Query *query);
+static Query *home_in_expression(const TaskapiCursorLevel *level);
+static Query *home_of_cte(const TaskapiCursorLevel *level, Query *query);
+static bool takes_condition(const Query *query);
+static bool is_guard(Node *node);
+static bool find_cte_reads(Node *node, void *context);
 static bool visit_condition(Node *condition, void *arg);
 static void check_node(Node *node, TaskapiCursorLevel *level, PairCheck what);
 static void check_array(ScalarArrayOpExpr *op, TaskapiCursorLevel *level, PairCheck what);
@@ -48,8 +64,6 @@ static void check_against(const TaskapiCursorSource *source, Node *other, bool a
 						  TaskapiCursorLevel *level, PairCheck what);
 static bool refuse_constant(const TaskapiCursorSource *source, Const *constant, bool array);
 static void type_nulls(FuncExpr *call, const FuncExpr *like);
-static bool is_fixed(Node *node);
-static bool not_fixed(Node *node, void *context);
 static void add_condition(Query *query, Expr *check);
 static bool is_equal(Node *condition, void *arg);
 
@@ -102,7 +116,7 @@ add_checks(Query *query)
 	const TaskapiCursorObjects *objects = taskapi_cursor_objects();
 
 	if (objects && has_comparison((Node *) query, unconstify(TaskapiCursorObjects *, objects)))
-		walk_query(query, NULL, objects);
+		walk_query(query, NULL, query, objects);
 }
 
 static bool
@@ -141,12 +155,11 @@ has_comparison(Node *node, void *context)
 }
 
 static void
-walk_query(Query *query, TaskapiCursorLevel *up, const TaskapiCursorObjects *objects)
+walk_query(Query *query, TaskapiCursorLevel *up, Query *home, const TaskapiCursorObjects *objects)
 {
-	TaskapiCursorLevel level = {query, up, objects};
+	TaskapiCursorLevel level = {query, up, objects, home};
 
-	/* The ON of a MERGE becomes that of an outer join. */
-	if (query->commandType != CMD_MERGE && query->jointree)
+	if (takes_condition(query))
 		taskapi_cursor_visit_conditions((Node *) query->jointree, visit_condition, &level);
 	query_tree_walker(query, walk, &level, 0);
 }
@@ -155,17 +168,122 @@ static bool
 walk(Node *node, void *context)
 {
 	TaskapiCursorLevel *level = context;
+	bool		guarded = level->guarded;
 
 	if (node == NULL)
 		return false;
 	if (IsA(node, Query))
 	{
-		walk_query((Query *) node, level, level->objects);
+		walk_query((Query *) node, level, home_in_from(level, (Query *) node), level->objects);
 		return false;
 	}
+	if (IsA(node, CommonTableExpr))
+	{
+		Query	   *query = (Query *) ((CommonTableExpr *) node)->ctequery;
+
+		walk_query(query, level, home_of_cte(level, query), level->objects);
+		return false;
+	}
+	if (IsA(node, SubLink))
+		return walk_sublink((SubLink *) node, level);
 	if (!list_member_ptr(level->conditions, node))
 		check_node(node, level, PAIR_CONSTANTS);
-	return expression_tree_walker(node, walk, context);
+	level->guarded |= is_guard(node);
+	expression_tree_walker(node, walk, context);
+	level->guarded = guarded;
+	return false;
+}
+
+static bool
+walk_sublink(SubLink *sublink, TaskapiCursorLevel *level)
+{
+	walk(sublink->testexpr, level);
+	walk_query((Query *) sublink->subselect, level, home_in_expression(level), level->objects);
+	return false;
+}
+
+/*
+ * What is in FROM is evaluated for rows that the query may see, if for any, so that a check may stand there.
+ */
+static Query *
+home_in_from(const TaskapiCursorLevel *level, Query *query)
+{
+	if (level->home == level->query)
+		return query;
+	return level->query->setOperations ? NULL : level->home;
+}
+
+/*
+ * A sub-select among expressions may be evaluated when a row is reached, before row-level security hides it.  So its checks stand
+ * in the query around it as well, and have passed by then.
+ */
+static Query *
+home_in_expression(const TaskapiCursorLevel *level)
+{
+	if (level->guarded || level->home == NULL || !takes_condition(level->home))
+		return NULL;
+	return level->home;
+}
+
+/*
+ * A CTE is evaluated when it is first read, which may be by a sub-select.
+ */
+static Query *
+home_of_cte(const TaskapiCursorLevel *level, Query *query)
+{
+	CteReads	reads = {0};
+
+	if (query->commandType != CMD_SELECT)
+		return level->home ? query : NULL;
+	query_tree_walker(level->query, find_cte_reads, &reads, QTW_EXAMINE_RTES_BEFORE);
+	if (reads.guarded)
+		return NULL;
+	return reads.in_sublink ? home_in_expression(level) : home_in_from(level, query);
+}
+
+static bool
+find_cte_reads(Node *node, void *context)
+{
+	CteReads   *reads = context;
+	CteReads	around = *reads;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Query:
+			return query_tree_walker((Query *) node, find_cte_reads, context, QTW_EXAMINE_RTES_BEFORE);
+		case T_RangeTblEntry:
+			reads->in_sublink |= reads->below_sublink && ((RangeTblEntry *) node)->rtekind == RTE_CTE;
+			reads->guarded |= reads->below_guard && reads->below_sublink && ((RangeTblEntry *) node)->rtekind == RTE_CTE;
+			return false;
+		default:
+			break;
+	}
+	reads->below_sublink |= IsA(node, SubLink);
+	reads->below_guard |= is_guard(node);
+	expression_tree_walker(node, find_cte_reads, context);
+	reads->below_sublink = around.below_sublink;
+	reads->below_guard = around.below_guard;
+	return false;
+}
+
+/*
+ * Does a condition of WHERE come before all rows?  The ON of a MERGE becomes that of an outer join.
+ */
+static bool
+takes_condition(const Query *query)
+{
+	return query->jointree && query->setOperations == NULL && query->commandType != CMD_MERGE;
+}
+
+/*
+ * What need not evaluate all that is in it
+ */
+static bool
+is_guard(Node *node)
+{
+	return is_orclause(node) || IsA(node, CaseExpr) || IsA(node, CoalesceExpr);
 }
 
 static bool
@@ -174,7 +292,7 @@ visit_condition(Node *condition, void *arg)
 	TaskapiCursorLevel *level = arg;
 
 	level->conditions = lappend(level->conditions, condition);
-	check_node(condition, level, PAIR_CONDITION);
+	check_node(condition, level, level->home ? PAIR_CONDITION : PAIR_CONSTANTS);
 	return false;
 }
 
@@ -231,7 +349,7 @@ check_array(ScalarArrayOpExpr *op, TaskapiCursorLevel *level, PairCheck what)
 		foreach(lc, ((ArrayExpr *) array)->elements)
 			check_pair(scalar, lfirst(lc), 0, level, what);
 	}
-	else if (is_fixed(array) && taskapi_cursor_find_source(scalar, level, &source))
+	else if (taskapi_cursor_is_fixed(array) && taskapi_cursor_find_source(scalar, level, &source))
 		check_against(&source, array, true, false, level, what);
 }
 
@@ -251,9 +369,9 @@ check_pair(Node *left, Node *right, int strategy, TaskapiCursorLevel *level, Pai
 		type_nulls(left_call, right_call);
 		type_nulls(right_call, left_call);
 	}
-	if (is_fixed(right) && taskapi_cursor_find_source(left, level, &source))
+	if (taskapi_cursor_is_fixed(right) && taskapi_cursor_find_source(left, level, &source))
 		check_against(&source, right, false, strict, level, what);
-	else if (is_fixed(left) && taskapi_cursor_find_source(right, level, &source))
+	else if (taskapi_cursor_is_fixed(left) && taskapi_cursor_find_source(right, level, &source))
 		check_against(&source, left, false, strict, level, what);
 }
 
@@ -265,6 +383,7 @@ check_against(const TaskapiCursorSource *source, Node *other, bool array, bool s
 {
 	FuncExpr   *call = array ? NULL : taskapi_cursor_call(other);
 	bool		constant = false;
+	Expr	   *check;
 
 	if (IsA(other, Const))
 		constant = refuse_constant(source, (Const *) other, array);
@@ -295,7 +414,10 @@ check_against(const TaskapiCursorSource *source, Node *other, bool array, bool s
 	strict &= source->never_null && taskapi_cursor_is_uniform(source->shape);
 	if (call && !strict)
 		return;
-	add_condition(level->query, taskapi_cursor_make_check(level->objects, source->call, (Expr *) other, array, strict));
+	check = taskapi_cursor_make_check(level->objects, source->call, (Expr *) other, array, strict);
+	add_condition(level->query, check);
+	if (level->home != level->query)
+		add_condition(level->home, copyObject(check));
 }
 
 /*
@@ -344,39 +466,6 @@ type_nulls(FuncExpr *call, const FuncExpr *like)
 
 		if (IsA(key, Const) && key->consttype == UNKNOWNOID && key->constisnull && exprType(other) != UNKNOWNOID)
 			lfirst(cell) = makeNullConst(exprType(other), -1, exprCollation(other));
-	}
-}
-
-/*
- * The same for every row of every query around: no column, no subquery, nothing volatile
- */
-static bool
-is_fixed(Node *node)
-{
-	return !not_fixed(node, NULL) && !contain_volatile_functions(node);
-}
-
-static bool
-not_fixed(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	switch (nodeTag(node))
-	{
-		case T_Var:
-		case T_Aggref:
-		case T_GroupingFunc:
-		case T_WindowFunc:
-		case T_SubLink:
-		case T_CaseTestExpr:
-		case T_CoerceToDomainValue:
-		case T_SetToDefault:
-		case T_CurrentOfExpr:
-			return true;
-		case T_Param:
-			return ((Param *) node)->paramkind != PARAM_EXTERN;
-		default:
-			return expression_tree_walker(node, not_fixed, context);
 	}
 }
 

@@ -13,6 +13,9 @@
  * - For anything else, if the comparison is a condition of WHERE (not below OR, NOT or CASE, nor ON of an
  *   outer join, HAVING or the target list), cursor_check() becomes one too.  It has no column in it, so
  *   that the planner makes a One-Time Filter of it, which no row decides.
+ * - A sub-select among expressions, or a CTE that one reads, may run when a row is reached that is hidden. A filter in it
+ *   would then raise by that row.  So the check is a condition of the query around it, too, which is evaluated before.
+ *   Below OR, CASE or COALESCE there is no check, since what is there need not be meant to run.
  *
  * Everything else is silent: the operators answer by their total order.
  *

@@ -32,6 +32,7 @@ static bool on_nullable_side(Node *jtnode, int rtindex, bool nullable);
 static bool orders_by_cursor(TaskapiCursorComparison *comparison);
 static bool index_holds_keys(Relation index, TaskapiCursorComparison *comparison);
 static bool visit_condition(Node *condition, TaskapiCursorConditionVisitor visit, void *arg);
+static bool not_fixed(Node *node, void *context);
 static bool is_check(Node *condition, void *arg);
 static bool is_comparison(Node *condition, void *arg);
 
@@ -306,6 +307,38 @@ visit_condition(Node *condition, TaskapiCursorConditionVisitor visit, void *arg)
 }
 
 bool
+taskapi_cursor_is_fixed(Node *node)
+{
+	return !not_fixed(node, NULL) && !contain_volatile_functions(node);
+}
+
+static bool
+not_fixed(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+		case T_SubLink:
+		case T_SubPlan:
+		case T_AlternativeSubPlan:
+		case T_CaseTestExpr:
+		case T_CoerceToDomainValue:
+		case T_SetToDefault:
+		case T_CurrentOfExpr:
+			return true;
+		case T_Param:
+			return ((Param *) node)->paramkind != PARAM_EXTERN;
+		default:
+			return expression_tree_walker(node, not_fixed, context);
+	}
+}
+
+bool
 taskapi_cursor_is_checked(TaskapiCursorComparison *comparison)
 {
 	for (PlannerInfo *root = comparison->root; root != NULL; root = root->parent_root)
@@ -329,6 +362,20 @@ is_check(Node *condition, void *arg)
 	expected = taskapi_cursor_make_check(objects, comparison->constructor, comparison->other, false, true);
 	return equal(eval_const_expressions(comparison->root, copyObject(condition)),
 				 eval_const_expressions(comparison->root, (Node *) expected));
+}
+
+/*
+ * Sub-selects and CTEs are planned while the expressions of the query around them are prepared, before it has relations.
+ */
+bool
+taskapi_cursor_is_in_from(PlannerInfo *root)
+{
+	for (root = root->parent_root; root != NULL; root = root->parent_root)
+	{
+		if (root->simple_rel_array == NULL)
+			return false;
+	}
+	return true;
 }
 
 bool

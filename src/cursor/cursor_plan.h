@@ -43,11 +43,20 @@ extern bool taskapi_cursor_behind_barrier(PlannerInfo *root);
 /* Would an expression index on the cursor serve better than the rewrite?  "leakproof_lost": the rewrite can bound no index scan. */
 extern bool taskapi_cursor_prefers_index(TaskapiCursorComparison *comparison, bool leakproof_lost);
 
+/* The same for every row of every query around: no column of any level, no subquery, nothing volatile? */
+extern bool taskapi_cursor_is_fixed(Node *node);
+
 /*
  * Is "other" verified by a cursor_check(other, order_by, true, keys of these types) that stands among the conditions of WHERE,
  * here or in a query around this one?
  */
 extern bool taskapi_cursor_is_checked(TaskapiCursorComparison *comparison);
+
+/*
+ * Is this query in FROM of the one around it, and so on to the top?  A sub-select among expressions is not: what raises there may
+ * do so because of a row that is hidden.
+ */
+extern bool taskapi_cursor_is_in_from(PlannerInfo *root);
 
 /* Is the comparison itself one of the conditions of WHERE? */
 extern bool taskapi_cursor_is_condition(TaskapiCursorComparison *comparison);

@@ -23,7 +23,10 @@ typedef struct TaskapiCursorLevel
 	Query	   *query;
 	struct TaskapiCursorLevel *up;
 	const TaskapiCursorObjects *objects;
-	List	   *conditions;		/* cursor_check.c: those of WHERE, which were looked at */
+	/* cursor_check.c: */
+	Query	   *home;			/* whose WHERE takes the checks before this query's own; NULL if there are to be none */
+	bool		guarded;		/* below OR, CASE or COALESCE, which need not evaluate what is in them */
+	List	   *conditions;		/* those of WHERE, which were looked at */
 } TaskapiCursorLevel;
 
 typedef struct TaskapiCursorSource

@@ -13,12 +13,13 @@
  *
  * - Only where both say the same for every row: all keys are columns that are NOT NULL (and stay so under joins, grouping
  *   and inheritance), all directions are alike.
- * - The right side must not change within a scan: no volatile function, no column of this query, no subquery.
+ * - The right side must not change within a scan: no volatile function, no column of any query, no subquery.
  * - The right side must be a cursor of these keys, without a NULL, whose values fit the columns; cursor_key() is NULL else.  Of a
  *   constant that is known: one that is not is left to the operator.  For anything else a cursor_check() must stand among the
  *   conditions of WHERE, which are evaluated before any row is read (a One-Time Filter).  The planner hook puts it there
  *   (cursor_check.c).  What that hook cannot see (the first statement of a session that loads this library while it is planned,
- *   the body of an SQL function that is inlined in FROM) gets the check from here, if the comparison is such a condition itself.
+ *   the body of an SQL function that is inlined in FROM) gets the check from here, if the comparison is such a condition
+ *   itself, and not in a sub-select among expressions, which may run by a row that is hidden.
  * - The comparison is built as the parser would: default btree operators of each key's type, the key's collation.
  * - Partition pruning does not see a row comparison, so for a partitioned table the leading key is compared by itself as well.
  * - Under row-level security an operator that is not leakproof cannot be an index condition.  If only the leading key's is,
@@ -64,7 +65,6 @@ typedef struct KeyComparison
 
 static Node *rewrite(PlannerInfo *root, FuncExpr *call);
 static bool find_sides(TaskapiCursorComparison *comparison);
-static bool is_fixed(Node *node);
 static bool is_uniform(const TaskapiOrderBy *order_by);
 static bool compares_with_constant(TaskapiCursorComparison *comparison);
 static bool compare_keys(TaskapiCursorComparison *comparison, int strategy, KeyComparison *keys);
@@ -120,7 +120,7 @@ rewrite(PlannerInfo *root, FuncExpr *call)
 	if (!IsA(comparison.other, Const))
 	{
 		checked = taskapi_cursor_is_checked(&comparison);
-		if (!checked && !taskapi_cursor_is_condition(&comparison))
+		if (!checked && !(taskapi_cursor_is_condition(&comparison) && taskapi_cursor_is_in_from(root)))
 			return NULL;
 	}
 
@@ -150,7 +150,7 @@ find_sides(TaskapiCursorComparison *comparison)
 		Node	   *node = list_nth(args, i);
 
 		comparison->constructor = taskapi_cursor_call(node);
-		if (comparison->constructor && contain_vars_of_level(node, 0) && is_fixed(list_nth(args, 1 - i)))
+		if (comparison->constructor && contain_vars_of_level(node, 0) && taskapi_cursor_is_fixed(list_nth(args, 1 - i)))
 		{
 			comparison->other = list_nth(args, 1 - i);
 			if (i == 1)
@@ -161,14 +161,6 @@ find_sides(TaskapiCursorComparison *comparison)
 		}
 	}
 	return false;
-}
-
-static bool
-is_fixed(Node *node)
-{
-	return !contain_vars_of_level(node, 0) &&
-		!contain_volatile_functions(node) &&
-		!contain_subplans(node);
 }
 
 static bool
