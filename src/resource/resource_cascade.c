@@ -91,7 +91,7 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 
 			if (!taskapi_cascade_goes_along(fk) || !taskapi_resource_reference_of(row, fk, values))
 				continue;
-			locked = taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_LOCK_LIVE, values);
+			locked = taskapi_resource_lock_live(row, fk, values);
 			if (locked > 0 &&
 				taskapi_resource_key_rows(rows, row, fk, TASKAPI_FK_PLAN_DELETE, values, &deletion) != locked)
 				taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,

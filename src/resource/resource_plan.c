@@ -83,7 +83,7 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 	return SPI_processed;
 }
 
-void
+uint64
 taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
 						  DestReceiver *receiver)
 {
@@ -95,9 +95,10 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	/* SPI takes either a snapshot or a receiver */
 	if (IsolationUsesXactSnapshot())
 	{
-		taskapi_resource_run_as(owner, plan, values, NULL, 0);
+		uint64		found = taskapi_resource_run_as(owner, plan, values, NULL, 0);
+
 		pass_result(receiver);
-		return;
+		return found;
 	}
 
 	CHECK_FOR_INTERRUPTS();
@@ -117,6 +118,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
 	pfree(options.params);
+	return SPI_processed;
 }
 
 /*

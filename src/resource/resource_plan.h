@@ -37,10 +37,10 @@ extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values,
 
 /*
  * The same for a statement whose rows, however many, go to a receiver and not into memory; all arguments are given.
- * Under an isolation level with a snapshot of the transaction they do go into memory first.
+ * Under an isolation level with a snapshot of the transaction they do go into memory first.  The number of the rows.
  */
-extern void taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
-									  DestReceiver *receiver);
+extern uint64 taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
+										DestReceiver *receiver);
 
 /* An error unless the last result begins with columns of these types. */
 extern void taskapi_resource_require_result(const Oid *types, int ntypes);

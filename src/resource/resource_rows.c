@@ -281,11 +281,15 @@ static bool
 receiver_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	TaskapiRowsReceiver *receiver = (TaskapiRowsReceiver *) self;
-	RowPart    *part = part_of(receiver->rows, receiver->table);
 
-	tuplestore_puttupleslot(part->store, slot);
-	part->total++;
 	receiver->received++;
+	if (receiver->rows != NULL)
+	{
+		RowPart    *part = part_of(receiver->rows, receiver->table);
+
+		tuplestore_puttupleslot(part->store, slot);
+		part->total++;
+	}
 	return true;
 }
 

@@ -58,8 +58,8 @@ extern TaskapiRow *taskapi_rows_next(TaskapiRows *rows);
 extern void taskapi_rows_rewind(TaskapiRows *rows);
 
 /*
- * A receiver that adds what a statement returns about a table; an error unless the statement returns that.  The number
- * of rows that it has got is in "received".
+ * A receiver that adds what a statement returns about a table, or only counts it if "rows" is NULL; an error unless the
+ * statement returns that.  The number of rows that it has got is in "received".
  */
 typedef struct TaskapiRowsReceiver
 {

@@ -32,10 +32,27 @@
 TaskapiDeleteRequest *taskapi_delete_request = NULL;
 bool		taskapi_restoring = false;
 
+static int	column_number(TupleDesc desc, const char *name);
 static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
 							  Datum *values);
 static bool is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple row);
+
+/*
+ * SPI_fnumber() without its calls for each column: a cascade asks for every row.
+ */
+static int
+column_number(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (NameStr(att->attname)[0] == name[0] && strcmp(NameStr(att->attname), name) == 0 && !att->attisdropped)
+			return i + 1;
+	}
+	return 0;
+}
 
 /*
  * resource_touch() -> trigger: BEFORE UPDATE of a versioned table
@@ -64,8 +81,8 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	old = trigdata->tg_trigtuple;
 	new = trigdata->tg_newtuple;
-	version = SPI_fnumber(desc, "version");
-	updated_at = SPI_fnumber(desc, "updated_at");
+	version = column_number(desc, "version");
+	updated_at = column_number(desc, "updated_at");
 	changed = row_changed(desc, old, new, version, updated_at);
 
 	if (version > 0)
@@ -200,7 +217,7 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 		old = trigdata->tg_trigtuple;
 		new = trigdata->tg_newtuple;
 	}
-	deleted_at = SPI_fnumber(RelationGetDescr(rel), "deleted_at");
+	deleted_at = column_number(RelationGetDescr(rel), "deleted_at");
 	if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
 		return PointerGetDatum(NULL);
 	/* a row that comes alive round the resource begins to refer to everything that it refers to */

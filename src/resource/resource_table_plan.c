@@ -25,6 +25,15 @@ static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, T
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
 static int	deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion);
+static void key_types(const TaskapiTable *table, const TaskapiForeignKey *fk, Oid *types);
+
+/* The types of a key's columns in the table referred to. */
+static void
+key_types(const TaskapiTable *table, const TaskapiForeignKey *fk, Oid *types)
+{
+	for (int i = 0; i < fk->nkeys; i++)
+		types[i] = table->columns[fk->columns[i]].type;
+}
 
 static int
 deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion)
@@ -82,16 +91,18 @@ taskapi_resource_run_key(const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiFo
 	int64		found = taskapi_resource_run_as(fk->other_owner, foreign_key_plan(row->table, fk, kind),
 												unconstify(Datum *, values), NULL, 1);
 
-	if (kind == TASKAPI_FK_PLAN_LOCK_LIVE && found > 0)
-	{
-		Oid			type = INT8OID;
-		bool		isnull;
-
-		taskapi_resource_require_result(&type, 1);
-		found = DatumGetInt64(taskapi_resource_result(1, &isnull));
-	}
 	taskapi_resource_free_result();
 	return found;
+}
+
+int64
+taskapi_resource_lock_live(const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values)
+{
+	Oid			argtypes[INDEX_MAX_KEYS];
+
+	key_types(row->table, fk, argtypes);
+	return taskapi_resource_run_into(fk->other_owner, foreign_key_plan(row->table, fk, TASKAPI_FK_PLAN_LOCK_LIVE),
+									 fk->nkeys, argtypes, unconstify(Datum *, values), None_Receiver);
 }
 
 int64
@@ -101,13 +112,11 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 	Datum		arguments[INDEX_MAX_KEYS + 2];
 	Oid			argtypes[INDEX_MAX_KEYS + 2];
 	int			n = fk->nkeys;
+	TaskapiTable *other = taskapi_resource_table(fk->other);
 	TaskapiRowsReceiver receiver;
 
-	for (int i = 0; i < n; i++)
-	{
-		arguments[i] = values[i];
-		argtypes[i] = row->table->columns[fk->columns[i]].type;
-	}
+	key_types(row->table, fk, argtypes);
+	memcpy(arguments, values, sizeof(Datum) * n);
 	if (kind == TASKAPI_FK_PLAN_DELETE)
 	{
 		argtypes[n] = TIMESTAMPTZOID;
@@ -120,7 +129,9 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 		arguments[n++] = UUIDPGetDatum(unconstify(pg_uuid_t *, &deletion->id));
 	}
 
-	taskapi_rows_receiver(&receiver, rows, taskapi_resource_table(fk->other));
+	if (kind == TASKAPI_FK_PLAN_DELETE && other->incoming == NIL)
+		rows = NULL;
+	taskapi_rows_receiver(&receiver, rows, other);
 	taskapi_resource_run_into(fk->other_owner, foreign_key_plan(row->table, fk, kind), n, argtypes, arguments,
 							  &receiver.pub);
 	return receiver.received;
@@ -179,14 +190,12 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	if (fk->plans[kind] != NULL)
 		return fk->plans[kind];
 
-	for (int i = 0; i < n; i++)
-		argtypes[i] = table->columns[fk->columns[i]].type;
+	key_types(table, fk, argtypes);
 	initStringInfo(&buf);
 	switch (kind)
 	{
 		case TASKAPI_FK_PLAN_LOCK_LIVE:
-			appendStringInfo(&buf, "SELECT pg_catalog.count(*) FROM (SELECT FROM %s AS o WHERE %s"
-							 " AND o.deleted_at IS NULL FOR UPDATE) l", name, fk->condition);
+			appendStringInfo(&buf, "SELECT FROM %s AS o WHERE %s AND o.deleted_at IS NULL FOR UPDATE", name, fk->condition);
 			break;
 		case TASKAPI_FK_PLAN_DELETE:
 			argtypes[n++] = TIMESTAMPTZOID;

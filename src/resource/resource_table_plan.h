@@ -23,11 +23,17 @@ extern bool taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kin
 /* The values that a foreign key has in a row; false if one is null, or the key is not about it, so that it is no reference. */
 extern bool taskapi_resource_reference_of(const TaskapiRow *row, const TaskapiForeignKey *fk, Datum *values);
 
-/* The number of rows that a plan of a foreign key finds or locks, with a row's values. */
+/* The number of rows that a plan of a foreign key finds with a row's values: 0 or 1. */
 extern int64 taskapi_resource_run_key(const TaskapiRow *row, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind,
 									  const Datum *values);
 
-/* The same for a plan that returns rows, which are added to a queue; with a deletion if it takes one. */
+/* Lock the live rows that refer to a row; how many are there? */
+extern int64 taskapi_resource_lock_live(const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
+
+/*
+ * The number of rows that a plan of a foreign key returns, which are added to a queue; with a deletion if it takes one.
+ * Rows that are deleted are added only if their table has keys that refer to it: nobody asks again about the others.
+ */
 extern int64 taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForeignKey *fk,
 									   TaskapiForeignKeyPlan kind, const Datum *values,
 									   const TaskapiDeletion *deletion);
