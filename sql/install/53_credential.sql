@@ -18,6 +18,13 @@ END
 $$;
 COMMENT ON FUNCTION taskapi.require_subject() IS 'current_subject(), or unauthenticated';
 
+CREATE FUNCTION taskapi.lock_subject(subject text, exclusive boolean) RETURNS void
+    LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'taskapi_lock_subject';
+COMMENT ON FUNCTION taskapi.lock_subject(text, boolean) IS
+    'Internal: until the transaction ends, who makes credentials of a subject and who revokes them wait for each other';
+
+-- Ends every API key and session of a subject, those that other transactions are making as well: it waits for them. Under
+-- REPEATABLE READ it misses those, since its snapshot is older.
 CREATE FUNCTION taskapi.revoke_credentials(subject text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
@@ -25,7 +32,10 @@ DECLARE
     keys bigint;
     sessions bigint;
 BEGIN
-    -- Sessions first: a request that comes with one and makes a key holds it (create_my_api_key), and the key is seen then.
+    IF subject IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM taskapi.lock_subject(subject, true);
     UPDATE taskapi.session s SET revoked_at = now()
         WHERE s.subject = taskapi.canonical_subject(revoke_credentials.subject) AND s.revoked_at IS NULL AND s.expires_at > now();
     GET DIAGNOSTICS sessions = ROW_COUNT;

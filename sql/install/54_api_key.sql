@@ -52,6 +52,8 @@ BEGIN
     IF expires_at <= now() THEN
         PERFORM taskapi.raise_problem('invalid_value', 'The expiry is in the past.');
     END IF;
+    -- exclusive, so that two who make keys do not both find room for the last one
+    PERFORM taskapi.lock_subject(subject, true);
     fresh := taskapi.new_credential('api_key');
     INSERT INTO taskapi.api_key AS k (subject, name, prefix, secret_hash, scopes, expires_at)
         VALUES (insert_api_key.subject, insert_api_key.name, fresh.prefix, fresh.secret_hash,
@@ -107,19 +109,28 @@ DECLARE
     subject constant text := taskapi.require_subject();
     ended boolean;
     made record;
+    -- enough for every program of one's own, too few to fill a table with
+    most CONSTANT int := 100;
 BEGIN
     -- else one that leaked would outlive its revocation
     IF taskapi.jwt_claims() ? 'api_key_id' THEN
         PERFORM taskapi.raise_problem('forbidden', 'An API key cannot make another one.');
     END IF;
-    -- nor may one outlive the session that makes it: who ends that waits, or has ended it by now
+    -- Nor may one outlive the session that makes it: who ends that, or blocks the caller, waits, or has done so by now. The lock
+    -- comes first, as in revoke_credentials().
+    PERFORM taskapi.lock_subject(subject, true);
     SELECT s.revoked_at IS NOT NULL INTO ended FROM taskapi.session s
         WHERE s.id::text = taskapi.jwt_claims() ->> 'session_id' AND s.subject = taskapi.current_subject()
         FOR SHARE;
-    IF ended THEN
+    IF ended OR EXISTS (SELECT FROM taskapi.blocked_subject b WHERE b.subject = taskapi.require_subject()) THEN
         PERFORM taskapi.raise_problem('unauthenticated', 'The session has ended.');
     END IF;
     made := taskapi.insert_api_key(subject, name, scopes, expires_at);
+    IF (SELECT count(*) FROM taskapi.api_key k
+        WHERE k.subject = taskapi.require_subject() AND k.revoked_at IS NULL AND (k.expires_at > now()) IS NOT FALSE) > most THEN
+        PERFORM taskapi.raise_problem('invalid_value', format('A subject makes at most %s live API keys.', most),
+            'Revoke those that are not used.');
+    END IF;
     id := made.id;
     secret := made.secret;
     SELECT k.prefix, k.scopes, k.created_at INTO prefix, scopes, created_at FROM taskapi.api_key k WHERE k.id = made.id;

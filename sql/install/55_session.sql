@@ -49,6 +49,7 @@ BEGIN
     IF in_request AND NOT taskapi.same_origin() THEN
         PERFORM taskapi.raise_problem('forbidden', 'A log-in must come from the same origin.');
     END IF;
+    PERFORM taskapi.lock_subject(subject, false);
     fresh := taskapi.new_credential('session');
     INSERT INTO taskapi.session (subject, token_hash, expires_at, user_agent, address)
         VALUES (create_session.subject, fresh.secret_hash, now() + ttl,

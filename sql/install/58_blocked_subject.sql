@@ -26,6 +26,7 @@ BEGIN
     IF subject IS NULL THEN
         RAISE EXCEPTION 'subject must not be null' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    PERFORM taskapi.lock_subject(subject, true);
     INSERT INTO taskapi.blocked_subject (subject) VALUES (taskapi.canonical_subject(block_subject.subject))
         ON CONFLICT DO NOTHING;
 END

@@ -122,6 +122,29 @@ CREATE TRIGGER membership_keeps_an_owner_on_update AFTER UPDATE ON @data@.member
 CREATE TRIGGER membership_keeps_an_owner_on_delete AFTER DELETE ON @data@.membership
     FOR EACH ROW WHEN (OLD.role = 'owner' AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.keep_an_owner();
 
+-- A project comes back with its memberships. An owner who leaves the deleted project meanwhile is waited for.
+
+CREATE FUNCTION @data@.come_back_with_an_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF taskapi.current_subject_id() IS NULL THEN       -- no API caller: an administrator may have to give it an owner
+        RETURN NULL;
+    END IF;
+    PERFORM FROM @data@.membership m
+    WHERE m.project_id = NEW.id AND m.role = 'owner' AND (m.deleted_at IS NULL OR m.deletion_id = OLD.deletion_id)
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM taskapi.raise_problem('has_dependents', format('Project %s would have no owner.', NEW.id));
+    END IF;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.come_back_with_an_owner() IS 'An API caller cannot restore a project whose owners have left it';
+CREATE TRIGGER project_comes_back_with_an_owner AFTER UPDATE OF deleted_at ON @data@.project
+    FOR EACH ROW WHEN (NEW.deleted_at IS NULL AND OLD.deleted_at IS NOT NULL)
+    EXECUTE FUNCTION @data@.come_back_with_an_owner();
+
 -- API callers cannot change whose membership it is, nor of what: that would make a member of somebody who was not asked.
 
 CREATE FUNCTION @data@.keep_member() RETURNS trigger

@@ -24,7 +24,8 @@ COMMENT ON FUNCTION @data@.set_pending_email() IS
 CREATE TRIGGER account_sets_pending_email BEFORE UPDATE OF email ON @data@.account FOR EACH ROW
     WHEN (lower(NEW.email) IS DISTINCT FROM lower(OLD.email)) EXECUTE FUNCTION @data@.set_pending_email();
 
-CREATE FUNCTION @data@.create_email_token(account_id uuid, lasts interval DEFAULT '1 day') RETURNS text
+-- "address" is where the mail goes: if the account has another pending address by now, there is no token for it.
+CREATE FUNCTION @data@.create_email_token(account_id uuid, address text, lasts interval DEFAULT '1 day') RETURNS text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
@@ -32,14 +33,14 @@ DECLARE
 BEGIN
     UPDATE @data@.account a
     SET email_token_hash = sha256(convert_to(token, 'UTF8')), email_token_expires_at = now() + lasts
-    WHERE a.id = create_email_token.account_id AND a.pending_email IS NOT NULL AND a.deleted_at IS NULL;
+    WHERE a.id = create_email_token.account_id AND a.pending_email = create_email_token.address AND a.deleted_at IS NULL;
     IF NOT FOUND THEN
-        PERFORM taskapi.raise_problem('not_found', format('Account %s has no e-mail address to confirm.', account_id));
+        PERFORM taskapi.raise_problem('not_found', format('Account %s does not ask to confirm that e-mail address.', account_id));
     END IF;
     RETURN token;
 END
 $body$;
-COMMENT ON FUNCTION @data@.create_email_token(uuid, interval) IS
+COMMENT ON FUNCTION @data@.create_email_token(uuid, text, interval) IS
     'Makes the token that confirms the pending e-mail address of an account, shown this once: mail it to that address, '
     'and show it to no client. An earlier one ends';
 

@@ -52,7 +52,7 @@ BEGIN
         PERFORM taskapi.raise_problem('invalid_value', 'An invitation has a role and an end.');
     END IF;
     IF NEW.expires_at <= now() OR NEW.expires_at > now() + interval '30 days' THEN
-        PERFORM taskapi.raise_problem('invalid_value', 'An invitation lasts at most 30 days.');
+        PERFORM taskapi.raise_problem('invalid_value', 'An invitation ends in the future, in 30 days at most.');
     END IF;
 
     DELETE FROM @data@.invitation i

@@ -193,7 +193,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' flush_api_key_usage forget_dropped_resources'
         ' hash_password'
         ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache'
-        ' jwt_sign'
+        ' jwt_sign lock_subject'
         ' maintain'
         ' new_credential'
         ' one_of_support'

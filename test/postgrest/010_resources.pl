@@ -108,7 +108,7 @@ my @asked = map { $layer->call('PATCH', "/users?id=eq.$layer->{id}{cid}&select=i
 is("$asked[0]{status} $asked[0]{text}", "$asked[1]{status} $asked[1]{text}", 'an address that is taken, and one that is free');
 is($asked[0]{json}[0]{email}, 'cid@example.org', 'which is not changed yet');
 is($layer->call('GET', '/me', as => 'cid')->{json}[0]{pending_email}, 'free@example.org', 'but pending');
-my $token = $layer->sql("SELECT tasks.create_email_token('$layer->{id}{cid}')");
+my $token = $layer->sql("SELECT tasks.create_email_token(id, pending_email) FROM tasks.account WHERE id = '$layer->{id}{cid}'");
 $layer->is_problem($layer->call('POST', '/rpc/confirm_email', as => 'bob', json => { token => $token }), 404, 'not_found', 'another account does not confirm it');
 is($layer->call('POST', '/rpc/confirm_email', as => 'cid', json => { token => $token })->{json}[0]{email}, 'free@example.org', 'the one with the token does');
 $layer->is_problem($layer->call('POST', '/rpc/confirm_email', as => 'cid', json => { token => $token }), 404, 'not_found', 'once');

@@ -152,7 +152,7 @@ SELECT regress_api.accept_invitation(invitation_id => :'invitation') \g /dev/nul
 UPDATE regress_api.users SET email = 'robert@example.org' WHERE id OPERATOR(pg_catalog.=) :'bob';
 SELECT email, pending_email FROM regress_api.me;
 RESET ROLE;
-SELECT regress_tasks.create_email_token(:'bob') AS token \gset
+SELECT regress_tasks.create_email_token(:'bob', 'robert@example.org') AS token \gset
 SET ROLE regress_user;
 SELECT email FROM regress_api.confirm_email(:'token');
 SELECT pg_catalog.set_config('request.jwt.claims'::pg_catalog.text, pg_catalog.replace('{"sub": "@"}'::pg_catalog.text, '@'::pg_catalog.text, :'ann'::pg_catalog.text), false) \g /dev/null

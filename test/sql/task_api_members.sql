@@ -208,13 +208,15 @@ UPDATE users SET id = :'trap' WHERE id = :'mal';
 UPDATE me SET email = 'x@example.org';
 SELECT * FROM confirm_email(NULL);
 SELECT * FROM confirm_email('tae_' || repeat('0', 64));
-SELECT regress_m.create_email_token(:'mal');
+SELECT regress_m.create_email_token(:'mal', 'mal@example.org');
 RESET ROLE;
-SELECT regress_try(format('SELECT regress_m.create_email_token(%L)', :'mal'));
+SELECT regress_try(format('SELECT regress_m.create_email_token(%L, %L)', :'mal', 'mal@example.org'));
 SET ROLE regress_user;
 UPDATE users SET email = 'Ann@example.org' WHERE id = :'mal' RETURNING email;
 RESET ROLE;
-SELECT regress_m.create_email_token(:'mal') AS token \gset
+-- a mail to the address of before confirms no other one
+SELECT regress_try(format('SELECT regress_m.create_email_token(%L, %L)', :'mal', 'mal@example.org'));
+SELECT regress_m.create_email_token(:'mal', 'Ann@example.org') AS token \gset
 SELECT pending_email FROM regress_m.account WHERE pending_email IS NOT NULL;
 SET ROLE regress_user;
 SELECT email FROM confirm_email(:'token');
@@ -224,10 +226,10 @@ SELECT regress_as('mal') \g /dev/null
 UPDATE users SET email = 'mallory@example.org' WHERE id = :'mal' RETURNING email;
 SELECT email FROM confirm_email(:'token');
 RESET ROLE;
-SELECT regress_m.create_email_token(:'mal') AS first \gset
-SELECT regress_m.create_email_token(:'mal') AS token \gset
+SELECT regress_m.create_email_token(:'mal', 'mallory@example.org') AS first \gset
+SELECT regress_m.create_email_token(:'mal', 'mallory@example.org') AS token \gset
 UPDATE regress_m.account SET pending_email = 'b@example.org' WHERE id = :'bob';
-SELECT regress_m.create_email_token(:'bob', '-1 second') AS expired \gset
+SELECT regress_m.create_email_token(:'bob', 'b@example.org', '-1 second') AS expired \gset
 SET ROLE regress_user;
 SELECT email FROM confirm_email(:'first');
 SELECT email, pending_email FROM confirm_email(:'token');
