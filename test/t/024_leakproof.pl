@@ -32,7 +32,9 @@ sub make_world
 		CREATE VIEW of_dear WITH (security_invoker) AS SELECT *, taskapi.cursor('id', id) AS c, taskapi.cursor('due NULLS LAST, id DESC', due, id) AS mixed FROM dear;
 		CREATE VIEW barrier WITH (security_barrier) AS SELECT *, taskapi.cursor('id', id) AS c, taskapi.cursor('due NULLS LAST, id DESC', due, id) AS mixed FROM cheap WHERE owner = 'mallory';
 		CREATE VIEW nested WITH (security_invoker) AS SELECT v.* FROM of_cheap v WHERE v.id > 0;
-		GRANT SELECT ON cheap, dear, of_cheap, of_dear, barrier, nested TO mallory;
+		CREATE TABLE sink (id int);
+		GRANT SELECT, UPDATE, DELETE ON cheap, dear, of_cheap, of_dear, barrier, nested, sink TO mallory;
+		GRANT INSERT ON sink TO mallory;
 	});
 }
 $node->safe_psql('postgres', 'CREATE ROLE mallory');
@@ -66,30 +68,61 @@ is($node->safe_psql('world_a', q{SELECT string_agg(t::text, ' ' ORDER BY n) FROM
 	'mood short regclass cidr', 'enums and domains are, arrays, records, ranges, jsonb and cursors are not');
 
 # 3. Queries. In each a cursor's comparison stands with a guess at what is hidden, and the same place is taken by a core operator, which is the
-# control. $1 is a cursor of another order, of the same one, one with a NULL, or NULL.
+# control. $1 is a cursor of another order, of the same one, one with a NULL, or NULL; $2 is an array of such; $3 is one of another order.
 my @forms = (
-	'%1$s = %2$s', '%1$s <> %2$s', '%1$s < %2$s', '%1$s <= %2$s', '%1$s > %2$s', '%1$s >= %2$s',
-	'%1$s = ANY (ARRAY[%2$s])', '%1$s <> ALL (ARRAY[%2$s])', '%1$s IS DISTINCT FROM %2$s', '(%1$s, t.id) > (%2$s, 0)',
-	'%1$s IS NOT DISTINCT FROM %2$s', '%1$s BETWEEN %2$s AND %2$s', '%1$s IN (%2$s, %2$s)', 'NULLIF(%1$s, %2$s) IS NULL');
+	'%1$s = $1', '%1$s <> $1', '%1$s < $1', '%1$s <= $1', '%1$s > $1', '%1$s >= $1',
+	'$1 = %1$s', '$1 <> %1$s', '$1 < %1$s', '$1 <= %1$s', '$1 > %1$s', '$1 >= %1$s',
+	'%1$s = ANY (ARRAY[$1])', '%1$s <> ALL (ARRAY[$1])', '$1 = ANY (ARRAY[%1$s, %1$s])', '%1$s IS DISTINCT FROM $1', '$1 IS NOT DISTINCT FROM %1$s',
+	'(%1$s, t.id) > ($1, 0)', '(t.id, $1) <= (0, %1$s)', '(%1$s, t.id) = ($1, 0)', '%1$s BETWEEN $1 AND $1', '%1$s IN ($1, $1)', 'NULLIF(%1$s, $1) IS NULL',
+	'%1$s = ANY ($2)', '%1$s <> ALL ($2)', '%1$s > ANY ($2)', '%1$s <= ALL ($2)', '%1$s = ANY (ARRAY[$1] || $2)');
 my @places = (
-	'SELECT t.id FROM %3$s t WHERE %4$s AND %5$s',
-	'SELECT t.id FROM %3$s t WHERE %4$s AND NOT (%5$s)',
-	'SELECT t.id FROM %3$s t WHERE %4$s AND (%5$s OR t.id < 0)',
-	'SELECT t.id FROM %3$s t WHERE %4$s AND NOT (taskapi.cursor_key(%2$s, \'id\', 1, NULL::int) IS NULL OR %5$s)',
-	'SELECT t.id FROM %3$s t WHERE CASE WHEN %4$s THEN %5$s END',
-	'SELECT CASE WHEN %4$s THEN %5$s END FROM %3$s t',
-	'SELECT t.id FROM %3$s t JOIN %3$s s ON s.id = t.id AND %5$s WHERE %4$s',
-	'SELECT t.id FROM %3$s s LEFT JOIN %3$s t ON s.id = t.id AND %4$s AND %5$s',
-	'SELECT t.id FROM %3$s t FULL JOIN %3$s s ON s.id = t.id WHERE %4$s AND %5$s',
-	'SELECT (SELECT count(*) FROM %3$s t WHERE %4$s AND %5$s)',
-	'SELECT 1 WHERE EXISTS (SELECT FROM %3$s t WHERE %4$s AND %5$s)',
-	'SELECT s.id FROM %3$s s WHERE NOT EXISTS (SELECT FROM %3$s t WHERE t.id = s.id AND %4$s AND %5$s)',
-	'SELECT t.id FROM (SELECT * FROM %3$s WHERE secret > 100 OFFSET 0) t WHERE %4$s AND %5$s',
-	'WITH t AS MATERIALIZED (SELECT * FROM %3$s) SELECT t.id FROM t WHERE %4$s AND %5$s',
-	'SELECT count(*) FROM %3$s t WHERE %4$s GROUP BY t.c, t.mixed, t.id, t.secret, t.mail, t.word, t.due, t.u HAVING %5$s',
-	'SELECT t.id FROM (SELECT * FROM %3$s UNION ALL SELECT * FROM %3$s) t WHERE %4$s AND %5$s',
-	'SELECT t.id FROM %3$s t WHERE %4$s AND (%5$s) IS NOT TRUE',
-	'SELECT t.id FROM %3$s t WHERE %4$s AND coalesce(%5$s, false) ORDER BY t.id');
+	'SELECT t.id FROM %1$s t WHERE %2$s AND %3$s',
+	'SELECT t.id FROM %1$s t WHERE %2$s AND NOT (%3$s)',
+	'SELECT t.id FROM %1$s t WHERE %2$s AND (%3$s OR t.id < 0)',
+	'SELECT t.id FROM %1$s t WHERE %2$s AND NOT (taskapi.cursor_key($3, \'id\', 1, NULL::int) IS NULL OR %3$s)',
+	'SELECT t.id FROM %1$s t WHERE CASE WHEN %2$s THEN %3$s END',
+	'SELECT CASE WHEN %2$s THEN %3$s END FROM %1$s t',
+	'SELECT t.id FROM %1$s t JOIN %1$s s ON s.id = t.id AND %3$s WHERE %2$s',
+	'SELECT t.id FROM %1$s s LEFT JOIN %1$s t ON s.id = t.id AND %2$s AND %3$s',
+	'SELECT t.id FROM %1$s t FULL JOIN %1$s s ON s.id = t.id WHERE %2$s AND %3$s',
+	'SELECT (SELECT count(*) FROM %1$s t WHERE %2$s AND %3$s)',
+	'SELECT 1 WHERE EXISTS (SELECT FROM %1$s t WHERE %2$s AND %3$s)',
+	'SELECT s.id FROM %1$s s WHERE NOT EXISTS (SELECT FROM %1$s t WHERE t.id = s.id AND %2$s AND %3$s)',
+	'SELECT t.id FROM (SELECT * FROM %1$s WHERE secret > 100 OFFSET 0) t WHERE %2$s AND %3$s',
+	'WITH t AS MATERIALIZED (SELECT * FROM %1$s) SELECT t.id FROM t WHERE %2$s AND %3$s',
+	'SELECT count(*) FROM %1$s t WHERE %2$s GROUP BY t.c, t.mixed, t.id, t.secret, t.mail, t.word, t.due, t.u HAVING %3$s',
+	'SELECT t.id FROM (SELECT * FROM %1$s UNION ALL SELECT * FROM %1$s) t WHERE %2$s AND %3$s',
+	'SELECT t.id FROM %1$s t WHERE %2$s AND (%3$s) IS NOT TRUE',
+	'SELECT t.id FROM %1$s t WHERE %2$s AND coalesce(%3$s, false) ORDER BY t.id',
+	# sub-selects that run when a row is reached, hidden or not
+	'SELECT s.id FROM %1$s s WHERE %4$s AND ((SELECT count(*) FROM %1$s t WHERE %3$s) = 0 OR s.id < 0)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND ((SELECT count(*) FROM %1$s t WHERE %3$s) + s.id = 0)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND (SELECT count(*) FROM %1$s t WHERE %3$s) <> s.id',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND (EXISTS (SELECT FROM %1$s t WHERE %3$s) OR s.id < 0)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND ((SELECT count(*) FROM %1$s t WHERE t.id = s.id AND %3$s) = 0 OR s.id < 0)',
+	'WITH w AS MATERIALIZED (SELECT t.id FROM %1$s t WHERE %3$s) SELECT s.id FROM %1$s s WHERE %4$s AND s.id <> (SELECT count(*) FROM w)',
+	'WITH w AS (SELECT t.id FROM %1$s t WHERE %3$s), x AS (SELECT * FROM w) SELECT s.id FROM %1$s s WHERE %4$s AND (s.id < 0 OR (SELECT count(*) FROM x) = 0)',
+	'SELECT s.id FROM (SELECT s.*, (SELECT count(*) FROM %1$s t WHERE %3$s) AS n FROM %1$s s) s WHERE %4$s AND (s.n = 0 OR s.id < 0)',
+	'SELECT s.id FROM %1$s s WHERE CASE WHEN %4$s THEN EXISTS (SELECT FROM %1$s t WHERE %3$s) END',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND coalesce(NULLIF(s.id, 2), (SELECT count(*) FROM %1$s t WHERE %3$s)) >= 0',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND s.id = ANY (ARRAY(SELECT t.id FROM %1$s t WHERE %3$s))',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND s.id NOT IN (SELECT t.id FROM %1$s t WHERE %3$s)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND s.id IN (SELECT t.id FROM %1$s t WHERE %3$s UNION SELECT 0)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND EXISTS (SELECT FROM %1$s t WHERE t.id = s.id AND %3$s)',
+	'SELECT s.id FROM %1$s s WHERE %4$s AND s.id > (SELECT count(*) FROM (SELECT t.id FROM %1$s t WHERE %3$s OFFSET 0) q)',
+	'SELECT s.id FROM %1$s s GROUP BY s.id, s.secret, s.mail HAVING %4$s AND (EXISTS (SELECT FROM %1$s t WHERE %3$s) OR s.id < 0)',
+	'SELECT s.id FROM %1$s s, LATERAL (SELECT t.id FROM %1$s t WHERE t.id = s.id AND %3$s OFFSET 0) l WHERE %4$s',
+	'SELECT s.id FROM %1$s s LEFT JOIN (SELECT t.id FROM %1$s t WHERE %3$s) l USING (id) WHERE %4$s',
+	'SELECT s.id FROM %1$s s WHERE %4$s UNION ALL SELECT t.id FROM %1$s t WHERE %2$s AND %3$s',
+	'SELECT (SELECT count(*) FROM %1$s t WHERE %3$s) FROM %1$s s WHERE %4$s',
+	# writing; no row that the role sees is touched
+	'UPDATE %1$s t SET due = 0 WHERE %2$s AND %3$s RETURNING t.id',
+	'DELETE FROM %1$s t USING %1$s s WHERE t.id = s.id AND %2$s AND %3$s RETURNING t.id',
+	'UPDATE %1$s s SET due = 0 WHERE %4$s AND (SELECT count(*) FROM %1$s t WHERE %3$s) <> s.id RETURNING s.id',
+	'WITH w AS (DELETE FROM %1$s t WHERE %2$s AND %3$s RETURNING t.id) SELECT s.id FROM %1$s s WHERE %4$s AND (SELECT count(*) FROM w) <> s.id',
+	'INSERT INTO sink SELECT t.id FROM %1$s t WHERE %2$s AND %3$s RETURNING id',
+	'MERGE INTO sink USING %1$s t ON sink.id = t.id AND %2$s AND %3$s WHEN MATCHED AND t.id < 0 THEN DELETE',
+	'MERGE INTO sink USING (SELECT t.id FROM %1$s t WHERE %2$s AND %3$s) t ON sink.id = t.id WHEN MATCHED THEN DELETE');
 my @sides = (
 	't.c', 't.mixed', 'taskapi.cursor(\'id\', t.id)', 'taskapi.cursor(t.word, t.secret)', 'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'(\' ELSE \'id\' END, t.id)',
 	'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'a\' ELSE \'id\' END, t.id)', 'taskapi.cursor(CASE WHEN t.secret > 100 THEN \'a, b\' END, t.id)',
@@ -118,7 +151,11 @@ my $setup = q{
 			said := said || format('plan: %s %s %s', state, message, detail);
 		END;
 		BEGIN
-			FOR line IN EXECUTE run LOOP sorted := sorted || coalesce(line, 'null'); END LOOP;
+			IF run ~ '^(EXECUTE )?(merge|MERGE)' THEN
+				EXECUTE run;
+			ELSE
+				FOR line IN EXECUTE run LOOP sorted := sorted || coalesce(line, 'null'); END LOOP;
+			END IF;
 			said := said || array_to_string(ARRAY(SELECT s FROM unnest(sorted) s ORDER BY s), ',');
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
@@ -130,26 +167,30 @@ my $setup = q{
 };
 $setup =~ s/debug_parallel_query/force_parallel_mode/ if $node->pg_version < 16;
 
-# One statement a query and kind of plan, numbered.
+# One statement a query and kind of plan, numbered. $1, $2 and $3 are of the types and values given; a prepared statement runs a
+# second time with other values, if there are any.
 my (@sql, @named);
 sub ask
 {
-	my ($query, $kind, $argument) = @_;
+	my ($query, $kind, $types, $values, $again) = @_;
 
 	my $n = @sql;
-	my $literal = sub { my ($q) = @_; $q =~ s/\$1/$argument/g; $q };
 	my $quote = sub { my ($q) = @_; $q =~ s/'/''/g; "'$q'" };
 	if ($kind eq 'literal')
 	{
-		my $q = $literal->($query);
+		my $q = $query;
+		$q =~ s/\$(\d)/$values->[$1 - 1]/g;
 		push @sql, 'SELECT ' . $n . ', pg_temp.tells(' . $quote->($q) . ', ' . $quote->("EXPLAIN (COSTS OFF) $q") . ');';
 	}
 	else
 	{
-		push @sql, "SET plan_cache_mode = force_${kind}_plan; PREPARE p$n (taskapi.cursor) AS $query; SELECT $n, pg_temp.tells("
-		  . $quote->("EXECUTE p$n ($argument)") . ', ' . $quote->("EXPLAIN (COSTS OFF) EXECUTE p$n ($argument)") . "); DEALLOCATE p$n;";
+		my $p = ($query =~ /^MERGE/ ? 'merge' : 'p') . $n;
+		my ($first, $second) = map { "EXECUTE $p (" . join(', ', @$_) . ')' } $values, $again // $values;
+		push @sql, "SET plan_cache_mode = force_${kind}_plan; PREPARE $p (" . join(', ', @$types) . ") AS $query; SELECT $n, pg_temp.tells("
+		  . $quote->($first) . ', ' . $quote->("EXPLAIN (COSTS OFF) $first") . ')'
+		  . ($again ? ' || pg_temp.tells(' . $quote->($second) . q{, 'SELECT 2')} : '') . "; DEALLOCATE $p;";
 	}
-	push @named, "$kind, \$1 = $argument: $query";
+	push @named, "$kind, (" . join(', ', @$values) . ($again ? ') then (' . join(', ', @$again) : '') . "): $query";
 }
 
 # The answers of a world, by number.
@@ -185,33 +226,59 @@ sub fill
 	return $template;
 }
 
+# Every form stands at every place over the two policies; of sides, values and kinds of plan one is drawn each time, by a seed that can
+# be given. LEAKS=all takes all of them, which is an hour's work.
+my $seed = $ENV{LEAKS_SEED} // int(rand(2**31));
+srand($seed);
+my $all = ($ENV{LEAKS} // '') eq 'all';
+diag("LEAKS_SEED=$seed") unless $all;
+
+# One of a list, or none, with that chance; all of them with LEAKS=all. How often one is in the list is for the draw.
+sub some
+{
+	my ($chance, @of) = @_;
+	my %seen;
+	return grep { !$seen{$_}++ } @of if $all;
+	return rand() < $chance ? $of[rand @of] : ();
+}
+my @kinds = ('literal', 'custom', 'generic', 'generic');
+my @names = (sort(keys %others), ('foreign') x 4);
+sub values_of
+{
+	my @cursors = map { $others{$_} } @_;
+	return [ $cursors[0], "ARRAY[$cursors[1], $cursors[2]]", $others{foreign} ];
+}
+
 foreach my $table ('of_cheap', 'of_dear', 'barrier', 'nested')
 {
-	# the control: a core operator that is leakproof stands in every place, and a guess at what is hidden beside it
+	my $few = $table eq 'barrier' || $table eq 'nested';
+	my @guesses = map { "$_.secret > 100 AND $_.mail < 'm'" } 't', 's';
+
+	# the control: a core operator that is leakproof stands at the place, over a column
 	foreach my $place (@places)
 	{
 		foreach my $form (@forms)
 		{
-			next unless $place eq $places[0] || $form =~ /[<>=] %2\$s$/;
-			ask(fill($place, '', q{$1}, $table, 't.secret > 100', fill($form, 't.id', '1')), 'literal', q{taskapi.cursor('id', 1)});
+			foreach my $kind (some(0.08, @kinds))
+			{
+				ask(fill($place, $table, $guesses[0], fill($form, 't.id'), $guesses[1]), $kind, [ 'int', 'int[]', 'taskapi.cursor' ], [ 1, 'ARRAY[1, NULL]', $others{foreign} ]);
+			}
 		}
 	}
 	compare_worlds("$table, control");
 
-	# every side, place and form over the two policies; over the other two views what differs there
-	my $brief = $table eq 'barrier' || $table eq 'nested';
-	foreach my $side ($brief ? @sides[ 0, 1, 2, 4 ] : @sides)
+	foreach my $place (@places)
 	{
-		foreach my $place (@places)
+		foreach my $form (@forms)
 		{
-			foreach my $form ($place eq $places[0] && !$brief ? @forms : @forms[ 1, 4, 6, 8 ])
+			foreach my $side (some($few ? 0.15 : 0.5, @sides, @sides[ 0, 0, 1, 2 ]))
 			{
-				my $query = fill($place, '', '$1', $table, q{t.secret > 100 AND t.mail < 'm'}, fill($form, $side, '$1'));
-				foreach my $kind ('literal', 'custom', 'generic')
+				foreach my $kind (some(1, @kinds))
 				{
-					foreach my $other ($place eq $places[0] && $kind eq 'generic' ? sort keys %others : ('foreign'))
+					foreach my $other (some(1, @names))
 					{
-						ask($query, $kind, $others{$other});
+						ask(fill($place, $table, $guesses[0], fill($form, $side), $guesses[1]), $kind, [ 'taskapi.cursor', 'taskapi.cursor[]', 'taskapi.cursor' ],
+							values_of($other, $names[rand @names], $other), values_of(map { $names[rand @names] } 1 .. 3));
 					}
 				}
 			}
@@ -219,8 +286,8 @@ foreach my $table ('of_cheap', 'of_dear', 'barrier', 'nested')
 	}
 	compare_worlds("$table, all forms, places and plans", sub {
 		my ($a) = @_;
-		ok((grep { /22023 cursor belongs to another query/ } values %$a) > 100, "$table: a mismatch is refused where no row decides");
-		ok((grep { /One-Time Filter: taskapi.cursor_check/ } values %$a) > 20, "$table: by a one-time filter");
+		ok((grep { /22023 cursor belongs to another query/ } values %$a) > 20, "$table: a mismatch is refused where no row decides");
+		ok((grep { /One-Time Filter: .*taskapi.cursor_check/ } values %$a) > 10, "$table: by a one-time filter");
 	});
 }
 
@@ -234,9 +301,9 @@ foreach my $table ('of_cheap', 'of_dear', 'barrier')
 		q{taskapi.cursor_key(taskapi.cursor('a', t.secret), t.word, t.secret, NULL::smallint) IS NULL}, q{taskapi.cursor_key(t.mixed, 'id', 1, NULL::text) IS NULL},
 		q{CASE WHEN t.secret > 100 THEN taskapi.cursor('b', 1) ELSE taskapi.cursor('a', 1) END > taskapi.cursor('a', 2)})
 	{
-		ask("SELECT t.id FROM $table t WHERE t.secret > 100 AND $call", 'literal', '');
-		ask("SELECT t.id FROM $table t WHERE $call", 'literal', '');
-		ask("SELECT t.id FROM $table t WHERE t.mail < 'm' AND NOT ($call) ORDER BY t.id", 'literal', '');
+		ask("SELECT t.id FROM $table t WHERE t.secret > 100 AND $call", 'literal', [], []);
+		ask("SELECT t.id FROM $table t WHERE $call", 'literal', [], []);
+		ask("SELECT t.id FROM $table t WHERE t.mail < 'm' AND NOT ($call) ORDER BY t.id", 'literal', [], []);
 	}
 }
 compare_worlds('by a value', sub {
@@ -252,11 +319,11 @@ foreach my $world ('world_a', 'world_b')
 foreach my $mode ('SET enable_seqscan = off;', 'SET enable_hashjoin = off; SET enable_nestloop = off;', 'SET enable_mergejoin = off; SET enable_nestloop = off;')
 {
 	push @sql, $mode; push @named, $mode;
-	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, q{taskapi.cursor('due NULLS LAST, id DESC', 1, 0)}) foreach 'literal', 'custom', 'generic';
-	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, q{taskapi.cursor('other', 1)}) foreach 'literal', 'custom', 'generic';
-	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON t.c = s.mixed WHERE t.secret > 100}, 'literal', '');
-	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON taskapi.cursor(t.word, t.secret) = taskapi.cursor(s.word, s.id)}, 'literal', '');
-	ask(q{SELECT count(*) FROM of_cheap t GROUP BY taskapi.cursor(t.word, t.secret)}, 'literal', '');
+	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, ['taskapi.cursor'], [q{taskapi.cursor('due NULLS LAST, id DESC', 1, 0)}]) foreach 'literal', 'custom', 'generic';
+	ask(q{SELECT t.id FROM of_cheap t WHERE t.secret > 100 AND t.mixed > $1 ORDER BY t.mixed}, $_, ['taskapi.cursor'], [q{taskapi.cursor('other', 1)}]) foreach 'literal', 'custom', 'generic';
+	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON t.c = s.mixed WHERE t.secret > 100}, 'literal', [], []);
+	ask(q{SELECT t.id FROM of_cheap t JOIN of_cheap s ON taskapi.cursor(t.word, t.secret) = taskapi.cursor(s.word, s.id)}, 'literal', [], []);
+	ask(q{SELECT count(*) FROM of_cheap t GROUP BY taskapi.cursor(t.word, t.secret)}, 'literal', [], []);
 	push @sql, 'RESET ALL; SET app.owner = \'mallory\'; SET ROLE mallory;'; push @named, 'reset';
 }
 {
@@ -271,7 +338,7 @@ foreach my $mode ('SET enable_seqscan = off;', 'SET enable_hashjoin = off; SET e
 # 6. The request of the HTTP layer: email below a guess, and a cursor of another order.
 foreach my $guess ('b', 'm', 'zz')
 {
-	ask(qq{WITH source AS (SELECT t.id FROM of_cheap t WHERE t.id < 100 AND t.mail < '$guess' AND t.c $_) SELECT coalesce(json_agg(s), '[]') FROM source s}, 'generic', $others{foreign})
+	ask(qq{WITH source AS (SELECT t.id FROM of_cheap t WHERE t.id < 100 AND t.mail < '$guess' AND t.c $_) SELECT coalesce(json_agg(s), '[]') FROM source s}, 'generic', ['taskapi.cursor'], [$others{foreign}])
 	  foreach '<> $1', '= ANY (ARRAY[$1])', 'IS DISTINCT FROM $1', '> ANY (ARRAY[$1])';
 }
 compare_worlds('an HTTP request', sub {
