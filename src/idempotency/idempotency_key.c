@@ -59,7 +59,7 @@ taskapi_idempotency_key(const char *scope, const char *raw)
 	check_key(result->key);
 
 	if (scope == NULL)
-		scope = taskapi_idempotency_request_scope(NULL);
+		scope = taskapi_idempotency_request_scope(NULL, NULL);
 	else if (scope[0] == '\0')
 		taskapi_problem(PROBLEM_IDEMPOTENCY_SCOPE_MISSING, NIL, NULL,
 						"The scope is empty.");
@@ -140,7 +140,7 @@ is_printable(const unsigned char *s, int len)
 }
 
 char *
-taskapi_idempotency_request_scope(const char *resource)
+taskapi_idempotency_request_scope(const char *schema, const char *resource)
 {
 	StringInfoData buf;
 	const char *part = taskapi_current_subject();
@@ -161,6 +161,9 @@ taskapi_idempotency_request_scope(const char *resource)
 	escape_json(&buf, part ? part : "");
 	if (resource != NULL)
 	{
+		/* two members, since a layer may serve several schemas under the same paths */
+		appendStringInfoChar(&buf, ',');
+		escape_json(&buf, schema);
 		appendStringInfoChar(&buf, ',');
 		escape_json(&buf, resource);
 	}

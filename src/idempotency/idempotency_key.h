@@ -30,9 +30,10 @@ typedef struct TaskapiIdempotencyKey
 extern TaskapiIdempotencyKey *taskapi_idempotency_key(const char *scope, const char *key);
 
 /*
- * The scope of a request: subject, method and path, and the name of the resource that it writes to unless that is NULL.
+ * The scope of a request: subject, method and path, and schema and name of the resource that it writes to unless those
+ * are NULL.  No setting of the session plays a part.
  */
-extern char *taskapi_idempotency_request_scope(const char *resource);
+extern char *taskapi_idempotency_request_scope(const char *schema, const char *resource);
 
 /* The end of a period that begins at "from": an error where ttl is not within (0, 1 year]. */
 extern TimestampTz taskapi_idempotency_deadline(TimestampTz from, const Interval *length, const char *argname);

@@ -38,6 +38,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "port/pg_bswap.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
@@ -83,7 +84,6 @@ static HeapTuple before_row(const TaskapiWrite *write);
 static void row_written(const TaskapiWrite *write, HeapTuple row);
 static void statement_end(TaskapiResourceStatement *statement);
 static bool key_applies(TaskapiResourceStatement *statement, const char **key);
-static char *resource_name(Oid view);
 static bool inserted_columns(Oid view, Bitmapset **columns);
 static void choose_columns(const TaskapiWrite *write, StatementKey *state);
 static void digest_row(const TaskapiWrite *write, StatementKey *state);
@@ -135,19 +135,11 @@ key_applies(TaskapiResourceStatement *statement, const char **key)
 	return *key != NULL || (post && require_idempotency_key);
 }
 
-/*
- * Schema and name: the layer may serve several schemas under the same paths.
- */
-static char *
-resource_name(Oid view)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(view)), get_rel_name(view));
-}
-
 static void
 statement_start(TaskapiResourceStatement *statement)
 {
 	const char *header;
+	char	   *scope;
 	MemoryContext oldcontext;
 	StatementKey *state;
 
@@ -157,7 +149,10 @@ statement_start(TaskapiResourceStatement *statement)
 	oldcontext = MemoryContextSwitchTo(statement->context);
 	state = palloc0(sizeof(StatementKey));
 	state->context = statement->context;
-	state->key = taskapi_idempotency_key(taskapi_idempotency_request_scope(resource_name(statement->view)), header);
+	/* not the OID, which outlives neither a dump nor an expose() that has to make the view again */
+	scope = taskapi_idempotency_request_scope(get_namespace_name(get_rel_namespace(statement->view)),
+											  get_rel_name(statement->view));
+	state->key = taskapi_idempotency_key(scope, header);
 	initStringInfo(&state->body);
 	state->stored = taskapi_idempotency_claim(state->key, false, NULL, NULL);
 	state->replay = state->stored != NULL;
@@ -335,6 +330,7 @@ append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value)
 {
 	const char *bytes;
 	uint32		len;
+	uint32		len_on_disk;
 
 	if (type == JSONBOID)
 	{
@@ -356,7 +352,8 @@ append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value)
 		bytes = OutputFunctionCall(unconstify(FmgrInfo *, &io->send), value);
 		len = strlen(bytes);
 	}
-	appendBinaryStringInfo(buf, (const char *) &len, sizeof(len));
+	len_on_disk = pg_hton32(len);	/* the ledger may move to another machine */
+	appendBinaryStringInfo(buf, (const char *) &len_on_disk, sizeof(len_on_disk));
 	appendBinaryStringInfo(buf, bytes, len);
 
 	/* 1.5 and 1.50 are one number: the third field is the display scale */

@@ -104,4 +104,17 @@ SELECT outcome FROM taskapi.idempotency_begin('k1', '{"amount": 1.50, "to": ["é
 SELECT outcome FROM taskapi.idempotency_begin('k2', '{}', repeat('scope ', 100));
 SELECT taskapi.idempotency_complete('k1', 201, '{}'), taskapi.idempotency_complete('k2', 200, NULL, NULL, repeat('scope ', 100)) \g /dev/null
 SELECT scope, key, encode(fingerprint, 'hex') AS fingerprint FROM taskapi.idempotency_key WHERE key IN ('k1', 'k2') ORDER BY key;
+-- Of a resource's POST and PATCH, as docs/architecture.md has it.
+CREATE TABLE golden.charge (id int PRIMARY KEY, note text, doc jsonb, due date);
+SELECT taskapi.expose('golden.charge', 'golden', 'charges') \g /dev/null
+SELECT set_config('request.headers', '{"idempotency-key": "k3"}', true) \g /dev/null
+INSERT INTO golden.charges (id, note, doc) VALUES (258, 'é', '{"a": 1.0}'), (-1, NULL, '[]');
+SELECT set_config('request.method', 'PATCH', true) \g /dev/null
+UPDATE golden.charges SET note = 'long', due = '2026-01-02' WHERE id = 258;
+SELECT scope, encode(k.fingerprint, 'hex') AS fingerprint, k.fingerprint = CASE k.status
+    WHEN 200 THEN sha256('U' || 'note\000v'::bytea || '\x00000004' || 'long' || 'due\000v' || '\x00000004' || date_send('2026-01-02'))
+    ELSE sha256('I' || sha256('I' || decode(repeat('00', 32), 'hex') || 'id\000v' || '\x00000004' || '\x00000102' || 'note\000v' || '\x00000002' || '\xc3a9'
+                              || 'doc\000v' || taskapi.fingerprint('{"a": 1}'))
+                || 'id\000v' || '\x00000004' || '\xffffffff' || 'note\000n' || 'doc\000v' || taskapi.fingerprint('[]')) END AS documented
+FROM taskapi.idempotency_key k WHERE key = 'k3' ORDER BY status;
 ROLLBACK;

@@ -48,6 +48,7 @@ SET LOCAL TimeZone = 'Asia/Tokyo';
 SET LOCAL DateStyle = 'German';
 SET LOCAL bytea_output = 'escape';
 SET LOCAL extra_float_digits = 0;
+SET LOCAL quote_all_identifiers = on;
 SELECT public.request('POST', '"k1"');
 WITH made AS (INSERT INTO idem_api.charge (amount, ratio, raw, doc, labels, due)
               VALUES (10.5, 0.1::float8 + 0.2, '\x00ff', '{"a": [1.0, 2.5]}', '{a,"b c",NULL}', '2026-01-02T03:04:05.678901Z') RETURNING *)
