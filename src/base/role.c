@@ -23,7 +23,7 @@ taskapi_become(Oid role, int flags)
 }
 
 void
-taskapi_become_again(TaskapiRole saved)
+taskapi_role_restore(TaskapiRole saved)
 {
 	SetUserIdAndSecContext(saved.userid, saved.sec_context);
 }

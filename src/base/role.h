@@ -6,7 +6,7 @@
  *		TaskapiRole saved = taskapi_become(owner, SECURITY_LOCAL_USERID_CHANGE);
  *
  *		... statements ...
- *		taskapi_become_again(saved);
+ *		taskapi_role_restore(saved);
  *
  * "flags" are added to those of the security context that is in force, so that a
  * restricted operation stays one.  An error needs no clean-up: the abort of the
@@ -25,6 +25,6 @@ typedef struct TaskapiRole
 } TaskapiRole;
 
 extern TaskapiRole taskapi_become(Oid role, int flags);
-extern void taskapi_become_again(TaskapiRole saved);
+extern void taskapi_role_restore(TaskapiRole saved);
 
 #endif							/* TASKAPI_ROLE_H */

@@ -100,7 +100,7 @@ taskapi_run_as(PG_FUNCTION_ARGS)
 
 		result = execute(command, nargs, types, values, nulls);
 		AtEOXact_GUC(false, nestlevel);
-		taskapi_become_again(saved);
+		taskapi_role_restore(saved);
 	}
 
 	if (result == NULL)

@@ -241,7 +241,7 @@ taskapi_page_find_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 			index_close(index, AccessShareLock);
 		}
 		AtEOXact_GUC(false, nestlevel);
-		taskapi_become_again(saved);
+		taskapi_role_restore(saved);
 		relation_close(base, NoLock);
 	}
 

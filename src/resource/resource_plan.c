@@ -35,7 +35,7 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), query);
 	if (other)
-		taskapi_become_again(saved);
+		taskapi_role_restore(saved);
 
 	/* first the place for it, so that running out of memory loses no plan */
 	oldcontext = MemoryContextSwitchTo(entry->context);
@@ -76,7 +76,7 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
-	taskapi_become_again(saved);
+	taskapi_role_restore(saved);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
@@ -113,7 +113,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	}
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_plan_extended(plan, &options);
-	taskapi_become_again(saved);
+	taskapi_role_restore(saved);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
