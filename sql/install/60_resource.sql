@@ -129,10 +129,11 @@ COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) IS
 
 -- The unit is a deletion: one row, or a row with all that went along. It goes as a whole or stays as a whole, by its own date.
 -- written_before, the xmax of a snapshot, bounds a run of several calls by what was there when it began: rows that a trigger
--- leaves for each one that goes are none of its business. NULL is now.
+-- leaves for each one that goes are none of its business. NULL is now. A lock is waited for 5 seconds
+-- at most: then the rest of that table waits for the next run.
 CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000,
                                       written_before xid8 DEFAULT NULL) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
 AS $$
 DECLARE
     horizon CONSTANT xid8 := coalesce(written_before, pg_snapshot_xmax(pg_current_snapshot()));

@@ -78,11 +78,11 @@ taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid caller)
 		PG_RE_THROW();
 	if (!readable)
 	{
+		/* without its detail: rows are in there, with whatever the client's role may not read */
 		FlushErrorState();
 		ereport(LOG_SERVER_ONLY,
 				(errcode(edata->sqlerrcode),
-				 errmsg("a write with the rights of a table's owner failed: %s", edata->message),
-				 edata->detail ? errdetail_log("%s", edata->detail) : 0));
+				 errmsg("a write with the rights of a table's owner failed: %s", edata->message)));
 	}
 
 	switch (edata->sqlerrcode)

@@ -136,6 +136,7 @@ register_resource(Oid type, Datum entry)
 	HeapTupleHeader row = DatumGetHeapTupleHeader(entry);
 	Oid			relids[3];		/* view, table, view of the deleted rows */
 	TaskapiRole saved;
+	int			rc;
 
 	for (int i = 0; i < lengthof(relids); i++)
 	{
@@ -147,14 +148,16 @@ register_resource(Oid type, Datum entry)
 			require_owner(relids[i]);
 	}
 	saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
-	SPI_execute_with_args("INSERT INTO taskapi.resource AS r SELECT ($1).*"
-						  " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
-						  " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
-						  " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
-						  " versioned = excluded.versioned, idempotent = excluded.idempotent",
-						  1, &type, &entry, NULL, false, 0);
+	rc = SPI_execute_with_args("INSERT INTO taskapi.resource AS r SELECT ($1).*"
+							   " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
+							   " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
+							   " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
+							   " versioned = excluded.versioned, idempotent = excluded.idempotent",
+							   1, &type, &entry, NULL, false, 0);
+	if (rc != SPI_OK_INSERT || SPI_processed != 1)
+		elog(ERROR, "the resource was not entered: %s", SPI_result_code_string(rc));
 	delete_leftovers();
-	taskapi_become_again(saved);
+	taskapi_role_restore(saved);
 	CommandCounterIncrement();
 	check_resource(relids[0], relids[1], relids[2]);
 	return relids[0];
@@ -190,11 +193,15 @@ check_resource(Oid resource, Oid source, Oid deleted)
 static void
 delete_leftovers(void)
 {
-	SPI_execute("DELETE FROM taskapi.resource r"
-				" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.resource"
-				" AND c.relkind OPERATOR(pg_catalog.=) 'v')"
-				" OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
-				false, 0);
+	int			rc = SPI_execute("DELETE FROM taskapi.resource r"
+								 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+								 " WHERE c.oid OPERATOR(pg_catalog.=) r.resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
+								 " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+								 " WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
+								 false, 0);
+
+	if (rc != SPI_OK_DELETE)
+		elog(ERROR, "dropped resources were not forgotten: %s", SPI_result_code_string(rc));
 }
 
 static void
@@ -203,7 +210,7 @@ forget_dropped(void)
 	TaskapiRole saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
 
 	delete_leftovers();
-	taskapi_become_again(saved);
+	taskapi_role_restore(saved);
 }
 
 /*

@@ -61,10 +61,12 @@ typedef struct PurgeRun
 	HTAB	   *kept;			/* ids of deletions that have to stay */
 	MemoryContext context;		/* of one attempt */
 	int64		failed;			/* deletions that an error kept */
+	bool		stopped;		/* by a lock */
 	int			sqlerrcode;		/* the last one's */
 } PurgeRun;
 
 static bool is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before);
+static bool is_cancel(const ErrorData *edata);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
 static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
 static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
@@ -162,6 +164,16 @@ purge_some(PurgeRun *run, Candidate *candidates, int n)
 	return purged;
 }
 
+/*
+ * A cancel is for the whole run.  An owner's trigger can raise an error of the same code, which is a row's as any other.
+ */
+static bool
+is_cancel(const ErrorData *edata)
+{
+	return edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		edata->filename != NULL && strcmp(edata->filename, "postgres.c") == 0;
+}
+
 static int64
 purge_range(PurgeRun *run, Candidate *candidates, int n)
 {
@@ -190,16 +202,18 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(oldcontext);
 		CurrentResourceOwner = oldowner;
-		if (edata->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		if (is_cancel(edata))
 			ReThrowError(edata);
-		if (n == 1)
+		/* a lock that cannot be had is waited for once, not once for each row */
+		run->stopped |= (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
+		if (n == 1 || run->stopped)
 		{
 			/* the text may tell of rows that whoever runs this cannot read */
 			ereport(LOG_SERVER_ONLY,
 					(errcode(edata->sqlerrcode),
 					 errmsg("could not purge a row of table \"%s\": %s",
 							get_rel_name(run->table->entry.relid), edata->message)));
-			run->failed++;
+			run->failed += n;
 			run->sqlerrcode = edata->sqlerrcode;
 			if (candidates[0].in_deletion)
 				keep(run, &candidates[0].deletion_id);
@@ -211,7 +225,10 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 
 	if (purged >= 0)
 		return purged;
-	return purge_range(run, candidates, n / 2) + purge_range(run, candidates + n / 2, n - n / 2);
+	purged = purge_range(run, candidates, n / 2);
+	if (!run->stopped)
+		purged += purge_range(run, candidates + n / 2, n - n / 2);
+	return purged;
 }
 
 /*
@@ -241,7 +258,9 @@ next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *
 			Datum		value;
 			TransactionId xmin = DatumGetTransactionId(SPI_getbinval(tuple, desc, 1, &isnull));
 
-			if (TransactionIdIsNormal(xmin) && TransactionIdFollowsOrEquals(xmin, horizon))
+			/* a row that was frozen so long ago that its xmin is ahead of us again is none of the new ones */
+			if (TransactionIdIsNormal(xmin) && TransactionIdFollowsOrEquals(xmin, horizon) &&
+				TransactionIdPrecedes(xmin, ReadNextTransactionId()))
 				continue;
 			value = SPI_getbinval(tuple, desc, 2, &isnull);
 			c->in_deletion = !isnull;
@@ -276,6 +295,7 @@ set_constraints_immediate(TaskapiTable *table)
 	Datum	   *oids;
 	bool		isnull;
 	char	   *names = NULL;
+	int			rc;
 
 	for (int at = 0; at < list_length(relids); at++)
 	{
@@ -292,19 +312,22 @@ set_constraints_immediate(TaskapiTable *table)
 		oids[i] = ObjectIdGetDatum(list_nth_oid(relids, i));
 	values[0] = PointerGetDatum(construct_array(oids, list_length(relids), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 
-	SPI_execute_with_args("SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"
-						  " FROM pg_catalog.pg_constraint c"
-						  " JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.conrelid"
-						  " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
-						  " WHERE c.condeferrable AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
-						  " AND (c.conrelid OPERATOR(pg_catalog.=) ANY ($1)"
-						  " OR c.confrelid OPERATOR(pg_catalog.=) ANY ($1))"
-						  " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c2"
-						  " JOIN pg_catalog.pg_class r2 ON r2.oid OPERATOR(pg_catalog.=) c2.conrelid"
-						  " WHERE c2.connamespace OPERATOR(pg_catalog.=) c.connamespace"
-						  " AND c2.conname OPERATOR(pg_catalog.=) c.conname"
-						  " AND r2.relowner OPERATOR(pg_catalog.<>) r.relowner)",
-						  1, argtypes, values, NULL, true, 1);
+	rc = SPI_execute_with_args("SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname),"
+							   " ', ')"
+							   " FROM pg_catalog.pg_constraint c"
+							   " JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) c.conrelid"
+							   " JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.connamespace"
+							   " WHERE c.condeferrable AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+							   " AND (c.conrelid OPERATOR(pg_catalog.=) ANY ($1)"
+							   " OR c.confrelid OPERATOR(pg_catalog.=) ANY ($1))"
+							   " AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint c2"
+							   " JOIN pg_catalog.pg_class r2 ON r2.oid OPERATOR(pg_catalog.=) c2.conrelid"
+							   " WHERE c2.connamespace OPERATOR(pg_catalog.=) c.connamespace"
+							   " AND c2.conname OPERATOR(pg_catalog.=) c.conname"
+							   " AND r2.relowner OPERATOR(pg_catalog.<>) r.relowner)",
+							   1, argtypes, values, NULL, true, 1);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "constraints could not be read: %s", SPI_result_code_string(rc));
 	if (SPI_processed > 0)
 	{
 		Datum		value = taskapi_resource_result(1, &isnull);
@@ -360,7 +383,7 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	set_constraints_immediate(run.table);
 	portal = SPI_cursor_open(NULL, taskapi_resource_old_rows_plan(run.table), &before, NULL, false);
 	oldcontext = MemoryContextSwitchTo(chunk);
-	while (purged < batch &&
+	while (purged < batch && !run.stopped &&
 		   (n = next_candidates(&run, portal, horizon, candidates, (int) Min(CHUNK, batch - purged))) > 0)
 	{
 		purged += purge_range(&run, candidates, n);
@@ -368,7 +391,7 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	}
 	MemoryContextSwitchTo(oldcontext);
 	SPI_cursor_close(portal);
-	taskapi_become_again(saved);
+	taskapi_role_restore(saved);
 	AtEOXact_GUC(false, nestlevel);
 
 	if (run.failed > 0)

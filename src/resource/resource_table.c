@@ -36,6 +36,7 @@ static void find_foreign_keys(TaskapiTable *table, Relation rel);
 static void add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming);
 static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming);
 static void append_partitions(StringInfo buf, Oid relid);
+static void require_no_children(Relation rel);
 static void require_fit(Relation rel);
 static const char *column_fault(Relation rel, const char *name, Oid type, Oid other_type);
 
@@ -80,6 +81,7 @@ build_table(Oid relid)
 	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											 RelationGetRelationName(rel));
 	table->soft = (taskapi_resource_of_table(relid, true) != NULL);
+	require_no_children(rel);
 	if (table->soft)
 		require_fit(rel);
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
@@ -89,6 +91,21 @@ build_table(Oid relid)
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(oldcontext);
 	return table;
+}
+
+/*
+ * Rows of a table that inherits from this one are none that its key or its triggers know.
+ */
+static void
+require_no_children(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relhassubclass &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL &&
+		taskapi_resource_of_table(RelationGetRelid(rel), false) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" cannot be a resource", RelationGetRelationName(rel)),
+				 errdetail("Other tables inherit from it.")));
 }
 
 /*

@@ -176,4 +176,23 @@ DELETE FROM trust_api.p WHERE id = 1;
 UPDATE trust_api.deleted_p SET deleted_at = NULL;
 SELECT id, a, version FROM trust_api.p ORDER BY id;
 
+-- A table that another inherits from since then is no resource any more: nothing of ours knows the rows of that one.
+CREATE TABLE distrust.q (id int PRIMARY KEY, a int);
+SELECT taskapi.expose('distrust.q', 'trust_api') \g /dev/null
+INSERT INTO trust_api.q (id, a) VALUES (1, 1);
+CREATE TABLE distrust.heir () INHERITS (distrust.q);
+INSERT INTO distrust.heir (id, a) VALUES (1, 1);
+UPDATE trust_api.q SET a = 2;
+DELETE FROM trust_api.q;
+DROP TABLE distrust.heir;
+UPDATE trust_api.q SET a = 2 RETURNING version;
+
+-- What one owner's trigger raises, be it a cancel, keeps no other table from being purged.
+CREATE FUNCTION distrust.cancel() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cancelled' USING ERRCODE = 'query_canceled'; END $$;
+DELETE FROM trust_api.p;
+DELETE FROM trust_api.q;
+CREATE TRIGGER cancel BEFORE DELETE ON distrust.p FOR EACH ROW WHEN (OLD.id = 2) EXECUTE FUNCTION distrust.cancel();
+SELECT taskapi.purge_deleted('0');
+SELECT id FROM distrust.p ORDER BY id;
+
 DROP SCHEMA distrust, trust_api CASCADE;
