@@ -40,7 +40,7 @@ static bool match_index(const TaskapiPageSource *source, const TaskapiPageOrder 
 						const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
 static bool match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
-static bool is_column(Relation index, AttrNumber attno, ListCell **expression, const TaskapiPageColumn *column);
+static bool is_column(AttrNumber attno, const Node *expression, const TaskapiPageColumn *column);
 static bool match_cursor(const TaskapiPageSource *source, const TaskapiPageOrder *order, Relation index,
 						 const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result);
 static bool cursor_of_order(const TaskapiPageOrder *order, Node *expression, TaskapiPageIndex *result);
@@ -303,7 +303,8 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 			  const Bitmapset *equal, const Bitmapset *isnull, TaskapiPageIndex *result)
 {
 	Form_pg_index form = index->rd_index;
-	ListCell   *expression = list_head(RelationGetIndexExpressions(index));
+	List	   *expressions = RelationGetIndexExpressions(index);	/* a copy at each call */
+	int			nexpressions = 0;
 	int			next = 0;
 	bool		directed = false;
 	bool		opposite = false;
@@ -313,6 +314,7 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 		AttrNumber	attno = form->indkey.values[i];
 		bool		descending = (index->rd_indoption[i] & INDOPTION_DESC) != 0;
 		bool		nulls_first = (index->rd_indoption[i] & INDOPTION_NULLS_FIRST) != 0;
+		Node	   *expression = attno == 0 ? list_nth(expressions, nexpressions++) : NULL;
 		const TaskapiPageTerm *term;
 
 		/* A term that is constant need not be in the index */
@@ -323,7 +325,7 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 			break;
 		term = &order->terms[next];
 
-		if (is_column(index, attno, &expression, term->column))
+		if (is_column(attno, expression, term->column))
 		{
 			bool		constant = bms_is_member(term->column->base_attno, equal);
 
@@ -369,18 +371,14 @@ match_columns(const TaskapiPageSource *source, const TaskapiPageOrder *order, Re
 }
 
 /*
- * Is the index's column "attno" the one that is asked for?  A virtual column is its expression there.
+ * Is the index's column "attno", or its expression, the one that is asked for?  A virtual column is its expression there.
  */
 static bool
-is_column(Relation index, AttrNumber attno, ListCell **expression, const TaskapiPageColumn *column)
+is_column(AttrNumber attno, const Node *expression, const TaskapiPageColumn *column)
 {
-	Node	   *current;
-
-	if (attno != 0)
-		return attno > 0 && attno == column->base_attno;
-	current = lfirst(*expression);
-	*expression = lnext(RelationGetIndexExpressions(index), *expression);
-	return column->generated != NULL && equal(current, column->generated);
+	if (expression != NULL)
+		return column->generated != NULL && equal(expression, column->generated);
+	return attno > 0 && attno == column->base_attno;
 }
 
 /*

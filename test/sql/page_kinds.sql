@@ -122,6 +122,14 @@ SELECT advice('jobs', 'due', '{"due": {"is": null}, "state": 2}');
 SELECT advice('jobs', 'queue', '{"queue": "a", "id": 4}') IS NULL AS served_by_the_key;
 SELECT problem($$SELECT taskapi.index_advice('kinds.jobs', 'due', '{"nothing": 1}')$$);
 
+-- an index on expressions, at the beginning, behind columns and several of them
+CREATE TABLE spelled (id int PRIMARY KEY, s text, k int);
+CREATE INDEX ON spelled ((k + 1), (k + 2));
+CREATE INDEX ON spelled (k, (lower(s)), (k + 1), s);
+SELECT taskapi.index_advice('spelled', 's'), taskapi.index_advice('spelled', 's', '{"k": 1}');
+CREATE INDEX ON spelled (k, s, id, (lower(s)), (k + 1));
+SELECT taskapi.index_advice('spelled', 's', '{"k": 1}') IS NULL AS served;
+
 -- nor may it promise an index for what the planner plans apart
 CREATE VIEW plain AS SELECT * FROM jobs;
 CREATE VIEW barrier WITH (security_barrier) AS SELECT * FROM jobs;
