@@ -13,8 +13,13 @@
 bool
 taskapi_is_token(const char *text)
 {
-	return text[0] != '\0' &&
-		text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~")] == '\0';
+	for (const char *p = text; *p; p++)
+	{
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+			  strchr("!#$%&'*+-.^_`|~", *p) != NULL))
+			return false;
+	}
+	return text[0] != '\0';
 }
 
 bool
@@ -22,6 +27,9 @@ taskapi_is_field_value(const char *value)
 {
 	for (const char *p = value; *p; p++)
 	{
+		/* nearly all there ever is */
+		if (*p >= ' ' && *p <= '~')
+			continue;
 		if (((unsigned char) *p < 0x20 && *p != '\t') || *p == 0x7f)
 			return false;
 	}
