@@ -70,7 +70,7 @@ taskapi_cascade_goes_along(const TaskapiForeignKey *fk)
 void
 taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 {
-	TaskapiRows *rows = taskapi_rows_create();
+	TaskapiRows *rows;
 	TaskapiRow *row;
 	TaskapiDeletion deletion;
 	Datum		values[INDEX_MAX_KEYS];
@@ -79,6 +79,9 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 	deletion.at = GetCurrentTransactionStartTimestamp();
 	deletion.id = *DatumGetUUIDP(DirectFunctionCall1(taskapi_uuidv7, (Datum) 0));
 	taskapi_resource_run_row(root, TASKAPI_TABLE_PLAN_DELETE, &deletion);
+	if (root->table->incoming == NIL)
+		return;					/* nothing can refer to it */
+	rows = taskapi_rows_create();
 	taskapi_rows_add(rows, root);
 
 	/* the queue grows as we go */
