@@ -72,6 +72,7 @@ typedef struct StatementKey
 	StringInfoData body;		/* of a new request */
 	bool		replay;
 	TaskapiLedgerRow *stored;
+	bool		may_read;		/* all that a stored row shows */
 	int			nrows;			/* stored ones */
 	HeapTuple  *rows;
 	int			answered;
@@ -91,7 +92,7 @@ static void append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Da
 static void load_rows(const TaskapiWrite *write, StatementKey *state);
 static HeapTuple next_row(const TaskapiWrite *write, StatementKey *state);
 static bool same_key(const TaskapiWrite *write, HeapTuple a, HeapTuple b);
-static void check_visible(const TaskapiWrite *write, const TaskapiLedgerRow *stored, HeapTuple row);
+static void check_visible(const TaskapiWrite *write, const StatementKey *state, HeapTuple row);
 
 void
 taskapi_resource_idempotency_init(void)
@@ -187,7 +188,7 @@ before_row(const TaskapiWrite *write)
 	if (write->statement->operation == CMD_INSERT && !write->statement->may_read)
 		row = write->new;		/* the answer was what the client sent, and it may read no other */
 	else
-		check_visible(write, state->stored, row);
+		check_visible(write, state, row);
 	state->answered++;
 	return heap_copytuple(row);
 }
@@ -372,6 +373,8 @@ load_rows(const TaskapiWrite *write, StatementKey *state)
 	MemoryContextSwitchTo(oldcontext);
 	if (!valid)					/* the key was used for something else */
 		taskapi_idempotency_reused();
+	state->may_read = write->statement->operation == CMD_INSERT ? write->statement->may_read :
+		taskapi_resource_may_read(write->view);
 }
 
 static HeapTuple
@@ -411,8 +414,9 @@ same_key(const TaskapiWrite *write, HeapTuple a, HeapTuple b)
  * The row of the stored one's key has to be there for the caller, who has to be allowed to read what the answer shows.
  */
 static void
-check_visible(const TaskapiWrite *write, const TaskapiLedgerRow *stored, HeapTuple row)
+check_visible(const TaskapiWrite *write, const StatementKey *state, HeapTuple row)
 {
+	TransactionId stored_by = state->stored->xmin;
 	TaskapiRowState seen;
 	TaskapiVersion version;
 
@@ -420,12 +424,12 @@ check_visible(const TaskapiWrite *write, const TaskapiLedgerRow *stored, HeapTup
 		elog(ERROR, "SPI_connect failed");
 	seen = taskapi_resource_probe(write, row, &version);
 	SPI_finish();
-	if (seen == TASKAPI_ROW_LIVE && taskapi_resource_may_read(write->view))
+	if (seen == TASKAPI_ROW_LIVE && state->may_read)
 		return;
 
 	/* Rows that were committed after the transaction's snapshot are nothing that it can see, but the next one can. */
-	if (IsolationUsesXactSnapshot() && !TransactionIdIsCurrentTransactionId(stored->xmin) &&
-		XidInMVCCSnapshot(stored->xmin, GetTransactionSnapshot()))
+	if (IsolationUsesXactSnapshot() && !TransactionIdIsCurrentTransactionId(stored_by) &&
+		XidInMVCCSnapshot(stored_by, GetTransactionSnapshot()))
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL,
 						"The response was stored after this transaction began.");
 	taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
