@@ -227,7 +227,8 @@ find_key(TaskapiTable *table, Relation rel)
 
 /*
  * Those of the table and of its partitions.  A partition's part of a key goes without saying, as we look at the whole.
- * There is no index on confrelid; but this is read once in a while.
+ * There is no index on confrelid; but this is read once in a while.  By their OIDs, so that of several that stand in the
+ * way it is always the same that is named.
  */
 static void
 find_foreign_keys(TaskapiTable *table, Relation rel)
@@ -243,7 +244,7 @@ find_foreign_keys(TaskapiTable *table, Relation rel)
 		table->entry.depends = list_concat_unique_oid(table->entry.depends, relids);
 	}
 	constraints = table_open(ConstraintRelationId, AccessShareLock);
-	scan = systable_beginscan(constraints, InvalidOid, false, NULL, 0, NULL);
+	scan = systable_beginscan(constraints, ConstraintOidIndexId, true, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_constraint con = (Form_pg_constraint) GETSTRUCT(tuple);
