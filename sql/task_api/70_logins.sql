@@ -20,8 +20,9 @@ CREATE FUNCTION @data@.log_in() RETURNS trigger
 AS $body$
 DECLARE
     lasts CONSTANT interval := '12 hours';
-    me   uuid;
-    hash text;
+    me     uuid;
+    hash   text;
+    locked text;
 BEGIN
     PERFORM taskapi.charge_login(NEW.email);
     SELECT a.id, a.password_hash INTO me, hash
@@ -31,9 +32,10 @@ BEGIN
         PERFORM taskapi.raise_problem('unauthenticated', 'The e-mail address or the password is wrong.');
     END IF;
     -- Whoever sets another password meanwhile ends all sessions that are committed. So either it waits for this one, or it
-    -- is seen here. The lock is only for who knew the password: it tells nobody which accounts there are.
-    PERFORM FROM @data@.account a WHERE a.id = me AND a.password_hash = hash AND a.deleted_at IS NULL FOR SHARE;
-    IF NOT FOUND THEN
+    -- is seen here. The lock is only for who knew the password: it tells nobody which accounts there are. The hash is no
+    -- parameter of a query, since auto_explain would log it.
+    SELECT a.password_hash INTO locked FROM @data@.account a WHERE a.id = me AND a.deleted_at IS NULL FOR SHARE;
+    IF locked IS DISTINCT FROM hash THEN
         PERFORM taskapi.raise_problem('unauthenticated', 'The e-mail address or the password is wrong.');
     END IF;
     PERFORM taskapi.create_session(me::text, lasts);
