@@ -57,6 +57,7 @@ my %pool = (
 	bytea => [ "''", "'\\x00'", "'\\xff00'", "decode(repeat('ab', 5000), 'hex')" ],
 	uuid => [ "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'" ],
 	timestamptz => [ "'infinity'", "'-infinity'", "'4713-01-01 BC'", "'294276-12-31'", 'now()' ],
+	oid => [ '0', '1', "'pg_class'::regclass::oid", '4294967295' ],
 	regclass => [ "'public.canaries'", "'public.canary'", "'pg_catalog.pg_class'", "'taskapi.secret'", "'public.injected'", "'taskapi.stats'", '0', '1', '4294967295', "'public.canary_pkey'" ],
 	regrole => [ "'postgres'", '0', '4294967295', "'pg_monitor'" ],
 	regtype => [ "'int4'", '0', '4294967295' ],
@@ -107,6 +108,7 @@ my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql(
 		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND NOT 'cstring'::regtype = ANY (p.proargtypes)
 		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'purge_source',
 			'make_api_schema', 'make_live_view', 'make_deleted_view', 'finish_view', 'rename_view_columns', 'make_page_function', 'grant_again', 'grant_new_columns', 'drop_resource')
+		AND NOT 'taskapi.resource'::regtype = ANY (p.proargtypes)
 		-- runs the SQL that it is given
 		AND p.proname <> 'run_as'
 	ORDER BY 1, 2});
