@@ -15,6 +15,7 @@
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_purge.h"
+#include "resource/resource_stranger.h"
 
 /* A row's place, which does not change while it is locked. */
 typedef struct RowPlace
@@ -201,6 +202,7 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 {
 	TaskapiRow *row;
 	bool		found = false;
+	Oid			checked = InvalidOid;
 
 	taskapi_rows_rewind(doomed->rows);
 	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
@@ -208,6 +210,11 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 		if (taskapi_purge_is_below(doomed, row))
 			continue;
 		found = true;
+		if (row->table->entry.relid != checked)
+		{
+			taskapi_resource_refuse_strangers(row->table);
+			checked = row->table->entry.relid;
+		}
 		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL) &&
 			taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
 			return false;
@@ -217,6 +224,7 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 		/* a cycle has no beginning: any of its rows takes the others along */
 		taskapi_rows_rewind(doomed->rows);
 		row = taskapi_rows_next(doomed->rows);
+		taskapi_resource_refuse_strangers(row->table);
 		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL))
 			return false;
 	}

@@ -1,0 +1,93 @@
+-- A purge runs no trigger of another role with the rights of the owner of the table, by whichever way it gets there.
+SET client_min_messages = warning;
+CREATE ROLE regress_strangers_mallory;
+CREATE ROLE regress_strangers_client;
+CREATE ROLE regress_strangers_eve;
+CREATE SCHEMA strangers;
+CREATE SCHEMA strangers_api;
+CREATE SCHEMA strangers_own AUTHORIZATION regress_strangers_mallory;
+CREATE TABLE strangers.account (id int PRIMARY KEY);
+SELECT taskapi.expose('strangers.account', 'strangers_api', 'account');
+SELECT taskapi.grant_resource('strangers_api.account', 'regress_strangers_client', '{read,create,delete,purge}');
+GRANT USAGE ON SCHEMA strangers TO regress_strangers_mallory;
+GRANT REFERENCES ON strangers.account TO regress_strangers_mallory;
+
+-- What the trigger can do: whatever the owner of the other table can. It says as whom it ran.
+CREATE TABLE strangers.ran (role name, what text);
+GRANT INSERT ON strangers.ran TO PUBLIC;
+GRANT USAGE ON SCHEMA strangers TO PUBLIC;
+SET ROLE regress_strangers_mallory;
+CREATE FUNCTION strangers_own.code() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO strangers.ran VALUES (current_user, TG_TABLE_NAME || ' ' || TG_WHEN || ' ' || TG_OP);
+    BEGIN
+        ALTER ROLE regress_strangers_eve CREATEDB;
+    EXCEPTION WHEN insufficient_privilege THEN
+    END;
+    RETURN NEW;
+END $$;
+CREATE TABLE strangers_own.cascades (id int PRIMARY KEY, account int REFERENCES strangers.account ON DELETE CASCADE);
+CREATE TABLE strangers_own.grandchild (id int PRIMARY KEY, parent int REFERENCES strangers_own.cascades ON DELETE CASCADE);
+CREATE TABLE strangers_own.nulls (id int PRIMARY KEY, account int REFERENCES strangers.account ON DELETE SET NULL) PARTITION BY LIST (id);
+CREATE TABLE strangers_own.nulls_1 PARTITION OF strangers_own.nulls DEFAULT;
+RESET ROLE;
+
+-- One kind of trigger after the other, each by a client's purge and by maintain(), as transactions of their own.
+CREATE TABLE strangers.result (n serial, trigger text, way text, result text, ran text, eve boolean);
+CREATE FUNCTION strangers.purge(way text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF way = 'client' THEN
+        SET LOCAL ROLE regress_strangers_client;
+        DELETE FROM strangers_api.deleted_account WHERE id = 1;
+        RESET ROLE;
+    ELSE
+        PERFORM taskapi.purge_deleted('1 day');
+    END IF;
+    RETURN CASE WHEN EXISTS (SELECT FROM strangers.account) THEN 'kept' ELSE 'purged' END;
+EXCEPTION WHEN insufficient_privilege OR SQLSTATE 'PT403' THEN
+    RETURN sqlerrm;
+END $$;
+CREATE PROCEDURE strangers.try(kind text, make text, forget text) LANGUAGE plpgsql AS $$
+DECLARE
+    step text;
+BEGIN
+    FOREACH step IN ARRAY '{client,maintain}'::text[] LOOP
+        DELETE FROM strangers_own.cascades;
+        DELETE FROM strangers_own.nulls;
+        DELETE FROM strangers.account;
+        INSERT INTO strangers.account VALUES (1);
+        SET ROLE regress_strangers_mallory;
+        EXECUTE make;
+        INSERT INTO strangers_own.nulls VALUES (1, 1);
+        RESET ROLE;
+        UPDATE strangers.account SET deleted_at = '2020-01-01', deletion_id = gen_random_uuid();
+        DELETE FROM strangers.ran;
+        COMMIT;
+        INSERT INTO strangers.result (trigger, way, result) VALUES (kind, step, strangers.purge(step));
+        COMMIT;
+        UPDATE strangers.result SET
+            ran = (SELECT string_agg(CASE r.role WHEN 'regress_strangers_mallory' THEN 'mallory' ELSE 'ANOTHER ROLE' END || ' ' || r.what, ', ')
+                   FROM strangers.ran r),
+            eve = (SELECT rolcreatedb FROM pg_roles WHERE rolname = 'regress_strangers_eve')
+        WHERE n = (SELECT max(n) FROM strangers.result);
+        SET ROLE regress_strangers_mallory;
+        EXECUTE forget;
+        RESET ROLE;
+    END LOOP;
+END $$;
+CALL strangers.try('none', 'DO ''BEGIN END''', 'DO ''BEGIN END''');
+CALL strangers.try('AFTER UPDATE of SET NULL', 'CREATE TRIGGER t AFTER UPDATE ON strangers_own.nulls FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.nulls');
+CALL strangers.try('of a partition', 'CREATE TRIGGER t AFTER UPDATE ON strangers_own.nulls_1 FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.nulls_1');
+CALL strangers.try('statement', 'CREATE TRIGGER t AFTER UPDATE ON strangers_own.nulls FOR EACH STATEMENT EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.nulls');
+CALL strangers.try('deferred', 'CREATE CONSTRAINT TRIGGER t AFTER UPDATE ON strangers_own.nulls_1 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.nulls_1');
+CALL strangers.try('AFTER DELETE of CASCADE', 'CREATE TRIGGER t AFTER DELETE ON strangers_own.cascades FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.cascades');
+CALL strangers.try('of a grandchild', 'CREATE TRIGGER t AFTER DELETE ON strangers_own.grandchild FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.grandchild');
+-- BEFORE triggers run as the owner of their own table.
+CALL strangers.try('BEFORE UPDATE', 'CREATE TRIGGER t BEFORE UPDATE ON strangers_own.nulls_1 FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', 'DROP TRIGGER t ON strangers_own.nulls_1');
+CALL strangers.try('disabled', 'CREATE TRIGGER t AFTER UPDATE ON strangers_own.nulls FOR EACH ROW EXECUTE FUNCTION strangers_own.code(); ALTER TABLE strangers_own.nulls DISABLE TRIGGER t', 'DROP TRIGGER t ON strangers_own.nulls');
+
+SELECT trigger, way, result, ran, eve FROM strangers.result ORDER BY n;
+
+SET client_min_messages = error;
+DROP SCHEMA strangers_own, strangers_api, strangers CASCADE;
+DROP ROLE regress_strangers_mallory, regress_strangers_client, regress_strangers_eve;
