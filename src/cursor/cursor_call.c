@@ -35,8 +35,12 @@ taskapi_cursor_objects(void)
 
 	if (generation != taskapi_names_generation())
 	{
-		generation = taskapi_names_generation();
-		find_objects(&objects);
+		uint64		now = taskapi_names_generation();
+		TaskapiCursorObjects found;
+
+		find_objects(&found);	/* may throw; then the next call looks again */
+		objects = found;
+		generation = now;
 	}
 	return OidIsValid(objects.type) ? &objects : NULL;
 }

@@ -50,6 +50,21 @@ $session->quit;
 $token = $second;
 $mixed = $primary->safe_psql('postgres', q{SELECT taskapi.cursor('m NULLS FIRST, id DESC', m, id) FROM post WHERE id = 3});
 
+# A session that could not read the catalog the first time is not blind to cursors for good.
+my $blind = $primary->background_psql('postgres', on_error_stop => 0);
+$blind->query("LOAD 'taskapi'");
+my $holder = $primary->background_psql('postgres');
+$holder->query('BEGIN; LOCK TABLE pg_catalog.pg_proc');
+$blind->query("SET lock_timeout = '100ms'");
+$blind->query('SELECT count(*) FROM post');
+like($blind->{stderr}, qr/canceling statement due to lock timeout/, 'the catalog cannot be read');
+$holder->quit;
+$blind->{stderr} = '';
+$blind->query(q{SELECT count(*) FROM post WHERE taskapi.cursor('id', id) > taskapi.cursor('other', 3)});
+like($blind->{stderr}, qr/cursor belongs to another query/, 'and a cursor of another order is refused once it can');
+like($blind->query(q{EXPLAIN (COSTS OFF) SELECT id FROM post WHERE taskapi.cursor('id', id) > taskapi.cursor('id', 19990)}), qr/Index Cond: .*id > /, 'and one of this order bounds an index');
+$blind->quit;
+
 # A standby opens and seals.
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
