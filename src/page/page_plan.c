@@ -26,6 +26,7 @@ branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch)
 {
 	uint64		id = taskapi_page_branch_id(branch);
 	MemoryContext old;
+	TaskapiPagePlan *kept;
 	TaskapiPagePlan *entry;
 	ListCell   *cell;
 
@@ -37,23 +38,23 @@ branch_plan(TaskapiPageQuery *query, const TaskapiBranch *branch)
 	}
 
 	/* A query that is not kept, and one with too many patterns of NULLs, has its plans for this call only */
-	old = MemoryContextSwitchTo(query->context);
 	entry = palloc0(sizeof(TaskapiPagePlan));
-	MemoryContextSwitchTo(old);
 	entry->branch = id;
-	entry->measured = entry;	/* no plan of its own yet: a query with custom plans is measured once */
 	entry->plan = SPI_prepare_cursor(taskapi_page_branch_sql(query, branch), query->nparams, query->argtypes,
 									 query->pinned ? CURSOR_OPT_GENERIC_PLAN : CURSOR_OPT_CUSTOM_PLAN);
 	if (entry->plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	if (query->valid && list_length(query->plans) < MAX_PLANS)
 	{
-		MemoryContextSwitchTo(query->context);
-		query->plans = lappend(query->plans, entry);
+		old = MemoryContextSwitchTo(query->context);
+		kept = palloc(sizeof(TaskapiPagePlan));
+		*kept = *entry;
+		kept->kept = true;
+		kept->measured = kept;	/* which no generic plan is: it is not counted yet */
+		query->plans = lappend(query->plans, kept);
 		MemoryContextSwitchTo(old);
-		SPI_keepplan(entry->plan);
-		entry->kept = true;
-		entry->measured = entry;	/* which no generic plan is: it is not counted yet */
+		SPI_keepplan(kept->plan);
+		return kept;
 	}
 	return entry;
 }
@@ -76,13 +77,12 @@ taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamList
 	describe_steering(query, branch, &steering);
 	PG_TRY();
 	{
-		if (OidIsValid(steering.indexoid))
-			taskapi_page_steer(&steering);
+		taskapi_page_steer(&steering);
 		rc = SPI_execute_plan_extended(plan->plan, &options);
 	}
 	PG_FINALLY();
 	{
-		taskapi_page_steer_end();
+		taskapi_page_steer_abort(&steering);
 	}
 	PG_END_TRY();
 	if (rc < 0)

@@ -57,6 +57,29 @@ my $filters = $node->safe_psql('postgres', q{
 	SELECT kept_mb();});
 cmp_ok($filters, '<=', 40, "nor do long filters take more ($filters MB)");
 
+# Nor do patterns of NULLs, of which one order has more than plans are kept of it.
+my ($second, $tenth) = split ' ', $node->safe_psql('postgres', q{
+	CREATE TABLE sparse (id int PRIMARY KEY, a int, b int, c int, d int, e int, f int, g int);
+	INSERT INTO sparse SELECT i, NULLIF(i & 1, 0), NULLIF(i & 2, 0), NULLIF(i & 4, 0), NULLIF(i & 8, 0), NULLIF(i & 16, 0), NULLIF(i & 32, 0), NULLIF(i & 64, 0)
+		FROM generate_series(0, 127) i;
+	CREATE FUNCTION through() RETURNS int LANGUAGE plpgsql AS $$
+	DECLARE
+		p taskapi.page_result := taskapi.page('sparse', 'a, b, c, d, e, f, g', 2);
+		n int := json_array_length(p.items);
+	BEGIN
+		WHILE p.has_next LOOP
+			p := taskapi.page('sparse', 'a, b, c, d, e, f, g', 2, p.next_page_token);
+			n := n + json_array_length(p.items);
+		END LOOP;
+		RETURN n;
+	END $$;
+	CREATE FUNCTION kept_bytes() RETURNS int LANGUAGE sql AS $$ SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name ~ '^taskapi page' $$;
+	SELECT through() FROM generate_series(1, 2) \g /dev/null
+	SELECT kept_bytes();
+	SELECT through() FROM generate_series(1, 8) \g /dev/null
+	SELECT kept_bytes();});
+cmp_ok($tenth, '<=', $second, "ten walks over 128 patterns of NULLs keep what two do ($second bytes, then $tenth)");
+
 # A foreign table's NOT NULL, alone and as a partition
 my ($host, $port) = ($node->host, $node->port);
 $node->safe_psql('postgres', qq{
