@@ -381,7 +381,10 @@ taskapi_cursor_is_in_from(PlannerInfo *root)
 bool
 taskapi_cursor_is_condition(TaskapiCursorComparison *comparison)
 {
-	return taskapi_cursor_visit_conditions((Node *) comparison->root->parse->jointree, is_comparison, comparison);
+	Query	   *query = comparison->root->parse;
+
+	/* a MERGE's ON is an inner join's or an outer one's by its actions, and is silent */
+	return query->commandType != CMD_MERGE && taskapi_cursor_visit_conditions((Node *) query->jointree, is_comparison, comparison);
 }
 
 static bool
