@@ -74,10 +74,10 @@ taskapi_cursor_check_init(void)
 	planner_hook = check_planner;
 }
 
-bool
-taskapi_cursor_query_was_seen(void)
+int
+taskapi_planning_depth(void)
 {
-	return depth > 0;
+	return depth;
 }
 
 static PlannedStmt *

@@ -26,7 +26,10 @@
 
 extern void taskapi_cursor_check_init(void);
 
-/* Has the hook seen the query that is being planned?  Not if the library was loaded meanwhile. */
-extern bool taskapi_cursor_query_was_seen(void);
+/*
+ * How many queries are being planned, one because of another, that the hook has seen.  One that was under way while the library was
+ * loaded is not among them.
+ */
+extern int	taskapi_planning_depth(void);
 
 #endif							/* TASKAPI_CURSOR_CHECK_H */

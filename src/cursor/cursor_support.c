@@ -194,7 +194,7 @@ compares_with_constant(TaskapiCursorComparison *comparison)
 	if (shape == NULL)
 		return false;
 	match = taskapi_cursor_shape_compares(shape, &view);
-	if (match != CURSOR_MATCHES && !taskapi_cursor_query_was_seen())
+	if (match != CURSOR_MATCHES && taskapi_planning_depth() == 0)
 		taskapi_cursor_mismatch(match);
 	return match == CURSOR_MATCHES;
 }

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "cursor/cursor_check.h"
 #include "page/page_steer.h"
 
 static const TaskapiSteering *current = NULL;
@@ -46,15 +47,28 @@ taskapi_page_steer_init(void)
 }
 
 void
-taskapi_page_steer(const TaskapiSteering *steering)
+taskapi_page_steer(TaskapiSteering *steering)
 {
+	steering->outer = current;
+	steering->depth = taskapi_planning_depth();
 	current = steering;
 }
 
 void
 taskapi_page_steer_end(void)
 {
-	current = NULL;
+	if (current)
+		current = current->outer;
+}
+
+void
+taskapi_page_steer_abort(const TaskapiSteering *steering)
+{
+	for (const TaskapiSteering *s = current; s != NULL; s = s->outer)
+	{
+		if (s == steering)
+			current = s->outer;
+	}
 }
 
 static void
@@ -113,7 +127,8 @@ steered(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	int			top;
 
-	if (current == NULL || root->query_level != 1)
+	if (current == NULL || !OidIsValid(current->indexoid) || root->query_level != 1 ||
+		taskapi_planning_depth() != current->depth + 1)
 		return false;
 	if (rel->reloptkind == RELOPT_BASEREL)
 		return relid == current->relid;

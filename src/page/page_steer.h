@@ -9,8 +9,9 @@
  * compete with one that only gives it.
  *
  * Steering is on from taskapi_page_steer() to taskapi_page_steer_end(), which is only for the time of our own
- * planning; it counts for the outermost query alone, so that other queries planned meanwhile are
- * not touched, and for nothing where the planner cannot use the index.
+ * planning.  It counts for the query that is planned then, at its top level, and not for what a function runs that the
+ * planner evaluates meanwhile, whose plans last.  Such a function may call page() itself: the innermost steering is in
+ * force, and the one around it again afterwards.  It is for nothing if the planner cannot use the index.
  *
  *		pinned		of the relation's paths only those that scan the index in order are left
  *		else		other indexes are left out where they begin with the first column of the order that is not
@@ -36,11 +37,20 @@ typedef struct TaskapiSteering
 	AttrNumber	leading;		/* first column of the order that is not constant, 0 where there is none */
 	const Bitmapset *constant;	/* columns held equal to a value */
 	const Bitmapset *filtered;	/* columns that the filter is about */
+
+	/* page_steer.c's own */
+	const struct TaskapiSteering *outer;
+	int			depth;			/* of planning when it began */
 } TaskapiSteering;
 
-/* "steering" must live until the end. */
-extern void taskapi_page_steer(const TaskapiSteering *steering);
+/* "steering" must live until the end.  With no indexoid it steers nothing, but is there to be ended. */
+extern void taskapi_page_steer(TaskapiSteering *steering);
+
+/* The innermost ends. */
 extern void taskapi_page_steer_end(void);
+
+/* This one ends, and what was begun since, unless it has ended. */
+extern void taskapi_page_steer_abort(const TaskapiSteering *steering);
 
 extern void taskapi_page_steer_init(void);
 
