@@ -15,6 +15,7 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
+#include "base/number.h"
 #include "page/filter.h"
 #include "http/problem.h"
 
@@ -28,6 +29,7 @@ static const struct
 	{"in", FILTER_IN}, {"like", FILTER_LIKE}, {"ilike", FILTER_ILIKE}, {"cs", FILTER_CS}, {"cd", FILTER_CD}, {"ov", FILTER_OV}
 };
 
+static void check_numbers(const char *column, const JsonbValue *value);
 static List *parse_operators(List *conditions, const char *column, JsonbContainer *object);
 static List *add_condition(List *conditions, const char *column, TaskapiFilterOp op, const JsonbValue *value);
 static TaskapiFilterOp parse_is(const char *column, const JsonbValue *value);
@@ -53,8 +55,12 @@ taskapi_filter_parse(Jsonb *filter)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (token == WJB_KEY)
+		{
 			column = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
+			continue;
+		}
+		check_numbers(column, &value);
+		if (value.type == jbvBinary && JsonContainerIsObject(value.val.binary.data))
 			conditions = parse_operators(conditions, column, value.val.binary.data);
 		else if (value.type == jbvBinary)
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, "Write {\"in\": [...]} for any of several values.",
@@ -63,6 +69,32 @@ taskapi_filter_parse(Jsonb *filter)
 			conditions = add_condition(conditions, column, FILTER_EQ, &value);
 	}
 	return conditions;
+}
+
+/*
+ * Every number of the value, nested ones too: a column's input function reads it, and a Link header holds it, written out.
+ */
+static void
+check_numbers(const char *column, const JsonbValue *value)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+
+	check_stack_depth();
+	if (value->type == jbvNumeric && taskapi_number_digits(value->val.numeric) > TASKAPI_MAX_FILTER_DIGITS)
+		taskapi_problem(PROBLEM_INVALID_FILTER, NIL, "An exponent counts as the zeros that it stands for.",
+						"Column \"%s\" has a number of more than %d digits.", column, TASKAPI_MAX_FILTER_DIGITS);
+	if (value->type != jbvBinary)
+		return;
+	it = JsonbIteratorInit(value->val.binary.data);
+	(void) JsonbIteratorNext(&it, &v, false);
+	while ((token = JsonbIteratorNext(&it, &v, true)) == WJB_ELEM || token == WJB_KEY || token == WJB_VALUE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_KEY)
+			check_numbers(column, &v);
+	}
 }
 
 static List *

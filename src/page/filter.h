@@ -15,6 +15,11 @@
  * array type as a JSON array too; for json and jsonb it is the JSON value itself.  As in
  * SQL nothing but "is" is true of NULL.  Everything else is the problem invalid_filter.
  *
+ * A number is written out, for an input function and in a Link header, and JSON writes one of 131072 digits in 8 bytes.
+ * So one of more than TASKAPI_MAX_FILTER_DIGITS is refused: with it, a few kilobytes of filter would take gigabytes of
+ * memory, and of log if an input function quotes it.  Nothing else grows by more than a small factor, so how many
+ * values "in" may have is left to what bounds a request.
+ *
  * Parsing knows nothing of tables.  Binding looks up columns and operators and makes
  * SQL with parameters, so that a value never becomes part of a statement.
  *
@@ -26,6 +31,8 @@
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
+
+#define TASKAPI_MAX_FILTER_DIGITS 1000	/* what numeric(1000) holds */
 
 typedef enum TaskapiFilterOp
 {

@@ -18,6 +18,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -31,6 +32,8 @@
 #include "page/filter_bind.h"
 #include "http/problem.h"
 
+#define MAX_MESSAGE_LENGTH 200	/* bytes of PostgreSQL's own message in that of a problem */
+
 static const char *is_sql(TaskapiFilterOp op);
 static char *operator_sql(TaskapiFilterBinding *binding);
 static Oid	find_operator(TaskapiFilterOp op, Oid type);
@@ -39,6 +42,7 @@ static Oid	containment_operator(TaskapiFilterOp op, Oid type);
 static Datum read_condition(const TaskapiFilterCondition *condition, const TaskapiFilterBinding *binding);
 static Datum read_value(const JsonbValue *value, Oid type, const char *column);
 static bool clients_fault(int sqlerrcode);
+static const char *cut_message(const char *message);
 
 TaskapiFilterBinding *
 taskapi_filter_bind(List *conditions, const TaskapiPageSource *source)
@@ -262,7 +266,7 @@ taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Da
 		if (!clients_fault(error->sqlerrcode))
 			ReThrowError(error);
 		taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Operator \"%s\" of column \"%s\": %s.",
-						taskapi_filter_operator_name(current->op), current->column, error->message);
+						taskapi_filter_operator_name(current->op), current->column, cut_message(error->message));
 	}
 	PG_END_TRY();
 }
@@ -287,6 +291,18 @@ clients_fault(int sqlerrcode)
 			return sqlerrcode == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T') ||
 				sqlerrcode == MAKE_SQLSTATE('P', 'T', '4', '1', '0');
 	}
+}
+
+/*
+ * An input function quotes the value, which may be as long as a request.
+ */
+static const char *
+cut_message(const char *message)
+{
+	int			len = strlen(message);
+	int			cut = pg_mbcliplen(message, len, MAX_MESSAGE_LENGTH);
+
+	return cut == len ? message : psprintf("%.*s...", cut, message);
 }
 
 static Datum

@@ -16,6 +16,7 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
+#include "base/number.h"
 #include "jsonb.h"
 #include "server.h"
 
@@ -339,6 +340,12 @@ char *
 fuzz_jsonb_text(Jsonb *jsonb)
 {
 	return JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+}
+
+int
+taskapi_number_digits(Numeric num)
+{
+	return VARSIZE(num) - VARHDRSZ;
 }
 
 void

@@ -117,6 +117,12 @@ SELECT filter, problem(filter::jsonb) FROM unnest('{
 SELECT problem(jsonb_build_object('t', jsonb_build_object('eq', repeat('x', 100000)))) AS long_value,
        problem(jsonb_build_object(repeat('x', 1000), 1)) LIKE '22023%' AS long_name,
        problem(jsonb_build_object('n', jsonb_build_object('in', (SELECT jsonb_agg(i) FROM generate_series(1, 10000) i)))) AS many_values;
+-- a number of 8 bytes is not written out with 131072 digits, wherever it is, and a message is not as long as what it quotes
+SELECT filter, problem(filter::jsonb) FROM unnest('{
+    "{\"n\": 1e131071}", "{\"t\": {\"gt\": -1e131071}}", "{\"t\": {\"in\": [1, 1e131071]}}", "{\"num\": 1e-16383}", "{\"tags\": {\"cs\": [[1e1000]]}}", "{\"j\": {\"cs\": {\"k\": [{\"l\": 1e1000}]}}}", "{\"m\": 1e1000}",
+    "{\"t\": 1e999}", "{\"t\": 12345e996}", "{\"t\": 12345e995}", "{\"t\": -1e-999}", "{\"t\": 1e-1000}", "{\"t\": 12.5e-998}", "{\"j\": {\"cs\": 9e999}}"}'::text[]) filter;
+SELECT o, length(problem(jsonb_build_object('n', jsonb_build_object(o, v)))) < 300 AS short FROM (VALUES
+    ('gt', to_jsonb(repeat('9', 100000))), ('in', jsonb_build_array(1, repeat('9', 100000))), ('eq', to_jsonb(repeat('é', 100000))), ('lt', to_jsonb(1e999))) x (o, v);
 -- a refused value leaves nothing behind, inside a read-only transaction and a function's block too
 BEGIN READ ONLY;
 SELECT problem('{"e": "angry"}');
