@@ -30,8 +30,9 @@
 static int	cursor_column(TupleDesc desc);
 static const char *skip_json_value(const char *s, const char *end);
 static bool skip_text(const char **s, const char *end, const char *piece);
-static HeapTuple read_row(TupleDesc desc, const char *json, int len);
-static HeapTuple populate(TupleDesc desc, text *json);
+static FmgrInfo *row_reader(TaskapiView *view, TupleDesc desc);
+static HeapTuple read_row(TaskapiView *view, FmgrInfo *reader, TupleDesc desc, const char *json, int len);
+static HeapTuple populate(FmgrInfo *reader, TupleDesc desc, text *json);
 static bool read_cursor(const char **s, const char *end, Datum *value);
 
 static int
@@ -135,11 +136,12 @@ skip_text(const char **s, const char *end, const char *piece)
 }
 
 bool
-taskapi_answer_rows(struct varlena *body, TupleDesc desc, HeapTuple **rows, int *nrows)
+taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, HeapTuple **rows, int *nrows)
 {
 	const char *s = VARDATA_ANY(body);
 	const char *end = s + VARSIZE_ANY_EXHDR(body);
 	int			cursor = cursor_column(desc);
+	FmgrInfo   *reader = row_reader(view, desc);
 	int			allocated = 4;
 
 	*rows = palloc(sizeof(HeapTuple) * allocated);
@@ -154,7 +156,7 @@ taskapi_answer_rows(struct varlena *body, TupleDesc desc, HeapTuple **rows, int 
 			return false;
 		start = s;
 		s = skip_json_value(s, end);
-		row = read_row(desc, start, s - start);
+		row = read_row(view, reader, desc, start, s - start);
 		if (row == NULL)
 			return false;
 
@@ -206,7 +208,7 @@ read_cursor(const char **s, const char *end, Datum *value)
  * A row of the view's row type; NULL if the text is none, or does not fit the type as it is now.
  */
 static HeapTuple
-read_row(TupleDesc desc, const char *json, int len)
+read_row(TaskapiView *view, FmgrInfo *reader, TupleDesc desc, const char *json, int len)
 {
 	MemoryContext context = CurrentMemoryContext;
 	text	   *object = cstring_to_text_with_len(json, len);
@@ -214,13 +216,16 @@ read_row(TupleDesc desc, const char *json, int len)
 
 	PG_TRY();
 	{
-		row = populate(desc, object);
+		row = populate(reader, desc, object);
 	}
 	PG_CATCH();
 	{
 		int			sqlerrcode;
 
 		MemoryContextSwitchTo(context);
+		/* it may have been learning of a column's type */
+		view->row_reader = NULL;
+		MemoryContextDelete(reader->fn_mcxt);
 		sqlerrcode = geterrcode();
 		/* the message would show the value, which the caller may not be allowed to read any more */
 		if (ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
@@ -234,21 +239,50 @@ read_row(TupleDesc desc, const char *json, int len)
 	return row;
 }
 
-static HeapTuple
-populate(TupleDesc desc, text *json)
+/*
+ * json_populate_record() for the view's row type.  With its FmgrInfo it keeps what it has found out about the row type
+ * and the columns' types.  Those of the server's own, and the cursor, stay as they are, so that it is good for as long as
+ * the view's entry; otherwise it is made for each statement.
+ */
+static FmgrInfo *
+row_reader(TaskapiView *view, TupleDesc desc)
 {
-	FmgrInfo	function;
+	Oid			cursor;
+	bool		keep = true;
+	FmgrInfo   *reader;
+	MemoryContext context;
+	MemoryContext oldcontext;
+
+	if (view->row_reader != NULL)
+		return view->row_reader;
+	cursor = taskapi_type_oid("cursor");
+	for (int i = 0; i < view->ncolumns; i++)
+		keep = keep && (view->columns[i].type < FirstNormalObjectId || view->columns[i].type == cursor);
+
+	context = AllocSetContextCreate(keep ? view->entry.context : CurrentMemoryContext, "taskapi row reader",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	reader = palloc(sizeof(FmgrInfo));
+	fmgr_info(F_JSON_POPULATE_RECORD, reader);
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
+											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
+											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
+					   reader);
+	MemoryContextSwitchTo(oldcontext);
+	if (keep)
+		view->row_reader = reader;
+	return reader;
+}
+
+static HeapTuple
+populate(FmgrInfo *reader, TupleDesc desc, text *json)
+{
 	HeapTupleData tuple;
 	HeapTupleHeader record;
 	Datum		result;
 	LOCAL_FCINFO(call, 3);
 
-	fmgr_info(F_JSON_POPULATE_RECORD, &function);
-	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
-											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
-											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-					   &function);
-	InitFunctionCallInfoData(*call, &function, 3, InvalidOid, NULL, NULL);
+	InitFunctionCallInfoData(*call, reader, 3, InvalidOid, NULL, NULL);
 	call->args[0].value = (Datum) 0;
 	call->args[0].isnull = true;
 	call->args[1].value = PointerGetDatum(json);

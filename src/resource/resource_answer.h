@@ -17,6 +17,8 @@
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
 
+#include "resource/resource_view.h"
+
 /* Append a row to a body, which is empty before the first one; end it after the last. */
 extern void taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row);
 extern void taskapi_answer_end(StringInfo body);
@@ -25,6 +27,6 @@ extern void taskapi_answer_end(StringInfo body);
  * The rows of a stored body (a json) as tuples of the view's row type, in the current context.  False if the text is not
  * what taskapi_answer_append() wrote; not_found if a value does not fit its column any more.
  */
-extern bool taskapi_answer_rows(struct varlena *body, TupleDesc desc, HeapTuple **rows, int *nrows);
+extern bool taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, HeapTuple **rows, int *nrows);
 
 #endif							/* TASKAPI_RESOURCE_ANSWER_H */

@@ -368,7 +368,7 @@ static void
 load_rows(const TaskapiWrite *write, StatementKey *state)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
-	bool		valid = taskapi_answer_rows(state->stored->body, write->desc, &state->rows, &state->nrows);
+	bool		valid = taskapi_answer_rows(state->stored->body, write->view, write->desc, &state->rows, &state->nrows);
 
 	MemoryContextSwitchTo(oldcontext);
 	if (!valid)					/* the key was used for something else */

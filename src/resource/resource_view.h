@@ -66,6 +66,7 @@ typedef struct TaskapiView
 	char	   *search_path;	/* under which it means that; NULL: under any */
 	List	   *view_plans;		/* of TaskapiViewPlan */
 	TaskapiColumnIO *io;		/* NULL until it is asked for */
+	FmgrInfo   *row_reader;		/* resource_answer.c's, or NULL */
 } TaskapiView;
 
 /* An error if the view is no resource, or is one no longer. */
