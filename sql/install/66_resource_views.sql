@@ -216,7 +216,7 @@ COMMENT ON FUNCTION taskapi.dress_resource_view(regclass, regclass, boolean, boo
 
 -- The triggers of a table or view that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete,
 -- 16 update, 64 instead of. What is there already is left alone, since to create a trigger locks a table against writers, and to
--- drop one against readers; what another version called otherwise goes. Those of a table are for writers who go round the
+-- drop one against readers; what another version called otherwise goes, and one that is disabled is enabled. Those of a table are for writers who go round the
 -- resource; their names sort after all other triggers'.
 CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     RETURNS TABLE (name name, type smallint, events text, level text, function regprocedure)
@@ -263,6 +263,16 @@ BEGIN
     LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION %s',
                        wanted.name, wanted.events, relation, wanted.level, wanted.function);
+    END LOOP;
+    -- one that is ENABLE ALWAYS stays so; of a partitioned table the partitions' are meant too
+    FOR wanted IN
+        SELECT DISTINCT t.tgname AS name
+        FROM pg_trigger t JOIN taskapi.resource_triggers(kinds) w ON t.tgname = w.name AND t.tgfoid = w.function
+        WHERE t.tgenabled IN ('D', 'R')
+          AND (t.tgrelid = relation OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(relation) p))
+        ORDER BY t.tgname
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', relation, wanted.name);
     END LOOP;
 END
 $$;

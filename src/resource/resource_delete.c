@@ -122,6 +122,8 @@ lock_deletable(const TaskapiWrite *write)
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 
+	if (!write->view->deleted_rows)
+		taskapi_resource_require_triggers(table, write->view->registration.versioned);
 	for (int attempt = 1; !may_delete(write, table, guarded); attempt++)
 	{
 		if (!still_there(write, guarded))
@@ -234,6 +236,7 @@ taskapi_resource_restore(const TaskapiWrite *write)
 	TaskapiRow *row;
 
 	refuse_changes(write);
+	taskapi_resource_require_triggers(table, write->view->registration.versioned);
 	if (!lock_restorable(write, guarded))
 		return NULL;
 	taskapi_resource_key_arguments(write, write->old, key, nulls);

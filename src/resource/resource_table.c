@@ -14,7 +14,9 @@
 #include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -23,6 +25,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
 #include "resource/resource_registry.h"
@@ -37,6 +40,9 @@ static void add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, 
 static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming);
 static void append_partitions(StringInfo buf, Oid relid);
 static void require_no_children(Relation rel);
+static void find_triggers(TaskapiTable *table, Relation rel);
+static bool is_own_function(Oid function, const char *name);
+static bool fires(const Trigger *trigger, bool replica);
 static void require_fit(Relation rel);
 static const char *column_fault(Relation rel, const char *name, Oid type, Oid other_type);
 
@@ -87,6 +93,7 @@ build_table(Oid relid)
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
 	find_key(table, rel);
 	find_foreign_keys(table, rel);
+	find_triggers(table, rel);
 
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(oldcontext);
@@ -355,4 +362,85 @@ append_partitions(StringInfo buf, Oid relid)
 	foreach(lc, relids)
 		appendStringInfo(buf, "%s%u", lc == list_head(relids) ? "" : ",", lfirst_oid(lc));
 	appendStringInfoString(buf, "}'::pg_catalog.oid[])");
+}
+
+/*
+ * A trigger fires for all rows if it does in the table, or in every partition that has rows of its own: its owner may
+ * disable it in one of them.
+ */
+static void
+find_triggers(TaskapiTable *table, Relation rel)
+{
+	List	   *relids = list_make1_oid(RelationGetRelid(rel));
+	ListCell   *lc;
+
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		relids = find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL);
+	for (int replica = 0; replica < 2; replica++)
+		table->touches[replica] = table->references[replica] = true;
+	foreach(lc, relids)
+	{
+		Relation	part = table_open(lfirst_oid(lc), NoLock);
+		bool		touches[2] = {false};
+		bool		references[2] = {false};
+
+		for (int i = 0; part->trigdesc != NULL && i < part->trigdesc->numtriggers; i++)
+		{
+			const Trigger *trigger = &part->trigdesc->triggers[i];
+			bool	   *found = NULL;
+
+			if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_UPDATE) &&
+				is_own_function(trigger->tgfoid, "resource_touch"))
+				found = touches;
+			else if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) &&
+					 is_own_function(trigger->tgfoid, "resource_reference"))
+				found = references;
+			if (found == NULL || trigger->tgqual != NULL || trigger->tgnattr > 0)
+				continue;
+			found[0] |= fires(trigger, false);
+			found[1] |= fires(trigger, true);
+		}
+		for (int replica = 0; replica < 2 && part->rd_rel->relkind != RELKIND_PARTITIONED_TABLE; replica++)
+		{
+			table->touches[replica] &= touches[replica];
+			table->references[replica] &= references[replica];
+		}
+		table_close(part, NoLock);
+	}
+}
+
+static bool
+is_own_function(Oid function, const char *name)
+{
+	const char *its_name = get_func_name(function);
+
+	return its_name != NULL && strcmp(its_name, name) == 0 && get_func_namespace(function) == taskapi_schema_oid();
+}
+
+/*
+ * As the server's TriggerEnabled().
+ */
+static bool
+fires(const Trigger *trigger, bool replica)
+{
+	return trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+		trigger->tgenabled == (replica ? TRIGGER_FIRES_ON_REPLICA : TRIGGER_FIRES_ON_ORIGIN);
+}
+
+void
+taskapi_resource_require_triggers(const TaskapiTable *table, bool versioned)
+{
+	int			replica = (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA);
+	const char *lacks = NULL;
+
+	if (versioned && !table->touches[replica])
+		lacks = "zz_taskapi_touch";
+	else if (table->outgoing != NIL && !table->references[replica])
+		lacks = "zz_taskapi_reference";
+	if (lacks != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s lacks trigger \"%s\", which its resources need", table->name, lacks),
+				 errdetail("It is missing or disabled, in the table or in a partition of it."),
+				 errhint("Call taskapi.expose() again.")));
 }

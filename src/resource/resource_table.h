@@ -90,6 +90,8 @@ typedef struct TaskapiTable
 	char	   *key_condition;	/* on the table as t, by $1 ... of the key's values */
 	List	   *incoming;		/* of TaskapiForeignKey: who refers to it */
 	List	   *outgoing;		/* to which table with soft_delete it refers */
+	bool		touches[2];		/* does zz_taskapi_touch fire for each of its rows?  By session_replication_role: */
+	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference */
 	SPIPlanPtr	plans[TASKAPI_TABLE_PLAN_COUNT];
 } TaskapiTable;
 
@@ -98,6 +100,12 @@ typedef struct TaskapiTable
  * a foreign key that soft deletion cannot follow.
  */
 extern TaskapiTable *taskapi_resource_table(Oid table);
+
+/*
+ * An error if a trigger is missing or disabled without which a write of a row would be of harm: one that sets the
+ * version, if the resource has versions; one that looks whether what the row refers to is live.
+ */
+extern void taskapi_resource_require_triggers(const TaskapiTable *table, bool versioned);
 
 /* What a source lacks that its resources need, as a sentence; NULL if nothing. */
 extern const char *taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned);

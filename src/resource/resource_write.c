@@ -35,6 +35,7 @@
 #include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
+#include "resource/resource_table.h"
 #include "resource/resource_write.h"
 
 static int	add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmapset *columns, Datum *values, char *nulls);
@@ -216,6 +217,7 @@ taskapi_resource_insert(const TaskapiWrite *write)
 	SPIPlanPtr	plan;
 	int			i = -1;
 
+	taskapi_resource_require_triggers(taskapi_resource_table(view->registration.source), false);
 	if (view->by_server != NULL)
 	{
 		columns = bms_copy(columns);
@@ -305,6 +307,8 @@ taskapi_resource_update(const TaskapiWrite *write)
 	}
 	else
 	{
+		taskapi_resource_require_triggers(taskapi_resource_table(write->view->registration.source),
+										  write->view->registration.versioned);
 		if (seen.known)
 			result = update_row(write, changed, true);
 		if (result == NULL && !guarded)
