@@ -16,7 +16,7 @@ CREATE TABLE taskapi.secret (
 );
 REVOKE ALL ON TABLE taskapi.secret FROM PUBLIC;
 COMMENT ON TABLE taskapi.secret IS 'Signing keys, readable by the owner alone';
-COMMENT ON COLUMN taskapi.secret.purpose IS 'What it signs: cursor (cursors and page tokens), jwt, ...';
+COMMENT ON COLUMN taskapi.secret.purpose IS 'What it signs: cursor (cursors and page tokens) or jwt';
 COMMENT ON COLUMN taskapi.secret.key_id IS 'Counted from 1 in each purpose; part of a token, so that its key is found';
 COMMENT ON COLUMN taskapi.secret.retired_at IS 'Since when it neither signs nor verifies; NULL while it does';
 COMMENT ON COLUMN taskapi.secret.initial IS
@@ -49,9 +49,10 @@ CREATE FUNCTION taskapi.add_secret(purpose text, secret bytea) RETURNS int
 DECLARE
     newest taskapi.secret;
 BEGIN
-    IF purpose IS NULL OR purpose !~ '^[a-z][a-z0-9_]{0,62}$' THEN
+    -- of another one nothing would ever be read: a slip in an emergency would look like a rotation
+    IF purpose IS NULL OR purpose NOT IN ('cursor', 'jwt') THEN
         RAISE EXCEPTION 'purpose of a secret is not valid'
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A purpose is a lower-case word such as cursor or jwt.';
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The purposes are cursor and jwt.';
     END IF;
     -- here and not by the table's constraint, whose message would show the row
     IF secret IS NULL OR length(secret) NOT BETWEEN 32 AND 1024 THEN
@@ -109,6 +110,8 @@ BEGIN
             USING ERRCODE = 'undefined_object',
                   DETAIL = format('Purpose %L has no key %s.', purpose, coalesce(key_id::text, 'NULL'));
     END IF;
+    -- A snapshot of REPEATABLE READ may be older than the lock. Who saw a key that is retired by now fails here.
+    PERFORM FROM taskapi.secret s WHERE s.purpose = retire_secret.purpose AND s.retired_at IS NULL FOR UPDATE;
     IF NOT EXISTS (SELECT FROM taskapi.secret s
                    WHERE s.purpose = retire_secret.purpose AND s.key_id <> retire_secret.key_id AND s.retired_at IS NULL) THEN
         RAISE EXCEPTION 'the only signing key of a purpose cannot be retired'
