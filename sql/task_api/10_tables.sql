@@ -140,6 +140,7 @@ CREATE TABLE @data@.task (
     CONSTRAINT task_priority_is_0_to_100 CHECK (priority BETWEEN 0 AND 100),
     CONSTRAINT task_labels_are_a_list_of_at_most_50 CHECK (cardinality(labels) <= 50 AND coalesce(array_ndims(labels), 1) = 1
                                                            AND array_position(labels, NULL) IS NULL),
+    CONSTRAINT task_labels_have_at_most_5000_characters CHECK (length(array_to_string(labels, '')) <= 5000),
     CONSTRAINT task_due_date_is_finite CHECK (isfinite(due_date)),
     CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
 );

@@ -114,10 +114,13 @@ CREATE FUNCTION @data@.refuse_update() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $body$
 BEGIN
-    PERFORM taskapi.raise_problem('forbidden', format('%s cannot be changed.', TG_TABLE_NAME), 'Delete it and create another.');
+    PERFORM taskapi.raise_problem('forbidden', format('%s cannot be changed.', TG_TABLE_NAME),
+        CASE WHEN TG_TABLE_NAME = 'me' THEN 'PATCH /users?id=eq.ID changes the account.' ELSE 'Delete it and create another.' END);
     RETURN NULL;
 END
 $body$;
 COMMENT ON FUNCTION @data@.refuse_update() IS 'PATCH of what cannot be changed';
+CREATE TRIGGER refuse_update INSTEAD OF INSERT OR UPDATE OR DELETE ON @api@.me FOR EACH ROW
+    EXECUTE FUNCTION @data@.refuse_update();
 CREATE TRIGGER refuse_update INSTEAD OF UPDATE ON @api@.sessions FOR EACH ROW EXECUTE FUNCTION @data@.refuse_update();
 CREATE TRIGGER refuse_update INSTEAD OF UPDATE ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.refuse_update();

@@ -88,7 +88,7 @@ $$;
 SELECT c, v, pg_temp.try(c, v) FROM (VALUES
     ('status', '''todo'''), ('status', '''finished'''), ('status', 'NULL'), ('status', '''Done'''),
     ('priority', '0'), ('priority', '100'), ('priority', '101'), ('priority', '-1'), ('priority', '100000'),
-    ('labels', '''{}'''), ('labels', '''{a,b}'''), ('labels', '''{a,NULL}'''), ('labels', '''{{a},{b}}'''), ('labels', 'array_fill(''x''::text, ''{50}'')'), ('labels', 'array_fill(''x''::text, ''{51}'')'),
+    ('labels', '''{}'''), ('labels', '''{a,b}'''), ('labels', '''{a,NULL}'''), ('labels', '''{{a},{b}}'''), ('labels', 'array_fill(''x''::text, ''{50}'')'), ('labels', 'array_fill(''x''::text, ''{51}'')'), ('labels', 'ARRAY[repeat(''x'', 4999), ''y'']'), ('labels', 'ARRAY[repeat(''x'', 5000), ''y'']'),
     ('due_date', '''2026-02-28'''), ('due_date', '''2026-02-30'''), ('due_date', '''infinity'''),
     ('description', 'repeat(''x'', 20000)'), ('description', 'repeat(''x'', 20001)'),
     ('assignee_id', 'gen_random_uuid()'), ('creator_id', 'gen_random_uuid()')) t (c, v);
