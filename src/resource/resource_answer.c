@@ -14,11 +14,15 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "base/compat.h"
@@ -28,6 +32,8 @@
 #include "resource/resource_answer.h"
 
 static int	cursor_column(TupleDesc desc);
+static bool has_json_cast(Oid type);
+static char *row_as_json(TupleDesc desc, HeapTuple row);
 static const char *skip_json_value(const char *s, const char *end);
 static bool skip_text(const char **s, const char *end, const char *piece);
 static FmgrInfo *row_reader(TaskapiView *view, TupleDesc desc);
@@ -48,11 +54,62 @@ cursor_column(TupleDesc desc)
 	return 0;
 }
 
+/*
+ * A type's own cast to json, such as hstore's, makes what its input function does not read.
+ */
+static bool
+has_json_cast(Oid type)
+{
+	Oid			element = get_base_element_type(type);
+	Oid			cast;
+	CoercionPathType path;
+
+	type = getBaseType(OidIsValid(element) ? element : type);
+	if (type < FirstNormalObjectId || type_is_rowtype(type))
+		return false;
+	path = find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &cast);
+	return path == COERCION_PATH_FUNC && OidIsValid(cast);
+}
+
+/*
+ * The row as JSON.  Values of types with a cast of their own are in it as their text.
+ */
+static char *
+row_as_json(TupleDesc desc, HeapTuple row)
+{
+	TupleDesc	plain = CreateTemplateTupleDesc(desc->natts);
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	bool		differs = false;
+
+	heap_deform_tuple(row, desc, values, nulls);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Oid			output;
+		bool		is_varlena;
+
+		TupleDescCopyEntry(plain, i + 1, desc, i + 1);
+		if (att->attisdropped || !has_json_cast(att->atttypid))
+			continue;
+		differs = true;
+		TupleDescInitEntry(plain, i + 1, NameStr(att->attname), TEXTOID, -1, 0);
+		getTypeOutputInfo(att->atttypid, &output, &is_varlena);
+		if (!nulls[i])
+			values[i] = CStringGetTextDatum(OidOutputFunctionCall(output, values[i]));
+	}
+	if (differs)
+	{
+		desc = BlessTupleDesc(plain);
+		row = heap_form_tuple(desc, values, nulls);
+	}
+	return TextDatumGetCString(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, desc)));
+}
+
 void
 taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row)
 {
 	int			cursor = cursor_column(desc);
-	Datum		json;
 
 	appendStringInfoString(body, body->len == 0 ? "[" : ",\n");
 	appendStringInfoString(body, "{\"row\":");
@@ -64,8 +121,7 @@ taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row)
 		bool		yes = true;
 		HeapTuple	rest = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &null, &yes);
 
-		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(rest, desc));
-		appendStringInfoString(body, TextDatumGetCString(json));
+		appendStringInfoString(body, row_as_json(desc, rest));
 		if (!isnull)
 		{
 			StringInfoData wire;
@@ -79,10 +135,7 @@ taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row)
 		}
 	}
 	else
-	{
-		json = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, desc));
-		appendStringInfoString(body, TextDatumGetCString(json));
-	}
+		appendStringInfoString(body, row_as_json(desc, row));
 	appendStringInfoChar(body, '}');
 }
 

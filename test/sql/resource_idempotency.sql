@@ -352,6 +352,21 @@ INSERT INTO idem_api.charge (amount, labels) VALUES (50, '{x}') RETURNING amount
 COMMIT;
 RESET ROLE;
 
+-- A type with a cast of its own to json, as hstore has: the cast makes what the type does not read.
+CREATE TYPE idem_data.mood AS ENUM ('low', 'high');
+CREATE FUNCTION idem_data.mood_json(idem_data.mood) RETURNS json LANGUAGE sql IMMUTABLE AS $$ SELECT json_build_object('mood', $1::text) $$;
+CREATE CAST (idem_data.mood AS json) WITH FUNCTION idem_data.mood_json(idem_data.mood);
+CREATE DOMAIN idem_data.moody AS idem_data.mood;
+CREATE TABLE idem_data.felt (id int PRIMARY KEY, m idem_data.mood, n idem_data.moody, l idem_data.mood[], none idem_data.mood, at date DEFAULT '2026-01-02');
+SELECT taskapi.expose('idem_data.felt', 'idem_api') \g /dev/null
+BEGIN;
+SELECT public.request('POST', 'felt') \g /dev/null
+INSERT INTO idem_api.felt (id, m, n, l) VALUES (1, 'low', 'high', '{low,high,NULL}') RETURNING id, m, n, l, none, at;
+COMMIT;
+BEGIN;
+SELECT public.request('POST', 'felt') \g /dev/null
+INSERT INTO idem_api.felt (id, m, n, l) VALUES (1, 'low', 'high', '{low,high,NULL}') RETURNING id, m, n, l, none, at;
+COMMIT;
 -- What is kept of the columns' types ends with them, and with an error.
 SELECT taskapi.unexpose('idem_api.charge');
 ALTER TABLE idem_data.charge ALTER status DROP DEFAULT, ALTER status TYPE int USING 1, ALTER status SET DEFAULT 1;
