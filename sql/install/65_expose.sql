@@ -35,6 +35,12 @@ BEGIN
             USING ERRCODE = 'wrong_object_type', DETAIL = 'Other tables inherit from it.',
                   HINT = 'Partition the table instead, or expose the tables that inherit from it.';
     END IF;
+    SELECT string_agg(quote_ident(r.rulename), ', ' ORDER BY r.rulename) INTO odd FROM pg_rewrite r WHERE r.ev_class = source;
+    IF odd IS NOT NULL THEN
+        RAISE EXCEPTION 'cannot expose table "%"', class.relname
+            USING ERRCODE = 'wrong_object_type', DETAIL = format('It has rules: %s.', odd),
+                  HINT = 'Drop them, or make triggers of them.';
+    END IF;
     SELECT e.extname INTO odd FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = source AND d.refclassid = 'pg_extension'::regclass
       AND d.deptype = 'e';

@@ -78,7 +78,9 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 
 	deletion.at = GetCurrentTransactionStartTimestamp();
 	deletion.id = *DatumGetUUIDP(DirectFunctionCall1(taskapi_uuidv7, (Datum) 0));
-	taskapi_resource_run_row(root, TASKAPI_TABLE_PLAN_DELETE, &deletion);
+	if (!taskapi_resource_run_row(root, TASKAPI_TABLE_PLAN_DELETE, &deletion))
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+						"A trigger keeps rows of %s from being deleted.", get_rel_name(root->table->entry.relid));
 	if (root->table->incoming == NIL)
 		return;					/* nothing can refer to it */
 	rows = taskapi_rows_create();
@@ -293,7 +295,8 @@ hand_over(const TaskapiRow *top, const TaskapiDeletion *heir)
 	TaskapiRow *row;
 	ListCell   *lc;
 
-	taskapi_resource_run_row(top, TASKAPI_TABLE_PLAN_HAND_OVER, heir);
+	if (!taskapi_resource_run_row(top, TASKAPI_TABLE_PLAN_HAND_OVER, heir))
+		refuse_restore(top->table);
 	taskapi_rows_add(rows, top);
 	while ((row = taskapi_rows_next(rows)) != NULL)
 	{
@@ -306,7 +309,8 @@ hand_over(const TaskapiRow *top, const TaskapiDeletion *heir)
 				continue;
 			while ((child = taskapi_rows_next(children)) != NULL)
 			{
-				taskapi_resource_run_row(child, TASKAPI_TABLE_PLAN_HAND_OVER, heir);
+				if (!taskapi_resource_run_row(child, TASKAPI_TABLE_PLAN_HAND_OVER, heir))
+					refuse_restore(child->table);
 				taskapi_rows_add(rows, child);
 			}
 			taskapi_rows_free(children);

@@ -151,6 +151,9 @@ taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned)
 {
 	const char *fault = NULL;
 
+	/* an INSTEAD rule leaves undone what the code has counted as done */
+	if (rel->rd_rules != NULL)
+		return psprintf("Table \"%s\" has rules.", RelationGetRelationName(rel));
 	if (soft_delete)
 		fault = column_fault(rel, "deleted_at", TIMESTAMPTZOID, TIMESTAMPTZOID);
 	if (fault == NULL && soft_delete)

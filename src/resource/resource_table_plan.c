@@ -18,12 +18,16 @@
 /* What an answer about a parent is. */
 static const Oid parent_types[] = {BOOLOID, UUIDOID, TIMESTAMPTZOID};
 
+/* What is left of a row that was marked or restored. */
+static const Oid marked_types[] = {TIMESTAMPTZOID, UUIDOID};
+
 /* What a list of old rows begins with; the key follows. */
 static const Oid old_types[] = {XIDOID, UUIDOID};
 
 static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
+static bool is_marked(const TaskapiDeletion *deletion);
 static int	deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion);
 static void key_types(const TaskapiTable *table, const TaskapiForeignKey *fk, Oid *types);
 
@@ -67,8 +71,28 @@ taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kind, const Tas
 	if (deletion != NULL)
 		deletion_arguments(values, table->nkeys, deletion);
 	found = taskapi_resource_run_as(table->owner, table_plan(table, kind), values, NULL, 0);
+	if (found > 0 && (deletion != NULL || kind == TASKAPI_TABLE_PLAN_RESTORE) && !is_marked(deletion))
+		found = 0;
 	taskapi_resource_free_result();
 	return found > 0;
+}
+
+/*
+ * A trigger may have made something else of the row: is it in the deletion, or live if that is NULL?
+ */
+static bool
+is_marked(const TaskapiDeletion *deletion)
+{
+	bool		live;
+	bool		no_id;
+	Datum		id;
+
+	taskapi_resource_require_result(marked_types, lengthof(marked_types));
+	(void) taskapi_resource_result(1, &live);
+	id = taskapi_resource_result(2, &no_id);
+	if (deletion == NULL)
+		return live;
+	return !live && !no_id && memcmp(DatumGetUUIDP(id), &deletion->id, UUID_LEN) == 0;
 }
 
 bool
@@ -278,12 +302,14 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 		case TASKAPI_TABLE_PLAN_HAND_OVER:
 			argtypes[n++] = TIMESTAMPTZOID;
 			argtypes[n++] = UUIDOID;
-			appendStringInfo(buf, "UPDATE %s AS t SET deleted_at = $%d, deletion_id = $%d WHERE %s AND t.deleted_at IS %s",
+			appendStringInfo(buf, "UPDATE %s AS t SET deleted_at = $%d, deletion_id = $%d WHERE %s AND t.deleted_at IS %s"
+							 " RETURNING t.deleted_at, t.deletion_id",
 							 table->name, n - 1, n, key, kind == TASKAPI_TABLE_PLAN_DELETE ? "NULL" : "NOT NULL");
 			break;
 		case TASKAPI_TABLE_PLAN_RESTORE:
 			appendStringInfo(buf, "UPDATE %s AS t SET deleted_at = NULL, deletion_id = NULL"
-							 " WHERE %s AND t.deleted_at IS NOT NULL", table->name, key);
+							 " WHERE %s AND t.deleted_at IS NOT NULL RETURNING t.deleted_at, t.deletion_id",
+							 table->name, key);
 			break;
 		case TASKAPI_TABLE_PLAN_PURGE:
 			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.deleted_at IS NOT NULL", table->name, key);

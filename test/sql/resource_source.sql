@@ -60,4 +60,54 @@ SELECT src.expose('src.parted');
 SELECT src.outcome($$UPDATE src_api.parted SET v = 'c' WHERE id = 11$$);
 SELECT id, v, version FROM src_api.parted ORDER BY id;
 
+-- A trigger's veto, or one that takes the mark back: the row stays as it was, and so does all that went along.
+CREATE TABLE src.r (id int PRIMARY KEY);
+CREATE TABLE src.c (id int PRIMARY KEY, r int REFERENCES src.r ON DELETE CASCADE, s int REFERENCES src.p ON DELETE CASCADE);
+CREATE TABLE src.g (id int PRIMARY KEY, c int REFERENCES src.c ON DELETE CASCADE);
+SELECT src.expose('src.r', 'src.c', 'src.g');
+CREATE FUNCTION src.act() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    CASE TG_ARGV[0]
+        WHEN 'veto' THEN RETURN NULL;
+        WHEN 'live' THEN NEW.deleted_at := NULL; NEW.deletion_id := NULL;
+        WHEN 'deleted' THEN NEW.deleted_at := OLD.deleted_at; NEW.deletion_id := OLD.deletion_id;
+        WHEN 'other' THEN NEW.deletion_id := NULL;
+    END CASE;
+    RETURN NEW;
+END
+$$;
+CREATE FUNCTION src.try(kind text, at regclass, command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+    EXECUTE format('CREATE TRIGGER act BEFORE UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION src.act(%L)', at, kind);
+    result := src.outcome(command);
+    EXECUTE format('DROP TRIGGER act ON %s', at);
+    RETURN concat_ws(', live: ', result, (SELECT concat_ws(' ', (SELECT count(*) FROM src_api.r), (SELECT count(*) FROM src_api.c), (SELECT count(*) FROM src_api.g))));
+END
+$$;
+INSERT INTO src_api.r VALUES (1);
+INSERT INTO src_api.c VALUES (1, 1, 2);
+INSERT INTO src_api.g VALUES (1, 1);
+SELECT kind, at, src.try(kind, at::regclass, 'DELETE FROM src_api.r') FROM unnest('{veto,live,other}'::text[]) kind, unnest('{src.r,src.c,src.g}'::text[]) at WHERE kind <> 'other' OR at = 'src.r';
+DELETE FROM src_api.r;
+SELECT kind, at, src.try(kind, at::regclass, 'UPDATE src_api.deleted_r SET deleted_at = NULL') FROM unnest('{veto,deleted}'::text[]) kind, unnest('{src.r,src.c,src.g}'::text[]) at;
+-- Where the restore would hand them over to the deletion of another parent.
+DELETE FROM src_api.p WHERE id = 2;
+SELECT kind, at, src.try(kind, at::regclass, 'UPDATE src_api.deleted_r SET deleted_at = NULL') FROM unnest('{veto,deleted,other}'::text[]) kind, unnest('{src.c,src.g}'::text[]) at;
+SELECT src.outcome('UPDATE src_api.deleted_r SET deleted_at = NULL'), src.outcome('UPDATE src_api.deleted_p SET deleted_at = NULL WHERE id = 2');
+SELECT (SELECT count(*) FROM src_api.r) AS r, (SELECT count(*) FROM src_api.c) AS c, (SELECT count(*) FROM src_api.g) AS g;
+
+-- A table with rules is no resource.
+CREATE TABLE src.rules (id int PRIMARY KEY, v text);
+CREATE RULE quiet AS ON UPDATE TO src.rules DO INSTEAD NOTHING;
+SELECT src.outcome($$SELECT taskapi.expose('src.rules', 'src_api')$$);
+DROP RULE quiet ON src.rules;
+SELECT src.expose('src.rules');
+INSERT INTO src_api.rules VALUES (1, 'a');
+CREATE RULE quiet AS ON UPDATE TO src.rules DO INSTEAD NOTHING;
+SELECT src.outcome('DELETE FROM src_api.rules'), src.outcome($$UPDATE src_api.rules SET v = 'b'$$), src.outcome('INSERT INTO src_api.rules VALUES (2)');
+SELECT src.outcome($$SELECT taskapi.expose('src.rules', 'src_api')$$);
+DROP RULE quiet ON src.rules;
+SELECT src.outcome('DELETE FROM src_api.rules');
+
 DROP SCHEMA src, src_api CASCADE;
