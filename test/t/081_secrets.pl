@@ -194,8 +194,17 @@ my $statistics = q{SELECT string_agg(query, E'\n') FROM (SELECT query FROM pg_st
 
 log_everything(0);
 my $told = requests();
+# An account that cannot be restored, with the owner's rights: PostgreSQL's detail would be the whole of its row.
+my ($none, $cannot) = ('', '');
+$node->psql('postgres', qq{BEGIN; UPDATE tasks.account SET deleted_at = now(), deletion_id = gen_random_uuid() WHERE id = '$bob';
+	ALTER TABLE tasks.account ADD CONSTRAINT stays_deleted CHECK (deleted_at IS NOT NULL) NOT VALID;
+	UPDATE api.deleted_users SET deleted_at = NULL WHERE id = '$bob'}, stdout => \$none, stderr => \$cannot);
+like($cannot, qr/stays_deleted/, 'an account that cannot be restored');
+unlike($cannot, qr/Failing row/, 'without the row');
 my $log = log_since();
 cmp_ok(length $log, '>', 100_000, 'much was logged');
+ok($log =~ /with the rights of a table's owner failed: .*stays_deleted/, 'which the log has a reason for');
+ok($log !~ /Failing row contains .*$bob/, 'without the row, too');
 ok($log =~ /Query Text: INSERT INTO taskapi\.api_key/, 'nested statements, too');
 is(found($told), '', 'no client is told a secret');
 is(found($log), '', 'no secret is in the log, with every statement, plan and error in it');
