@@ -57,6 +57,7 @@ my %pool = (
 	bytea => [ "''", "'\\x00'", "'\\xff00'", "decode(repeat('ab', 5000), 'hex')" ],
 	uuid => [ "'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'" ],
 	timestamptz => [ "'infinity'", "'-infinity'", "'4713-01-01 BC'", "'294276-12-31'", 'now()' ],
+	xid8 => [ "'0'", "'3'", "'18446744073709551615'" ],
 	oid => [ '0', '1', "'pg_class'::regclass::oid", '4294967295' ],
 	regclass => [ "'public.canaries'", "'public.canary'", "'pg_catalog.pg_class'", "'taskapi.secret'", "'public.injected'", "'taskapi.stats'", '0', '1', '4294967295', "'public.canary_pkey'" ],
 	regrole => [ "'postgres'", '0', '4294967295', "'pg_monitor'" ],
