@@ -134,7 +134,7 @@ sub text_of_tables
 sub words
 {
 	my %words;
-	foreach my $word (split /[^A-Za-z0-9_.-]+/, $_[0])
+	foreach my $word (split /[^A-Za-z0-9_.-]+/, bytes_as_text($_[0]))
 	{
 		$word =~ s/^[.-]+|[.-]+$//g;
 		$words{$word} = 1;
@@ -143,6 +143,9 @@ sub words
 	}
 	return \%words;
 }
+
+# A text that an owner moves into a column of type bytea comes out in hexadecimal digits.
+sub bytes_as_text { return $_[0] =~ s/\\+x((?:[0-9a-f]{2})+)/' ' . pack('H*', $1) . ' '/ger; }
 
 my %our_days = map { $_ => 1 } qw(2020-01-02 2021-02-03 2022-03-04 2023-04-05);
 foreach my $day (-1 .. 1)
@@ -159,6 +162,7 @@ sub foreign_values
 	my @found;
 	$text =~ s/^--operation .*$//gm;
 	push @found, 'bytes that are no ASCII' if $text =~ /[^\n\t\x20-\x7e]|\\u00/;
+	$text = bytes_as_text($text);
 	push @found, "a victim's value" if $text =~ /SECRETSECRET|6660000\d\d/;
 	$text =~ s/(\d{4,}-\d\d-\d\d)(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[+-]\d\d(?::?\d\d)?)?)?(?: BC)?/ push @found, $1 unless $our_days{$1}; ' ' /ge;
 	$text =~ s/\b([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f])[0-9a-f]{3}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{12}\b/
