@@ -106,6 +106,9 @@ BEGIN
     END IF;
     api_schema := coalesce(api_schema, meant.schema, 'api');
     resource := coalesce(resource, meant.name, (SELECT c.relname FROM pg_class c WHERE c.oid = source));
+    IF api_schema = '' THEN
+        RAISE EXCEPTION 'name of a schema must not be empty' USING ERRCODE = 'invalid_schema_name';
+    END IF;
     IF resource = '' OR octet_length(resource) > 55 THEN
         RAISE EXCEPTION 'name of resource "%" is empty or too long', resource
             USING ERRCODE = 'invalid_name', DETAIL = 'It can have 55 bytes at most, since deleted_ comes before it.';

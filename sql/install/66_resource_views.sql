@@ -216,8 +216,8 @@ COMMENT ON FUNCTION taskapi.dress_resource_view(regclass, regclass, boolean, boo
 
 -- The triggers of a table or view that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete,
 -- 16 update, 64 instead of. What is there already is left alone, since to create a trigger locks a table against writers, and to
--- drop one against readers; what another version called otherwise goes, and one that is disabled is enabled. Those of a table are for writers who go round the
--- resource; their names sort after all other triggers'.
+-- drop one against readers; what another version called otherwise goes, and one that is disabled is enabled. Those of a table
+-- are for writers who go round the resource; their names sort after all other triggers'.
 CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     RETURNS TABLE (name name, type smallint, events text, level text, function regprocedure)
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp

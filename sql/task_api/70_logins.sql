@@ -115,7 +115,8 @@ CREATE FUNCTION @data@.refuse_update() RETURNS trigger
 AS $body$
 BEGIN
     PERFORM taskapi.raise_problem('forbidden', format('%s cannot be changed.', TG_TABLE_NAME),
-        CASE WHEN TG_TABLE_NAME = 'me' THEN 'PATCH /users?id=eq.ID changes the account.' ELSE 'Delete it and create another.' END);
+        CASE WHEN TG_TABLE_NAME = 'me' THEN 'PATCH /users?id=eq.ID changes the account.'
+             ELSE 'Delete it and create another.' END);
     RETURN NULL;
 END
 $body$;

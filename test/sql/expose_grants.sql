@@ -146,6 +146,9 @@ SET client_min_messages = warning;
 CREATE UNIQUE INDEX rails_name_key_live1 ON grants_data.rails USING btree (name) WHERE (deleted_at IS NULL);
 ALTER TABLE grants_data.rails DROP CONSTRAINT rails_name_key;
 
+-- An empty name is refused before it is put into a statement.
+SELECT taskapi.expose('grants_data.rails', '', 'rails');
+
 -- A table that others inherit from is refused: their rows have no version.
 CREATE TABLE grants_data.par (id int PRIMARY KEY);
 CREATE TABLE grants_data.kid () INHERITS (grants_data.par);
