@@ -198,11 +198,11 @@ SELECT demo.request('nobody', 'GET /projects?select=name,version', NULL, :'with_
 \echo
 \echo 'CREATE TABLE public.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, total numeric CHECK (total > 0));'
 \echo 'SELECT taskapi.expose(''public.orders'');'
-\echo 'SELECT taskapi.grant_resource(''api.orders'', ''authenticated'');'
+\echo 'SELECT taskapi.grant_resource(''api.orders'', ''authenticated'', ''{read,create,update,delete,read_deleted}'');'
 CREATE TABLE public.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, total numeric CHECK (total > 0));
 \o /dev/null
 SELECT taskapi.expose('public.orders');
-SELECT taskapi.grant_resource('api.orders', 'authenticated');
+SELECT taskapi.grant_resource('api.orders', 'authenticated', '{read,create,update,delete,read_deleted}');
 \o
 SELECT demo.request('sam', 'POST /orders', '[{"customer": "Ada", "total": 12.50}, {"customer": "Grace", "total": 8}]');
 SELECT demo.request('sam', 'PATCH /orders?id=eq.1&select=id,customer,total,version', '{"total": 13}', '{"if-match": "\"1\""}');
