@@ -240,4 +240,13 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_finish_tupdesc(desc) ((void) 0)
 #endif
 
+/*
+ * Before 16 a walker is declared without parameters, which C23 takes for none.
+ */
+#if PG_VERSION_NUM < 160000
+#define TASKAPI_WALKER(walker) ((bool (*) ()) (void (*) (void)) (walker))
+#else
+#define TASKAPI_WALKER(walker) (walker)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */

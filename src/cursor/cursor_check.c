@@ -130,7 +130,7 @@ has_comparison(Node *node, void *context)
 	switch (nodeTag(node))
 	{
 		case T_Query:
-			return query_tree_walker((Query *) node, has_comparison, context, 0);
+			return query_tree_walker((Query *) node, TASKAPI_WALKER(has_comparison), context, 0);
 		case T_OpExpr:
 		case T_DistinctExpr:
 		case T_NullIfExpr:
@@ -151,7 +151,7 @@ has_comparison(Node *node, void *context)
 		default:
 			break;
 	}
-	return expression_tree_walker(node, has_comparison, context);
+	return expression_tree_walker(node, TASKAPI_WALKER(has_comparison), context);
 }
 
 static void
@@ -161,7 +161,7 @@ walk_query(Query *query, TaskapiCursorLevel *up, Query *home, const TaskapiCurso
 
 	if (takes_condition(query))
 		taskapi_cursor_visit_conditions((Node *) query->jointree, visit_condition, &level);
-	query_tree_walker(query, walk, &level, 0);
+	query_tree_walker(query, TASKAPI_WALKER(walk), &level, 0);
 }
 
 static bool
@@ -189,7 +189,7 @@ walk(Node *node, void *context)
 	if (!list_member_ptr(level->conditions, node))
 		check_node(node, level, PAIR_CONSTANTS);
 	level->guarded |= is_guard(node);
-	expression_tree_walker(node, walk, context);
+	expression_tree_walker(node, TASKAPI_WALKER(walk), context);
 	level->guarded = guarded;
 	return false;
 }
@@ -235,7 +235,7 @@ home_of_cte(const TaskapiCursorLevel *level, Query *query)
 
 	if (query->commandType != CMD_SELECT)
 		return level->home ? query : NULL;
-	query_tree_walker(level->query, find_cte_reads, &reads, QTW_EXAMINE_RTES_BEFORE);
+	query_tree_walker(level->query, TASKAPI_WALKER(find_cte_reads), &reads, QTW_EXAMINE_RTES_BEFORE);
 	if (reads.guarded)
 		return NULL;
 	return reads.in_sublink ? home_in_expression(level) : home_in_from(level, query);
@@ -252,7 +252,7 @@ find_cte_reads(Node *node, void *context)
 	switch (nodeTag(node))
 	{
 		case T_Query:
-			return query_tree_walker((Query *) node, find_cte_reads, context, QTW_EXAMINE_RTES_BEFORE);
+			return query_tree_walker((Query *) node, TASKAPI_WALKER(find_cte_reads), context, QTW_EXAMINE_RTES_BEFORE);
 		case T_RangeTblEntry:
 			reads->in_sublink |= reads->below_sublink && ((RangeTblEntry *) node)->rtekind == RTE_CTE;
 			reads->guarded |= reads->below_guard && reads->below_sublink && ((RangeTblEntry *) node)->rtekind == RTE_CTE;
@@ -262,7 +262,7 @@ find_cte_reads(Node *node, void *context)
 	}
 	reads->below_sublink |= IsA(node, SubLink);
 	reads->below_guard |= is_guard(node);
-	expression_tree_walker(node, find_cte_reads, context);
+	expression_tree_walker(node, TASKAPI_WALKER(find_cte_reads), context);
 	reads->below_sublink = around.below_sublink;
 	reads->below_guard = around.below_guard;
 	return false;

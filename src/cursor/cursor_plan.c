@@ -334,7 +334,7 @@ not_fixed(Node *node, void *context)
 		case T_Param:
 			return ((Param *) node)->paramkind != PARAM_EXTERN;
 		default:
-			return expression_tree_walker(node, not_fixed, context);
+			return expression_tree_walker(node, TASKAPI_WALKER(not_fixed), context);
 	}
 }
 
