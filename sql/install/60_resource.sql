@@ -78,7 +78,9 @@ COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS
 CREATE FUNCTION taskapi.page_arguments() RETURNS oidvector
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT array_to_string(ARRAY['text', 'int4', 'text', 'jsonb']::regtype[]::oid[], ' ')::oidvector;
+        -- element by element, so that a dump of it is parsed to the same again
+        SELECT array_to_string(ARRAY['text'::regtype::oid, 'int4'::regtype::oid, 'text'::regtype::oid, 'jsonb'::regtype::oid],
+                               ' ')::oidvector;
     END;
 COMMENT ON FUNCTION taskapi.page_arguments() IS
     'Internal: the types of the arguments of every RESOURCE_page(): order_by, page_size, page_token, filter';
