@@ -226,8 +226,8 @@ sub fill
 	return $template;
 }
 
-# Every form stands at every place over the two policies; of sides, values and kinds of plan one is drawn each time, by a seed that can
-# be given. LEAKS=all takes all of them, which is an hour's work.
+# A run draws from the forms, the places, the sides, the values and the kinds of plan, by a seed that can be given: one run does not
+# hold every form at every place. LEAKS=all takes all of them.
 my $seed = $ENV{LEAKS_SEED} // int(rand(2**31));
 srand($seed);
 my $all = ($ENV{LEAKS} // '') eq 'all';
