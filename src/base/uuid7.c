@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
@@ -22,6 +23,10 @@
 
 /* One step of the 12-bit fraction is 244.14 ns; this many are never less than one. */
 #define STEP_NS		((NS_PER_MS >> 12) + 1)
+
+/* The random part of a value, and how much is asked of the generator at a time: a multiple of it */
+#define RANDOM_BYTES	8
+#define RANDOM_POOL		(64 * RANDOM_BYTES)
 
 /*
  * uuidv7() -> uuid
@@ -35,6 +40,7 @@ taskapi_uuidv7(PG_FUNCTION_ARGS)
 }
 #else
 static int64 monotonic_unix_ns(void);
+static void random_bytes(unsigned char *bytes);
 
 Datum
 taskapi_uuidv7(PG_FUNCTION_ARGS)
@@ -52,10 +58,7 @@ taskapi_uuidv7(PG_FUNCTION_ARGS)
 	uuid->data[5] = (unsigned char) ms;
 	uuid->data[6] = (unsigned char) (0x70 | (fraction >> 8));	/* version 7 */
 	uuid->data[7] = (unsigned char) fraction;
-	if (!pg_strong_random(&uuid->data[8], UUID_LEN - 8))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	random_bytes(&uuid->data[8]);
 	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;	/* variant 10 */
 
 	PG_RETURN_UUID_P(uuid);
@@ -71,6 +74,32 @@ monotonic_unix_ns(void)
 		ns = last + STEP_NS;
 	last = ns;
 	return ns;
+}
+
+/*
+ * The next eight bytes of a pool from the server's strong generator, whose price is nearly the same for a few bytes as for
+ * hundreds.  A child of fork() does not use what its parent may use too, and no byte is kept once it was given out.
+ */
+static void
+random_bytes(unsigned char *bytes)
+{
+	static unsigned char pool[RANDOM_POOL];
+	static size_t left = 0;
+	static int owner = 0;
+
+	if (left == 0 || owner != MyProcPid)
+	{
+		left = 0;
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		owner = MyProcPid;
+		left = sizeof(pool);
+	}
+	left -= RANDOM_BYTES;
+	memcpy(bytes, &pool[left], RANDOM_BYTES);
+	explicit_bzero(&pool[left], RANDOM_BYTES);
 }
 
 #endif							/* TASKAPI_HAVE_UUIDV7 */

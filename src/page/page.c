@@ -39,6 +39,7 @@
 #include "base/args.h"
 #include "base/compat.h"
 #include "cursor/cursor_compare.h"
+#include "page/page_json.h"
 #include "page/page_link.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
@@ -532,6 +533,7 @@ make_tokens(TaskapiPageQuery *query, PageResult *page, const uint8 *binding, con
 static text *
 items_json(const TaskapiPageQuery *query, const PageResult *page)
 {
+	TaskapiRowWriter *writer = page->nrows > 0 ? taskapi_row_writer(query->desc) : NULL;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
 	StringInfoData buf;
 	text	   *result;
@@ -541,15 +543,13 @@ items_json(const TaskapiPageQuery *query, const PageResult *page)
 	for (int i = 0; i < page->nrows; i++)
 	{
 		MemoryContext old;
-		text	   *item;
 
 		CHECK_FOR_INTERRUPTS();
-		old = MemoryContextSwitchTo(context);
-		item = DatumGetTextPP(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(page->rows[i], query->desc)));
-		MemoryContextSwitchTo(old);
 		if (i > 0)
 			appendStringInfoChar(&buf, ',');
-		appendBinaryStringInfo(&buf, VARDATA_ANY(item), VARSIZE_ANY_EXHDR(item));
+		old = MemoryContextSwitchTo(context);
+		taskapi_write_row(writer, page->rows[i], &buf);
+		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
 	appendStringInfoChar(&buf, ']');

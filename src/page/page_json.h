@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_json.h
+ *	  Rows as JSON, to the byte as row_to_json() writes them.
+ *
+ * row_to_json() looks up how each value of each row is written.  Here it is looked up once for each column, at the first row of a
+ * page: nothing outlives the call, so that nothing has to be invalidated.  Arrays and rows in a column are the server's to write;
+ * so is the whole row, if one of its columns has a type with a cast to json of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_PAGE_JSON_H
+#define TASKAPI_PAGE_JSON_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "lib/stringinfo.h"
+
+typedef struct TaskapiRowWriter TaskapiRowWriter;
+
+/* Lives in the current context, as long as desc does. */
+extern TaskapiRowWriter *taskapi_row_writer(TupleDesc desc);
+
+/* Appends one object.  What the output functions allocate stays in the current context. */
+extern void taskapi_write_row(TaskapiRowWriter *writer, HeapTuple row, StringInfo buf);
+
+#endif							/* TASKAPI_PAGE_JSON_H */
