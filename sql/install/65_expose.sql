@@ -324,8 +324,7 @@ BEGIN
     creator := taskapi.make_api_schema(api_schema, owner);
     PERFORM taskapi.check_names(source, api_schema, resource, soft_delete, former);
     order_by := taskapi.resource_order(source, key, coalesce(order_by, former.order_by));
-    last_first := 'deleted_at DESC' || (SELECT coalesce(string_agg(format(', %I DESC', k), '' ORDER BY place), '')
-                                        FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> 'deleted_at');
+    last_first := taskapi.deleted_order(key);
 
     IF soft_delete AND former.soft_delete IS NOT TRUE AND EXISTS (
            SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = 'deleted_at' AND NOT a.attisdropped)

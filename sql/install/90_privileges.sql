@@ -29,7 +29,8 @@ DECLARE
         'make_resource', 'finish_resource', 'drop_resource', 'drop_resource_views', 'finish_unexpose',
         'grants_on', 'free_name', 'grant_again', 'grant_new_columns',
         'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
-        'grant_resource', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
+        'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'resource_actions', 'describe_columns',
+        'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
     missing text;
 BEGIN
@@ -61,6 +62,7 @@ BEGIN
 END
 $$;
 GRANT USAGE ON SCHEMA taskapi TO PUBLIC;
+GRANT SELECT ON taskapi.resources TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION taskapi.counters(), taskapi.rate_limit_table(), taskapi.rate_limit_denied() TO pg_monitor;
 GRANT SELECT ON taskapi.stats, taskapi.rate_limit_stats, taskapi.rate_limit_denials TO pg_monitor;

@@ -171,6 +171,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'add_resource_columns'
+        ' deleted_order describe_columns key_columns may_read_view resource_actions'
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
         ' dress_resource_view drop_resource drop_resource_views'
         ' expose'
@@ -203,6 +204,8 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
     ('relation', 'blocked_subject idempotency_fencing_token secret api_key session api_role idempotency_key rate_limit_policy resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
+    ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
     ('relation', 'stats rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
     ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict', 'USAGE', 'use', 'x x x x x x x x x');
 UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
