@@ -50,8 +50,8 @@ SQL
     for keys in hot many; do
         if [ $keys = hot ]; then set=''; a="'hot'"; d="'denied'"; else set='\set k random(1, 10000)'; a="'user:' || :k"; d="'denied:' || :k"; fi
         printf '%s\nSELECT %s;\n' "$set" "$a" | script "$keys-select"
-        printf '%s\nSELECT (taskapi.rate_limit(%s, 1000)).allowed;\n' "$set" "$a" | script "$keys-ours"
-        printf "%s\nSELECT (taskapi.rate_limit(%s, 1, '1 day')).allowed;\n" "$set" "$d" | script "$keys-ours-denied"
+        printf '%s\nSELECT taskapi.rate_limit_allowed(%s, 1000);\n' "$set" "$a" | script "$keys-ours"
+        printf "%s\nSELECT taskapi.rate_limit_allowed(%s, 1, '1 day');\n" "$set" "$d" | script "$keys-ours-denied"
         { echo "$set"; upsert unlogged "$a" '1 microsecond' '1 second'; } | script "$keys-unlogged"
         { echo "$set"; upsert unlogged "$d" '1 day' '1 day'; } | script "$keys-unlogged-denied"
         { echo "$set"; upsert logged "$a" '1 microsecond' '1 second'; } | script "$keys-logged"
@@ -137,10 +137,10 @@ BEGIN
     FOR run IN 0 .. current_setting('bench.runs')::int LOOP
         FOR what, condition IN VALUES
             ('no check', 'i > 0'),
-            ('one key, allowed', $q$(taskapi.rate_limit('hot', 1000000)).allowed$q$),
-            ('one key, denied', $q$(taskapi.rate_limit('denied', 1, '1 day')).allowed$q$),
+            ('one key, allowed', $q$taskapi.rate_limit_allowed('hot', 1000000)$q$),
+            ('one key, denied', $q$taskapi.rate_limit_allowed('denied', 1, '1 day')$q$),
             ('10,000 keys, without the check', $q$length((i % 10000)::text) > 0$q$),
-            ('10,000 keys, allowed', $q$(taskapi.rate_limit((i % 10000)::text, 1000000)).allowed$q$)
+            ('10,000 keys, allowed', $q$taskapi.rate_limit_allowed((i % 10000)::text, 1000000)$q$)
         LOOP
             started := pg_temp.cpu_seconds();
             EXECUTE format('SELECT count(*) FROM generate_series(1, %s) i WHERE %s', n, condition);

@@ -26,6 +26,14 @@ COMMENT ON FUNCTION taskapi.rate_limit(text, int, interval, int, int) IS
     'Charges a request of that cost to a key, or denies it: rate per interval sustained, burst (default rate) at once. A role'
     ' that may execute it may also check the subjects of others by policy';
 
+CREATE FUNCTION taskapi.rate_limit_allowed(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL,
+                                           cost int DEFAULT 1)
+    RETURNS bool
+    LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit_allowed';
+REVOKE ALL ON FUNCTION taskapi.rate_limit_allowed(text, int, interval, int, int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.rate_limit_allowed(text, int, interval, int, int) IS
+    'The column allowed of rate_limit() with these arguments: charges, or denies';
+
 CREATE FUNCTION taskapi.rate_limit_peek(key text, rate int, per interval DEFAULT '1 second', burst int DEFAULT NULL)
     RETURNS taskapi.rate_limit_verdict
     LANGUAGE C VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_rate_limit_peek';

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * ratelimit.c
- *	  rate_limit(), rate_limit_peek(), rate_limit_refund(), rate_limit_reset().
+ *	  rate_limit(), rate_limit_allowed(), rate_limit_peek(), rate_limit_refund(),
+ *	  rate_limit_reset().
  *
  * Each takes its limit with the call: nothing is declared before, and a key is
  * whatever the caller says it is.  All arguments are checked before anything
@@ -43,6 +44,7 @@
 #define MAX_TEST_CLOCK (180.0 * 365 * SECS_PER_DAY)
 
 PG_FUNCTION_INFO_V1(taskapi_rate_limit);
+PG_FUNCTION_INFO_V1(taskapi_rate_limit_allowed);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_peek);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_refund);
 PG_FUNCTION_INFO_V1(taskapi_rate_limit_reset);
@@ -76,6 +78,7 @@ typedef struct VerdictForms
 	VerdictForm form[2];
 } VerdictForms;
 
+static const TaskapiGcraRequest *charge_key(FunctionCallInfo fcinfo, TaskapiGcraVerdict *verdict);
 static const TaskapiGcraRequest *get_request(int32 rate, const Interval *per, int32 burst, int32 cost);
 static text *get_key(FunctionCallInfo fcinfo);
 static void require_args(FunctionCallInfo fcinfo, const char *const *names, int n);
@@ -147,10 +150,28 @@ get_request(int32 rate, const Interval *per, int32 burst, int32 cost)
 Datum
 taskapi_rate_limit(PG_FUNCTION_ARGS)
 {
+	TaskapiGcraVerdict verdict;
+	const TaskapiGcraRequest *request = charge_key(fcinfo, &verdict);
+
+	return verdict_datum(fcinfo, request, &verdict);
+}
+
+/* rate_limit_allowed(key text, rate int, per interval, burst int, cost int) -> bool, as rate_limit() */
+Datum
+taskapi_rate_limit_allowed(PG_FUNCTION_ARGS)
+{
+	TaskapiGcraVerdict verdict;
+
+	(void) charge_key(fcinfo, &verdict);
+	PG_RETURN_BOOL(verdict.allowed);
+}
+
+static const TaskapiGcraRequest *
+charge_key(FunctionCallInfo fcinfo, TaskapiGcraVerdict *verdict)
+{
 	static const char *const names[] = {"key", "rate", "per", NULL, "cost"};
 	const TaskapiGcraRequest *request;
 	TaskapiRateLimitKey key;
-	TaskapiGcraVerdict verdict;
 	text	   *key_text;
 	int64		now;
 
@@ -161,14 +182,14 @@ taskapi_rate_limit(PG_FUNCTION_ARGS)
 	key_text = get_key(fcinfo);
 
 	key = taskapi_ratelimit_key(RATELIMIT_KEY, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text));
-	now = taskapi_ratelimit_decide(key, request, &verdict);
+	now = taskapi_ratelimit_decide(key, request, verdict);
 	if (request->cost > 0)
 	{
-		taskapi_count(verdict.allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
-		if (!verdict.allowed)
+		taskapi_count(verdict->allowed ? TASKAPI_COUNTER_RATE_LIMIT_ALLOWED : TASKAPI_COUNTER_RATE_LIMIT_DENIED, 1);
+		if (!verdict->allowed)
 			taskapi_denial_record(key.hash1, NULL, 0, VARDATA_ANY(key_text), VARSIZE_ANY_EXHDR(key_text), now);
 	}
-	return verdict_datum(fcinfo, request, &verdict);
+	return request;
 }
 
 /* rate_limit_peek(key text, rate int, per interval, burst int) -> rate_limit_verdict */

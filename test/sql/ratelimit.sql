@@ -13,6 +13,12 @@ SELECT * FROM taskapi.rate_limit('k', 3);
 SET taskapi.test_clock = 1767225600.333334;
 SELECT * FROM taskapi.rate_limit('k', 3);
 SELECT * FROM taskapi.rate_limit('k', 3);
+-- The boolean form charges the same key, in the same way, and refuses the same arguments.
+SELECT taskapi.rate_limit_allowed('b', 2), taskapi.rate_limit_allowed('b', 2), taskapi.rate_limit_allowed('b', 2);
+SELECT remaining FROM taskapi.rate_limit_peek('b', 2);
+SELECT taskapi.rate_limit_allowed('b', 2, cost => 0), taskapi.rate_limit_allowed('b', 2, burst => 3, cost => 4);
+SELECT taskapi.rate_limit_allowed(NULL, 2);
+SELECT taskapi.rate_limit_allowed('b', 0);
 -- All of it is back after exactly a second of rest, and not a nanosecond's rounding later.
 SELECT taskapi.rate_limit_reset('k');
 SELECT allowed, remaining, reset_after FROM generate_series(1, 3) i, taskapi.rate_limit('k', 3, cost => least(i, 1));
