@@ -8,7 +8,8 @@ CREATE TABLE taskapi.resource (
     order_by         text NOT NULL,
     soft_delete      boolean NOT NULL,
     versioned        boolean NOT NULL,
-    idempotent       boolean NOT NULL
+    idempotent       boolean NOT NULL,
+    deleted_at_column name NOT NULL DEFAULT 'deleted_at'
 );
 REVOKE ALL ON TABLE taskapi.resource FROM PUBLIC;
 COMMENT ON TABLE taskapi.resource IS 'What expose() has made a resource of';
@@ -22,6 +23,8 @@ COMMENT ON COLUMN taskapi.resource.order_by IS 'The order of its column cursor, 
 COMMENT ON COLUMN taskapi.resource.soft_delete IS 'DELETE marks rows as deleted';
 COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Match';
 COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
+COMMENT ON COLUMN taskapi.resource.deleted_at_column IS
+    'The column of the table that says when a row was deleted; the same for all resources made of the table';
 -- An entry whose view was dropped by hand must not fail a restore.
 SELECT pg_catalog.pg_extension_config_dump('taskapi.resource',
     'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)');

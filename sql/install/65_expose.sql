@@ -342,7 +342,8 @@ BEGIN
     deleted_view := taskapi.make_deleted_view(creator, source, api_schema, resource, last_first, soft_delete, versioned, key,
                                               former);
     page := taskapi.make_page_function(creator, view, api_schema, resource, order_by, former);
-    entry := ROW(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent);
+    entry := ROW(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent,
+                 coalesce(former.deleted_at_column, 'deleted_at'));
 END
 $$;
 COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean) IS

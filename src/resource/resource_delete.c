@@ -178,12 +178,22 @@ static void
 refuse_changes(const TaskapiWrite *write)
 {
 	const TaskapiView *view = write->view;
+	bool		restored = false;
+	int			i = -1;
 
-	if (!heap_attisnull(write->new, view->deleted_at + 1, write->desc))
+	/* one of the columns that show it is set to null, the others are as they were */
+	while ((i = bms_next_member(view->deleted_at, i)) >= 0)
+	{
+		if (heap_attisnull(write->new, i + 1, write->desc))
+			restored = true;
+		else if (taskapi_resource_column_differs(write, i, write->old, write->new))
+			break;
+	}
+	if (i >= 0 || !restored)
 		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL,
 								 "Send {\"deleted_at\": null} to restore it.",
 								 "Of a deleted row only deleted_at can be changed, to null.");
-	for (int i = 0; i < view->ncolumns; i++)
+	for (i = 0; i < view->ncolumns; i++)
 	{
 		if (view->columns[i].written && taskapi_resource_column_differs(write, i, write->old, write->new))
 			taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL,

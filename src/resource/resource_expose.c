@@ -152,7 +152,8 @@ register_resource(Oid type, Datum entry)
 							   " ON CONFLICT (resource) DO UPDATE SET source = excluded.source,"
 							   " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
 							   " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
-							   " versioned = excluded.versioned, idempotent = excluded.idempotent",
+							   " versioned = excluded.versioned, idempotent = excluded.idempotent,"
+							   " deleted_at_column = excluded.deleted_at_column",
 							   1, &type, &entry, NULL, false, 0);
 	if (rc != SPI_OK_INSERT || SPI_processed != 1)
 		elog(ERROR, "the resource was not entered: %s", SPI_result_code_string(rc));

@@ -34,10 +34,11 @@ enum
 	SOFT_DELETE_COLUMN,
 	VERSIONED_COLUMN,
 	IDEMPOTENT_COLUMN,
+	DELETED_AT_COLUMN,
 };
 
 static const Oid column_types[] = {
-	REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID
+	REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID
 };
 
 static TaskapiTableCache registry = {.relname = "resource"};
@@ -142,6 +143,8 @@ taskapi_registry_load(void)
 		r->soft_delete = DatumGetBool(heap_getattr(tuple, SOFT_DELETE_COLUMN, RelationGetDescr(rel), &isnull));
 		r->versioned = DatumGetBool(heap_getattr(tuple, VERSIONED_COLUMN, RelationGetDescr(rel), &isnull));
 		r->idempotent = DatumGetBool(heap_getattr(tuple, IDEMPOTENT_COLUMN, RelationGetDescr(rel), &isnull));
+		r->deleted_at_column =
+			*DatumGetName(heap_getattr(tuple, DELETED_AT_COLUMN, RelationGetDescr(rel), &isnull));
 		if (get_rel_relkind(r->resource) == RELKIND_VIEW && get_rel_relkind(r->source) != '\0')
 			found = lappend(found, r);
 		MemoryContextSwitchTo(oldcontext);

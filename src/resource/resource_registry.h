@@ -8,7 +8,7 @@
 #ifndef TASKAPI_RESOURCE_REGISTRY_H
 #define TASKAPI_RESOURCE_REGISTRY_H
 
-/* A row of taskapi.resource. */
+/* A row of taskapi.resource.  All resources made of a table have the same deleted_at_column. */
 typedef struct TaskapiRegistration
 {
 	Oid			resource;		/* the view of the live rows */
@@ -17,6 +17,7 @@ typedef struct TaskapiRegistration
 	bool		soft_delete;
 	bool		versioned;
 	bool		idempotent;
+	NameData	deleted_at_column;	/* of the table: when a row was deleted */
 } TaskapiRegistration;
 
 /*

@@ -220,8 +220,8 @@ void
 taskapi_row_list(StringInfo buf, const TaskapiTable *table, const char *alias)
 {
 	if (table->soft)
-		appendStringInfo(buf, "%s.ctid, %s.tableoid, %s.deleted_at IS NULL, %s.deletion_id, %s.deleted_at",
-						 alias, alias, alias, alias, alias);
+		appendStringInfo(buf, "%s.ctid, %s.tableoid, %s.%s IS NULL, %s.deletion_id, %s.%s",
+						 alias, alias, alias, table->deleted_at, alias, alias, table->deleted_at);
 	else
 		appendStringInfo(buf, "%s.ctid, %s.tableoid, true, NULL::pg_catalog.uuid, NULL::pg_catalog.timestamptz",
 						 alias, alias);

@@ -26,6 +26,7 @@
 #include "base/compat.h"
 #include "base/trigger_check.h"
 #include "http/problem.h"
+#include "resource/resource_registry.h"
 #include "resource/resource_source.h"
 #include "resource/resource_table_plan.h"
 
@@ -33,6 +34,10 @@ TaskapiDeleteRequest *taskapi_delete_request = NULL;
 bool		taskapi_restoring = false;
 
 static int	column_number(TupleDesc desc, const char *name);
+static bool is_version_type(Oid type);
+static Datum next_version(Datum version, bool isnull, Oid type);
+static bool is_time_type(Oid type);
+static Datum transaction_time(Form_pg_attribute att);
 static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
 							  Datum *values);
@@ -85,37 +90,63 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	updated_at = column_number(desc, "updated_at");
 	changed = row_changed(desc, old, new, version, updated_at);
 
-	if (version > 0)
+	if (version > 0 && is_version_type(TupleDescAttr(desc, version - 1)->atttypid))
 	{
-		Oid			type = TupleDescAttr(desc, version - 1)->atttypid;
 		Datum		value = heap_getattr(old, version, desc, &nulls[n]);
 
-		if (type == INT4OID || type == INT8OID)
-		{
-			int64		number = nulls[n] ? 0 : type == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
-
-			if (changed)
-				number = number >= (type == INT8OID ? PG_INT64_MAX : PG_INT32_MAX) || number < 0 ? 1 : number + 1;
-			columns[n] = version;
-			nulls[n] = nulls[n] && !changed;
-			values[n++] = type == INT8OID ? Int64GetDatum(number) : Int32GetDatum((int32) number);
-		}
+		columns[n] = version;
+		values[n] = changed ? next_version(value, nulls[n], TupleDescAttr(desc, version - 1)->atttypid) : value;
+		nulls[n] = nulls[n] && !changed;
+		n++;
 	}
-	if (updated_at > 0 && TupleDescAttr(desc, updated_at - 1)->atttypid == TIMESTAMPTZOID)
+	if (updated_at > 0 && is_time_type(TupleDescAttr(desc, updated_at - 1)->atttypid))
 	{
 		columns[n] = updated_at;
+		values[n] = heap_getattr(old, updated_at, desc, &nulls[n]);
 		if (changed)
 		{
 			nulls[n] = false;
-			values[n] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+			values[n] = transaction_time(TupleDescAttr(desc, updated_at - 1));
 		}
-		else
-			values[n] = heap_getattr(old, updated_at, desc, &nulls[n]);
 		n++;
 	}
 	if (n > 0)
 		new = heap_modify_tuple_by_cols(new, desc, n, columns, values, nulls);
 	return PointerGetDatum(new);
+}
+
+static bool
+is_version_type(Oid type)
+{
+	return type == INT4OID || type == INT8OID || type == INT2OID;
+}
+
+/* After the last number that the type holds comes 1 again. */
+static Datum
+next_version(Datum version, bool isnull, Oid type)
+{
+	int64		last = type == INT8OID ? PG_INT64_MAX : type == INT4OID ? PG_INT32_MAX : PG_INT16_MAX;
+	int64		number = isnull ? 0 : taskapi_version_number(version, type);
+
+	number = number >= last || number < 0 ? 1 : number + 1;
+	return type == INT8OID ? Int64GetDatum(number) : type == INT4OID ? Int32GetDatum((int32) number) :
+		Int16GetDatum((int16) number);
+}
+
+static bool
+is_time_type(Oid type)
+{
+	return type == TIMESTAMPTZOID || type == TIMESTAMPOID;
+}
+
+/* In a column without time zone it is the time of UTC, which has the same bits.  Its precision is the column's. */
+static Datum
+transaction_time(Form_pg_attribute att)
+{
+	Datum		now = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+
+	return DirectFunctionCall2(att->atttypid == TIMESTAMPOID ? timestamp_scale : timestamptz_scale, now,
+							   Int32GetDatum(att->atttypmod));
 }
 
 /*
@@ -204,7 +235,7 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 	TaskapiTable *table;
 	HeapTuple	old = NULL;
 	HeapTuple	new;
-	int			deleted_at;
+	const TaskapiRegistration *registration;
 	bool		connected = false;
 	ListCell   *lc;
 
@@ -217,12 +248,18 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 		old = trigdata->tg_trigtuple;
 		new = trigdata->tg_newtuple;
 	}
-	deleted_at = column_number(RelationGetDescr(rel), "deleted_at");
-	if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
-		return PointerGetDatum(NULL);
-	/* a row that comes alive round the resource begins to refer to everything that it refers to */
-	if (deleted_at > 0 && old != NULL && !taskapi_restoring && !heap_attisnull(old, deleted_at, RelationGetDescr(rel)))
-		old = NULL;
+	registration = taskapi_resource_of_table(taskapi_resource_root(RelationGetRelid(rel)), true);
+	if (registration != NULL)
+	{
+		int			deleted_at = column_number(RelationGetDescr(rel), NameStr(registration->deleted_at_column));
+
+		if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
+			return PointerGetDatum(NULL);
+		/* a row that comes alive round the resource begins to refer to everything that it refers to */
+		if (deleted_at > 0 && old != NULL && !taskapi_restoring &&
+			!heap_attisnull(old, deleted_at, RelationGetDescr(rel)))
+			old = NULL;
+	}
 
 	table = taskapi_resource_table(RelationGetRelid(rel));
 	foreach(lc, table->outgoing)

@@ -31,7 +31,6 @@
 #include "resource/resource_registry.h"
 #include "resource/resource_table.h"
 
-static Oid	root_table(Oid relid);
 static TaskapiTable *build_table(Oid relid);
 static int	table_column(TaskapiTable *table, Relation rel, AttrNumber attno);
 static void find_key(TaskapiTable *table, Relation rel);
@@ -43,11 +42,11 @@ static void require_no_children(Relation rel);
 static void find_triggers(TaskapiTable *table, Relation rel);
 static bool is_own_function(Oid function, const char *name);
 static bool fires(const Trigger *trigger, bool replica);
-static void require_fit(Relation rel);
-static const char *column_fault(Relation rel, const char *name, Oid type, Oid other_type);
+static void require_fit(Relation rel, const char *deleted_at);
+static const char *column_fault(Relation rel, const char *name, const Oid *types, int ntypes);
 
-static Oid
-root_table(Oid relid)
+Oid
+taskapi_resource_root(Oid relid)
 {
 	List	   *ancestors;
 
@@ -61,7 +60,7 @@ TaskapiTable *
 taskapi_resource_table(Oid relid)
 {
 	TaskapiTable *table;
-	Oid			root = root_table(relid);
+	Oid			root = taskapi_resource_root(relid);
 
 	taskapi_registry_load();
 	table = (TaskapiTable *) taskapi_resource_cache_get(TASKAPI_CACHE_TABLE, root);
@@ -81,15 +80,22 @@ build_table(Oid relid)
 	TaskapiTable *table = (TaskapiTable *) taskapi_resource_cache_new(relid, sizeof(TaskapiTable), "table");
 	MemoryContext oldcontext = MemoryContextSwitchTo(table->entry.context);
 	Relation	rel = table_open(relid, AccessShareLock);
+	const TaskapiRegistration *registration;
 
 	table->entry.depends = list_make1_oid(relid);
 	table->owner = rel->rd_rel->relowner;
 	table->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											 RelationGetRelationName(rel));
-	table->soft = (taskapi_resource_of_table(relid, true) != NULL);
 	require_no_children(rel);
-	if (table->soft)
-		require_fit(rel);
+	registration = taskapi_resource_of_table(relid, true);
+	if (registration != NULL)
+	{
+		NameData	deleted_at = registration->deleted_at_column;
+
+		table->soft = true;
+		table->deleted_at = pstrdup(quote_identifier(NameStr(deleted_at)));
+		require_fit(rel, NameStr(deleted_at));
+	}
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
 	find_key(table, rel);
 	find_foreign_keys(table, rel);
@@ -119,9 +125,9 @@ require_no_children(Relation rel)
  * A table with soft deletion: the code relies on its two columns.
  */
 static void
-require_fit(Relation rel)
+require_fit(Relation rel, const char *deleted_at)
 {
-	const char *fault = taskapi_resource_table_fault(rel, true, false);
+	const char *fault = taskapi_resource_table_fault(rel, deleted_at, false);
 
 	if (fault != NULL)
 		ereport(ERROR,
@@ -132,36 +138,43 @@ require_fit(Relation rel)
 }
 
 static const char *
-column_fault(Relation rel, const char *name, Oid type, Oid other_type)
+column_fault(Relation rel, const char *name, const Oid *types, int ntypes)
 {
 	AttrNumber	attno = get_attnum(RelationGetRelid(rel), name);
 	Form_pg_attribute att;
+	bool		fits = false;
 
 	if (attno <= 0)
 		return psprintf("Table \"%s\" has no column \"%s\".", RelationGetRelationName(rel), name);
 	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
-	if ((att->atttypid != type && att->atttypid != other_type) || att->attgenerated != '\0' || att->attidentity != '\0')
+	for (int i = 0; i < ntypes; i++)
+		fits = fits || att->atttypid == types[i];
+	if (!fits || att->attgenerated != '\0' || att->attidentity != '\0')
 		return psprintf("Column \"%s\" of table \"%s\" does not fit: it must be an ordinary column of type %s.",
-						name, RelationGetRelationName(rel), format_type_be(type));
+						name, RelationGetRelationName(rel), format_type_be(types[0]));
 	return NULL;
 }
 
 const char *
-taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned)
+taskapi_resource_table_fault(Relation rel, const char *deleted_at, bool versioned)
 {
+	static const Oid deleted_at_types[] = {TIMESTAMPTZOID};
+	static const Oid deletion_id_types[] = {UUIDOID};
+	static const Oid version_types[] = {INT4OID, INT8OID, INT2OID};
+	static const Oid updated_at_types[] = {TIMESTAMPTZOID, TIMESTAMPOID};
 	const char *fault = NULL;
 
 	/* an INSTEAD rule leaves undone what the code has counted as done */
 	if (rel->rd_rules != NULL)
 		return psprintf("Table \"%s\" has rules.", RelationGetRelationName(rel));
-	if (soft_delete)
-		fault = column_fault(rel, "deleted_at", TIMESTAMPTZOID, TIMESTAMPTZOID);
-	if (fault == NULL && soft_delete)
-		fault = column_fault(rel, "deletion_id", UUIDOID, UUIDOID);
+	if (deleted_at != NULL)
+		fault = column_fault(rel, deleted_at, deleted_at_types, lengthof(deleted_at_types));
+	if (fault == NULL && deleted_at != NULL)
+		fault = column_fault(rel, "deletion_id", deletion_id_types, lengthof(deletion_id_types));
 	if (fault == NULL && versioned)
-		fault = column_fault(rel, "version", INT4OID, INT8OID);
+		fault = column_fault(rel, "version", version_types, lengthof(version_types));
 	if (fault == NULL && versioned)
-		fault = column_fault(rel, "updated_at", TIMESTAMPTZOID, TIMESTAMPTZOID);
+		fault = column_fault(rel, "updated_at", updated_at_types, lengthof(updated_at_types));
 	return fault;
 }
 
@@ -278,16 +291,24 @@ add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incomin
 	TaskapiForeignKey *fk = palloc0(sizeof(TaskapiForeignKey));
 	Oid			here = incoming ? con->confrelid : con->conrelid;
 	Oid			there = incoming ? con->conrelid : con->confrelid;
+	const TaskapiRegistration *registration;
+	NameData	deleted_at = {{0}};
 	Relation	other;
 
 	fk->name = pstrdup(NameStr(con->conname));
 	fk->on_delete = con->confdeltype;
-	fk->other = root_table(there);
-	fk->other_soft = (taskapi_resource_of_table(fk->other, true) != NULL);
+	fk->other = taskapi_resource_root(there);
+	registration = taskapi_resource_of_table(fk->other, true);
+	fk->other_soft = (registration != NULL);
 	table->entry.depends = list_append_unique_oid(table->entry.depends, there);
 	table->entry.depends = list_append_unique_oid(table->entry.depends, fk->other);
 	if (!incoming && !fk->other_soft)
 		return;
+	if (fk->other_soft)
+	{
+		deleted_at = registration->deleted_at_column;
+		fk->other_deleted_at = pstrdup(quote_identifier(NameStr(deleted_at)));
+	}
 	if (taskapi_constraint_has_period(con))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -296,7 +317,7 @@ add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incomin
 
 	other = table_open(fk->other, AccessShareLock);
 	if (fk->other_soft)
-		require_fit(other);
+		require_fit(other, NameStr(deleted_at));
 	fk->other_owner = other->rd_rel->relowner;
 	fk->other_relname = pstrdup(RelationGetRelationName(other));
 	fk->other_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(other)),

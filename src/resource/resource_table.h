@@ -9,7 +9,7 @@
  * one of the table at the root.
  *
  * Whoever owns the table may change it at any time.  What the code relies on, the
- * types of deleted_at and deletion_id above all, is compared with the catalog
+ * types of the two columns of deletion above all, is compared with the catalog
  * when an entry is built.
  *
  *-------------------------------------------------------------------------
@@ -18,6 +18,7 @@
 #define TASKAPI_RESOURCE_TABLE_H
 
 #include "access/attnum.h"
+#include "catalog/pg_type.h"
 #include "utils/relcache.h"
 
 #include "resource/resource_cache.h"
@@ -59,7 +60,8 @@ typedef struct TaskapiForeignKey
 	Oid			other_owner;
 	char	   *other_name;		/* quoted, with its schema */
 	char	   *other_relname;	/* for messages */
-	bool		other_soft;		/* exposed with soft_delete */
+	bool		other_soft;		/* exposed with soft_delete; then */
+	char	   *other_deleted_at;	/* the column that says when a row was deleted, quoted */
 	List	   *only_in;		/* OIDs of the partitions whose rows it is about; NIL: all rows */
 	int			nkeys;
 	int		   *columns;		/* indexes into this table's columns */
@@ -82,7 +84,8 @@ typedef struct TaskapiTable
 	TaskapiCacheEntry entry;
 	Oid			owner;
 	char	   *name;			/* quoted, with its schema */
-	bool		soft;			/* exposed with soft_delete */
+	bool		soft;			/* exposed with soft_delete; then */
+	char	   *deleted_at;		/* the column that says when a row was deleted, quoted */
 	int			ncolumns;
 	TaskapiTableColumn *columns;
 	int			nkeys;			/* 0: no primary key that names one row */
@@ -94,6 +97,9 @@ typedef struct TaskapiTable
 	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference */
 	SPIPlanPtr	plans[TASKAPI_TABLE_PLAN_COUNT];
 } TaskapiTable;
+
+/* The root above a partition; of any other table itself. */
+extern Oid	taskapi_resource_root(Oid relid);
 
 /*
  * The table, or the root above a partition.  An error if it is exposed with soft_delete and no longer fits that, or has
@@ -107,8 +113,18 @@ extern TaskapiTable *taskapi_resource_table(Oid table);
  */
 extern void taskapi_resource_require_triggers(const TaskapiTable *table, bool versioned);
 
-/* What a source lacks that its resources need, as a sentence; NULL if nothing. */
-extern const char *taskapi_resource_table_fault(Relation rel, bool soft_delete, bool versioned);
+/*
+ * What a source lacks that its resources need, as a sentence; NULL if nothing.  deleted_at is the name of the column that
+ * says when a row was deleted, or NULL without soft deletion.
+ */
+extern const char *taskapi_resource_table_fault(Relation rel, const char *deleted_at, bool versioned);
+
+/* A version is a smallint, an int or a bigint. */
+static inline int64
+taskapi_version_number(Datum version, Oid type)
+{
+	return type == INT8OID ? DatumGetInt64(version) : type == INT4OID ? DatumGetInt32(version) : DatumGetInt16(version);
+}
 
 /* Where one of the table's columns stands in a row type of it or of a partition; an error if it is not that column. */
 extern AttrNumber taskapi_resource_table_attno(const TaskapiTable *table, int column, Relation rel);

@@ -219,19 +219,22 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	switch (kind)
 	{
 		case TASKAPI_FK_PLAN_LOCK_LIVE:
-			appendStringInfo(&buf, "SELECT FROM %s AS o WHERE %s AND o.deleted_at IS NULL FOR UPDATE", name, fk->condition);
+			appendStringInfo(&buf, "SELECT FROM %s AS o WHERE %s AND o.%s IS NULL FOR UPDATE", name, fk->condition,
+							 fk->other_deleted_at);
 			break;
 		case TASKAPI_FK_PLAN_DELETE:
 			argtypes[n++] = TIMESTAMPTZOID;
 			argtypes[n++] = UUIDOID;
-			appendStringInfo(&buf, "UPDATE %s AS o SET deleted_at = $%d, deletion_id = $%d"
-							 " WHERE %s AND o.deleted_at IS NULL RETURNING ", name, n - 1, n, fk->condition);
+			appendStringInfo(&buf, "UPDATE %s AS o SET %s = $%d, deletion_id = $%d WHERE %s AND o.%s IS NULL RETURNING ",
+							 name, fk->other_deleted_at, n - 1, n, fk->condition, fk->other_deleted_at);
 			taskapi_row_list(&buf, taskapi_resource_table(fk->other), "o");
 			break;
 		case TASKAPI_FK_PLAN_HAS_LIVE:
 		case TASKAPI_FK_PLAN_HAS_ANY:
-			appendStringInfo(&buf, "SELECT 1 FROM %s AS o WHERE %s%s LIMIT 1", name, fk->condition,
-							 fk->other_soft && kind == TASKAPI_FK_PLAN_HAS_LIVE ? " AND o.deleted_at IS NULL" : "");
+			appendStringInfo(&buf, "SELECT 1 FROM %s AS o WHERE %s", name, fk->condition);
+			if (fk->other_soft && kind == TASKAPI_FK_PLAN_HAS_LIVE)
+				appendStringInfo(&buf, " AND o.%s IS NULL", fk->other_deleted_at);
+			appendStringInfoString(&buf, " LIMIT 1");
 			break;
 		case TASKAPI_FK_PLAN_LOCK_DELETION:
 		case TASKAPI_FK_PLAN_LOCK_ALL:
@@ -245,8 +248,8 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 			appendStringInfoString(&buf, " FOR UPDATE");
 			break;
 		case TASKAPI_FK_PLAN_PARENT:
-			appendStringInfo(&buf, "SELECT o.deleted_at IS NULL, o.deletion_id, o.deleted_at FROM %s AS o WHERE %s"
-							 " FOR KEY SHARE", name, fk->condition);
+			appendStringInfo(&buf, "SELECT o.%s IS NULL, o.deletion_id, o.%s FROM %s AS o WHERE %s FOR KEY SHARE",
+							 fk->other_deleted_at, fk->other_deleted_at, name, fk->condition);
 			break;
 		case TASKAPI_FK_PLAN_COUNT:
 			Assert(false);
@@ -285,6 +288,7 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 {
 	int			n = table->nkeys;
 	const char *key = table->key_condition;
+	const char *deleted_at = table->deleted_at;
 
 	switch (kind)
 	{
@@ -302,17 +306,18 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 		case TASKAPI_TABLE_PLAN_HAND_OVER:
 			argtypes[n++] = TIMESTAMPTZOID;
 			argtypes[n++] = UUIDOID;
-			appendStringInfo(buf, "UPDATE %s AS t SET deleted_at = $%d, deletion_id = $%d WHERE %s AND t.deleted_at IS %s"
-							 " RETURNING t.deleted_at, t.deletion_id",
-							 table->name, n - 1, n, key, kind == TASKAPI_TABLE_PLAN_DELETE ? "NULL" : "NOT NULL");
+			appendStringInfo(buf, "UPDATE %s AS t SET %s = $%d, deletion_id = $%d WHERE %s AND t.%s IS %s"
+							 " RETURNING t.%s, t.deletion_id",
+							 table->name, deleted_at, n - 1, n, key, deleted_at,
+							 kind == TASKAPI_TABLE_PLAN_DELETE ? "NULL" : "NOT NULL", deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_RESTORE:
-			appendStringInfo(buf, "UPDATE %s AS t SET deleted_at = NULL, deletion_id = NULL"
-							 " WHERE %s AND t.deleted_at IS NOT NULL RETURNING t.deleted_at, t.deletion_id",
-							 table->name, key);
+			appendStringInfo(buf, "UPDATE %s AS t SET %s = NULL, deletion_id = NULL"
+							 " WHERE %s AND t.%s IS NOT NULL RETURNING t.%s, t.deletion_id",
+							 table->name, deleted_at, key, deleted_at, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_PURGE:
-			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.deleted_at IS NOT NULL", table->name, key);
+			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.%s IS NOT NULL", table->name, key, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_OLD:
 			n = 0;
@@ -320,8 +325,8 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 			appendStringInfoString(buf, "SELECT t.xmin, t.deletion_id");
 			for (int i = 0; i < table->nkeys; i++)
 				appendStringInfo(buf, ", t.%s", table->columns[table->keys[i]].name);
-			appendStringInfo(buf, " FROM %s AS t WHERE t.deleted_at OPERATOR(pg_catalog.<) $1 ORDER BY t.deleted_at",
-							 table->name);
+			appendStringInfo(buf, " FROM %s AS t WHERE t.%s OPERATOR(pg_catalog.<) $1 ORDER BY t.%s",
+							 table->name, deleted_at, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_COUNT:
 			Assert(false);

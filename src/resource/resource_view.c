@@ -160,7 +160,6 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
 	view->ncolumns = desc->natts;
 	view->columns = palloc0(sizeof(TaskapiViewColumn) * view->ncolumns);
 	view->version = -1;
-	view->deleted_at = -1;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -202,9 +201,9 @@ describe_column(TaskapiView *view, int index, Form_pg_attribute att, AttrNumber 
 	}
 	else if (registration->versioned && strcmp(name, "updated_at") == 0)
 		column->written = false;
-	else if (registration->soft_delete && strcmp(name, "deleted_at") == 0)
+	else if (registration->soft_delete && strcmp(name, NameStr(registration->deleted_at_column)) == 0)
 	{
-		view->deleted_at = index;
+		view->deleted_at = bms_add_member(view->deleted_at, index);
 		column->written = false;
 	}
 	else if (registration->soft_delete && strcmp(name, "deletion_id") == 0)
@@ -319,7 +318,8 @@ static const char *
 find_fault(TaskapiView *view, Relation source, const Query *query)
 {
 	const TaskapiRegistration *registration = &view->registration;
-	const char *fault = taskapi_resource_table_fault(source, registration->soft_delete, registration->versioned);
+	const char *deleted_at = registration->soft_delete ? NameStr(registration->deleted_at_column) : NULL;
+	const char *fault = taskapi_resource_table_fault(source, deleted_at, registration->versioned);
 
 	if (fault != NULL)
 		return fault;
@@ -333,13 +333,11 @@ find_fault(TaskapiView *view, Relation source, const Query *query)
 			return psprintf("Its column %d is of another type than in table \"%s\".",
 							i + 1, RelationGetRelationName(source));
 	}
-	if (view->deleted_rows && view->deleted_at < 0)
-		return "It has no column \"deleted_at\".";
-	if (registration->soft_delete)
+	if (view->deleted_rows && view->deleted_at == NULL)
+		return psprintf("It has no column \"%s\".", deleted_at);
+	if (deleted_at != NULL)
 	{
-		AttrNumber	deleted_at = get_attnum(RelationGetRelid(source), "deleted_at");
-
-		if (!has_condition(query, deleted_at, view->deleted_rows ? IS_NOT_NULL : IS_NULL))
+		if (!has_condition(query, get_attnum(RelationGetRelid(source), deleted_at), view->deleted_rows ? IS_NOT_NULL : IS_NULL))
 			return view->deleted_rows ? "It does not show the deleted rows, all of them and no others." :
 				"It does not show the rows that are not deleted, all of them and no others.";
 	}

@@ -5,10 +5,10 @@
  *
  * A view is a resource as long as it is what expose() made: a SELECT of columns
  * of the source table, and of expressions over them, from nothing but that table,
- * with the condition on deleted_at that the registry says.  Whoever owns it may
+ * with the condition on deleted_at_column that the registry says.  Whoever owns it may
  * replace it at any time.  So all that the code relies on is compared with the
- * catalog when an entry is built: types of columns, version, deleted_at and
- * deletion_id, the key, and the view's query.  An entry that does not fit is kept
+ * catalog when an entry is built: types of columns, version, the columns of
+ * deletion, the key, and the view's query.  An entry that does not fit is kept
  * with its fault and never handed out.
  *
  *-------------------------------------------------------------------------
@@ -58,7 +58,7 @@ typedef struct TaskapiView
 	TaskapiViewKey *keys;
 	const char *fault;			/* why it is no resource any more, or NULL */
 	int			version;		/* index of the column version, or -1 */
-	int			deleted_at;		/* index of the column deleted_at, or -1 */
+	Bitmapset  *deleted_at;		/* the columns that show when the row was deleted: one, or its alias too */
 	Bitmapset  *insert_always;	/* written and not by_server */
 	Bitmapset  *by_server;
 	char	   *source_name;	/* quoted, with its schema */

@@ -75,7 +75,8 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 	const char *live = "";
 
 	if (view->registration.soft_delete)
-		live = view->deleted_rows ? " AND t.deleted_at IS NOT NULL" : " AND t.deleted_at IS NULL";
+		live = psprintf(" AND t.%s IS %s", quote_identifier(NameStr(view->registration.deleted_at_column)),
+						view->deleted_rows ? "NOT NULL" : "NULL");
 
 	switch (kind)
 	{
@@ -174,8 +175,12 @@ append_probe(PlanText *text)
 {
 	const TaskapiView *view = text->view;
 
-	appendStringInfo(&text->buf, "SELECT %s, %s FROM %s AS t",
-					 view->registration.soft_delete ? "t.deleted_at IS NULL" : "true",
+	if (view->registration.soft_delete)
+		appendStringInfo(&text->buf, "SELECT t.%s IS NULL",
+						 quote_identifier(NameStr(view->registration.deleted_at_column)));
+	else
+		appendStringInfoString(&text->buf, "SELECT true");
+	appendStringInfo(&text->buf, ", %s FROM %s AS t",
 					 view->version >= 0 ? "t.version::pg_catalog.int8" : "NULL::pg_catalog.int8",
 					 view->source_name);
 	append_key_condition(text);

@@ -61,7 +61,7 @@ taskapi_resource_version(const TaskapiWrite *write, HeapTuple row)
 	if (!isnull)
 	{
 		version.known = true;
-		version.number = view->columns[view->version].type == INT8OID ? DatumGetInt64(value) : DatumGetInt32(value);
+		version.number = taskapi_version_number(value, view->columns[view->version].type);
 	}
 	return version;
 }
