@@ -20,7 +20,7 @@
  *	7. The rate limits of the principal; a denial charges nothing (429).
  *	8. A key without the scope for the method: 403, and stays charged.
  *	9. Key and cookie: the claims are set and the role becomes the authenticated one,
- *	   both for the transaction.
+ *	   both for the transaction, and so do that role's settings.
  *	10. A key that may only read: the transaction is READ ONLY.
  *
  * The policies, each of which applies as long as it exists: per_key (the API key),
@@ -47,6 +47,7 @@
 
 #include "auth/blocked_subject.h"
 #include "auth/credential.h"
+#include "auth/role_settings.h"
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "base/table_cache.h"
@@ -239,8 +240,9 @@ refuse(TaskapiProblem problem, List *headers, const char *details)
 static void
 become(const Principal *principal)
 {
+	Oid			former_role = GetUserId();
 	Oid			role = authenticated_role();
-	char	   *role_name = GetUserNameFromId(OidIsValid(role) ? role : GetUserId(), false);
+	char	   *role_name = GetUserNameFromId(OidIsValid(role) ? role : former_role, false);
 	StringInfoData claims;
 
 	initStringInfo(&claims);
@@ -256,8 +258,11 @@ become(const Principal *principal)
 					 principal->credential);
 
 	taskapi_set_local("request.jwt.claims", claims.data);
-	if (OidIsValid(role) && role != GetUserId())
+	if (OidIsValid(role) && role != former_role)
+	{
 		taskapi_set_local("role", role_name);
+		taskapi_role_settings_apply(former_role);
+	}
 }
 
 static Oid

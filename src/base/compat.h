@@ -249,4 +249,9 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define TASKAPI_WALKER(walker) (walker)
 #endif
 
+/* 16 lets others find a setting by its name */
+#if PG_VERSION_NUM >= 160000
+#define TASKAPI_HAVE_FIND_OPTION
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */
