@@ -53,11 +53,6 @@ CREATE FUNCTION taskapi.resource_touch() RETURNS trigger
 COMMENT ON FUNCTION taskapi.resource_touch() IS
     'BEFORE UPDATE trigger of a versioned table: sets version and updated_at where anything else changes';
 
-CREATE FUNCTION taskapi.resource_soft_delete() RETURNS trigger
-    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_soft_delete';
-COMMENT ON FUNCTION taskapi.resource_soft_delete() IS
-    'BEFORE DELETE trigger of a table with soft deletion: stops the DELETE that comes from the resource, and no other';
-
 CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_reference';
 COMMENT ON FUNCTION taskapi.resource_reference() IS

@@ -231,7 +231,6 @@ CREATE FUNCTION taskapi.resource_triggers(kinds text[])
             ('deleted',     26, 'taskapi_statement_start', 'BEFORE DELETE OR UPDATE', 'taskapi.resource_statement()'),
             ('deleted',     24, 'taskapi_statement_end',   'AFTER DELETE OR UPDATE', 'taskapi.resource_statement()'),
             ('versioned',   19, 'zz_taskapi_touch',        'BEFORE UPDATE', 'taskapi.resource_touch()'),
-            ('soft_delete', 11, 'zz_taskapi_soft_delete',  'BEFORE DELETE', 'taskapi.resource_soft_delete()'),
             ('source',      21, 'zz_taskapi_reference',    'AFTER INSERT OR UPDATE', 'taskapi.resource_reference()'))
             v (kind, type, name, events, function)
         WHERE v.kind = ANY ($1);
@@ -283,8 +282,7 @@ CREATE FUNCTION taskapi.set_source_triggers(source regclass) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT taskapi.set_resource_triggers($1, ARRAY[
-            CASE WHEN s.versioned THEN 'versioned' END, CASE WHEN s.soft_delete THEN 'soft_delete' END,
-            CASE WHEN s.versioned IS NOT NULL THEN 'source' END])
+            CASE WHEN s.versioned THEN 'versioned' END, CASE WHEN s.versioned IS NOT NULL THEN 'source' END])
         FROM taskapi.is_source($1) s;
     END;
 COMMENT ON FUNCTION taskapi.set_source_triggers(regclass) IS

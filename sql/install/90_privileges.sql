@@ -20,7 +20,7 @@ DECLARE
         'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page',
         'page_rows', 'index_advice',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
-        'resource_write', 'resource_statement', 'resource_touch', 'resource_soft_delete', 'resource_reference',
+        'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
         'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable',
         'resource_names', 'make_api_schema', 'check_names', 'resource_order', 'add_resource_columns', 'make_live_view',

@@ -32,9 +32,9 @@
 #include "resource/resource.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_delete.h"
+#include "resource/resource_delete_scan.h"
 #include "resource/resource_error.h"
 #include "resource/resource_put.h"
-#include "resource/resource_source.h"
 #include "resource/resource_write.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
@@ -76,6 +76,7 @@ taskapi_resource_init(void)
 	taskapi_registry_init();
 	taskapi_resource_cache_init();
 	taskapi_resource_put_init();
+	taskapi_delete_scan_init();
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
@@ -358,7 +359,6 @@ xact_callback(XactEvent event, void *arg)
 	{
 		statements = NULL;
 		write_depth = 0;
-		taskapi_delete_request = NULL;
 	}
 }
 

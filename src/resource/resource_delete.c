@@ -5,11 +5,12 @@
  *	  and purge.
  *
  * Whether the caller may delete a row is for the table to say, so a soft delete
- * begins with a real DELETE by the caller, which passes privileges, DELETE
- * policies and triggers, locks the row FOR UPDATE, and then stops in the table's
- * last BEFORE DELETE trigger (taskapi_delete_request).  What follows, marking
- * the row and its children, is done with the owners' rights, as referential
- * integrity does.  A purge is permitted in the same way.
+ * begins with the scan of a DELETE by the caller, which passes privileges and
+ * DELETE policies, and locks the row FOR UPDATE (resource_delete_scan.h).  What
+ * follows, marking the row and its children, is done with the owners' rights, as
+ * referential integrity does.  A purge is permitted in the same way.  So the
+ * table's triggers see an UPDATE when a row is deleted softly, and a DELETE when
+ * it is purged.
  *
  * Whether the caller may restore a row is asked by SELECT ... FOR UPDATE, which
  * needs the UPDATE privilege and passes the UPDATE policies.
@@ -19,25 +20,23 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "utils/lsyscache.h"
 
 #include "base/compat.h"
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_delete.h"
+#include "resource/resource_delete_scan.h"
 #include "resource/resource_purge.h"
-#include "resource/resource_source.h"
 #include "resource/resource_write.h"
 
 static uint64 run_delete(const TaskapiWrite *write, bool exact);
-static bool may_delete(const TaskapiWrite *write, TaskapiTable *table, bool exact);
 static bool still_there(const TaskapiWrite *write, bool guarded);
 static TaskapiRow *lock_deletable(const TaskapiWrite *write);
 static bool lock_restorable(const TaskapiWrite *write, bool guarded);
 static void refuse_changes(const TaskapiWrite *write);
 
 /*
- * The DELETE as the caller; the number of rows that it deleted.
+ * The DELETE as the caller; the number of rows that it deleted, or found and locked if the resource marks them.
  */
 static uint64
 run_delete(const TaskapiWrite *write, bool exact)
@@ -46,46 +45,14 @@ run_delete(const TaskapiWrite *write, bool exact)
 	char		nulls[INDEX_MAX_KEYS + 1];
 	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
 	TaskapiVersion version = taskapi_resource_version(write, write->old);
+	SPIPlanPtr	plan = taskapi_resource_view_plan(write->view, exact ? TASKAPI_VIEW_PLAN_DELETE_VERSION :
+												  TASKAPI_VIEW_PLAN_DELETE, NULL);
 
 	values[n] = Int64GetDatum(version.number);
 	nulls[n] = version.known ? ' ' : 'n';
-	return taskapi_resource_run(taskapi_resource_view_plan(write->view, exact ? TASKAPI_VIEW_PLAN_DELETE_VERSION :
-														   TASKAPI_VIEW_PLAN_DELETE, NULL), values, nulls);
-}
-
-/*
- * Run the DELETE so that it stops in the trigger: true if it came so far.
- */
-static bool
-may_delete(const TaskapiWrite *write, TaskapiTable *table, bool exact)
-{
-	TaskapiDeleteRequest request = {0};
-	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
-	uint64		deleted;
-
-	taskapi_resource_key_arguments(write, write->old, key, nulls);
-	request.table = table;
-	request.key = key;
-	request.outer = taskapi_delete_request;
-	taskapi_delete_request = &request;
-	PG_TRY();
-	{
-		deleted = run_delete(write, exact);
-	}
-	PG_FINALLY();
-	{
-		taskapi_delete_request = request.outer;
-	}
-	PG_END_TRY();
-
-	if (deleted > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" lacks the trigger that resource \"%s\" needs to delete softly",
-						get_rel_name(table->entry.relid), get_rel_name(write->view->entry.relid)),
-				 errhint("Call taskapi.expose() again, or enable the trigger.")));
-	return request.passed;
+	if (write->view->registration.soft_delete)
+		return taskapi_delete_scan(plan, values, nulls);
+	return taskapi_resource_run(plan, values, nulls);
 }
 
 /*
@@ -124,7 +91,7 @@ lock_deletable(const TaskapiWrite *write)
 
 	if (!write->view->deleted_rows)
 		taskapi_resource_require_triggers(table, write->view->registration.versioned);
-	for (int attempt = 1; !may_delete(write, table, guarded); attempt++)
+	for (int attempt = 1; run_delete(write, guarded) == 0; attempt++)
 	{
 		if (!still_there(write, guarded))
 			return NULL;

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -30,7 +29,6 @@
 #include "resource/resource_source.h"
 #include "resource/resource_table_plan.h"
 
-TaskapiDeleteRequest *taskapi_delete_request = NULL;
 bool		taskapi_restoring = false;
 
 static int	column_number(TupleDesc desc, const char *name);
@@ -41,7 +39,6 @@ static Datum transaction_time(Form_pg_attribute att);
 static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
 							  Datum *values);
-static bool is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple row);
 
 /*
  * SPI_fnumber() without its calls for each column: a cascade asks for every row.
@@ -173,51 +170,6 @@ row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updat
 			return true;
 	}
 	return false;
-}
-
-static bool
-is_requested_row(const TaskapiDeleteRequest *request, Relation rel, HeapTuple row)
-{
-	const TaskapiTable *table = request->table;
-
-	if (RelationGetRelid(rel) != table->entry.relid &&
-		!(rel->rd_rel->relispartition &&
-		  list_member_oid(get_partition_ancestors(RelationGetRelid(rel)), table->entry.relid)))
-		return false;
-
-	for (int i = 0; i < table->nkeys; i++)
-	{
-		const TaskapiTableColumn *column = &table->columns[table->keys[i]];
-		AttrNumber	attno = taskapi_resource_table_attno(table, table->keys[i], rel);
-		bool		isnull;
-		Datum		value = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
-
-		if (isnull || !datum_image_eq(value, request->key[i], column->typbyval, column->typlen))
-			return false;
-	}
-	return true;
-}
-
-/*
- * resource_soft_delete() -> trigger: BEFORE DELETE, the last of them
- *
- * A DELETE stays one, except the one that a resource has announced.
- */
-PG_FUNCTION_INFO_V1(taskapi_resource_soft_delete);
-Datum
-taskapi_resource_soft_delete(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata;
-
-	trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_BEFORE | TASKAPI_TRIGGER_ROW | TASKAPI_TRIGGER_DELETE,
-									   "resource_soft_delete");
-	if (taskapi_delete_request != NULL && !taskapi_delete_request->passed &&
-		is_requested_row(taskapi_delete_request, trigdata->tg_relation, trigdata->tg_trigtuple))
-	{
-		taskapi_delete_request->passed = true;
-		return PointerGetDatum(NULL);
-	}
-	return PointerGetDatum(trigdata->tg_trigtuple);
 }
 
 /*

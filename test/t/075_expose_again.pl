@@ -124,7 +124,7 @@ my %old = (
 	'the page function names its arguments otherwise' => q{DROP FUNCTION api.orders_page;
 		CREATE FUNCTION api.orders_page(o text DEFAULT NULL, s int DEFAULT NULL, t text DEFAULT NULL, f jsonb DEFAULT NULL) RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page('api.orders'::regclass, $1, $2, $3);
 		COMMENT ON FUNCTION api.orders_page IS 'A page of orders'; GRANT EXECUTE ON FUNCTION api.orders_page TO again_user, again_reader},
-	'there is no trash' => q{DROP VIEW api.deleted_orders; DROP TRIGGER zz_taskapi_soft_delete ON data."order";
+	'there is no trash' => q{DROP VIEW api.deleted_orders;
 		RESET ROLE; UPDATE taskapi.resource SET deleted_resource = NULL, soft_delete = false WHERE source = 'data.order'::regclass; SET ROLE again_owner;
 		REVOKE SELECT (deleted_at, deletion_id) ON data."order" FROM again_user, again_reader;
 		CREATE OR REPLACE VIEW api.orders WITH (security_invoker = true) AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at, taskapi.cursor('created_at DESC, id DESC', t.created_at, t.id) AS cursor FROM data."order" t});

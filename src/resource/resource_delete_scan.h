@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_delete_scan.h
+ *	  Finding and locking what a DELETE would delete.
+ *
+ * Whether somebody may delete a row is for the table to say: the privileges, the
+ * USING of its DELETE policies, and the SELECT policies that PostgreSQL adds.  To
+ * ask without a DELETE, which the table's triggers would see, the statement is
+ * parsed and rewritten as the DELETE that it is, and then planned as a SELECT of
+ * the same rows FOR UPDATE.  The range table entry still asks for the DELETE
+ * privilege, and has the security quals of a DELETE.
+ *
+ * Rejected: to let the DELETE run into a BEFORE DELETE trigger of ours that
+ * suppresses it, since statement triggers, and row triggers whose names sort
+ * before ours, see it; to take the ModifyTable node off a finished plan, since the
+ * rest of it does not lock the rows, and a new LockRows would have to be fitted in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKAPI_RESOURCE_DELETE_SCAN_H
+#define TASKAPI_RESOURCE_DELETE_SCAN_H
+
+#include "executor/spi.h"
+
+/* Installs the planner hook. */
+extern void taskapi_delete_scan_init(void);
+
+/*
+ * Lock the rows FOR UPDATE that a prepared DELETE would delete, as the caller; how many are there?  The plan is not to
+ * be run in any other way.
+ */
+extern uint64 taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls);
+
+#endif							/* TASKAPI_RESOURCE_DELETE_SCAN_H */
