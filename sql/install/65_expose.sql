@@ -253,34 +253,74 @@ CREATE FUNCTION taskapi.free_name(name text, schema oid) RETURNS name
     END;
 COMMENT ON FUNCTION taskapi.free_name(text, oid) IS 'Internal: a name for a relation that is free in a schema';
 
+-- What soft deletion means for a table's triggers and keys: it says so.
+CREATE FUNCTION taskapi.report_trash_gaps(source regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+AS $$
+DECLARE
+    index record;
+    names text;
+BEGIN
+    SELECT string_agg(DISTINCT quote_ident(t.tgname), ', ') INTO names FROM pg_trigger t
+    WHERE (t.tgrelid = source OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(source) p))
+      AND NOT t.tgisinternal AND t.tgtype & 8 <> 0;
+    IF names IS NOT NULL THEN
+        RAISE NOTICE 'triggers of table % for DELETE fire when a row is purged, not when it is deleted', source
+            USING DETAIL = format('They are %s. A deletion is an UPDATE of deleted_at and deletion_id, and so is a restore.', names);
+    END IF;
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) INTO names
+    FROM pg_index i CROSS JOIN unnest(i.indkey::smallint[]) WITH ORDINALITY k (attnum, place)
+    JOIN pg_attribute a ON a.attrelid = source AND a.attnum = k.attnum
+    WHERE i.indrelid = source AND i.indisprimary AND k.place <= i.indnkeyatts
+    HAVING bool_and(a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef);
+    IF names IS NOT NULL THEN
+        RAISE NOTICE 'deleted rows keep their primary keys in table % taken', source
+            USING HINT = format('Clients choose %s: a key is free again when its row is purged. A key that the table makes, '
+                                'and a unique index on the live rows'' %1$s, would free it at once.', names);
+    END IF;
+    FOR index IN
+        SELECT i.indexrelid::regclass AS name, c.relname, c.relnamespace, k.conname, i.indisexclusion AS excludes, k.contype,
+               CASE WHEN i.indisexclusion THEN pg_get_constraintdef(k.oid) ELSE pg_get_indexdef(i.indexrelid) END AS definition
+        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = source AND k.contype IN ('u', 'x')
+        WHERE i.indrelid = source AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary AND i.indpred IS NULL
+        ORDER BY i.indexrelid
+    LOOP
+        IF index.excludes THEN
+            RAISE NOTICE 'deleted rows keep their values in constraint % taken', quote_ident(index.conname)
+                USING HINT = CASE index.contype
+                    WHEN 'x' THEN format('One over the live rows would not: '
+                                         'ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s.', source, index.conname,
+                                         regexp_replace(index.definition, '( DEFERRABLE.*)?$', ' WHERE (deleted_at IS NULL)\1'))
+                    ELSE 'An exclusion constraint WHERE (deleted_at IS NULL) would not.' END;
+            CONTINUE;
+        END IF;
+        RAISE NOTICE 'deleted rows keep their values in unique index % taken', index.name
+            USING HINT = format('An index over the live rows would not: %s WHERE (deleted_at IS NULL); then %s.',
+                                regexp_replace(index.definition, '^CREATE UNIQUE INDEX .*? ON ',
+                                               format('CREATE UNIQUE INDEX %I ON ',
+                                                      taskapi.free_name(index.relname || '_live', index.relnamespace))),
+                                CASE WHEN index.conname IS NULL THEN format('DROP INDEX %s', index.name)
+                                     ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', source, index.conname) END);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION taskapi.report_trash_gaps(regclass) IS
+    'Internal: NOTICEs for the triggers and keys of a table that soft deletion concerns';
+
 -- What expose() cannot change: it says so. Runs as the owner of the table, whose index predicates the planner evaluates.
 CREATE FUNCTION taskapi.report_gaps(source regclass, view regclass, deleted_view regclass, order_by text, last_first text,
                                     first_time boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
-    index  record;
     advice text := taskapi.index_advice(view, order_by);
 BEGIN
     IF deleted_view IS NOT NULL THEN
         IF first_time THEN
             RAISE NOTICE 'code that reads table % itself sees deleted rows, unless it asks for deleted_at IS NULL', source;
         END IF;
-        FOR index IN
-            SELECT i.indexrelid::regclass AS name, c.relname, c.relnamespace, k.conname,
-                   pg_get_indexdef(i.indexrelid) AS definition
-            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-            LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = source AND k.contype = 'u'
-            WHERE i.indrelid = source AND i.indisunique AND NOT i.indisprimary AND i.indpred IS NULL ORDER BY i.indexrelid
-        LOOP
-            RAISE NOTICE 'deleted rows keep their values in unique index % taken', index.name
-                USING HINT = format('An index over the live rows would not: %s WHERE (deleted_at IS NULL); then %s.',
-                                    regexp_replace(index.definition, '^CREATE UNIQUE INDEX .*? ON ',
-                                                   format('CREATE UNIQUE INDEX %I ON ',
-                                                          taskapi.free_name(index.relname || '_live', index.relnamespace))),
-                                    CASE WHEN index.conname IS NULL THEN format('DROP INDEX %s', index.name)
-                                         ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', source, index.conname) END);
-        END LOOP;
+        PERFORM taskapi.report_trash_gaps(source);
     END IF;
     IF advice IS NOT NULL THEN
         RAISE NOTICE 'no index serves the order of resource %', view USING HINT = advice;

@@ -28,7 +28,7 @@ DECLARE
         'resource_triggers', 'set_resource_triggers', 'set_source_triggers', 'make_page_function', 'hide_private_columns',
         'make_resource', 'finish_resource', 'drop_resource', 'drop_resource_views', 'finish_unexpose',
         'grants_on', 'free_name', 'grant_again', 'grant_new_columns',
-        'holds', 'report_gaps', 'expose', 'unexpose', 'resource_grants',
+        'holds', 'report_gaps', 'report_trash_gaps', 'expose', 'unexpose', 'resource_grants',
         'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'resource_actions', 'describe_columns',
         'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
