@@ -178,6 +178,20 @@ taskapi_resource_version_conflict(TaskapiVersion current)
 }
 
 /*
+ * The version in the new row, which the client has sent: NULL is none, for a row that has none.
+ */
+TaskapiVersion
+taskapi_resource_version_sent(const TaskapiWrite *write, TaskapiVersion current)
+{
+	TaskapiVersion sent = taskapi_resource_version(write, write->new);
+
+	if (sent.known ? sent.number < 0 : current.known)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Send the version that you read, or leave it out.",
+						"No row has a version that is null or negative.");
+	return sent;
+}
+
+/*
  * "old" is the row in question.  The version in the new row counts only if the client sent one.
  */
 bool
@@ -185,25 +199,22 @@ taskapi_resource_check_precondition(const TaskapiWrite *write, HeapTuple old)
 {
 	const TaskapiResourceStatement *statement = write->statement;
 	TaskapiVersion version = taskapi_resource_version(write, old);
+	int64		current = version.known ? version.number : -1;
 	TaskapiVersion sent = {0};
 
 	if (statement->version_sent && write->new != NULL)
-		sent = taskapi_resource_version(write, write->new);
-	if (statement->if_match == NULL && !sent.known)
-	{
-		if (statement->require_if_match)
-			taskapi_precondition_required();
-		return false;
-	}
-	if (statement->if_match != NULL &&
-		!(version.known ? taskapi_if_match(statement->if_match, version.number) :
-		  taskapi_if_match_any(statement->if_match)))
-		taskapi_resource_version_conflict(version);
+		sent = taskapi_resource_version_sent(write, version);
+	if (statement->if_match == NULL && !sent.known && statement->require_if_match)
+		taskapi_precondition_required();
+	if (statement->if_match != NULL && !taskapi_if_match(statement->if_match, current))
+		taskapi_if_match_failed(statement->if_match, current);
 	if (sent.known && !taskapi_same_version(sent, version))
 		taskapi_resource_version_conflict(version);
+	if (statement->if_none_match != NULL && !taskapi_if_none_match(statement->if_none_match, current))
+		taskapi_if_none_match_failed(statement->if_none_match, current);
 
 	/* "*" asks only that the row be there, which the statement sees to */
-	return sent.known || !taskapi_if_match_any(statement->if_match);
+	return sent.known || (statement->if_match != NULL && !taskapi_any_tag(statement->if_match));
 }
 
 HeapTuple
@@ -404,8 +415,6 @@ taskapi_resource_put(const TaskapiWrite *write)
 		return taskapi_resource_insert(write);
 	}
 
-	if (statement->if_none_match != NULL && taskapi_if_match_any(statement->if_none_match))
-		taskapi_resource_version_conflict(version);
 	statement->version_sent = sent.known;
 
 	count_replaced();

@@ -55,6 +55,12 @@ extern bool taskapi_resource_column_differs(const TaskapiWrite *write, int colum
 /* The version in a row of the view. */
 extern TaskapiVersion taskapi_resource_version(const TaskapiWrite *write, HeapTuple row);
 
+/*
+ * The version that the client sent in the new row, for a row of the "current" one; invalid_value if no row has it, or if
+ * it is null and this row has a version.
+ */
+extern TaskapiVersion taskapi_resource_version_sent(const TaskapiWrite *write, TaskapiVersion current);
+
 /* Put the key's values of a row of the view into arrays of arguments; how many they are. */
 extern int	taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *values, char *nulls);
 

@@ -1,4 +1,4 @@
--- If-Match, the version in the body, ETag, PUT.
+-- A write is made exactly if If-Match, the version in the body and If-None-Match all hold; ETag; PUT.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA precondition_data;
@@ -66,6 +66,42 @@ SELECT request('PATCH', '{}', $$UPDATE items SET version = 1 WHERE id = 5$$);
 SELECT request('PATCH', '{}', $$UPDATE items SET version = 2 WHERE id = 99$$);
 SELECT request('PATCH', '{"if-match": "\"2\""}', $$UPDATE items SET note = 'l', version = 1 WHERE id = 5$$);
 
+-- A version that no row has is refused, and satisfies nothing.
+SELECT request('PATCH', '{}', $$UPDATE items SET note = 'l', version = NULL WHERE id = 5$$);
+SELECT request('PATCH', '{}', $$UPDATE items SET note = 'l', version = -1 WHERE id = 5$$);
+SELECT request('PATCH', '{"if-match": "\"2\""}', $$UPDATE items SET note = 'l', version = NULL WHERE id = 5$$);
+SELECT request('PATCH', '{}', $$UPDATE items SET note = 'l', version = 0 WHERE id = 5$$);
+
+-- If-None-Match: a list compares weakly, and any row that is there matches "*".
+SELECT request('PATCH', '{"if-none-match": "\"1\", W/\"2\""}', $$UPDATE items SET note = 'p' WHERE id = 5$$);
+SELECT request('PATCH', '{"if-none-match": "\"2\""}', $$UPDATE items SET note = 'p' WHERE id = 5$$);
+SELECT request('PATCH', '{"if-none-match": "*"}', $$UPDATE items SET note = 'p' WHERE id = 5$$);
+SELECT request('PATCH', '{"if-none-match": "2"}', $$UPDATE items SET note = 'p' WHERE id = 5$$);
+SELECT request('PATCH', '{"if-none-match": "*"}', $$UPDATE items SET note = 'p' WHERE id = 99$$);
+SELECT request('DELETE', '{"if-none-match": "\"2\""}', $$DELETE FROM items WHERE id = 5$$);
+SELECT request('DELETE', '{"if-none-match": "*"}', $$DELETE FROM items WHERE id = 5$$);
+SELECT request('PUT', '{"if-none-match": "W/\"2\""}', $$INSERT INTO items (id) VALUES (5) ON CONFLICT (id) DO UPDATE SET id = excluded.id$$);
+SELECT request('PATCH', '{"if-match": "\"1\"", "if-none-match": "*"}', $$UPDATE items SET note = 'p' WHERE id = 5$$);
+SELECT request('PATCH', '{"if-match": "\"2\"", "if-none-match": "\"1\", \"3\""}', $$UPDATE items SET note = note WHERE id = 5$$);
+SELECT request('PATCH', '{"if-none-match": ""}', $$UPDATE items SET note = note WHERE id = 5$$);
+
+-- Why it does not hold, where to read the row again is no help.
+CREATE FUNCTION precondition_data.reason(headers json, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    message text;
+BEGIN
+    PERFORM set_config('request.method', 'PATCH', true), set_config('request.headers', headers::text, true);
+    EXECUTE statement;
+    RETURN 'made';
+EXCEPTION WHEN SQLSTATE 'PGRST' THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT;
+    RETURN concat_ws(E'\n', message::json ->> 'details', message::json ->> 'hint');
+END
+$$;
+SELECT reason(h, $$UPDATE items SET note = 'q' WHERE id = 5$$)
+FROM (VALUES ('{"if-match": "\"1\""}'::json), ('{"if-match": "2"}'), ('{"if-match": "W/\"2\""}'), ('{"if-match": "\"1\", 2"}'),
+             ('{"if-none-match": "*"}'), ('{"if-none-match": "W/\"2\""}'), ('{"if-none-match": "2"}')) v (h);
+
 -- DELETE, and on the deleted rows.
 SELECT request('DELETE', '{"if-match": "\"1\""}', $$DELETE FROM items WHERE id = 5$$);
 SELECT request('DELETE', '{"if-match": "\"2\""}', $$DELETE FROM items WHERE id = 5$$);
@@ -103,6 +139,10 @@ RESET taskapi.require_if_match;
 SELECT taskapi.expose('precondition_data.item', 'precondition_api', 'plain', soft_delete => false, versioned => false);
 SELECT request('PATCH', '{"if-match": "\"11\""}', $$UPDATE plain SET note = 'o' WHERE id = 1$$);
 SELECT request('PATCH', '{"if-match": "*"}', $$UPDATE plain SET note = 'o' WHERE id = 1$$);
+
+SELECT request('PATCH', '{"if-none-match": "\"12\""}', $$UPDATE plain SET note = 'r' WHERE id = 1$$);
+SELECT request('PATCH', '{"if-none-match": "*"}', $$UPDATE plain SET note = 'r' WHERE id = 1$$);
+SELECT reason('{"if-match": "\"12\""}', $$UPDATE plain SET note = 'r' WHERE id = 1$$);
 
 RESET search_path;
 DROP SCHEMA precondition_api, precondition_data CASCADE;
