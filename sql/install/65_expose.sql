@@ -412,14 +412,15 @@ COMMENT ON FUNCTION taskapi.finish_resource(taskapi.resource, taskapi.resource, 
 -- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
 -- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, and
 -- true. No role is granted anything but the columns that this call adds to a resource that was granted before. The caller must
--- have the rights of the table's owner. Each lock is waited for 5 seconds at most.
+-- have the rights of the table's owner. The locks are waited for 100 ms at a time, the views' before the table's, and given back
+-- before the next try: for 5 seconds in all, while expose_online() goes on for longer.
 --
 -- In C, between the two functions above, since no role can write the registry: there is no function to call that does.
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
                                idempotent boolean DEFAULT NULL)
     RETURNS regclass
-    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' SET quote_all_identifiers = off
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
 COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
@@ -456,9 +457,9 @@ $$;
 COMMENT ON FUNCTION taskapi.finish_unexpose(regclass) IS 'Internal: what unexpose() does after the entry is gone';
 
 -- unexpose(resource): drops the views and the page function of a resource, and the triggers that its table no longer needs.
--- Columns, rows and privileges of the table stay. The caller must have the rights of the owner.
+-- Columns, rows and privileges of the table stay. The caller must have the rights of the owner. Locks as for expose().
 CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
-    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'taskapi_unexpose';
 COMMENT ON FUNCTION taskapi.unexpose(regclass) IS
     'Drops a resource. Its table keeps all its columns and rows, the deleted ones too';

@@ -19,6 +19,8 @@ DECLARE
         'cursor_check', 'cursor_encode',
         'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page',
         'page_rows', 'index_advice',
+        -- migrations, as the caller
+        'run_ddl', 'expose_online',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',

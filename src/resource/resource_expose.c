@@ -30,6 +30,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "base/lock_tries.h"
 #include "base/own_objects.h"
 #include "base/role.h"
 #include "cursor/order_by.h"
@@ -38,6 +39,25 @@
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
 
+/* ms that expose() and unexpose() try to get their locks; taskapi.expose_online() goes on */
+#define GIVE_UP_AFTER 5000
+
+/* The types of expose()'s arguments. */
+static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
+
+#define NARGS lengthof(argtypes)
+
+/* The arguments of a call that is tried. */
+typedef struct ExposeCall
+{
+	Datum	   *args;
+	char	   *nulls;
+	Oid			resource;		/* out */
+} ExposeCall;
+
+static void expose(void *arg);
+static void unexpose(void *arg);
+static void lock_views(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static void select_row(const char *query, int nargs, Oid *types, Datum *values, const char *nulls);
 static void require_owner(Oid relid);
 static Oid	register_resource(Oid type, Datum entry);
@@ -65,6 +85,31 @@ require_owner(Oid relid)
 }
 
 /*
+ * Lock the views that a resource has: they come before the table, as in every statement on them, and are always locked
+ * against readers, while what the table needs turns out later.  Only the caller's own: it is not known yet who calls.
+ */
+static void
+lock_views(const char *query, int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	Oid			relids[2];
+
+	select_row(query, nargs, types, values, nulls);
+	for (int i = 0; i < lengthof(relids); i++)
+	{
+		bool		isnull;
+		Datum		relid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
+
+		relids[i] = isnull ? InvalidOid : DatumGetObjectId(relid);
+	}
+	for (int i = 0; i < lengthof(relids); i++)
+	{
+		if (OidIsValid(relids[i]) && get_rel_relkind(relids[i]) == RELKIND_VIEW &&
+			taskapi_owns_relation(relids[i], GetUserId()))
+			taskapi_lock_in_try(relids[i], AccessExclusiveLock);
+	}
+}
+
+/*
  * expose(source regclass, api_schema name, resource name, order_by text, soft_delete bool, versioned bool,
  *		idempotent bool) -> regclass
  */
@@ -72,23 +117,34 @@ PG_FUNCTION_INFO_V1(taskapi_expose);
 Datum
 taskapi_expose(PG_FUNCTION_ARGS)
 {
-	Oid			argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
-	Datum		args[lengthof(argtypes)];
-	char		argnulls[lengthof(argtypes)];
+	Datum		args[NARGS];
+	char		nulls[NARGS];
+	ExposeCall	call = {.args = args, .nulls = nulls};
+	TaskapiLockTries tries = {.timeout = TASKAPI_TRY_TIMEOUT, .give_up_after = GIVE_UP_AFTER};
+
+	for (int i = 0; i < NARGS; i++)
+	{
+		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
+		args[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
+	}
+	taskapi_try_locks(&tries, expose, &call);
+	PG_RETURN_OID(call.resource);
+}
+
+static void
+expose(void *arg)
+{
+	ExposeCall *call = arg;
 	Oid			types[5];		/* entry, former, shown, kept_grants, last_first */
 	Datum		values[lengthof(types)];
 	char		nulls[lengthof(types)];
-	Oid			resource;
 
-	for (int i = 0; i < lengthof(argtypes); i++)
-	{
-		argnulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
-		args[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
-	}
 	SPI_connect();
+	lock_views("SELECT (n.former).resource, (n.former).deleted_resource FROM taskapi.resource_names($1, $2, $3) n",
+			   3, argtypes, call->args, call->nulls);
 	select_row("SELECT m.entry, m.former, m.shown, m.kept_grants, m.last_first"
 			   " FROM taskapi.make_resource($1, $2, $3, $4, $5, $6, $7) m",
-			   lengthof(argtypes), argtypes, args, argnulls);
+			   NARGS, argtypes, call->args, call->nulls);
 	for (int i = 0; i < lengthof(types); i++)
 	{
 		bool		isnull;
@@ -99,10 +155,9 @@ taskapi_expose(PG_FUNCTION_ARGS)
 	}
 	if (nulls[0] != ' ' || types[0] != taskapi_type_oid("resource"))
 		elog(ERROR, "make_resource() returned no entry");
-	resource = register_resource(types[0], values[0]);
+	call->resource = register_resource(types[0], values[0]);
 	select_row("SELECT taskapi.finish_resource($1, $2, $3, $4, $5)", lengthof(types), types, values, nulls);
 	SPI_finish();
-	PG_RETURN_OID(resource);
 }
 
 /*
@@ -112,19 +167,33 @@ PG_FUNCTION_INFO_V1(taskapi_unexpose);
 Datum
 taskapi_unexpose(PG_FUNCTION_ARGS)
 {
-	Oid			type = REGCLASSOID;
 	Datum		value = PG_ARGISNULL(0) ? (Datum) 0 : PG_GETARG_DATUM(0);
 	char		null = PG_ARGISNULL(0) ? 'n' : ' ';
+	ExposeCall	call = {.args = &value, .nulls = &null};
+	TaskapiLockTries tries = {.timeout = TASKAPI_TRY_TIMEOUT, .give_up_after = GIVE_UP_AFTER};
+
+	taskapi_try_locks(&tries, unexpose, &call);
+	PG_RETURN_VOID();
+}
+
+static void
+unexpose(void *arg)
+{
+	ExposeCall *call = arg;
+	Oid			type = REGCLASSOID;
+	Datum		value;
+	char		null;
 	bool		isnull;
 
 	SPI_connect();
-	select_row("SELECT taskapi.drop_resource($1)", 1, &type, &value, &null);
+	lock_views("SELECT r.resource, r.deleted_resource FROM taskapi.registered_resource($1) r",
+			   1, &type, call->args, call->nulls);
+	select_row("SELECT taskapi.drop_resource($1)", 1, &type, call->args, call->nulls);
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	null = isnull ? 'n' : ' ';
 	forget_dropped();
 	select_row("SELECT taskapi.finish_unexpose($1)", 1, &type, &value, &null);
 	SPI_finish();
-	PG_RETURN_VOID();
 }
 
 /*
