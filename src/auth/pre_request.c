@@ -57,6 +57,7 @@
 #include "http/origin.h"
 #include "http/problem.h"
 #include "http/request.h"
+#include "http/response.h"
 #include "ratelimit/ratelimit_policy.h"
 
 /* Columns of taskapi.api_role, as sql/install/52_api_role.sql declares them */
@@ -98,6 +99,8 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 	Principal	principal = {0};
 	bool		safe = is_safe_method();
 
+	if (taskapi_request_header("origin") != NULL)
+		taskapi_expose_response_headers();
 	settle(&principal);
 
 	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)

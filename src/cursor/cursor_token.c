@@ -47,7 +47,7 @@ taskapi_cursor_token_init(void)
 {
 	DefineCustomIntVariable("taskapi.cursor_ttl",
 							"Sets how long cursors and page tokens can be used.",
-							"Zero means without end.",
+							"Zero means without end. Tokens made then hold no time, and expire once there is a limit.",
 							&taskapi_cursor_ttl,
 							0, 0, INT_MAX,
 							PGC_USERSET,
@@ -77,7 +77,7 @@ char *
 taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int after, int *len)
 {
 	const TaskapiSecret *key = taskapi_secret_current(SECRET_PURPOSE);
-	uint32		issued = pg_hton32((uint32) token_time());
+	uint32		issued = taskapi_cursor_ttl > 0 ? pg_hton32((uint32) token_time()) : 0;
 	int			purpose_len = strlen(purpose) + 1;
 	uint8		header_bytes[MAX_HEADER + 16];	/* so much room that it never grows */
 	TaskapiBytes header = {header_bytes, 0, sizeof(header_bytes)};

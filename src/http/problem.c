@@ -20,6 +20,7 @@
 #include "base/compat.h"
 #include "http/layer.h"
 #include "http/problem.h"
+#include "http/response.h"
 
 typedef struct ProblemEntry
 {
@@ -143,7 +144,7 @@ raise_problem(Node *escontext, TaskapiProblem problem, int sqlstate, List *heade
 		appendStringInfoChar(&message, '}');
 
 		appendStringInfo(&detail, "{\"status\": %d", entry->status);
-		append_headers(&detail, entry, headers);
+		append_headers(&detail, entry, taskapi_refusal_headers(headers));
 		appendStringInfoChar(&detail, '}');
 
 		errsave(escontext,

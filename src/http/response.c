@@ -15,6 +15,7 @@
 
 #include "base/compat.h"
 #include "base/jsonb_parse.h"
+#include "http/grammar.h"
 #include "http/header.h"
 #include "http/layer.h"
 #include "http/response.h"
@@ -30,29 +31,32 @@ static struct
 	List	   *headers;		/* of TaskapiHeader */
 } response;
 
-static void read_response_headers(void);
+/* What this library sends that a browser does not show by itself */
+#define EXPOSED_HEADERS \
+	"ETag, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
+
+/* What is true of a refusal too */
+static const char *const kept_headers[] = {"Access-Control-Expose-Headers", "RateLimit-Policy", "RateLimit"};
+
+static bool read_response_headers(void);
+static bool parse_response_headers(Jsonb *array);
+static TaskapiHeader *find_header(List *headers, const char *name);
 static void write_response_headers(void);
 
 void
 taskapi_set_response_header(const char *name, const char *value)
 {
 	MemoryContext oldcontext;
-	ListCell   *lc;
 	TaskapiHeader *header = NULL;
 
 	taskapi_check_header(name, value ? value : "");
-	read_response_headers();
+	if (!read_response_headers())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("response.headers must be a JSON array of objects of strings")));
 	oldcontext = MemoryContextSwitchTo(response.context);
 	if (pg_strcasecmp(name, "Set-Cookie") != 0)
-	{
-		foreach(lc, response.headers)
-		{
-			TaskapiHeader *h = lfirst(lc);
-
-			if (pg_strcasecmp(h->name, name) == 0)
-				header = h;
-		}
-	}
+		header = find_header(response.headers, name);
 	if (value == NULL && header)
 	{
 		response.headers = list_delete_ptr(response.headers, header);
@@ -84,66 +88,111 @@ taskapi_set_response_status(int status)
 	taskapi_set_local("response.status", psprintf("%d", status));
 }
 
+const char *
+taskapi_response_header(const char *name)
+{
+	TaskapiHeader *header = read_response_headers() ? find_header(response.headers, name) : NULL;
+
+	return header ? header->value : NULL;
+}
+
+void
+taskapi_expose_response_headers(void)
+{
+	taskapi_set_response_header("Access-Control-Expose-Headers", EXPOSED_HEADERS);
+}
+
+List *
+taskapi_refusal_headers(List *headers)
+{
+	if (!read_response_headers())
+		return headers;
+	for (int i = 0; i < lengthof(kept_headers); i++)
+	{
+		TaskapiHeader *header = find_header(response.headers, kept_headers[i]);
+
+		if (header && find_header(headers, kept_headers[i]) == NULL)
+			headers = taskapi_headers_add(headers, header->name, header->value);
+	}
+	return headers;
+}
+
+static TaskapiHeader *
+find_header(List *headers, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, headers)
+	{
+		TaskapiHeader *header = lfirst(lc);
+
+		if (pg_strcasecmp(header->name, name) == 0)
+			return header;
+	}
+	return NULL;
+}
+
 /*
  * Bring response.headers of the struct up to date with the GUC, which somebody
- * else may have set: an array of objects with one field each.
+ * else may have set: an array of objects with one field each.  False if it is
+ * anything else.
  */
-static void
+static bool
 read_response_headers(void)
 {
 	const char *text = taskapi_layer_setting("response.headers");
 	MemoryContext oldcontext;
-	JsonbIterator *it;
-	JsonbIteratorToken tok;
-	JsonbValue	v;
 	Jsonb	   *array;
-	char	   *name = NULL;
-	ListCell   *lc;
+	bool		valid;
 
 	if (response.context == NULL)
 		response.context = AllocSetContextCreate(TopMemoryContext, "taskapi response",
 												 ALLOCSET_SMALL_SIZES);
 	if (text != NULL && response.text != NULL && strcmp(response.text, text) == 0)
-		return;
+		return true;
 
 	response.text = NULL;
 	response.headers = NIL;
 	MemoryContextReset(response.context);
 	if (text == NULL)
-		return;
+		return true;
 
 	/* jsonb_in() would quote what it does not understand, and a cookie may be in it */
 	array = taskapi_jsonb_parse(text);
 	if (array == NULL || !JB_ROOT_IS_ARRAY(array) || JB_ROOT_IS_SCALAR(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("response.headers must be a JSON array of objects")));
-
+		return false;
 	oldcontext = MemoryContextSwitchTo(response.context);
-	it = JsonbIteratorInit(&array->root);
+	valid = parse_response_headers(array);
+	MemoryContextSwitchTo(oldcontext);
+	if (!valid)
+		response.headers = NIL;
+	return valid;
+}
+
+static bool
+parse_response_headers(Jsonb *array)
+{
+	JsonbIterator *it = JsonbIteratorInit(&array->root);
+	JsonbIteratorToken tok;
+	JsonbValue	v;
+	char	   *name = NULL;
+
 	while ((tok = JsonbIteratorNext(&it, &v, false)) != WJB_DONE)
 	{
 		if (tok == WJB_KEY)
 			name = pnstrdup(v.val.string.val, v.val.string.len);
 		else if (tok == WJB_VALUE && v.type == jbvString)
-			response.headers = taskapi_headers_add(response.headers, name,
-												   pnstrdup(v.val.string.val, v.val.string.len));
-		else if (tok == WJB_VALUE || tok == WJB_ELEM)
 		{
-			response.headers = NIL;
-			MemoryContextSwitchTo(oldcontext);
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("response.headers must be a JSON array of objects of strings")));
-		}
-	}
-	MemoryContextSwitchTo(oldcontext);
-	foreach(lc, response.headers)
-	{
-		TaskapiHeader *header = lfirst(lc);
+			char	   *value = pnstrdup(v.val.string.val, v.val.string.len);
 
-		taskapi_check_header(header->name, header->value);
+			if (!taskapi_is_token(name) || !taskapi_is_field_value(value))
+				return false;
+			response.headers = taskapi_headers_add(response.headers, name, value);
+		}
+		else if (tok == WJB_VALUE || tok == WJB_ELEM)
+			return false;
 	}
+	return true;
 }
 
 static void

@@ -20,6 +20,10 @@
 #include "ratelimit/ratelimit_headers.h"
 
 static int64 ceil_seconds(double seconds);
+static void add_earlier(StringInfo buf, const char *earlier);
+static const char *member_end(const char *member, const char **name_end);
+static bool has_member(const char *list, const char *name, int len);
+static const char *skip_separators(const char *list);
 
 void
 taskapi_rate_limit_headers_init(TaskapiRateLimitHeaders *headers)
@@ -57,6 +61,86 @@ taskapi_rate_limit_headers_append(TaskapiRateLimitHeaders *headers, const Taskap
 
 	if (wait)
 		headers->retry_after = Max(headers->retry_after, ceil_seconds(state->retry_after));
+}
+
+void
+taskapi_rate_limit_headers_merge(TaskapiRateLimitHeaders *headers, const char *policy, const char *state)
+{
+	if (policy == NULL || state == NULL)
+		return;
+	add_earlier(&headers->policy, policy);
+	add_earlier(&headers->state, state);
+}
+
+/*
+ * Put the members of an earlier list, but those that the list has too, in front of it.
+ */
+static void
+add_earlier(StringInfo buf, const char *earlier)
+{
+	StringInfoData merged;
+
+	initStringInfo(&merged);
+	for (earlier = skip_separators(earlier); *earlier != '\0';)
+	{
+		const char *name_end;
+		const char *end = member_end(earlier, &name_end);
+
+		if (!has_member(buf->data, earlier, name_end - earlier))
+			appendStringInfo(&merged, "%s%.*s", merged.len > 0 ? ", " : "", (int) (end - earlier), earlier);
+		earlier = skip_separators(end);
+	}
+	if (buf->len > 0)
+		appendStringInfo(&merged, "%s%s", merged.len > 0 ? ", " : "", buf->data);
+	*buf = merged;
+}
+
+/*
+ * The end of the member of a list that begins here, and that of its name: commas and semicolons within quotes count
+ * for nothing.
+ */
+static const char *
+member_end(const char *member, const char **name_end)
+{
+	bool		quoted = false;
+	const char *p = member;
+
+	*name_end = NULL;
+	for (; *p != '\0' && (quoted || *p != ','); p++)
+	{
+		if (quoted && *p == '\\' && p[1] != '\0')
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+		else if (!quoted && *p == ';' && *name_end == NULL)
+			*name_end = p;
+	}
+	while (p > member && (p[-1] == ' ' || p[-1] == '\t'))
+		p--;
+	if (*name_end == NULL || *name_end > p)
+		*name_end = p;
+	return p;
+}
+
+static bool
+has_member(const char *list, const char *name, int len)
+{
+	for (list = skip_separators(list); *list != '\0';)
+	{
+		const char *name_end;
+		const char *end = member_end(list, &name_end);
+
+		if (name_end - list == len && memcmp(list, name, len) == 0)
+			return true;
+		list = skip_separators(end);
+	}
+	return false;
+}
+
+static const char *
+skip_separators(const char *list)
+{
+	return list + strspn(list, ", \t");
 }
 
 Jsonb *

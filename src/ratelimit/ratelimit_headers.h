@@ -35,6 +35,12 @@ typedef struct TaskapiRateLimitState
 extern void taskapi_rate_limit_headers_init(TaskapiRateLimitHeaders *headers);
 extern void taskapi_rate_limit_headers_append(TaskapiRateLimitHeaders *headers, const TaskapiRateLimitState *state);
 
+/*
+ * Take over what an earlier check told of other policies, by the values of its headers; NULLs if there was none.
+ * The same answer tells of all of them.
+ */
+extern void taskapi_rate_limit_headers_merge(TaskapiRateLimitHeaders *headers, const char *policy, const char *state);
+
 /* The headers as a JSON object of strings. */
 extern Jsonb *taskapi_rate_limit_headers_jsonb(const TaskapiRateLimitHeaders *headers);
 

@@ -425,6 +425,8 @@ enforce(TaskapiRateLimitCheck *check)
 	}
 	if (headers.policy.len == 0)
 		return;
+	taskapi_rate_limit_headers_merge(&headers, taskapi_response_header("RateLimit-Policy"),
+									 taskapi_response_header("RateLimit"));
 
 	if (check->allowed)
 	{

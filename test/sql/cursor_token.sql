@@ -133,9 +133,14 @@ BEGIN
 END
 $$;
 
--- age: counted in seconds, from the time in the token
+-- without a limit a token holds no time: the same position is the same token at any time, and none once there is a limit
 SHOW taskapi.cursor_ttl;
+CREATE FUNCTION pg_temp.time_in(token text) RETURNS bytea LANGUAGE sql AS $$ SELECT substr(pg_temp.unbase64url(token), 3, 4) $$;
+SELECT taskapi.cursor_encode('a', 1) AS timeless, pg_temp.time_in(taskapi.cursor_encode('a', 1)) AS time \gset
+SELECT :'time' AS time, pg_temp.refusal(:'timeless') AS refusal, (SELECT pg_temp.time_in(next_page_token) FROM taskapi.page('pg_catalog.pg_class', 'oid', 1)) AS page;
 SET taskapi.cursor_ttl = '1d';
+SELECT pg_temp.refusal(:'timeless') AS refusal, pg_temp.time_in(taskapi.cursor_encode('a', 1)) > '\x0a' AS has_time;
+-- age: counted in seconds, from the time in the token
 SELECT pg_temp.refusal(taskapi.cursor_encode('a', 1)) AS young, pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)))) AS old,
        pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), -1)) AS from_the_future;
 SELECT pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), age - 86400)) AS just_old_enough,

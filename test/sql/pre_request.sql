@@ -44,7 +44,10 @@ BEGIN
         RETURN current_user || ' as ' || coalesce(taskapi.current_subject(), 'nobody') || coalesce(', ' || (taskapi.jwt_claims() ->> 'scope'), '');
     EXCEPTION WHEN SQLSTATE 'PGRST' THEN
         GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-        RETURN concat_ws(' ', detail::json ->> 'status', message::json ->> 'code', message::json ->> 'details', detail::json ->> 'headers');
+        -- of the headers those that belong to the problem: refusal_headers.sql is about the others
+        RETURN concat_ws(' ', detail::json ->> 'status', message::json ->> 'code', message::json ->> 'details',
+            CASE detail::json ->> 'status' WHEN '429' THEN detail::json ->> 'headers'
+                ELSE ((detail::jsonb -> 'headers') - '{RateLimit,RateLimit-Policy,Access-Control-Expose-Headers}'::text[])::text END);
     END;
 END $$;
 CREATE FUNCTION regress_request.key(name text) RETURNS jsonb LANGUAGE sql AS
