@@ -17,8 +17,10 @@
 #include "access/sysattr.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -43,12 +45,21 @@ static int	deleted_retention = 30 * 24 * 60 * 60;
 
 static TaskapiResourceStatement *statements = NULL;
 
-/* How many row writes are under way, one within the other, and who made the outermost */
+/*
+ * How many row writes, and ends of statements, are under way, one within the other, and who made the outermost write.
+ * While "ending" is set the innermost is an end, which runs the triggers that the rows of the statement have queued.
+ */
 static int	write_depth = 0;
+static bool ending = false;
 static Oid	caller = InvalidOid;
 
+static ExecutorFinish_hook_type next_ExecutorFinish_hook = NULL;
+
 static CmdType trigger_operation(TriggerEvent event);
-static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation);
+static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation, int depth);
+static void finish_query(QueryDesc *query);
+static void finish(QueryDesc *query);
+static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStmt *query);
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
 static TaskapiRequestMethod request_method(void);
@@ -77,8 +88,78 @@ taskapi_resource_init(void)
 	taskapi_resource_cache_init();
 	taskapi_resource_put_init();
 	taskapi_delete_scan_init();
+	taskapi_resource_plan_init();
+	next_ExecutorFinish_hook = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_query;
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+/*
+ * The end of a query.  If it wrote to resources, its rows have queued the AFTER triggers of their tables, whose errors
+ * are the client's problems as much as those of the rows, and in which other statements may write to resources.
+ */
+static void
+finish_query(QueryDesc *query)
+{
+	TaskapiResourceStatement *statement = statements == NULL ? NULL : statement_of_query(query->plannedstmt);
+	CmdType		operation = statement == NULL ? CMD_UNKNOWN : statement->operation;
+	MemoryContext context = CurrentMemoryContext;
+	int			depth = write_depth;
+	bool		was_ending = ending;
+
+	if (statement == NULL)
+	{
+		finish(query);
+		return;
+	}
+	if (depth == 0)
+		caller = GetUserId();
+	PG_TRY();
+	{
+		write_depth++;
+		ending = true;
+		finish(query);
+		write_depth = depth;
+		ending = was_ending;
+	}
+	PG_CATCH();
+	{
+		write_depth = depth;
+		ending = was_ending;
+		taskapi_resource_rethrow(context, operation, caller);
+	}
+	PG_END_TRY();
+}
+
+static void
+finish(QueryDesc *query)
+{
+	if (next_ExecutorFinish_hook)
+		next_ExecutorFinish_hook(query);
+	else
+		standard_ExecutorFinish(query);
+}
+
+/*
+ * A statement that the query has started.
+ */
+static TaskapiResourceStatement *
+statement_of_query(const PlannedStmt *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->resultRelations)
+	{
+		Oid			relid = rt_fetch(lfirst_int(lc), query->rtable)->relid;
+
+		for (TaskapiResourceStatement *s = statements; s != NULL && s->depth == write_depth; s = s->outer)
+		{
+			if (s->view == relid)
+				return s;
+		}
+	}
+	return NULL;
 }
 
 static CmdType
@@ -99,9 +180,9 @@ trigger_operation(TriggerEvent event)
  * variable.
  */
 static TaskapiResourceStatement *
-find_statement(Oid view, CmdType operation)
+find_statement(Oid view, CmdType operation, int depth)
 {
-	for (TaskapiResourceStatement *s = statements; s != NULL && s->depth == write_depth; s = s->outer)
+	for (TaskapiResourceStatement *s = statements; s != NULL && s->depth == depth; s = s->outer)
 	{
 		if (s->view == view && s->operation == operation)
 			return s;
@@ -222,7 +303,7 @@ taskapi_resource_statement(PG_FUNCTION_ARGS)
 		start_statement(view, operation, trigdata->tg_updatedcols);
 	else
 	{
-		TaskapiResourceStatement *statement = find_statement(view, operation);
+		TaskapiResourceStatement *statement = find_statement(view, operation, ending ? write_depth - 1 : write_depth);
 
 		if (statement != NULL)
 			end_statement(statement);
@@ -243,6 +324,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	HeapTuple	result = NULL;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
+	bool		was_ending = ending;
 
 	if (depth == 0)
 		caller = GetUserId();
@@ -258,15 +340,19 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		write_depth++;
+		ending = false;
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
 		result = write_row(&write);
 		SPI_finish();
 		write_depth = depth;
+		ending = was_ending;
 	}
 	PG_CATCH();
 	{
 		write_depth = depth;
+		ending = was_ending;
+		taskapi_resource_join(NULL);
 		taskapi_resource_rethrow(context, write.statement->operation, caller);
 	}
 	PG_END_TRY();
@@ -289,7 +375,7 @@ describe_write(TaskapiWrite *write, TriggerData *trigdata)
 	write->desc = RelationGetDescr(rel);
 	write->view = taskapi_resource_view(RelationGetRelid(rel));
 	taskapi_resource_require_row_type(write->view, write->desc);
-	write->statement = find_statement(RelationGetRelid(rel), operation);
+	write->statement = find_statement(RelationGetRelid(rel), operation, write_depth);
 	if (write->statement == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -359,6 +445,8 @@ xact_callback(XactEvent event, void *arg)
 	{
 		statements = NULL;
 		write_depth = 0;
+		ending = false;
+		taskapi_resource_join(NULL);
 	}
 }
 

@@ -8,15 +8,23 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/params.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/role.h"
 #include "resource/resource_plan.h"
 
+static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
+
+/* The text of the statement that is to be run next as a part of the client's: that very string, of its plan source. */
+static const char *joining_text = NULL;
+
+static void start_joined(QueryDesc *query, int eflags);
 static void pass_result(DestReceiver *receiver);
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
@@ -45,12 +53,46 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 	return plan;
 }
 
+void
+taskapi_resource_plan_init(void)
+{
+	next_ExecutorStart_hook = ExecutorStart_hook;
+	ExecutorStart_hook = start_joined;
+}
+
+void
+taskapi_resource_join(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = plan ? linitial(SPI_plan_get_plan_sources(plan)) : NULL;
+
+	joining_text = source ? source->query_string : NULL;
+}
+
+/*
+ * SPI_execute_snapshot() can leave triggers to the outer query, but takes no list of parameters.
+ */
+static void
+start_joined(QueryDesc *query, int eflags)
+{
+	if (joining_text != NULL && query->sourceText == joining_text)
+	{
+		joining_text = NULL;
+		eflags |= EXEC_FLAG_SKIP_TRIGGERS;
+	}
+	if (next_ExecutorStart_hook)
+		next_ExecutorStart_hook(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+}
+
 uint64
 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			result = SPI_execute_plan(plan, values, nulls, false, 0);
+	int			result;
 
+	taskapi_resource_join(plan);
+	result = SPI_execute_plan(plan, values, nulls, false, 0);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));

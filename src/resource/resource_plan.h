@@ -24,7 +24,17 @@
 /* Prepare and keep a plan as a role; it belongs to the entry. */
 extern SPIPlanPtr taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes);
 
-/* Run a plan as the caller; the number of rows. */
+/* Installs the hook of the executor. */
+extern void taskapi_resource_plan_init(void);
+
+/*
+ * What SPI runs next is this plan, as a part of the client's statement: the table's statement triggers see one statement
+ * for all its rows, and AFTER triggers, referential integrity and constraints that are checked at the end of a statement
+ * wait for the end of the client's (resource.h).  NULL takes that back, after an error.
+ */
+extern void taskapi_resource_join(SPIPlanPtr plan);
+
+/* Run a plan as the caller, so joined; the number of rows. */
 extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
 
 /*
