@@ -24,11 +24,22 @@ static pg_cryptohash_ctx *make_context(void);
 void
 taskapi_sha256(const void *data, size_t len, uint8 digest[PG_SHA256_DIGEST_LENGTH])
 {
+	TaskapiHashPiece piece = {data, len};
+
+	taskapi_sha256_pieces(&piece, 1, digest);
+}
+
+void
+taskapi_sha256_pieces(const TaskapiHashPiece *pieces, int npieces, uint8 digest[PG_SHA256_DIGEST_LENGTH])
+{
+	bool		ok;
+
 	if (context == NULL)
 		context = make_context();
-	if (pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, data, len) < 0 ||
-		pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+	ok = pg_cryptohash_init(context) >= 0;
+	for (int i = 0; ok && i < npieces; i++)
+		ok = pg_cryptohash_update(context, pieces[i].data, pieces[i].len) >= 0;
+	if (!ok || pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not compute %s hash: %s", "SHA-256", pg_cryptohash_error(context))));

@@ -11,7 +11,17 @@
 
 #include "common/sha2.h"
 
+/* Bytes that stand somewhere. */
+typedef struct TaskapiHashPiece
+{
+	const void *data;
+	size_t		len;
+} TaskapiHashPiece;
+
 /* Throws where the library that computes it fails. */
 extern void taskapi_sha256(const void *data, size_t len, uint8 digest[PG_SHA256_DIGEST_LENGTH]);
+
+/* Of several pieces, one behind the other. */
+extern void taskapi_sha256_pieces(const TaskapiHashPiece *pieces, int npieces, uint8 digest[PG_SHA256_DIGEST_LENGTH]);
 
 #endif							/* TASKAPI_SHA256_H */

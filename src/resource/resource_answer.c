@@ -3,11 +3,9 @@
  * resource_answer.c
  *	  Writing the rows of an answer into the ledger, and reading them back.
  *
- * A row is read by json_populate_record() into the view's row type as it is by
- * then: a column that was added since is NULL, one that was dropped is left out.
- *
  * What is read is text of the ledger, where whoever may call
- * idempotency_complete() with a scope of its own can have written anything.
+ * idempotency_complete() with a scope of its own can have written anything.  It
+ * reaches no memory but through the input functions of the types.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,13 +14,16 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "funcapi.h"
+#include "common/base64.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "base/compat.h"
@@ -31,327 +32,601 @@
 #include "http/problem.h"
 #include "resource/resource_answer.h"
 
-static int	cursor_column(TupleDesc desc);
-static bool has_json_cast(Oid type);
-static char *row_as_json(TupleDesc desc, HeapTuple row);
-static const char *skip_json_value(const char *s, const char *end);
-static bool skip_text(const char **s, const char *end, const char *piece);
-static FmgrInfo *row_reader(TaskapiView *view, TupleDesc desc);
-static HeapTuple read_row(TaskapiView *view, FmgrInfo *reader, TupleDesc desc, const char *json, int len);
-static HeapTuple populate(FmgrInfo *reader, TupleDesc desc, text *json);
-static bool read_cursor(const char **s, const char *end, Datum *value);
-
-static int
-cursor_column(TupleDesc desc)
+typedef struct AnswerColumn
 {
-	Oid			type = taskapi_type_oid("cursor");
+	bool		dropped;
+	bool		is_text;		/* the value's bytes are its text */
+	char	   *member;			/* "name": with the name as JSON writes it */
+	int			member_len;
+	FmgrInfo	output;
+	FmgrInfo	input;
+	Oid			ioparam;
+	int32		typmod;
+} AnswerColumn;
 
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (TupleDescAttr(desc, i)->atttypid == type && !TupleDescAttr(desc, i)->attisdropped)
-			return i + 1;
-	}
-	return 0;
-}
-
-/*
- * A type's own cast to json, such as hstore's, makes what its input function does not read.
- */
-static bool
-has_json_cast(Oid type)
+struct TaskapiAnswerType
 {
-	Oid			element = get_base_element_type(type);
-	Oid			cast;
-	CoercionPathType path;
+	int			ncolumns;
+	AnswerColumn *columns;
+	int			cursor;			/* number of the column of that type, or 0 */
+	bool		by_settings;	/* has types whose text depends on more settings than those of dates and numbers */
+};
 
-	type = getBaseType(OidIsValid(element) ? element : type);
-	if (type < FirstNormalObjectId || type_is_rowtype(type))
-		return false;
-	path = find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &cast);
-	return path == COERCION_PATH_FUNC && OidIsValid(cast);
-}
-
-/*
- * The row as JSON.  Values of types with a cast of their own are in it as their text.
- */
-static char *
-row_as_json(TupleDesc desc, HeapTuple row)
+/* Text of the ledger that is being read. */
+typedef struct Reader
 {
-	TupleDesc	plain = CreateTemplateTupleDesc(desc->natts);
-	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
-	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
-	bool		differs = false;
+	const char *s;
+	const char *end;
+} Reader;
 
-	heap_deform_tuple(row, desc, values, nulls);
+static bool is_plain_type(Oid type);
+static void append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row);
+static void append_text(StringInfo body, const char *text, int len);
+static void append_base64(StringInfo body, const char *text, int len);
+static void append_cursor(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row);
+static bool skip_text(Reader *reader, const char *piece);
+static bool read_row(Reader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row);
+static bool read_texts(Reader *reader, const TaskapiAnswerType *type, char **texts);
+static int	read_member(Reader *reader, const TaskapiAnswerType *type, int expected, bool *valid);
+static bool read_value(Reader *reader, char **text);
+static char *read_string(Reader *reader);
+static char *read_base64(Reader *reader);
+static bool unescape(const char **s, const char *end, char *out);
+static HeapTuple make_row(TaskapiAnswerType *type, TupleDesc desc, char **texts, MemoryContext result);
+static bool read_cursor(Reader *reader, Datum *value);
+
+/* ---------- row types ---------- */
+
+TaskapiAnswerType *
+taskapi_answer_type(TupleDesc desc)
+{
+	TaskapiAnswerType *type = palloc0(sizeof(TaskapiAnswerType));
+	Oid			cursor = taskapi_type_oid("cursor");
+
+	type->ncolumns = desc->natts;
+	type->columns = palloc0(sizeof(AnswerColumn) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Oid			output;
+		AnswerColumn *column = &type->columns[i];
+		StringInfoData member;
+		Oid			function;
 		bool		is_varlena;
 
-		TupleDescCopyEntry(plain, i + 1, desc, i + 1);
-		if (att->attisdropped || !has_json_cast(att->atttypid))
+		column->dropped = att->attisdropped;
+		if (column->dropped)
 			continue;
-		differs = true;
-		TupleDescInitEntry(plain, i + 1, NameStr(att->attname), TEXTOID, -1, 0);
-		getTypeOutputInfo(att->atttypid, &output, &is_varlena);
-		if (!nulls[i])
-			values[i] = CStringGetTextDatum(OidOutputFunctionCall(output, values[i]));
-	}
-	if (differs)
-	{
-		desc = BlessTupleDesc(plain);
-		row = heap_form_tuple(desc, values, nulls);
-	}
-	return TextDatumGetCString(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, desc)));
-}
-
-void
-taskapi_answer_append(StringInfo body, TupleDesc desc, HeapTuple row)
-{
-	int			cursor = cursor_column(desc);
-
-	appendStringInfoString(body, body->len == 0 ? "[" : ",\n");
-	appendStringInfoString(body, "{\"row\":");
-	if (cursor > 0)
-	{
-		bool		isnull;
-		Datum		value = heap_getattr(row, cursor, desc, &isnull);
-		Datum		null = (Datum) 0;
-		bool		yes = true;
-		HeapTuple	rest = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &null, &yes);
-
-		appendStringInfoString(body, row_as_json(desc, rest));
-		if (!isnull)
+		initStringInfo(&member);
+		escape_json(&member, NameStr(att->attname));
+		appendStringInfoChar(&member, ':');
+		column->member = member.data;
+		column->member_len = member.len;
+		if (att->atttypid == cursor && type->cursor == 0)
 		{
-			StringInfoData wire;
-			char	   *hex;
-
-			initStringInfo(&wire);
-			taskapi_cursor_to_wire((struct varlena *) DatumGetPointer(value), &wire);
-			hex = palloc(wire.len * 2 + 1);
-			hex[hex_encode(wire.data, wire.len, hex)] = '\0';
-			appendStringInfo(body, ",\"cursor\":\"%s\"", hex);
+			type->cursor = i + 1;
+			continue;
 		}
+		column->is_text = (att->atttypid == TEXTOID || att->atttypid == VARCHAROID || att->atttypid == BPCHAROID ||
+						   att->atttypid == JSONOID);
+		column->typmod = att->atttypmod;
+		getTypeOutputInfo(att->atttypid, &function, &is_varlena);
+		fmgr_info(function, &column->output);
+		getTypeInputInfo(att->atttypid, &function, &column->ioparam);
+		fmgr_info(function, &column->input);
+		type->by_settings |= !is_plain_type(att->atttypid);
 	}
-	else
-		appendStringInfoString(body, row_as_json(desc, row));
-	appendStringInfoChar(body, '}');
-}
-
-void
-taskapi_answer_end(StringInfo body)
-{
-	appendStringInfoChar(body, ']');
+	return type;
 }
 
 /*
- * The end of the JSON value that begins at "s".  The text is valid JSON, as all of the type is.
+ * Does the text of the type's values depend on no settings but those of dates, intervals and floating-point numbers?
  */
-static const char *
-skip_json_value(const char *s, const char *end)
+static bool
+is_plain_type(Oid type)
 {
-	int			depth = 0;
-	bool		in_string = false;
+	Oid			element = get_element_type(type);
 
-	for (; s < end; s++)
+	if (OidIsValid(element))
+		type = element;
+	switch (type)
 	{
-		if (in_string)
-		{
-			if (*s == '\\')
-				s++;
-			else if (*s == '"')
-				in_string = false;
-			continue;
-		}
-		if ((*s == ',' || *s == '}' || *s == ']') && depth == 0)
-			break;
-		if (*s == '"')
-			in_string = true;
-		else if (*s == '{' || *s == '[')
-			depth++;
-		else if (*s == '}' || *s == ']')
-			depth--;
+		case BOOLOID:
+		case BYTEAOID:
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case NUMERICOID:
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+		case NAMEOID:
+		case JSONOID:
+		case JSONBOID:
+		case UUIDOID:
+		case DATEOID:
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+		case INETOID:
+		case CIDROID:
+			return true;
+		default:
+			return false;
 	}
-	return s;
 }
 
-/* Step over a piece of what taskapi_answer_append() wrote around the rows; false where something else stands there. */
+/*
+ * A name in search_path would stand for another object later, and money for another sum.
+ */
+int
+taskapi_answer_pin_settings(bool all)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+		bool		always;		/* not only with "all" */
+	}			pinned[] = {
+		{"datestyle", "ISO", true}, {"intervalstyle", "postgres", true}, {"extra_float_digits", "1", true},
+		{"array_nulls", "on", true}, {"search_path", "pg_catalog", false}, {"lc_monetary", "C", false},
+		{"xmloption", "content", false}, {"timezone", "GMT", false}
+	};
+	bool		usual = (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits >= 1 &&
+						 Array_nulls);
+	int			level;
+
+	if (usual && !all)
+		return 0;
+	level = NewGUCNestLevel();
+	for (int i = 0; i < lengthof(pinned); i++)
+	{
+		if (pinned[i].always ? !usual : all)
+			(void) set_config_option(pinned[i].name, pinned[i].value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+									 true, 0, false);
+	}
+	return level;
+}
+
+/* ---------- writing ---------- */
+
+void
+taskapi_answer_begin(StringInfo body)
+{
+	initStringInfo(body);
+	enlargeStringInfo(body, VARHDRSZ);
+	body->len = VARHDRSZ;		/* set at the end */
+	appendStringInfoChar(body, '[');
+}
+
+struct varlena *
+taskapi_answer_end(StringInfo body)
+{
+	appendStringInfoChar(body, ']');
+	SET_VARSIZE(body->data, body->len);
+	return (struct varlena *) body->data;
+}
+
+void
+taskapi_answer_append(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row, bool sent)
+{
+	int			level = taskapi_answer_pin_settings(type->by_settings);
+
+	if (body->len > VARHDRSZ + 1)
+		appendStringInfoString(body, ",\n");
+	appendStringInfoString(body, sent ? "{\"sent\":" : "{\"row\":");
+	append_row(body, type, desc, row);
+	if (level > 0)
+		AtEOXact_GUC(true, level);
+	if (type->cursor > 0)
+		append_cursor(body, type, desc, row);
+	appendStringInfoChar(body, '}');
+}
+
+static void
+append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row)
+{
+	Datum	   *values = palloc(sizeof(Datum) * Max(desc->natts, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(desc->natts, 1));
+	char		separator = '{';
+
+	heap_deform_tuple(row, desc, values, nulls);
+	for (int i = 0; i < type->ncolumns; i++)
+	{
+		AnswerColumn *column = &type->columns[i];
+
+		if (column->dropped || i + 1 == type->cursor)
+			continue;
+		appendStringInfoCharMacro(body, separator);
+		separator = ',';
+		appendBinaryStringInfo(body, column->member, column->member_len);
+		if (nulls[i])
+			appendStringInfoString(body, "null");
+		else if (column->is_text)
+		{
+			text	   *value = DatumGetTextPP(values[i]);
+
+			append_text(body, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+			if ((Pointer) value != DatumGetPointer(values[i]))
+				pfree(value);
+		}
+		else
+		{
+			char	   *value = OutputFunctionCall(&column->output, values[i]);
+
+			append_text(body, value, strlen(value));
+			pfree(value);
+		}
+	}
+	if (separator == '{')
+		appendStringInfoChar(body, '{');
+	appendStringInfoChar(body, '}');
+	pfree(values);
+	pfree(nulls);
+}
+
+/*
+ * A value's text as JSON that is not much longer, whatever its characters.
+ */
+static void
+append_text(StringInfo body, const char *text, int len)
+{
+	Size		escapes = 0;
+	bool		high = false;
+
+	for (const unsigned char *s = (const unsigned char *) text; s < (const unsigned char *) text + len; s++)
+	{
+		if (*s < ' ')
+			escapes += 5;
+		else if (*s == '"' || *s == '\\')
+			escapes++;
+		else if (*s >= 0x80)
+			high = true;
+	}
+	/* the text of type "char" may be half a character */
+	if (escapes > len / 3 + 16 || (high && !pg_verify_mbstr(GetDatabaseEncoding(), text, len, true)))
+	{
+		append_base64(body, text, len);
+		return;
+	}
+	if ((Size) body->len + len + escapes + 1024 >= MaxAllocSize)
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NIL,
+								 "Send the request without an idempotency key.",
+								 "The answer is too large to be kept.");
+	enlargeStringInfo(body, len + escapes + 2);
+	appendStringInfoCharMacro(body, '"');
+	if (escapes == 0)
+		appendBinaryStringInfo(body, text, len);
+	else
+	{
+		for (const char *s = text; s < text + len; s++)
+		{
+			if ((unsigned char) *s < ' ')
+				appendStringInfo(body, "\\u%04x", (int) *s);
+			else
+			{
+				if (*s == '"' || *s == '\\')
+					appendStringInfoCharMacro(body, '\\');
+				appendStringInfoCharMacro(body, *s);
+			}
+		}
+	}
+	appendStringInfoCharMacro(body, '"');
+}
+
+static void
+append_base64(StringInfo body, const char *text, int len)
+{
+	int64		needed = ((int64) len + 2) / 3 * 4;
+	int			written;
+
+	if (body->len + needed + 1024 >= MaxAllocSize)
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NIL,
+								 "Send the request without an idempotency key.",
+								 "The answer is too large to be kept.");
+	enlargeStringInfo(body, needed + 32);
+	appendStringInfoString(body, "{\"base64\":\"");
+	written = pg_b64_encode((const void *) text, len, body->data + body->len, needed + 1);
+	if (written < 0)
+		elog(ERROR, "could not encode %d bytes", len);
+	body->len += written;
+	appendStringInfoString(body, "\"}");
+}
+
+static void
+append_cursor(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(row, type->cursor, desc, &isnull);
+	StringInfoData wire;
+
+	if (isnull)
+		return;
+	initStringInfo(&wire);
+	taskapi_cursor_to_wire((struct varlena *) DatumGetPointer(value), &wire);
+	appendStringInfoString(body, ",\"cursor\":\"");
+	enlargeStringInfo(body, wire.len * 2 + 1);
+	body->len += hex_encode(wire.data, wire.len, body->data + body->len);
+	appendStringInfoChar(body, '"');
+}
+
+/* ---------- reading ---------- */
+
+/* Step over a piece of text; false if something else stands there. */
 static bool
-skip_text(const char **s, const char *end, const char *piece)
+skip_text(Reader *reader, const char *piece)
 {
 	int			len = strlen(piece);
 
-	if (end - *s < len || memcmp(*s, piece, len) != 0)
+	if (reader->end - reader->s < len || memcmp(reader->s, piece, len) != 0)
 		return false;
-	*s += len;
+	reader->s += len;
 	return true;
 }
 
 bool
-taskapi_answer_rows(struct varlena *body, TaskapiView *view, TupleDesc desc, HeapTuple **rows, int *nrows)
+taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc desc, TaskapiAnswerRow **rows, int *nrows)
 {
-	const char *s = VARDATA_ANY(body);
-	const char *end = s + VARSIZE_ANY_EXHDR(body);
-	int			cursor = cursor_column(desc);
-	FmgrInfo   *reader = row_reader(view, desc);
+	Reader		reader = {VARDATA_ANY(body), (char *) VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
 	int			allocated = 4;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "taskapi stored row", ALLOCSET_SMALL_SIZES);
 
-	*rows = palloc(sizeof(HeapTuple) * allocated);
+	*rows = palloc(sizeof(TaskapiAnswerRow) * allocated);
 	*nrows = 0;
-	while (skip_text(&s, end, *nrows == 0 ? "[" : ",\n"))
+	if (!skip_text(&reader, "["))
+		return false;
+	while (*nrows == 0 ? reader.s < reader.end && *reader.s != ']' : skip_text(&reader, ",\n"))
 	{
-		const char *start;
-		HeapTuple	row;
+		TaskapiAnswerRow row = {.sent = skip_text(&reader, "{\"sent\":")};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!skip_text(&s, end, "{\"row\":") || s == end || *s != '{')
+		if (!row.sent && !skip_text(&reader, "{\"row\":"))
 			return false;
-		start = s;
-		s = skip_json_value(s, end);
-		row = read_row(view, reader, desc, start, s - start);
-		if (row == NULL)
+		MemoryContextReset(scratch);
+		if (!read_row(&reader, type, desc, scratch, &row.tuple))
 			return false;
-
-		if (skip_text(&s, end, ",\"cursor\":\""))
+		if (skip_text(&reader, ",\"cursor\":\""))
 		{
 			Datum		value;
 			bool		no = false;
 
-			if (!read_cursor(&s, end, &value))
+			if (!read_cursor(&reader, &value))
 				return false;
-			if (cursor > 0)
-				row = heap_modify_tuple_by_cols(row, desc, 1, &cursor, &value, &no);
+			if (type->cursor > 0)
+				row.tuple = heap_modify_tuple_by_cols(row.tuple, desc, 1, &type->cursor, &value, &no);
 		}
-		if (!skip_text(&s, end, "}"))
+		if (!skip_text(&reader, "}"))
 			return false;
 
 		if (*nrows == allocated)
 		{
 			allocated *= 2;
-			*rows = repalloc_huge(*rows, sizeof(HeapTuple) * allocated);
+			*rows = repalloc_huge(*rows, sizeof(TaskapiAnswerRow) * allocated);
 		}
 		(*rows)[(*nrows)++] = row;
 	}
-	return skip_text(&s, end, "]") && s == end;
+	MemoryContextDelete(scratch);
+	return skip_text(&reader, "]") && reader.s == reader.end;
 }
 
 /*
- * A cursor in hexadecimal digits, and the double quote behind it.
+ * A row in the current context; texts and values of its columns are in "scratch".
  */
 static bool
-read_cursor(const char **s, const char *end, Datum *value)
+read_row(Reader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row)
 {
-	const char *start = *s;
-	StringInfoData wire;
+	MemoryContext context = MemoryContextSwitchTo(scratch);
+	char	  **texts = palloc0(sizeof(char *) * Max(type->ncolumns, 1));
+	bool		valid = read_texts(reader, type, texts);
 
-	while (*s < end && *(*s) != '"')
-		(*s)++;
-	if (*s == end)
+	if (valid)
+		*row = make_row(type, desc, texts, context);
+	MemoryContextSwitchTo(context);
+	return valid;
+}
+
+static bool
+read_texts(Reader *reader, const TaskapiAnswerType *type, char **texts)
+{
+	int			expected = 0;
+
+	if (!skip_text(reader, "{"))
 		return false;
-	initStringInfo(&wire);
-	enlargeStringInfo(&wire, (*s - start) / 2);
-	wire.len = hex_decode(start, *s - start, wire.data);
-	*value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
-	(*s)++;
+	if (skip_text(reader, "}"))
+		return true;
+	do
+	{
+		bool		valid = true;
+		int			i = read_member(reader, type, expected, &valid);
+		char	   *text;
+
+		if (!valid || !read_value(reader, &text))
+			return false;
+		if (i >= 0)
+		{
+			texts[i] = text;
+			expected = i + 1;
+		}
+	} while (skip_text(reader, ","));
+	return skip_text(reader, "}");
+}
+
+/*
+ * The column whose name stands here, which most often is the expected one; -1 for a name of no column.
+ */
+static int
+read_member(Reader *reader, const TaskapiAnswerType *type, int expected, bool *valid)
+{
+	for (int n = 0; n < type->ncolumns; n++)
+	{
+		int			i = (expected + n) % type->ncolumns;
+
+		if (!type->columns[i].dropped && i + 1 != type->cursor && skip_text(reader, type->columns[i].member))
+			return i;
+	}
+	*valid = skip_text(reader, "\"") && read_string(reader) != NULL && skip_text(reader, ":");
+	return -1;
+}
+
+/*
+ * NULL for null.
+ */
+static bool
+read_value(Reader *reader, char **text)
+{
+	*text = NULL;
+	if (skip_text(reader, "null"))
+		return true;
+	if (skip_text(reader, "\""))
+		return (*text = read_string(reader)) != NULL;
+	return skip_text(reader, "{\"base64\":\"") && (*text = read_base64(reader)) != NULL && skip_text(reader, "}");
+}
+
+/*
+ * A string of digits, decoded; NULL if it is none.
+ */
+static char *
+read_base64(Reader *reader)
+{
+	const char *end = memchr(reader->s, '"', reader->end - reader->s);
+	char	   *result;
+	int			len;
+
+	if (end == NULL)
+		return NULL;
+	len = (end - reader->s) / 4 * 3;
+	result = palloc(len + 1);
+	len = pg_b64_decode(reader->s, end - reader->s, (void *) result, len);
+	if (len < 0)
+		return NULL;
+	result[len] = '\0';
+	reader->s = end + 1;
+	return result;
+}
+
+/*
+ * A string behind its first quote; NULL if it is none that append_text() writes.
+ */
+static char *
+read_string(Reader *reader)
+{
+	const char *s = reader->s;
+	char	   *result;
+	char	   *out;
+
+	while (s < reader->end && *s != '"')
+		s += (*s == '\\' && s + 1 < reader->end) ? 2 : 1;
+	if (s >= reader->end)
+		return NULL;
+	out = result = palloc(s - reader->s + 1);
+	while (*reader->s != '"')
+	{
+		const char *plain = reader->s;
+
+		while (*reader->s != '"' && *reader->s != '\\')
+			reader->s++;
+		memcpy(out, plain, reader->s - plain);
+		out += reader->s - plain;
+		if (*reader->s == '\\' && !unescape(&reader->s, s, out++))
+			return NULL;
+	}
+	reader->s++;
+	*out = '\0';
+	return result;
+}
+
+/*
+ * \" and \\, and \u with a character of ASCII.
+ */
+static bool
+unescape(const char **s, const char *end, char *out)
+{
+	unsigned char byte;
+
+	if (end - *s >= 2 && ((*s)[1] == '"' || (*s)[1] == '\\'))
+	{
+		*out = (*s)[1];
+		*s += 2;
+		return true;
+	}
+	if (end - *s < 6 || memcmp(*s, "\\u00", 4) != 0 || strspn(*s + 4, "0123456789abcdef") < 2)
+		return false;
+	hex_decode(*s + 4, 2, (char *) &byte);
+	if (byte == 0 || byte >= 0x80)
+		return false;
+	*out = byte;
+	*s += 6;
 	return true;
 }
 
 /*
- * A row of the view's row type; NULL if the text is none, or does not fit the type as it is now.
+ * Texts that are NULL are too: a domain may refuse that.
  */
 static HeapTuple
-read_row(TaskapiView *view, FmgrInfo *reader, TupleDesc desc, const char *json, int len)
+make_row(TaskapiAnswerType *type, TupleDesc desc, char **texts, MemoryContext result)
 {
 	MemoryContext context = CurrentMemoryContext;
-	text	   *object = cstring_to_text_with_len(json, len);
+	Datum	   *values = palloc0(sizeof(Datum) * Max(type->ncolumns, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(type->ncolumns, 1));
 	HeapTuple	row = NULL;
+	int			level = taskapi_answer_pin_settings(type->by_settings);
 
 	PG_TRY();
 	{
-		row = populate(reader, desc, object);
+		for (int i = 0; i < type->ncolumns; i++)
+		{
+			AnswerColumn *column = &type->columns[i];
+
+			nulls[i] = (texts[i] == NULL);
+			if (!column->dropped && i + 1 != type->cursor)
+				values[i] = InputFunctionCall(&column->input, texts[i], column->ioparam, column->typmod);
+		}
+		MemoryContextSwitchTo(result);
+		row = heap_form_tuple(desc, values, nulls);
 	}
 	PG_CATCH();
 	{
 		int			sqlerrcode;
 
 		MemoryContextSwitchTo(context);
-		/* it may have been learning of a column's type */
-		view->row_reader = NULL;
-		MemoryContextDelete(reader->fn_mcxt);
 		sqlerrcode = geterrcode();
 		/* the message would show the value, which the caller may not be allowed to read any more */
 		if (ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
-			ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+			ERRCODE_TO_CATEGORY(sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+			sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED && sqlerrcode != ERRCODE_UNDEFINED_OBJECT &&
+			sqlerrcode != ERRCODE_UNDEFINED_TABLE && sqlerrcode != ERRCODE_UNDEFINED_FUNCTION)
 			PG_RE_THROW();
 		FlushErrorState();
 		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
 						"A row of the stored response does not fit the resource any more.");
 	}
 	PG_END_TRY();
+	if (level > 0)
+		AtEOXact_GUC(true, level);
+	MemoryContextSwitchTo(context);
 	return row;
 }
 
 /*
- * json_populate_record() for the view's row type.  With its FmgrInfo it keeps what it has found out about the row type
- * and the columns' types.  Those of the server's own, and the cursor, stay as they are, so that it is good for as long as
- * the view's entry; otherwise it is made for each statement.
+ * A cursor in hexadecimal digits, and the double quote behind it.
  */
-static FmgrInfo *
-row_reader(TaskapiView *view, TupleDesc desc)
+static bool
+read_cursor(Reader *reader, Datum *value)
 {
-	Oid			cursor;
-	bool		keep = true;
-	FmgrInfo   *reader;
-	MemoryContext context;
-	MemoryContext oldcontext;
+	const char *start = reader->s;
+	StringInfoData wire;
 
-	if (view->row_reader != NULL)
-		return view->row_reader;
-	cursor = taskapi_type_oid("cursor");
-	for (int i = 0; i < view->ncolumns; i++)
-		keep = keep && (view->columns[i].type < FirstNormalObjectId || view->columns[i].type == cursor);
-
-	context = AllocSetContextCreate(keep ? view->entry.context : CurrentMemoryContext, "taskapi row reader",
-									ALLOCSET_SMALL_SIZES);
-	oldcontext = MemoryContextSwitchTo(context);
-	reader = palloc(sizeof(FmgrInfo));
-	fmgr_info(F_JSON_POPULATE_RECORD, reader);
-	fmgr_info_set_expr((Node *) makeFuncExpr(F_JSON_POPULATE_RECORD, desc->tdtypeid,
-											 list_make1(makeNullConst(desc->tdtypeid, -1, InvalidOid)),
-											 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-					   reader);
-	MemoryContextSwitchTo(oldcontext);
-	if (keep)
-		view->row_reader = reader;
-	return reader;
-}
-
-static HeapTuple
-populate(FmgrInfo *reader, TupleDesc desc, text *json)
-{
-	HeapTupleData tuple;
-	HeapTupleHeader record;
-	Datum		result;
-	LOCAL_FCINFO(call, 3);
-
-	InitFunctionCallInfoData(*call, reader, 3, InvalidOid, NULL, NULL);
-	call->args[0].value = (Datum) 0;
-	call->args[0].isnull = true;
-	call->args[1].value = PointerGetDatum(json);
-	call->args[1].isnull = false;
-	call->args[2].value = BoolGetDatum(false);
-	call->args[2].isnull = false;
-	result = FunctionCallInvoke(call);
-	if (call->isnull)
-		return NULL;
-
-	record = DatumGetHeapTupleHeader(result);
-	if (HeapTupleHeaderGetTypeId(record) != desc->tdtypeid || HeapTupleHeaderGetNatts(record) > desc->natts)
-		return NULL;
-	tuple.t_len = HeapTupleHeaderGetDatumLength(record);
-	ItemPointerSetInvalid(&tuple.t_self);
-	tuple.t_tableOid = InvalidOid;
-	tuple.t_data = record;
-	return heap_copytuple(&tuple);
+	while (reader->s < reader->end && *reader->s != '"')
+		reader->s++;
+	if (reader->s == reader->end)
+		return false;
+	initStringInfo(&wire);
+	enlargeStringInfo(&wire, (reader->s - start) / 2);
+	wire.len = hex_decode(start, reader->s - start, wire.data);
+	*value = PointerGetDatum(taskapi_cursor_from_wire(&wire, NULL));
+	reader->s++;
+	return true;
 }

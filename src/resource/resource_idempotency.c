@@ -11,12 +11,11 @@
  * columns that the client gave, with their values, row by row in their order;
  * for a PATCH the columns that it sets, with their new values, which are the
  * same in every row.  Columns that defaults filled in do not count, since they
- * differ with every repetition.  Values are taken in their binary form, so that
- * no setting of the session plays a part.
+ * differ with every repetition.
  *
  * A replay writes nothing and answers with the rows as they were stored: for a
  * POST one after the other, for a PATCH the one of the same key.  The stored
- * form is JSON, as the view showed the row, so that it outlives changes of the
+ * form is JSON with the text of each value, so that it outlives changes of the
  * table: a column that was added since is NULL, one that was dropped is left
  * out.  A cursor is kept unsealed, since its token may have expired.  Nothing is
  * answered that the caller may not see any more: each row is looked for, as the
@@ -38,7 +37,6 @@
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
-#include "port/pg_bswap.h"
 #include "rewrite/rewriteHandler.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
@@ -51,7 +49,6 @@
 
 #include "base/compat.h"
 #include "base/counters.h"
-#include "base/sha256.h"
 #include "http/layer.h"
 #include "http/problem.h"
 #include "http/request.h"
@@ -70,11 +67,12 @@ typedef struct StatementKey
 	bool	   *counts;			/* which columns make the request; NULL until the first row */
 	uint8		digest[TASKAPI_FINGERPRINT_LEN];	/* of the rows so far */
 	StringInfoData body;		/* of a new request */
+	int			nwritten;
 	bool		replay;
 	TaskapiLedgerRow *stored;
 	bool		may_read;		/* all that a stored row shows */
 	int			nrows;			/* stored ones */
-	HeapTuple  *rows;
+	TaskapiAnswerRow *rows;
 	int			answered;
 } StatementKey;
 
@@ -88,7 +86,7 @@ static bool key_applies(TaskapiResourceStatement *statement, const char **key);
 static bool inserted_columns(Oid view, Bitmapset **columns);
 static void choose_columns(const TaskapiWrite *write, StatementKey *state);
 static void digest_row(const TaskapiWrite *write, StatementKey *state);
-static void append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value);
+static TaskapiAnswerType *answer_type(const TaskapiWrite *write);
 static void load_rows(const TaskapiWrite *write, StatementKey *state);
 static HeapTuple next_row(const TaskapiWrite *write, StatementKey *state);
 static bool same_key(const TaskapiWrite *write, HeapTuple a, HeapTuple b);
@@ -154,7 +152,7 @@ statement_start(TaskapiResourceStatement *statement)
 	scope = taskapi_idempotency_request_scope(get_namespace_name(get_rel_namespace(statement->view)),
 											  get_rel_name(statement->view));
 	state->key = taskapi_idempotency_key(scope, header);
-	initStringInfo(&state->body);
+	taskapi_answer_begin(&state->body);
 	state->stored = taskapi_idempotency_claim(state->key, false, NULL, NULL);
 	state->replay = state->stored != NULL;
 	if (state->replay)
@@ -190,7 +188,7 @@ before_row(const TaskapiWrite *write)
 	else
 		check_visible(write, state, row);
 	state->answered++;
-	return heap_copytuple(row);
+	return row;
 }
 
 static void
@@ -198,8 +196,11 @@ row_written(const TaskapiWrite *write, HeapTuple row)
 {
 	StatementKey *state = write->statement->idempotency;
 
-	if (state != NULL)
-		taskapi_answer_append(&state->body, write->desc, row);
+	if (state == NULL)
+		return;
+	taskapi_answer_append(&state->body, answer_type(write), write->desc, row,
+						  write->statement->operation == CMD_INSERT && !write->statement->may_read);
+	state->nwritten++;
 }
 
 static void
@@ -220,12 +221,9 @@ statement_end(TaskapiResourceStatement *statement)
 			taskapi_idempotency_reused();
 		taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_REPLAYS, 1);
 	}
-	else if (state->body.len > 0)
-	{
-		taskapi_answer_end(&state->body);
+	else if (state->nwritten > 0)
 		taskapi_idempotency_store(state->key, state->digest, statement->operation == CMD_INSERT ? 201 : 200, NULL,
-								  (struct varlena *) cstring_to_text_with_len(state->body.data, state->body.len));
-	}
+								  taskapi_answer_end(&state->body));
 	statement->idempotency = NULL;
 }
 
@@ -297,78 +295,50 @@ choose_columns(const TaskapiWrite *write, StatementKey *state)
 static void
 digest_row(const TaskapiWrite *write, StatementKey *state)
 {
-	const TaskapiColumnIO *io = taskapi_resource_view_io(write->view);
+	TaskapiValueIO *io = taskapi_resource_view_io(write->view);
 	bool		insert = write->statement->operation == CMD_INSERT;
-	bool		first = state->answered == 0 && state->body.len == 0;
-	StringInfoData buf;
+	TaskapiRequestDigest digest;
 
-	if (!insert && !first)
+	if (!insert && state->nwritten + state->answered > 0)
 		return;
-	initStringInfo(&buf);
-	appendBinaryStringInfo(&buf, insert ? "I" : "U", 1);
+	taskapi_digest_begin(&digest);
+	appendBinaryStringInfo(&digest.buf, insert ? "I" : "U", 1);
 	if (insert)
-		appendBinaryStringInfo(&buf, (const char *) state->digest, TASKAPI_FINGERPRINT_LEN);
+		appendBinaryStringInfo(&digest.buf, (const char *) state->digest, TASKAPI_FINGERPRINT_LEN);
 	for (int i = 0; i < write->desc->natts; i++)
 	{
-		const char *name = NameStr(TupleDescAttr(write->desc, i)->attname);
-		Datum		value;
 		bool		isnull;
+		Datum		value;
 
 		if (!state->counts[i])
 			continue;
-		appendBinaryStringInfo(&buf, name, strlen(name) + 1);
 		value = heap_getattr(write->new, i + 1, write->desc, &isnull);
-		appendStringInfoChar(&buf, isnull ? 'n' : 'v');
-		if (!isnull)
-			append_value(&buf, &io[i], write->view->columns[i].type, value);
+		taskapi_digest_name(&digest, NameStr(TupleDescAttr(write->desc, i)->attname));
+		taskapi_digest_value(&digest, &io[i], value, isnull);
 	}
-	taskapi_sha256(buf.data, buf.len, state->digest);
-	pfree(buf.data);
-}
-
-static void
-append_value(StringInfo buf, const TaskapiColumnIO *io, Oid type, Datum value)
-{
-	const char *bytes;
-	uint32		len;
-	uint32		len_on_disk;
-
-	if (type == JSONBOID)
-	{
-		uint8		canonical[TASKAPI_FINGERPRINT_LEN];
-
-		taskapi_fingerprint_jsonb(DatumGetJsonbP(value), canonical);
-		appendBinaryStringInfo(buf, (const char *) canonical, sizeof(canonical));
-		return;
-	}
-	if (io->binary)
-	{
-		bytea	   *sent = SendFunctionCall(unconstify(FmgrInfo *, &io->send), value);
-
-		bytes = VARDATA_ANY(sent);
-		len = VARSIZE_ANY_EXHDR(sent);
-	}
-	else
-	{
-		bytes = OutputFunctionCall(unconstify(FmgrInfo *, &io->send), value);
-		len = strlen(bytes);
-	}
-	len_on_disk = pg_hton32(len);	/* the ledger may move to another machine */
-	appendBinaryStringInfo(buf, (const char *) &len_on_disk, sizeof(len_on_disk));
-	appendBinaryStringInfo(buf, bytes, len);
-
-	/* 1.5 and 1.50 are one number: the third field is the display scale */
-	if (io->basetype == NUMERICOID && len >= 8)
-		memset(buf->data + buf->len - len + 6, 0, 2);
+	taskapi_digest_end(&digest, state->digest);
 }
 
 /* ---------- the stored answer ---------- */
+
+static TaskapiAnswerType *
+answer_type(const TaskapiWrite *write)
+{
+	if (write->view->answer == NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(write->view->entry.context);
+
+		write->view->answer = taskapi_answer_type(write->desc);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return write->view->answer;
+}
 
 static void
 load_rows(const TaskapiWrite *write, StatementKey *state)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(state->context);
-	bool		valid = taskapi_answer_rows(state->stored->body, write->view, write->desc, &state->rows, &state->nrows);
+	bool		valid = taskapi_answer_rows(state->stored->body, answer_type(write), write->desc, &state->rows, &state->nrows);
 
 	MemoryContextSwitchTo(oldcontext);
 	if (!valid)					/* the key was used for something else */
@@ -383,15 +353,15 @@ next_row(const TaskapiWrite *write, StatementKey *state)
 	if (write->statement->operation == CMD_INSERT)
 	{
 		if (state->answered < state->nrows)
-			return state->rows[state->answered];
+			return state->rows[state->answered].tuple;
 	}
 	else
 	{
 		for (int i = 0; i < state->nrows; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (same_key(write, state->rows[i], write->old))
-				return state->rows[i];
+			if (same_key(write, state->rows[i].tuple, write->old))
+				return state->rows[i].tuple;
 		}
 	}
 	taskapi_idempotency_reused();

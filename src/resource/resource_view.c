@@ -400,35 +400,20 @@ taskapi_resource_require_row_type(const TaskapiView *view, TupleDesc desc)
 				 errhint("Send the request again.")));
 }
 
-TaskapiColumnIO *
+TaskapiValueIO *
 taskapi_resource_view_io(TaskapiView *view)
 {
-	TaskapiColumnIO *io;
-
-	if (view->io != NULL)
-		return view->io;
-
-	io = MemoryContextAllocZero(view->entry.context, sizeof(TaskapiColumnIO) * Max(view->ncolumns, 1));
-	for (int i = 0; i < view->ncolumns; i++)
+	if (view->io == NULL)
 	{
-		Oid			type = view->columns[i].type;
-		Oid			function;
-		Oid			ioparam;
-		bool		is_varlena;
-		int16		len;
-		bool		byval;
-		char		align;
-		char		delim;
+		MemoryContext oldcontext = MemoryContextSwitchTo(view->entry.context);
+		TaskapiValueIO *io = palloc0(sizeof(TaskapiValueIO) * Max(view->ncolumns, 1));
 
-		io[i].basetype = getBaseType(type);
-		get_type_io_data(type, IOFunc_send, &len, &byval, &align, &delim, &ioparam, &function);
-		io[i].binary = OidIsValid(function);
-		if (!io[i].binary)
-			getTypeOutputInfo(type, &function, &is_varlena);
-		fmgr_info_cxt(function, &io[i].send, view->entry.context);
+		for (int i = 0; i < view->ncolumns; i++)
+			taskapi_value_io(&io[i], view->columns[i].type);
+		MemoryContextSwitchTo(oldcontext);
+		view->io = io;
 	}
-	view->io = io;
-	return io;
+	return view->io;
 }
 
 bool

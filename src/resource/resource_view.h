@@ -19,6 +19,7 @@
 #include "access/attnum.h"
 #include "nodes/bitmapset.h"
 
+#include "resource/request_digest.h"
 #include "resource/resource_cache.h"
 #include "resource/resource_registry.h"
 
@@ -32,14 +33,6 @@ typedef struct TaskapiViewColumn
 	bool		written;		/* may be written by the client */
 	bool		by_server;		/* identity or generated: written only if a value is given */
 } TaskapiViewColumn;
-
-/* How a column's values become bytes. */
-typedef struct TaskapiColumnIO
-{
-	Oid			basetype;		/* of a domain; else the type itself */
-	bool		binary;			/* the type has a binary form, */
-	FmgrInfo	send;			/* which this makes, or else the text */
-} TaskapiColumnIO;
 
 typedef struct TaskapiViewKey
 {
@@ -65,8 +58,8 @@ typedef struct TaskapiView
 	char	   *returning;		/* the view's row in terms of the table, as t */
 	char	   *search_path;	/* under which it means that; NULL: under any */
 	List	   *view_plans;		/* of TaskapiViewPlan */
-	TaskapiColumnIO *io;		/* NULL until it is asked for */
-	FmgrInfo   *row_reader;		/* resource_answer.c's, or NULL */
+	TaskapiValueIO *io;		/* NULL until it is asked for */
+	struct TaskapiAnswerType *answer;	/* resource_answer.c's, or NULL */
 } TaskapiView;
 
 /* An error if the view is no resource, or is one no longer. */
@@ -82,6 +75,6 @@ extern void taskapi_resource_require_row_type(const TaskapiView *view, TupleDesc
 extern bool taskapi_resource_may_read(const TaskapiView *view);
 
 /* One for each column. */
-extern TaskapiColumnIO *taskapi_resource_view_io(TaskapiView *view);
+extern TaskapiValueIO *taskapi_resource_view_io(TaskapiView *view);
 
 #endif							/* TASKAPI_RESOURCE_VIEW_H */
