@@ -14,8 +14,6 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
-#include "common/base64.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -30,6 +28,7 @@
 #include "base/own_objects.h"
 #include "cursor/cursor_wire.h"
 #include "http/problem.h"
+#include "resource/answer_text.h"
 #include "resource/resource_answer.h"
 
 typedef struct AnswerColumn
@@ -52,28 +51,14 @@ struct TaskapiAnswerType
 	bool		by_settings;	/* has types whose text depends on more settings than those of dates and numbers */
 };
 
-/* Text of the ledger that is being read. */
-typedef struct Reader
-{
-	const char *s;
-	const char *end;
-} Reader;
-
 static bool is_plain_type(Oid type);
 static void append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row);
-static void append_text(StringInfo body, const char *text, int len);
-static void append_base64(StringInfo body, const char *text, int len);
 static void append_cursor(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row);
-static bool skip_text(Reader *reader, const char *piece);
-static bool read_row(Reader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row);
-static bool read_texts(Reader *reader, const TaskapiAnswerType *type, char **texts);
-static int	read_member(Reader *reader, const TaskapiAnswerType *type, int expected, bool *valid);
-static bool read_value(Reader *reader, char **text);
-static char *read_string(Reader *reader);
-static char *read_base64(Reader *reader);
-static bool unescape(const char **s, const char *end, char *out);
+static bool read_row(TaskapiAnswerReader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row);
+static bool read_texts(TaskapiAnswerReader *reader, const TaskapiAnswerType *type, char **texts);
+static int	read_member(TaskapiAnswerReader *reader, const TaskapiAnswerType *type, int expected, bool *valid);
 static HeapTuple make_row(TaskapiAnswerType *type, TupleDesc desc, char **texts, MemoryContext result);
-static bool read_cursor(Reader *reader, Datum *value);
+static bool read_cursor(TaskapiAnswerReader *reader, Datum *value);
 
 /* ---------- row types ---------- */
 
@@ -249,7 +234,7 @@ append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple r
 		{
 			text	   *value = DatumGetTextPP(values[i]);
 
-			append_text(body, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+			taskapi_answer_append_text(body, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 			if ((Pointer) value != DatumGetPointer(values[i]))
 				pfree(value);
 		}
@@ -257,7 +242,7 @@ append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple r
 		{
 			char	   *value = OutputFunctionCall(&column->output, values[i]);
 
-			append_text(body, value, strlen(value));
+			taskapi_answer_append_text(body, value, strlen(value));
 			pfree(value);
 		}
 	}
@@ -266,74 +251,6 @@ append_row(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple r
 	appendStringInfoChar(body, '}');
 	pfree(values);
 	pfree(nulls);
-}
-
-/*
- * A value's text as JSON that is not much longer, whatever its characters.
- */
-static void
-append_text(StringInfo body, const char *text, int len)
-{
-	Size		escapes = 0;
-	bool		high = false;
-
-	for (const unsigned char *s = (const unsigned char *) text; s < (const unsigned char *) text + len; s++)
-	{
-		if (*s < ' ')
-			escapes += 5;
-		else if (*s == '"' || *s == '\\')
-			escapes++;
-		else if (*s >= 0x80)
-			high = true;
-	}
-	/* the text of type "char" may be half a character */
-	if (escapes > len / 3 + 16 || (high && !pg_verify_mbstr(GetDatabaseEncoding(), text, len, true)))
-	{
-		append_base64(body, text, len);
-		return;
-	}
-	if ((Size) body->len + len + escapes + 1024 >= MaxAllocSize)
-		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NIL,
-								 "Send the request without an idempotency key.",
-								 "The answer is too large to be kept.");
-	enlargeStringInfo(body, len + escapes + 2);
-	appendStringInfoCharMacro(body, '"');
-	if (escapes == 0)
-		appendBinaryStringInfo(body, text, len);
-	else
-	{
-		for (const char *s = text; s < text + len; s++)
-		{
-			if ((unsigned char) *s < ' ')
-				appendStringInfo(body, "\\u%04x", (int) *s);
-			else
-			{
-				if (*s == '"' || *s == '\\')
-					appendStringInfoCharMacro(body, '\\');
-				appendStringInfoCharMacro(body, *s);
-			}
-		}
-	}
-	appendStringInfoCharMacro(body, '"');
-}
-
-static void
-append_base64(StringInfo body, const char *text, int len)
-{
-	int64		needed = ((int64) len + 2) / 3 * 4;
-	int			written;
-
-	if (body->len + needed + 1024 >= MaxAllocSize)
-		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_PROGRAM_LIMIT_EXCEEDED, NIL,
-								 "Send the request without an idempotency key.",
-								 "The answer is too large to be kept.");
-	enlargeStringInfo(body, needed + 32);
-	appendStringInfoString(body, "{\"base64\":\"");
-	written = pg_b64_encode((const void *) text, len, body->data + body->len, needed + 1);
-	if (written < 0)
-		elog(ERROR, "could not encode %d bytes", len);
-	body->len += written;
-	appendStringInfoString(body, "\"}");
 }
 
 static void
@@ -355,40 +272,28 @@ append_cursor(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTupl
 
 /* ---------- reading ---------- */
 
-/* Step over a piece of text; false if something else stands there. */
-static bool
-skip_text(Reader *reader, const char *piece)
-{
-	int			len = strlen(piece);
-
-	if (reader->end - reader->s < len || memcmp(reader->s, piece, len) != 0)
-		return false;
-	reader->s += len;
-	return true;
-}
-
 bool
 taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc desc, TaskapiAnswerRow **rows, int *nrows)
 {
-	Reader		reader = {VARDATA_ANY(body), (char *) VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
+	TaskapiAnswerReader		reader = {VARDATA_ANY(body), (char *) VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
 	int			allocated = 4;
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "taskapi stored row", ALLOCSET_SMALL_SIZES);
 
 	*rows = palloc(sizeof(TaskapiAnswerRow) * allocated);
 	*nrows = 0;
-	if (!skip_text(&reader, "["))
+	if (!taskapi_answer_skip(&reader, "["))
 		return false;
-	while (*nrows == 0 ? reader.s < reader.end && *reader.s != ']' : skip_text(&reader, ",\n"))
+	while (*nrows == 0 ? reader.s < reader.end && *reader.s != ']' : taskapi_answer_skip(&reader, ",\n"))
 	{
-		TaskapiAnswerRow row = {.sent = skip_text(&reader, "{\"sent\":")};
+		TaskapiAnswerRow row = {.sent = taskapi_answer_skip(&reader, "{\"sent\":")};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!row.sent && !skip_text(&reader, "{\"row\":"))
+		if (!row.sent && !taskapi_answer_skip(&reader, "{\"row\":"))
 			return false;
 		MemoryContextReset(scratch);
 		if (!read_row(&reader, type, desc, scratch, &row.tuple))
 			return false;
-		if (skip_text(&reader, ",\"cursor\":\""))
+		if (taskapi_answer_skip(&reader, ",\"cursor\":\""))
 		{
 			Datum		value;
 			bool		no = false;
@@ -398,7 +303,7 @@ taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc des
 			if (type->cursor > 0)
 				row.tuple = heap_modify_tuple_by_cols(row.tuple, desc, 1, &type->cursor, &value, &no);
 		}
-		if (!skip_text(&reader, "}"))
+		if (!taskapi_answer_skip(&reader, "}"))
 			return false;
 
 		if (*nrows == allocated)
@@ -409,14 +314,14 @@ taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc des
 		(*rows)[(*nrows)++] = row;
 	}
 	MemoryContextDelete(scratch);
-	return skip_text(&reader, "]") && reader.s == reader.end;
+	return taskapi_answer_skip(&reader, "]") && reader.s == reader.end;
 }
 
 /*
  * A row in the current context; texts and values of its columns are in "scratch".
  */
 static bool
-read_row(Reader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row)
+read_row(TaskapiAnswerReader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext scratch, HeapTuple *row)
 {
 	MemoryContext context = MemoryContextSwitchTo(scratch);
 	char	  **texts = palloc0(sizeof(char *) * Max(type->ncolumns, 1));
@@ -429,13 +334,13 @@ read_row(Reader *reader, TaskapiAnswerType *type, TupleDesc desc, MemoryContext 
 }
 
 static bool
-read_texts(Reader *reader, const TaskapiAnswerType *type, char **texts)
+read_texts(TaskapiAnswerReader *reader, const TaskapiAnswerType *type, char **texts)
 {
 	int			expected = 0;
 
-	if (!skip_text(reader, "{"))
+	if (!taskapi_answer_skip(reader, "{"))
 		return false;
-	if (skip_text(reader, "}"))
+	if (taskapi_answer_skip(reader, "}"))
 		return true;
 	do
 	{
@@ -443,123 +348,32 @@ read_texts(Reader *reader, const TaskapiAnswerType *type, char **texts)
 		int			i = read_member(reader, type, expected, &valid);
 		char	   *text;
 
-		if (!valid || !read_value(reader, &text))
+		if (!valid || !taskapi_answer_read_value(reader, &text))
 			return false;
 		if (i >= 0)
 		{
 			texts[i] = text;
 			expected = i + 1;
 		}
-	} while (skip_text(reader, ","));
-	return skip_text(reader, "}");
+	} while (taskapi_answer_skip(reader, ","));
+	return taskapi_answer_skip(reader, "}");
 }
 
 /*
  * The column whose name stands here, which most often is the expected one; -1 for a name of no column.
  */
 static int
-read_member(Reader *reader, const TaskapiAnswerType *type, int expected, bool *valid)
+read_member(TaskapiAnswerReader *reader, const TaskapiAnswerType *type, int expected, bool *valid)
 {
 	for (int n = 0; n < type->ncolumns; n++)
 	{
 		int			i = (expected + n) % type->ncolumns;
 
-		if (!type->columns[i].dropped && i + 1 != type->cursor && skip_text(reader, type->columns[i].member))
+		if (!type->columns[i].dropped && i + 1 != type->cursor && taskapi_answer_skip(reader, type->columns[i].member))
 			return i;
 	}
-	*valid = skip_text(reader, "\"") && read_string(reader) != NULL && skip_text(reader, ":");
+	*valid = taskapi_answer_skip(reader, "\"") && taskapi_answer_read_string(reader) != NULL && taskapi_answer_skip(reader, ":");
 	return -1;
-}
-
-/*
- * NULL for null.
- */
-static bool
-read_value(Reader *reader, char **text)
-{
-	*text = NULL;
-	if (skip_text(reader, "null"))
-		return true;
-	if (skip_text(reader, "\""))
-		return (*text = read_string(reader)) != NULL;
-	return skip_text(reader, "{\"base64\":\"") && (*text = read_base64(reader)) != NULL && skip_text(reader, "}");
-}
-
-/*
- * A string of digits, decoded; NULL if it is none.
- */
-static char *
-read_base64(Reader *reader)
-{
-	const char *end = memchr(reader->s, '"', reader->end - reader->s);
-	char	   *result;
-	int			len;
-
-	if (end == NULL)
-		return NULL;
-	len = (end - reader->s) / 4 * 3;
-	result = palloc(len + 1);
-	len = pg_b64_decode(reader->s, end - reader->s, (void *) result, len);
-	if (len < 0)
-		return NULL;
-	result[len] = '\0';
-	reader->s = end + 1;
-	return result;
-}
-
-/*
- * A string behind its first quote; NULL if it is none that append_text() writes.
- */
-static char *
-read_string(Reader *reader)
-{
-	const char *s = reader->s;
-	char	   *result;
-	char	   *out;
-
-	while (s < reader->end && *s != '"')
-		s += (*s == '\\' && s + 1 < reader->end) ? 2 : 1;
-	if (s >= reader->end)
-		return NULL;
-	out = result = palloc(s - reader->s + 1);
-	while (*reader->s != '"')
-	{
-		const char *plain = reader->s;
-
-		while (*reader->s != '"' && *reader->s != '\\')
-			reader->s++;
-		memcpy(out, plain, reader->s - plain);
-		out += reader->s - plain;
-		if (*reader->s == '\\' && !unescape(&reader->s, s, out++))
-			return NULL;
-	}
-	reader->s++;
-	*out = '\0';
-	return result;
-}
-
-/*
- * \" and \\, and \u with a character of ASCII.
- */
-static bool
-unescape(const char **s, const char *end, char *out)
-{
-	unsigned char byte;
-
-	if (end - *s >= 2 && ((*s)[1] == '"' || (*s)[1] == '\\'))
-	{
-		*out = (*s)[1];
-		*s += 2;
-		return true;
-	}
-	if (end - *s < 6 || memcmp(*s, "\\u00", 4) != 0 || strspn(*s + 4, "0123456789abcdef") < 2)
-		return false;
-	hex_decode(*s + 4, 2, (char *) &byte);
-	if (byte == 0 || byte >= 0x80)
-		return false;
-	*out = byte;
-	*s += 6;
-	return true;
 }
 
 /*
@@ -614,7 +428,7 @@ make_row(TaskapiAnswerType *type, TupleDesc desc, char **texts, MemoryContext re
  * A cursor in hexadecimal digits, and the double quote behind it.
  */
 static bool
-read_cursor(Reader *reader, Datum *value)
+read_cursor(TaskapiAnswerReader *reader, Datum *value)
 {
 	const char *start = reader->s;
 	StringInfoData wire;
