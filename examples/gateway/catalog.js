@@ -1,0 +1,95 @@
+// What there is to serve: the views of the API's schema, with what taskapi.resources knows of them, and its functions. It is read
+// as the API's role, so what that role may not use is not there.
+'use strict';
+const { ask } = require('./database.js');
+const config = require('./config.js');
+
+// Of the view of the deleted rows, taskapi.resources tells in the row of the live ones.
+const VIEWS = `
+    WITH known AS MATERIALIZED (SELECT * FROM taskapi.resources WHERE api_schema = $1)
+    SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS description, k.resource AS live,
+           k.key_columns::text[] AS key, CASE WHEN k.deleted_resource = c.relname THEN k.deleted_order_by ELSE k.order_by END AS order_by,
+           k.parents, k.columns AS described, k.idempotent, k.versioned, has_table_privilege(c.oid, 'DELETE') AS deletes,
+           (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL), 'description', col_description(c.oid, a.attnum),
+                'readable', has_column_privilege(c.oid, a.attnum, 'SELECT'), 'insertable', has_column_privilege(c.oid, a.attnum, 'INSERT'),
+                'updatable', has_column_privilege(c.oid, a.attnum, 'UPDATE')) ORDER BY a.attnum)
+            FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN known k ON c.relname IN (k.resource, k.deleted_resource)
+    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND has_schema_privilege(n.oid, 'USAGE')
+      AND (has_any_column_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'INSERT'))
+    ORDER BY 1`;
+
+// Without triggers. A function of one row of a view computes a column of it: "computes" names that view.
+const FUNCTIONS = `
+    SELECT p.proname AS name, obj_description(p.oid, 'pg_proc') AS description, p.provolatile = 'v' AS writes, p.proretset AS many,
+           p.prorettype = 'void'::regtype AS void, t.typtype = 'c' OR p.prorettype = 'record'::regtype AS row,
+           format_type(p.prorettype, NULL) AS type, (SELECT v.relname FROM pg_type a JOIN pg_class v ON v.oid = a.typrelid AND v.relnamespace = n.oid
+                WHERE p.pronargs = 1 AND a.oid = p.proargtypes[0]) AS computes,
+           (SELECT coalesce(json_agg(json_build_object('name', a.name, 'type', format_type(p.proargtypes[a.i - 1], NULL),
+                'optional', a.i > p.pronargs - p.pronargdefaults) ORDER BY a.i), '[]')
+            FROM (SELECT n.name, row_number() OVER (ORDER BY n.place) AS i FROM unnest(p.proargnames, p.proargmodes) WITH ORDINALITY n(name, mode, place)
+                  WHERE coalesce(n.mode, 'i') IN ('i', 'b', 'v')) a) AS arguments
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
+    WHERE n.nspname = $1 AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
+      AND (p.pronargs = 0 OR p.proargnames IS NOT NULL)
+    ORDER BY 1, p.oid`;
+
+const catalog = { resources: new Map(), functions: new Map(), version: 0 };
+
+// The methods of the collection and of one row.
+function methodsOf(resource) {
+    const writes = (kind) => resource.columns.some((c) => c[kind]), reads = writes('readable');
+    const create = writes('insertable') && !resource.trash, update = writes('updatable');
+    return {
+        row: { GET: reads, HEAD: reads, PUT: create && update, PATCH: update, DELETE: resource.deletes },
+        collection: { GET: reads, HEAD: reads, POST: create, PUT: create && update, PATCH: update, DELETE: resource.deletes },
+    };
+}
+function prepareResource(row) {
+    const described = new Map((row.described ?? []).map((c) => [c.name, c]));
+    const resource = { ...row, trash: row.live !== null && row.live !== row.name, columns: row.columns.map((c) => ({ ...described.get(c.name), ...c })) };
+    resource.byName = new Map(resource.columns.map((c) => [c.name, c]));
+    if (!resource.key) resource.key = resource.byName.has('id') ? ['id'] : [];
+    resource.visible = resource.columns.filter((c) => c.readable).map((c) => c.name);
+    resource.methods = methodsOf(resource);
+    resource.children = new Map();
+    return resource;
+}
+
+// A child is reached through its parent, /projects/ID/tasks, if one foreign key alone leads from it to the parent's key.
+function addChildren(resources) {
+    for (const child of resources.values()) {
+        const links = (child.parents ?? []).filter((p) => p.api_schema === config.schema && resources.has(p.resource));
+        for (const link of links) {
+            const parent = resources.get(link.resource);
+            const only = links.filter((l) => l.resource === link.resource).length === 1;
+            const columns = parent.key.map((k) => link.columns[link.references.indexOf(k)]);
+            if (only && columns.length === link.columns.length && columns.every(Boolean)) parent.children.set(child.name, columns);
+        }
+    }
+}
+
+async function read() {
+    const resources = new Map((await ask(config.apiRole, VIEWS, [config.schema])).map((row) => [row.name, prepareResource(row)]));
+    const functions = new Map();
+    for (const f of await ask(config.apiRole, FUNCTIONS, [config.schema])) {
+        if (f.computes) resources.get(f.computes)?.byName.set(f.name, { name: f.name, type: f.type, readable: true });
+        else functions.set(f.name, [...(functions.get(f.name) ?? []), f]);
+    }
+    addChildren(resources);
+    Object.assign(catalog, { resources, functions, version: catalog.version + 1 });
+}
+
+// One reading at a time; of those asked for meanwhile, one more.
+let reading, again = false;
+function reread() {
+    if (reading) { again = true; return reading; }
+    reading = read().finally(() => {
+        reading = undefined;
+        if (again) { again = false; reread().catch(() => {}); }
+    });
+    return reading;
+}
+
+module.exports = { catalog, reread };

@@ -1,0 +1,123 @@
+// What a request asks for: path, query and body, checked against the catalog. The query language is PostgREST's, as far as
+// taskapi.page() knows it: column=operator.value, select, order, limit; and page_token, from the Link of the page before.
+'use strict';
+const { Problem, notFound, invalid } = require('./problem.js');
+const { catalog } = require('./catalog.js');
+const config = require('./config.js');
+
+const OPERATORS = { eq: '=', neq: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=', like: 'LIKE', ilike: 'ILIKE', in: '= ANY', is: 'IS', cs: '@>', cd: '<@', ov: '&&' };
+const RESERVED = new Set(['select', 'order', 'limit', 'page_size', 'page_token']);
+
+// A key that cannot be one names no row. What else the type refuses, PostgreSQL says.
+const FORMS = { uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, smallint: /^-?\d{1,5}$/, integer: /^-?\d{1,10}$/, bigint: /^-?\d{1,19}$/ };
+
+// /tasks, /tasks/ID, /projects/ID/tasks, /rpc/my_tasks. A key of several columns is written A,B.
+function target(path) {
+    let parts;
+    try { parts = path.slice(1).split('/').map(decodeURIComponent); } catch { throw invalid('invalid_path', 'A % in it begins no character of UTF-8.'); }
+    if (parts.at(-1) === '') parts.pop();
+    const [name, key, child] = parts;
+    if (name === 'rpc' && parts.length === 2 && catalog.functions.has(key)) return { functions: catalog.functions.get(key), name: key };
+    const resource = catalog.resources.get(name);
+    if (!resource || parts.length > 3) throw notFound('There is no such resource.');
+    if (parts.length === 1) return { resource, fixed: new Map() };
+    const values = keyOf(resource, key);
+    if (parts.length === 2) return { resource, key: new Map(resource.key.map((k, i) => [k, values[i]])) };
+    const columns = resource.children.get(child);
+    if (!columns) throw notFound(`${name} have no ${child}.`);
+    return { resource: catalog.resources.get(child), fixed: new Map(columns.map((c, i) => [c, values[i]])),
+        parent: { resource, key: new Map(resource.key.map((k, i) => [k, values[i]])) } };
+}
+
+function keyOf(resource, text) {
+    const values = resource.key.length > 1 ? text.split(',') : [text];
+    const none = resource.key.length === 0 || values.length !== resource.key.length ||
+        resource.key.some((k, i) => FORMS[resource.byName.get(k).type]?.test(values[i]) === false || values[i].includes('\0'));
+    if (none) throw notFound(`${resource.name} have no such row.`);
+    return values;
+}
+
+// (a,"b,c") as its elements.
+function elements(text) {
+    const inner = /^\((.*)\)$/s.exec(text)?.[1];
+    if (inner === undefined) throw invalid('invalid_filter', 'in. needs a list: in.(a,b)');
+    if (inner === '') return [];
+    const found = [], pattern = /\s*(?:"((?:[^"\\]|\\.)*)"|([^",]*))\s*(,|$)/gsy;
+    for (let m; (m = pattern.exec(inner)); ) {
+        found.push(m[1] !== undefined ? m[1].replace(/\\(.)/gs, '$1') : m[2]);
+        if (m[3] === '') return found;
+    }
+    throw invalid('invalid_filter', 'The list after in. is not well formed.');
+}
+
+// The conditions of a query: [{ column, operator, value }], in.'s value being an array.
+function conditions(resource, query) {
+    const found = [];
+    for (const [column, text] of query) {
+        if (RESERVED.has(column)) continue;
+        if (!resource.byName.get(column)?.readable) throw invalid('invalid_filter', `${resource.name} have no column "${column}".`);
+        const [, operator, value] = /^([a-z]+)\.(.*)$/s.exec(text.replace(/^not\.is\.null$/, 'is.not_null')) ?? [];
+        if (!Object.hasOwn(OPERATORS, operator ?? '')) throw invalid('invalid_filter', `Column "${column}" needs an operator: ${Object.keys(OPERATORS).join(', ')}.`, `${column}=eq.${text}`);
+        if (found.some((c) => c.column === column && c.operator === operator)) throw invalid('invalid_filter', `Column "${column}" has ${operator} twice.`);
+        if (operator === 'is' && !/^(null|not_null|true|false|unknown)$/i.test(value)) throw invalid('invalid_filter', 'is. needs null, not_null, true, false or unknown.');
+        found.push({ column, operator, value: operator === 'in' ? elements(value) : operator.endsWith('like') ? value.replaceAll('*', '%') : value });
+    }
+    return found;
+}
+
+// due_date.desc.nullslast,id as ORDER BY.
+function ordering(resource, query) {
+    const terms = (query.get('order') ?? '').split(',').filter(Boolean).map((term) => {
+        const [, column, direction, nulls] = /^([^.]+)(?:\.(asc|desc))?(?:\.nulls(first|last))?$/.exec(term) ?? [];
+        if (!resource.byName.get(column)?.readable) throw invalid('invalid_order_by', `What is "${term}"?`);
+        return `r."${column.replaceAll('"', '""')}"${direction ? ` ${direction}` : ''}${nulls ? ` NULLS ${nulls}` : ''}`;
+    });
+    return terms.length ? ` ORDER BY ${terms.join(', ')}` : '';
+}
+
+// The columns of the answer, in the order that is asked for.
+function selection(resource, query) {
+    const text = query.get('select');
+    if (!text || text === '*') return resource.visible;
+    const wanted = text.split(',');
+    for (const name of wanted) {
+        if (!resource.byName.get(name)?.readable) throw invalid('invalid_value', `${resource.name} have no column "${name}".`, /[(:]/.test(name) ? 'Related resources and aliases are not served here.' : undefined);
+    }
+    return [...new Set(wanted)];
+}
+
+function pageSize(query) {
+    const text = query.get('page_size') ?? query.get('limit');
+    if (text === null) return null;
+    if (!/^\d{1,9}$/.test(text)) throw invalid('invalid_page_size', 'It is a whole number that is not negative.');
+    return text;
+}
+
+const JSON_TYPES = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i;
+
+// The body: { text, rows }. PostgreSQL reads the text, since numbers lose digits on their way through JavaScript.
+async function body(stream, { onlyObject }) {
+    const tooLarge = () => new Problem(413, 'body_too_large', 'body is too large', `It may have ${config.maxBody} bytes.`, { Connection: 'close' });
+    if (Number(stream.headers['content-length']) > config.maxBody) throw tooLarge();
+    const parts = [];
+    let size = 0;
+    for await (const part of stream) {
+        if ((size += part.length) > config.maxBody) throw tooLarge();
+        parts.push(part);
+    }
+    if (!size) return { text: undefined, rows: [{}] };
+    if (!JSON_TYPES.test(stream.headers['content-type'] ?? '') || stream.headers['content-encoding']) {
+        throw new Problem(415, 'unsupported_media_type', 'media type is not supported', 'The body is application/json, in UTF-8 and not compressed.', { 'Accept-Post': 'application/json', 'Accept-Patch': 'application/merge-patch+json, application/json' });
+    }
+    try {
+        const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts)), parsed = JSON.parse(text);
+        const rows = Array.isArray(parsed) ? parsed : [parsed];
+        if (rows.every((r) => r !== null && typeof r === 'object' && !Array.isArray(r)) && !(onlyObject && rows === parsed)) return { text, rows, many: rows === parsed };
+    } catch (error) { if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error; }
+    throw invalid('invalid_json', onlyObject ? 'The body is a JSON object.' : 'The body is a JSON object, or an array of objects.');
+}
+
+// Prefer (RFC 7240): return=minimal, return=representation; undefined if neither.
+const preferred = (headers) => /(?:^|[,;\s])return\s*=\s*"?(minimal|representation|headers-only)"?/i.exec(headers.prefer ?? '')?.[1].toLowerCase();
+
+module.exports = { OPERATORS, target, conditions, ordering, selection, pageSize, body, preferred };

@@ -1,0 +1,156 @@
+// HTTP: from a request to an operation, and from its answer back. What a request may cost before it reaches the database is
+// bounded here: the size and time of its headers and body, its connection, and what goes on once its client is gone.
+'use strict';
+const http = require('node:http');
+const crypto = require('node:crypto');
+const { ask } = require('./database.js');
+const { Problem, problemOf, answerOf, unauthenticated } = require('./problem.js');
+const { catalog } = require('./catalog.js');
+const { target } = require('./request.js');
+const operations = require('./operations.js');
+const bearer = require('./bearer.js');
+const openapi = require('./openapi.js');
+const files = require('./files.js');
+const config = require('./config.js');
+
+let closing = false;
+const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, WWW-Authenticate, X-Request-Id';
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const json = (body) => ({ status: 200, headers: {}, body: JSON.stringify(body) });
+
+// Paths of the gateway's own; any other is a resource or a function.
+const OWN = {
+    '/livez': async () => json({ status: 'alive' }),
+    '/readyz': async () => {
+        if (closing || !catalog.version) throw new Problem(503, 'unavailable', closing ? 'shutting down' : 'starting');
+        await ask(config.apiRole, 'SELECT', []);
+        return json({ status: 'ready' });
+    },
+    '/openapi.json': async () => openapi(),
+};
+
+async function answer(request) {
+    const own = OWN[request.path] ?? (files.has(request.path) ? async () => files.get(request.path) : request.path === '/' ? OWN['/openapi.json'] : undefined);
+    const what = own ? undefined : target(request.path);
+    const kind = own ? 'own' : what.functions ? 'function' : what.key ? 'row' : 'collection';
+    const methods = own ? { GET: true, HEAD: true } : what.functions ? { GET: what.functions.some((f) => !f.writes), HEAD: what.functions.some((f) => !f.writes), POST: true } : what.resource.methods[kind];
+    const allowed = [...Object.keys(methods).filter((m) => methods[m]), 'OPTIONS'].join(', ');
+    if (request.method === 'OPTIONS') return { status: 204, headers: { allow: allowed, ...(methods.PATCH && { 'accept-patch': 'application/merge-patch+json, application/json' }) } };
+    if (!methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: allowed });
+    if (!accepts(request.headers.accept)) throw new Problem(406, 'not_acceptable', 'not acceptable', 'Answers are application/json.');
+    if (own) return own();
+    Object.assign(request, await callerOf(request.headers.authorization));
+    return operations[kind][request.method](what, request);
+}
+
+const accepts = (accept) => !accept || /(^|[,\s])(application|\*)\/(json|problem\+json|\*)\s*(;|,|$)/i.test(accept) || /text\/html/i.test(accept);
+
+async function callerOf(authorization) {
+    if (authorization === undefined) return {};
+    const token = /^Bearer +([\w.~+/=-]{1,8192})$/i.exec(authorization)?.[1];
+    if (!token) throw unauthenticated('Authorization is: Bearer, and a token.');
+    return bearer(token);
+}
+
+function cookiesOf(text = '') {
+    const cookies = {};
+    for (const pair of text.split(';')) {
+        const [, key, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+        if (key && !Object.hasOwn(cookies, key)) Object.defineProperty(cookies, key, { value, enumerable: true });
+    }
+    return cookies;
+}
+
+// What the database is told: the client's headers, with its address at the end of X-Forwarded-For (so that
+// taskapi.trusted_proxy_hops counts the gateway itself), and this request's place in its trace.
+function requestOf(req) {
+    const [path, query = ''] = req.url.split(/\?(.*)/s), trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})$/.exec(req.headers.traceparent ?? '');
+    const traceId = trace?.[1] ?? crypto.randomBytes(16).toString('hex');
+    const id = /^[\w-]{1,64}$/.exec(req.headers['x-request-id'] ?? '')?.[0] ?? crypto.randomUUID();
+    const headers = { ...req.headers, traceparent: `00-${traceId}-${crypto.randomBytes(8).toString('hex')}-${trace?.[2] ?? '01'}`, 'x-request-id': id,
+        'x-forwarded-for': [req.headers['x-forwarded-for'], req.socket.remoteAddress?.replace(/^::ffff:/, '')].filter(Boolean).join(', ') };
+    return { method: req.method, path, query: new URLSearchParams(query), headers, cookies: cookiesOf(req.headers.cookie), stream: req, id, traceId };
+}
+
+// A client that is gone wants no answer, and one that closed its side may still read. So the query is cancelled at once in the
+// first case, and after a while in the second.
+function watch(req, res, request) {
+    const abort = new AbortController();
+    let timer;
+    const half = () => { timer ??= setTimeout(() => abort.abort(), config.cancelAfter); };
+    if (req.socket.readableEnded) half(); else req.socket.once('end', half);
+    res.once('close', () => {
+        req.socket.off('end', half);
+        clearTimeout(timer);
+        if (!res.writableFinished) abort.abort();
+    });
+    request.signal = abort.signal;
+}
+
+function notModified(request, { status, headers }) {
+    if (status !== 200 || !headers.etag || !['GET', 'HEAD'].includes(request.method)) return false;
+    const tags = request.headers['if-none-match']?.split(',').map((t) => t.trim().replace(/^W\//, ''));
+    return Boolean(tags?.includes('*') || tags?.includes(headers.etag.replace(/^W\//, '')));
+}
+
+function crossOrigin(request, headers) {
+    const { origin } = request.headers;
+    if (!config.origins.includes(origin)) return;
+    Object.assign(headers, { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', 'access-control-expose-headers': EXPOSED });
+    if (request.method !== 'OPTIONS') return;
+    Object.assign(headers, { 'access-control-allow-methods': [...METHODS].join(', '), 'access-control-max-age': '600',
+        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, X-Request-Id' });
+}
+
+async function serve(req, res) {
+    const started = process.hrtime.bigint();
+    let request = { method: req.method, headers: req.headers, id: crypto.randomUUID() }, out;
+    try {
+        if (!METHODS.has(req.method)) throw new Problem(501, 'method_not_implemented', 'method is not implemented');
+        if (!req.url.startsWith('/')) throw new Problem(400, 'bad_request', 'bad request', 'The target of a request is a path.');
+        request = requestOf(req);
+        watch(req, res, request);
+        out = await answer(request);
+    } catch (error) {
+        const anonymous = !request.claims && !request.token && !req.headers['x-api-key'] && !request.cookies?.[config.cookie];
+        const problem = problemOf(error, anonymous);
+        if (problem.status >= 500) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
+        out = answerOf(problem);
+    }
+    if (notModified(request, out)) Object.assign(out, { status: 304, body: undefined });
+    const headers = { 'cache-control': 'private, no-cache', vary: 'Accept, Authorization, Cookie, Origin, X-API-Key', 'x-content-type-options': 'nosniff', 'x-request-id': request.id };
+    if (out.body) headers['content-type'] = 'application/json';
+    for (const [key, value] of Object.entries(out.headers)) headers[key.toLowerCase()] = value;
+    crossOrigin(request, headers);
+    if (out.status !== 204 && out.status !== 304) headers['content-length'] = Buffer.byteLength(out.body ?? '');
+    if (closing || (!req.complete && out.status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
+    if (!res.destroyed) res.writeHead(out.status, headers).end(req.method === 'HEAD' ? undefined : out.body);
+    if (config.log) console.log(JSON.stringify({ method: req.method, path: request.path, status: out.status, ms: Number(process.hrtime.bigint() - started) / 1e6, trace_id: request.traceId, request_id: request.id }));
+}
+
+// What the parser refuses never becomes a request. The connection is of no use afterwards.
+const REFUSED = { HPE_HEADER_OVERFLOW: [431, 'headers_too_large'], HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'body_too_large'], ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout'] };
+function refuse(error, socket) {
+    if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy();
+    const [status, code] = REFUSED[error.code] ?? [400, 'bad_request'];
+    const { headers, body } = answerOf(new Problem(status, code, code.replaceAll('_', ' ')));
+    socket.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: ${headers['Content-Type']}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+    setTimeout(() => socket.destroy(), 1000).unref();
+}
+
+function start() {
+    const server = http.createServer({ connectionsCheckingInterval: Math.min(config.headersTimeout, 1000), requireHostHeader: true, insecureHTTPParser: false }, serve);
+    Object.assign(server, { headersTimeout: config.headersTimeout, requestTimeout: config.requestTimeout, keepAliveTimeout: config.keepAlive, maxConnections: config.maxConnections,
+        maxHeadersCount: 100, timeout: config.requestTimeout + config.headersTimeout, httpAllowHalfOpen: true });
+    server.on('clientError', refuse);
+    return new Promise((resolve, reject) => server.once('error', reject).listen({ port: config.port, host: config.host, backlog: 4096 }, () => resolve(server)));
+}
+
+// What runs is finished; /readyz says meanwhile that nothing new should come.
+async function stop(server) {
+    closing = true;
+    await new Promise((resolve) => setTimeout(resolve, config.drain));
+    await new Promise((resolve) => { server.close(resolve); server.closeIdleConnections(); });
+}
+
+module.exports = { start, stop };
