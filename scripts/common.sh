@@ -65,6 +65,33 @@ need_packages() {
     rm -f "$apt_log"
 }
 
+# need_node: node and Debian's node-pg, where NODE_PATH then leads. A node of another origin does not go with Debian's package of
+# node-pg, which is unpacked into the scratch folder for it, with those that it needs.
+need_node() {
+    NODE_PATH=/usr/share/nodejs
+    export NODE_PATH
+    ! installed node-pg || return 0
+    [ -n "$(apt-cache show node-pg 2>/dev/null)" ] || as_root apt-get -qq update >&2 || true
+    if apt-get -s install --no-install-recommends nodejs node-pg >/dev/null 2>&1; then need_packages nodejs node-pg; return 0; fi
+    command -v node >/dev/null || die "Debian's nodejs cannot be installed here, and there is no other node"
+    NODE_PATH=$scratch/node/usr/share/nodejs
+    [ ! -e "$scratch/node/ready" ] || return 0
+    rm -rf "$scratch/node"
+    as_user mkdir -p "$scratch/node"
+    needed=$(apt-cache depends --recurse --important node-pg | perl -e '
+        my ($of, %depends, %seen);
+        /^(\S+)/ ? $of = $1 : /^ +Depends: (node-\S+)/ && push @{ $depends{$of} }, $1 while <STDIN>;
+        my @left = ("node-pg");
+        while (my $package = shift @left) { push @left, @{ $depends{$package} // [] } if !$seen{$package}++ }
+        print join " ", grep { $_ ne "node-libpq" } sort keys %seen')
+    # shellcheck disable=SC2016,SC2086 # the inner shell's; a list
+    quietly "$scratch/node.log" 'unpacking node-pg' as_user sh -euc '
+        cd "$0"
+        apt-get -q -o APT::Sandbox::User=root download "$@"
+        for package in *.deb; do dpkg -x "$package" .; done
+        touch ready' "$scratch/node" $needed
+}
+
 # find_major: print the major of the server, the one that PG_CONFIG names, else Debian's own.
 find_major() {
     v=$("$PG_CONFIG" --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/') || v=

@@ -39,7 +39,8 @@ foreach (@problems)
 	my ($problem, $status, $title) = @$_;
 	my $answer = $layer->call('POST', '/rpc/refuse', json => { problem => $problem, details => "why: $problem \x{e9} \"\\", hint => 'do this' });
 	is($answer->{status}, $status, "$problem: status");
-	is_deeply($answer->{json}, { code => $problem, message => $title, details => "why: $problem \x{e9} \"\\", hint => 'do this' }, "$problem: body");
+	is_deeply({ map { $_ => $answer->{json}{$_} } qw(code message details hint) }, { code => $problem, message => $title, details => "why: $problem \x{e9} \"\\", hint => 'do this' }, "$problem: body");
+	is_deeply([ @{ $answer->{json} }{qw(type title status detail)} ], [ "urn:problem:$problem", $title, $status, $answer->{json}{details} ], "$problem: as RFC 9457 has it") if $layer->only('gateway');
 	is($answer->{headers}{'x-extra'}, 'kept', "$problem: headers");
 	is($answer->{headers}{'x-lost'}, undef, "$problem: nothing of the request's answer");
 	ok($answer->{headers}{ $standard{$problem} }, "$problem: $standard{$problem}") if $standard{$problem};

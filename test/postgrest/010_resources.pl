@@ -61,7 +61,7 @@ is($task->{title}, "pr\x{fc}fen \x{1f33b}", 'text arrives as it was sent');
 is_deeply($task->{labels}, [ 'a b', 'c,d' ], 'and labels');
 is("$task->{status} $task->{priority} $task->{creator_id}", "todo 3 $layer->{id}{bob}", 'with its defaults');
 ok(!grep({ exists $task->{$_} } qw(deleted_at deletion_id)), 'and no column of deletion');
-is($layer->call('GET', "$t&select=title,projects(name)", as => 'cid')->{json}[0]{projects}{name}, 'Garden', 'a viewer reads it, with its project embedded');
+is($layer->call('GET', "$t&select=title,projects(name)", as => 'cid')->{json}[0]{projects}{name}, 'Garden', 'a viewer reads it, with its project embedded') if $layer->only('postgrest');
 $layer->is_problem($layer->call('POST', '/tasks', as => 'cid', json => { project_id => $p, title => 'x' }), 403, 'forbidden', 'a viewer creates none');
 $layer->is_problem($layer->call('PATCH', $t, as => 'cid', json => { title => 'x' }), 403, 'forbidden', 'nor changes one');
 $layer->is_problem($layer->call('DELETE', $t, as => 'cid'), 403, 'forbidden', 'nor deletes one');
@@ -116,8 +116,10 @@ $layer->is_problem($layer->call('POST', '/rpc/confirm_email', as => 'cid', json 
 # Anonymous.
 foreach my $resource (qw(users projects members tasks deleted_users deleted_projects deleted_members deleted_tasks sessions api_keys me invitations))
 {
-	is($layer->call('GET', "/$resource")->{status}, 401, "anonymous: no $resource");
-	is($layer->call('DELETE', "/$resource?cursor=not.is.null")->{status}, 401, "anonymous: no DELETE of $resource") if $resource !~ /sessions|api_keys|me$|invitations/;
+	# the gateway has nothing that no role of the API may use
+	my $none = $layer->only('gateway') && $resource eq 'deleted_users' ? 404 : 401;
+	is($layer->call('GET', "/$resource")->{status}, $none, "anonymous: no $resource");
+	is($layer->call('DELETE', "/$resource?cursor=not.is.null")->{status}, $none, "anonymous: no DELETE of $resource") if $resource !~ /sessions|api_keys|me$|invitations/;
 }
 is($layer->call('GET', "/rpc/$_")->{status}, 401, "anonymous: no /rpc/$_") foreach qw(tasks_page projects_page members_page users_page my_tasks);
 is($layer->call('POST', "/rpc/$_", json => { token => 'x' })->{status}, 401, "anonymous: no /rpc/$_") foreach qw(accept_invitation confirm_email);
@@ -151,7 +153,7 @@ $layer->is_problem($layer->call('DELETE', "/members?project_id=eq.$p&account_id=
 is($layer->call('DELETE', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{cid}", as => 'cid')->{status}, 204, 'but leaves');
 is_deeply($layer->call('GET', '/projects', as => 'cid')->{json}, [], 'and sees no project');
 is($layer->call('GET', "/tasks?id=eq.$last->{id}", as => 'ann')->{json}[0]{assignee_id}, undef, 'nor is assigned to anything');
-is($layer->call('PATCH', '/deleted_members', as => 'ann', json => { deleted_at => undef })->{status}, 403, 'nobody brings a member back');
+is($layer->call('PATCH', '/deleted_members', as => 'ann', json => { deleted_at => undef })->{status}, $layer->only('gateway') ? 405 : 403, 'nobody brings a member back');
 $layer->is_problem($layer->call('DELETE', "/members?project_id=eq.$p&account_id=eq.$layer->{id}{ann}", as => 'ann'), 409, 'has_dependents', 'the last owner stays');
 
 done_testing();

@@ -23,8 +23,11 @@ is("$made->{json}[0]{total} $made->{json}[0]{note}", '0 none', 'and its defaults
 my $bulk = $layer->call('POST', '/orders', @wanted, json => [ map { { id => $_, customer => 'bulk' } } 2 .. 9 ]);
 is(scalar @{ $bulk->{json} }, 8, 'eight at once');
 is($bulk->{headers}{etag}, undef, 'which have no tag');
-$bulk = $layer->call('POST', '/orders?columns=id,customer,note', as => 'ann', Prefer => 'return=representation, missing=default', json => [ { id => 10, customer => 'x' }, { id => 11, customer => 'x', note => undef } ]);
-is_deeply([ map { $_->{note} } @{ $bulk->{json} } ], [ 'none', undef ], 'missing=default is the table\'s, and null is null');
+if ($layer->only('postgrest'))
+{
+	$bulk = $layer->call('POST', '/orders?columns=id,customer,note', as => 'ann', Prefer => 'return=representation, missing=default', json => [ { id => 10, customer => 'x' }, { id => 11, customer => 'x', note => undef } ]);
+	is_deeply([ map { $_->{note} } @{ $bulk->{json} } ], [ 'none', undef ], 'missing=default is the table\'s, and null is null');
+}
 
 # If-Match.
 my $changed = $layer->call('PATCH', $o, @wanted, 'If-Match' => '"1"', json => { total => 5 });

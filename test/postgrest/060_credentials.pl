@@ -155,7 +155,8 @@ foreach my $spelling ($carl, uc $carl)
 	my %with = (Authorization => "Bearer $token");
 	$layer->is_problem($layer->call('GET', '/me', %with), 401, 'unauthenticated', "nor is a token of $spelling good");
 	$layer->is_problem($layer->call('POST', '/api_keys', %with, json => {}), 401, 'unauthenticated', 'it makes no key');
-	$layer->is_problem($layer->call('PATCH', "/deleted_users?id=eq.$carl", %with, json => { deleted_at => undef }), 401, 'unauthenticated', 'and undoes nothing');
+	# which the gateway does not even have, since no role of the API may use it
+	$layer->is_problem($layer->call('PATCH', "/deleted_users?id=eq.$carl", %with, json => { deleted_at => undef }), $layer->only('gateway') ? (404, 'not_found') : (401, 'unauthenticated'), 'and undoes nothing');
 }
 $layer->sql("UPDATE api.deleted_users SET deleted_at = NULL WHERE id = '$carl'");
 is($layer->call('GET', '/me', as => $carl)->{json}[0]{email}, 'carl@example.org', 'until the owner of the tables restores it');

@@ -1,10 +1,11 @@
-# A server with the task API and a PostgREST in front of it, for the tests beside this file.
+# A server with the task API and a layer in front of it: PostgREST, or with LAYER=gateway the gateway of examples/gateway.
 package Layer;
 
 use strict;
 use warnings;
 use HTTP::Tiny;
 use JSON::PP;
+use File::Basename 'dirname';
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -18,16 +19,28 @@ END { if ($$ == $owner) { local $?; kill 'KILL', @started; waitpid $_, 0 foreach
 my $secret = 'a secret that the layer and the database share';
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-# new(name, sql): sql runs when the roles are there: anonymous, authenticated, authenticator.
+# The kinds of layers that can be started here: the gateway needs node and node-pg, PostgREST a program on PATH.
+sub kinds
+{
+	my ($postgrest) = postgrest();
+	return ('gateway', $postgrest ? 'postgrest' : ());
+}
+
+sub postgrest { return grep { -x } map { "$_/postgrest" } split /:/, $ENV{PATH} }
+
+# new(NAME, SQL, KIND, ENV => VALUE, ...): SQL runs when the roles are there: anonymous, authenticated, authenticator. KIND is that of
+# the variable LAYER, or else PostgREST. The rest are settings of the gateway.
 sub new
 {
-	my ($class, $name, $sql) = @_;
-	my ($postgrest) = grep { -x } map { "$_/postgrest" } split /:/, $ENV{PATH};
-	plan skip_all => 'there is no program "postgrest" on PATH' unless $postgrest;
+	my ($class, $name, $sql, $kind, %settings) = @_;
+	$kind //= $ENV{LAYER} // 'postgrest';
+	plan skip_all => 'there is no program "postgrest" on PATH' if $kind eq 'postgrest' && !postgrest();
 
+	# The tests speak as a proxy in front; the gateway is one itself.
+	my $hops = $kind eq 'gateway' ? 2 : 1;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init;
-	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = 1\nlog_statement = none\n");
+	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = $hops\nlog_statement = none\n");
 	$node->start;
 	$node->safe_psql('postgres', qq{
 		CREATE ROLE anonymous;
@@ -39,10 +52,52 @@ sub new
 		SELECT taskapi.set_secret('jwt', '$secret');
 		$sql});
 
+	my $self = bless {
+		node => $node, kind => $kind,
+		log => "$PostgreSQL::Test::Utils::log_path/${name}_$kind.log",
+		http => HTTP::Tiny->new(timeout => 60, max_redirect => 0, agent => 'taskapi test')
+	}, $class;
+	$kind eq 'gateway' ? $self->start_gateway(%settings) : $self->start_postgrest;
+	return $self;
+}
+
+# spawn(COMMAND...): runs it with its output in the log, until the test ends.
+sub spawn
+{
+	my ($self, @command) = @_;
+	my $pid = fork // die "fork: $!";
+	if (!$pid)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>', $self->{log};
+		open STDERR, '>&', \*STDOUT;
+		exec @command or POSIX::_exit(1);
+	}
+	push @started, $pid;
+	$self->{pid} = $pid;
+	return $pid;
+}
+
+# ready(URL): waits for it.
+sub ready
+{
+	my ($self, $url) = @_;
+	for (1 .. 300)
+	{
+		return if $self->{http}->get($url)->{status} == 200;
+		select undef, undef, undef, 0.1;
+	}
+	die "the $self->{kind} did not become ready:\n" . slurp_file($self->{log});
+}
+
+sub start_postgrest
+{
+	my ($self) = @_;
+	my ($postgrest) = postgrest();
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $admin = PostgreSQL::Test::Cluster::get_free_port();
 	my $folder = PostgreSQL::Test::Utils::tempdir;
-	my ($dbhost, $dbport) = ($node->host, $node->port);
+	my ($dbhost, $dbport) = ($self->{node}->host, $self->{node}->port);
 	append_to_file("$folder/postgrest.conf", <<"END");
 db-uri = "postgres://authenticator\@/postgres?host=$dbhost&port=$dbport"
 db-schemas = "api"
@@ -56,40 +111,46 @@ admin-server-host = "127.0.0.1"
 admin-server-port = $admin
 log-level = "error"
 END
-	my $log = "$PostgreSQL::Test::Utils::log_path/${name}_postgrest.log";
-	my $pid = fork // die "fork: $!";
-	if (!$pid)
-	{
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', $log;
-		open STDERR, '>&', \*STDOUT;
-		exec $postgrest, "$folder/postgrest.conf" or POSIX::_exit(1);
-	}
-	push @started, $pid;
-	my $self = bless {
-		node => $node, log => $log,
-		base => "http://127.0.0.1:$port",
-		http => HTTP::Tiny->new(timeout => 60, max_redirect => 0, agent => 'taskapi test')
-	}, $class;
-	for (1 .. 300)
-	{
-		return $self if $self->{http}->get("http://127.0.0.1:$admin/ready")->{status} == 200;
-		select undef, undef, undef, 0.1;
-	}
-	die "PostgREST did not become ready:\n" . slurp_file($log);
+	$self->spawn($postgrest, "$folder/postgrest.conf");
+	$self->{base} = "http://127.0.0.1:$port";
+	$self->ready("http://127.0.0.1:$admin/ready");
+	return;
 }
 
-# task_api(NAME, SQL): a layer before the task API, with accounts ann, bob, cid and dee, whose ids are in $layer->{id}.
+sub start_gateway
+{
+	my ($self, %settings) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $program = dirname(__FILE__) . '/../../examples/gateway/gateway.js';
+	plan skip_all => 'there is no program "node" on PATH' unless grep { -x "$_/node" } split /:/, $ENV{PATH};
+	local %ENV = (
+		%ENV,
+		PGHOST => $self->{node}->host, PGPORT => $self->{node}->port, PGUSER => 'authenticator', PGDATABASE => 'postgres',
+		PORT => $port, WORKERS => 1, DB_POOL => 8, ANON_ROLE => 'anonymous', API_ROLE => 'authenticated', %settings);
+	$self->spawn('node', $program);
+	$self->{base} = "http://127.0.0.1:$port";
+	$self->ready("$self->{base}/readyz");
+	return;
+}
+
+# task_api(NAME, SQL, KIND, ...): a layer before the task API, with accounts ann, bob, cid and dee, whose ids are in $layer->{id}.
 sub task_api
 {
-	my ($class, $name, $sql) = @_;
+	my ($class, $name, $sql, @layer) = @_;
 	my $self = $class->new($name, q{
 		SELECT taskapi.create_task_api(anonymous => 'anonymous', authenticated => 'authenticated');
 		UPDATE taskapi.rate_limit_policy SET rate = 1000000, burst = NULL;
 		SELECT tasks.create_account(name || '@example.org', name || '''s password', initcap(name)) FROM unnest('{ann,bob,cid,dee}'::text[]) name;
-	} . ($sql // ''));
+	} . ($sql // ''), @layer);
 	$self->{id} = { split /[|\n]/, $self->sql('SELECT lower(display_name), id FROM tasks.account') };
 	return $self;
+}
+
+# only(KIND): whether the layer is of that kind; marks what the other one does not answer.
+sub only
+{
+	my ($self, $kind) = @_;
+	return $self->{kind} eq $kind;
 }
 
 sub sql
@@ -104,13 +165,13 @@ sub set
 	my ($self, $setting) = @_;
 	$self->sql("ALTER ROLE authenticator $setting");
 	$self->sql(q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'authenticator'});
-	# PostgREST notices, and connects again
+	# the layer notices, and connects again
 	for (1 .. 300)
 	{
 		return if $self->call('GET', '/')->{status} < 500;
 		select undef, undef, undef, 0.1;
 	}
-	die 'PostgREST did not come back';
+	die "the $self->{kind} did not come back";
 }
 
 # token(SUBJECT, CLAIMS): a bearer token for it; one of the accounts goes by its name.
@@ -146,6 +207,22 @@ sub call
 		text => $answer->{content},
 		json => $type =~ /json/ && length $answer->{content} ? $json->decode($answer->{content}) : undef,
 	};
+}
+
+# row(RESOURCE, COLUMN => VALUE, ...): the path of one row by its key, in the key's order.
+sub row
+{
+	my ($self, $resource, @key) = @_;
+	my @pairs = map { [ @key[ 2 * $_, 2 * $_ + 1 ] ] } 0 .. $#key / 2;
+	return "/$resource/" . join ',', map { $_->[1] } @pairs if $self->{kind} eq 'gateway';
+	return "/$resource?" . join '&', map { "$_->[0]=eq.$_->[1]" } @pairs;
+}
+
+# one(ANSWER): the one row of an answer, which the gateway gives as an object to who asks for a row.
+sub one
+{
+	my ($self, $answer) = @_;
+	return ref $answer->{json} eq 'ARRAY' ? $answer->{json}[0] : $answer->{json};
 }
 
 # joins(OWNER, PROJECT, NAME => ROLE, ...): accounts become members of a project, by invitation.
