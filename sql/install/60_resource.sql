@@ -58,6 +58,28 @@ CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
 COMMENT ON FUNCTION taskapi.resource_reference() IS
     'AFTER INSERT OR UPDATE trigger of an exposed table: no live row begins to refer to a deleted one';
 
+-- The defaults of a resource's columns.
+
+CREATE FUNCTION taskapi.insert_columns_support(internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_insert_columns_support';
+COMMENT ON FUNCTION taskapi.insert_columns_support(internal) IS
+    'Planner support: puts in the place of insert_columns() what the INSERT says';
+
+CREATE FUNCTION taskapi.insert_columns() RETURNS taskapi.cursor
+    LANGUAGE C STABLE PARALLEL SAFE SUPPORT taskapi.insert_columns_support AS 'MODULE_PATHNAME', 'taskapi_insert_columns';
+COMMENT ON FUNCTION taskapi.insert_columns() IS
+    'Internal: the default of a resource''s column cursor, by which its trigger knows the columns that an INSERT names';
+
+CREATE FUNCTION taskapi.table_default_support(internal) RETURNS internal
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_table_default_support';
+COMMENT ON FUNCTION taskapi.table_default_support(internal) IS
+    'Planner support: in an INSERT into a resource that leaves the column out, the table itself makes its value';
+
+CREATE FUNCTION taskapi.table_default(source regclass, attnum smallint, type anyelement) RETURNS anyelement
+    LANGUAGE C VOLATILE SUPPORT taskapi.table_default_support AS 'MODULE_PATHNAME', 'taskapi_table_default';
+COMMENT ON FUNCTION taskapi.table_default(regclass, smallint, anyelement) IS
+    'The default that a column of a table has now, for those who may insert it: the default of a resource''s column';
+
 -- What expose() and its kin, which run as their caller, need of C.
 
 CREATE FUNCTION taskapi.resource_columns(resource regclass, OUT name name, OUT source_attnum smallint) RETURNS SETOF record

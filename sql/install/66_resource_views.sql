@@ -161,7 +161,8 @@ $$;
 COMMENT ON FUNCTION taskapi.make_resource_view(regclass, name, name, text, boolean, boolean, name[]) IS
     'Internal: creates one of the two views of a resource, or brings it up to date';
 
--- Defaults, so that PostgreSQL itself fills in what an INSERT leaves out, and comments.
+-- Defaults, and comments. The default of a column is the table's at that moment, whatever it becomes later; that of the cursor
+-- tells the trigger which columns an INSERT names.
 CREATE FUNCTION taskapi.dress_resource_view(view regclass, source regclass, deleted boolean, versioned boolean, order_by text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -175,11 +176,16 @@ DECLARE
 BEGIN
     FOR col IN
         SELECT v.attname, v.atthasdef, col_description(source, s.attnum) AS comment,
-               CASE WHEN NOT deleted AND s.attgenerated = '' AND NOT (versioned AND s.attname IN ('version', 'updated_at'))
-                    THEN pg_get_expr(d.adbin, d.adrelid) END AS default_expression,
+               CASE WHEN NOT deleted AND NOT (versioned AND s.attname IN ('version', 'updated_at'))
+                         AND (d.oid IS NOT NULL AND s.attgenerated = '' OR s.attidentity = 'd' OR t.typtype = 'd')
+                    THEN format('taskapi.table_default(%L::regclass, %L::smallint, %s)', source, s.attnum,
+                                -- a domain may refuse NULL, but not as what an array lacks
+                                format(CASE WHEN t.typtype = 'd' THEN '(NULL::%s[])[1]' ELSE 'NULL::%s' END,
+                                       format_type(s.atttypid, NULL))) END AS default_expression,
                pg_get_expr(vd.adbin, vd.adrelid) AS view_default, col_description(view, v.attnum) AS view_comment
         FROM pg_attribute v
         JOIN pg_attribute s ON s.attrelid = source AND s.attname = v.attname AND NOT s.attisdropped
+        JOIN pg_type t ON t.oid = s.atttypid
         LEFT JOIN pg_attrdef d ON d.adrelid = source AND d.adnum = s.attnum
         LEFT JOIN pg_attrdef vd ON vd.adrelid = view AND vd.adnum = v.attnum
         WHERE v.attrelid = view AND v.attnum > 0
@@ -193,6 +199,10 @@ BEGIN
             EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', view, col.attname, col.comment);
         END IF;
     END LOOP;
+    IF NOT deleted AND NOT EXISTS (SELECT FROM pg_attrdef vd JOIN pg_attribute v ON v.attrelid = vd.adrelid AND v.attnum = vd.adnum
+                                   WHERE vd.adrelid = view AND v.attname = 'cursor') THEN
+        EXECUTE format('ALTER VIEW %s ALTER COLUMN cursor SET DEFAULT taskapi.insert_columns()', view);
+    END IF;
     -- In one direction and without NULLs, the columns' own index serves both order and cursor; otherwise one on the cursor does.
     SELECT * INTO sorted FROM taskapi.order_by_columns(order_by);
     IF NOT (true = ANY (sorted.descending) AND false = ANY (sorted.descending))

@@ -23,6 +23,7 @@ DECLARE
         'run_ddl', 'expose_online',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
+        'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'is_source', 'resource_columns',
         'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable',
         'resource_names', 'make_api_schema', 'check_names', 'resource_order', 'add_resource_columns', 'make_live_view',

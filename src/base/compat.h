@@ -219,9 +219,18 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, rte)->insertedCols : NULL)
 #define taskapi_updated_columns(stmt, rte) \
 	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, rte)->updatedCols : NULL)
+#define taskapi_selected_columns(stmt, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((stmt)->permInfos, rte)->selectedCols : NULL)
+#define taskapi_query_inserted_columns(query, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((query)->rteperminfos, rte)->insertedCols : NULL)
+#define taskapi_query_selected_columns(query, rte) \
+	((rte)->perminfoindex ? getRTEPermissionInfo((query)->rteperminfos, rte)->selectedCols : NULL)
 #else
 #define taskapi_inserted_columns(stmt, rte) ((rte)->insertedCols)
 #define taskapi_updated_columns(stmt, rte) ((rte)->updatedCols)
+#define taskapi_selected_columns(stmt, rte) ((rte)->selectedCols)
+#define taskapi_query_inserted_columns(query, rte) ((rte)->insertedCols)
+#define taskapi_query_selected_columns(query, rte) ((rte)->selectedCols)
 #endif
 
 /* 18 has foreign keys that are not enforced, and foreign keys over periods */

@@ -36,6 +36,8 @@
 #include "resource/resource_delete.h"
 #include "resource/resource_delete_scan.h"
 #include "resource/resource_error.h"
+#include "resource/resource_insert.h"
+#include "resource/resource_insert_mark.h"
 #include "resource/resource_put.h"
 #include "resource/resource_write.h"
 
@@ -66,6 +68,7 @@ static TaskapiRequestMethod request_method(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
 static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
 static HeapTuple write_row(const TaskapiWrite *write);
+static HeapTuple shown_row(const TaskapiWrite *write, HeapTuple row);
 static void answer(const TaskapiWrite *write, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg);
@@ -320,7 +323,7 @@ PG_FUNCTION_INFO_V1(taskapi_resource_write);
 Datum
 taskapi_resource_write(PG_FUNCTION_ARGS)
 {
-	TaskapiWrite write;
+	TaskapiWrite write = {0};
 	HeapTuple	result = NULL;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
@@ -334,7 +337,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	if (result != NULL)
 	{
 		answer(&write, result);
-		return PointerGetDatum(result);
+		return PointerGetDatum(shown_row(&write, result));
 	}
 
 	PG_TRY();
@@ -362,8 +365,18 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		answer(&write, result);
 		if (taskapi_resource_hooks.row_written)
 			taskapi_resource_hooks.row_written(&write, result);
+		result = shown_row(&write, result);
 	}
 	return PointerGetDatum(result);
+}
+
+/*
+ * A row of which the client's statement returns nothing is shown to nobody, not to another trigger of the view either.
+ */
+static HeapTuple
+shown_row(const TaskapiWrite *write, HeapTuple row)
+{
+	return write->statement->operation == CMD_INSERT && bms_is_empty(write->returned) ? write->new : row;
 }
 
 static void
@@ -383,6 +396,8 @@ describe_write(TaskapiWrite *write, TriggerData *trigdata)
 				 errhint("Call taskapi.expose() again.")));
 	write->old = operation == CMD_INSERT ? NULL : trigdata->tg_trigtuple;
 	write->new = operation == CMD_UPDATE ? trigdata->tg_newtuple : operation == CMD_INSERT ? trigdata->tg_trigtuple : NULL;
+	if (operation == CMD_INSERT)
+		taskapi_insert_read_mark(write);
 }
 
 static HeapTuple

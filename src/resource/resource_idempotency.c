@@ -83,7 +83,6 @@ static HeapTuple before_row(const TaskapiWrite *write);
 static void row_written(const TaskapiWrite *write, HeapTuple row);
 static void statement_end(TaskapiResourceStatement *statement);
 static bool key_applies(TaskapiResourceStatement *statement, const char **key);
-static bool inserted_columns(Oid view, Bitmapset **columns);
 static void choose_columns(const TaskapiWrite *write, StatementKey *state);
 static void digest_row(const TaskapiWrite *write, StatementKey *state);
 static TaskapiAnswerType *answer_type(const TaskapiWrite *write);
@@ -183,9 +182,8 @@ before_row(const TaskapiWrite *write)
 	if (state->rows == NULL)
 		load_rows(write, state);
 	row = next_row(write, state);
-	if (write->statement->operation == CMD_INSERT && !write->statement->may_read)
-		row = write->new;		/* the answer was what the client sent, and it may read no other */
-	else
+	/* an INSERT that returns nothing shows it to nobody */
+	if (write->statement->operation != CMD_INSERT || !bms_is_empty(write->returned))
 		check_visible(write, state, row);
 	state->answered++;
 	return row;
@@ -229,54 +227,24 @@ statement_end(TaskapiResourceStatement *statement)
 
 /* ---------- what the request was ---------- */
 
-/*
- * The columns that an INSERT names, offset by FirstLowInvalidHeapAttributeNumber: those that it needs the privilege for.
- * False where the session's own statement is another one, which called a function that ran this one.
- */
-static bool
-inserted_columns(Oid view, Bitmapset **columns)
-{
-	bool		found = false;
-	ListCell   *lc;
-
-	*columns = NULL;
-	if (ActivePortal == NULL)
-		return false;
-	foreach(lc, ActivePortal->stmts)
-	{
-		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
-		ListCell   *lr;
-
-		foreach(lr, stmt->resultRelations)
-		{
-			RangeTblEntry *rte = rt_fetch(lfirst_int(lr), stmt->rtable);
-
-			if (rte->relid != view)
-				continue;
-			*columns = bms_add_members(*columns, taskapi_inserted_columns(stmt, rte));
-			found = true;
-		}
-	}
-	return found;
-}
-
 static void
 choose_columns(const TaskapiWrite *write, StatementKey *state)
 {
 	const TaskapiResourceStatement *statement = write->statement;
 	TupleDesc	desc = write->desc;
-	Bitmapset  *given = statement->updated;
 	Relation	rel = NULL;
 
 	state->counts = MemoryContextAllocZero(state->context, sizeof(bool) * Max(desc->natts, 1));
-	if (statement->operation == CMD_INSERT && !inserted_columns(statement->view, &given))
+	if (statement->operation == CMD_INSERT && !write->columns_known)
 		rel = RelationIdGetRelation(statement->view);
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (rel == NULL)
-			state->counts[i] = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, given);
+		if (rel == NULL && statement->operation == CMD_INSERT)
+			state->counts[i] = bms_is_member(i, write->given);
+		else if (rel == NULL)
+			state->counts[i] = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, statement->updated);
 		else
 		{
 			/* not known: all that no changing default can have filled in */
@@ -343,8 +311,8 @@ load_rows(const TaskapiWrite *write, StatementKey *state)
 	MemoryContextSwitchTo(oldcontext);
 	if (!valid)					/* the key was used for something else */
 		taskapi_idempotency_reused();
-	state->may_read = write->statement->operation == CMD_INSERT ? write->statement->may_read :
-		taskapi_resource_may_read(write->view);
+	state->may_read = write->statement->operation == CMD_INSERT ?
+		taskapi_resource_may_read_columns(write->view, write->returned) : taskapi_resource_may_read(write->view);
 }
 
 static HeapTuple

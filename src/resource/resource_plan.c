@@ -11,7 +11,6 @@
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "nodes/params.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
@@ -25,6 +24,8 @@ static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
 static const char *joining_text = NULL;
 
 static void start_joined(QueryDesc *query, int eflags);
+static SPIPlanPtr keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan);
+static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 static void pass_result(DestReceiver *receiver);
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
@@ -34,7 +35,6 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 {
 	bool		other = (role != GetUserId());
 	SPIPlanPtr	plan;
-	MemoryContext oldcontext;
 	TaskapiRole saved = {0};
 
 	if (other)
@@ -44,6 +44,23 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), query);
 	if (other)
 		taskapi_role_restore(saved);
+	return keep_plan(entry, plan);
+}
+
+SPIPlanPtr
+taskapi_resource_prepare_params(TaskapiCacheEntry *entry, const char *query, ParserSetupHook set_up, void *arg)
+{
+	SPIPlanPtr	plan = SPI_prepare_params(query, set_up, arg, 0);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_params returned %s for %s", SPI_result_code_string(SPI_result), query);
+	return keep_plan(entry, plan);
+}
+
+static SPIPlanPtr
+keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan)
+{
+	MemoryContext oldcontext;
 
 	/* first the place for it, so that running out of memory loses no plan */
 	oldcontext = MemoryContextSwitchTo(entry->context);
@@ -100,6 +117,35 @@ taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 }
 
 uint64
+taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values, const bool *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			result;
+
+	taskapi_resource_join(plan);
+	result = SPI_execute_plan_with_paramlist(plan, make_params(nargs, argtypes, values, nulls), false, 0);
+	MemoryContextSwitchTo(context);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan_with_paramlist returned %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+static ParamListInfo
+make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls)
+{
+	ParamListInfo params = makeParamList(nargs);
+
+	for (int i = 0; i < nargs; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = nulls != NULL && nulls[i];
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = argtypes[i];
+	}
+	return params;
+}
+
+uint64
 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit)
 {
 	Snapshot	snapshot = InvalidSnapshot;
@@ -144,15 +190,8 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	}
 
 	CHECK_FOR_INTERRUPTS();
-	options.params = makeParamList(nargs);
+	options.params = make_params(nargs, argtypes, values, NULL);
 	options.dest = receiver;
-	for (int i = 0; i < nargs; i++)
-	{
-		options.params->params[i].value = values[i];
-		options.params->params[i].isnull = false;
-		options.params->params[i].pflags = PARAM_FLAG_CONST;
-		options.params->params[i].ptype = argtypes[i];
-	}
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_plan_extended(plan, &options);
 	taskapi_role_restore(saved);

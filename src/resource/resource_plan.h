@@ -17,12 +17,17 @@
 #ifndef TASKAPI_RESOURCE_PLAN_H
 #define TASKAPI_RESOURCE_PLAN_H
 
+#include "nodes/params.h"
 #include "tcop/dest.h"
 
 #include "resource/resource_cache.h"
 
 /* Prepare and keep a plan as a role; it belongs to the entry. */
 extern SPIPlanPtr taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes);
+
+/* The same as the caller, for text whose references a hook of the parser sees; "arg" lives as long as the entry. */
+extern SPIPlanPtr taskapi_resource_prepare_params(TaskapiCacheEntry *entry, const char *query, ParserSetupHook set_up,
+												  void *arg);
 
 /* Installs the hook of the executor. */
 extern void taskapi_resource_plan_init(void);
@@ -36,6 +41,10 @@ extern void taskapi_resource_join(SPIPlanPtr plan);
 
 /* Run a plan as the caller, so joined; the number of rows. */
 extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
+
+/* The same for one of taskapi_resource_prepare_params(). */
+extern uint64 taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values,
+										  const bool *nulls);
 
 /*
  * Run a plan with a role's rights and, as referential integrity does, no row-level security and in every isolation

@@ -24,15 +24,18 @@
 
 #include "base/compat.h"
 #include "http/layer.h"
-#include "resource/resource_registry.h"
+#include "resource/resource_insert_mark.h"
 #include "resource/resource_put.h"
+#include "resource/resource_registry.h"
 
 static planner_hook_type next_planner_hook = NULL;
 
 static PlannedStmt *put_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
 static bool is_put(const Query *query);
-static bool any_put(const Query *query);
+static bool is_resource_insert(const Query *query);
+static bool any_insert(const Query *query, bool (*is_such) (const Query *));
 static void strip(Query *query);
+static void mark(Query *query);
 
 void
 taskapi_resource_put_init(void)
@@ -44,10 +47,15 @@ taskapi_resource_put_init(void)
 static PlannedStmt *
 put_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
-	if (any_put(parse))
+	if (any_insert(parse, is_put))
 	{
 		parse = copyObject(parse);
 		strip(parse);
+	}
+	if (any_insert(parse, is_resource_insert))
+	{
+		parse = copyObject(parse);
+		mark(parse);
 	}
 	if (next_planner_hook)
 		return next_planner_hook(parse, query_string, cursor_options, params);
@@ -70,21 +78,27 @@ is_put(const Query *query)
 	return get_rel_relkind(relid) == RELKIND_VIEW && taskapi_resource_find(relid) != NULL;
 }
 
+static bool
+is_resource_insert(const Query *query)
+{
+	return query->commandType == CMD_INSERT && OidIsValid(taskapi_insert_resource(query));
+}
+
 /*
  * Data-modifying statements stand at the top, or in a WITH at the top.
  */
 static bool
-any_put(const Query *query)
+any_insert(const Query *query, bool (*is_such) (const Query *))
 {
 	ListCell   *lc;
 
-	if (is_put(query))
+	if (is_such(query))
 		return true;
 	foreach(lc, query->cteList)
 	{
 		const Query *cte = (const Query *) lfirst_node(CommonTableExpr, lc)->ctequery;
 
-		if (is_put(cte))
+		if (is_such(cte))
 			return true;
 	}
 	return false;
@@ -103,5 +117,24 @@ strip(Query *query)
 
 		if (is_put(cte))
 			cte->onConflict = NULL;
+	}
+}
+
+/*
+ * A client that sends the cursor that it got leaves no room for the view's default (resource_insert_mark.h).
+ */
+static void
+mark(Query *query)
+{
+	ListCell   *lc;
+
+	if (is_resource_insert(query))
+		taskapi_insert_mark(query);
+	foreach(lc, query->cteList)
+	{
+		Query	   *cte = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
+
+		if (is_resource_insert(cte))
+			taskapi_insert_mark(cte);
 	}
 }

@@ -63,7 +63,7 @@ typedef struct TaskapiResourceStatement
 	bool		deleted_rows;	/* the view is deleted_RESOURCE */
 	TaskapiRequestMethod method;
 	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */
-	bool		may_read;		/* INSERT: the caller may read what it makes */
+	bool		may_read;		/* INSERT: the caller may read all that the view shows of a row */
 	bool		version_sent;	/* UPDATE: version is among them */
 	bool		require_if_match;	/* the change must say which version it is made from */
 	const char *if_match;		/* the header, if it applies; else NULL */
@@ -80,6 +80,10 @@ typedef struct TaskapiWrite
 	TupleDesc	desc;			/* the view's row type, which has been compared with "view" */
 	HeapTuple	old;			/* NULL for INSERT */
 	HeapTuple	new;			/* NULL for DELETE */
+	bool		columns_known;	/* INSERT: the next three are the statement's own; see resource_insert_mark.h */
+	Bitmapset  *given;			/* the columns that the client gave and may write, by index */
+	const Bitmapset *returned;	/* the columns that its statement returns; none: it needs no right to read */
+	const char *conflict;		/* its ON CONFLICT clause, or NULL */
 } TaskapiWrite;
 
 #endif							/* TASKAPI_RESOURCE_STATEMENT_H */

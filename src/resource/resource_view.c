@@ -26,6 +26,7 @@
 #include "utils/ruleutils.h"
 
 #include "base/compat.h"
+#include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
 #include "resource/resource_table.h"
@@ -155,11 +156,13 @@ static void
 find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			cursor = taskapi_type_oid("cursor");
 	ListCell   *lc;
 
 	view->ncolumns = desc->natts;
 	view->columns = palloc0(sizeof(TaskapiViewColumn) * view->ncolumns);
 	view->version = -1;
+	view->cursor = -1;
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -178,6 +181,8 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
 		if (IsA(var, Var) && var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0)
 			describe_column(view, tle->resno - 1, TupleDescAttr(RelationGetDescr(source), var->varattno - 1),
 							var->varattno);
+		else if (column->type == cursor)
+			view->cursor = tle->resno - 1;
 	}
 }
 
@@ -212,8 +217,8 @@ describe_column(TaskapiView *view, int index, Form_pg_attribute att, AttrNumber 
 	column->by_server = (att->attidentity != '\0' || att->attgenerated != '\0');
 	if (column->written && column->by_server)
 		view->by_server = bms_add_member(view->by_server, index);
-	else if (column->written)
-		view->insert_always = bms_add_member(view->insert_always, index);
+	if (column->written)
+		view->writable = bms_add_member(view->writable, index);
 }
 
 /*
@@ -231,6 +236,7 @@ deparse_columns(TaskapiView *view, Relation source, Query *query, int rtindex)
 	ListCell   *lc;
 
 	initStringInfo(&returning);
+	view->expressions = palloc0(sizeof(char *) * Max(view->ncolumns, 1));
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
@@ -250,6 +256,8 @@ deparse_columns(TaskapiView *view, Relation source, Query *query, int rtindex)
 			view->entry.user_types = true;
 			view->search_path = pstrdup(namespace_search_path);
 		}
+		if (tle->resno <= view->ncolumns)
+			view->expressions[tle->resno - 1] = pstrdup(returning.data + start);
 	}
 	view->returning = returning.data;
 }
@@ -419,13 +427,24 @@ taskapi_resource_view_io(TaskapiView *view)
 bool
 taskapi_resource_may_read(const TaskapiView *view)
 {
+	return pg_class_aclcheck(view->registration.source, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		taskapi_resource_may_read_columns(view, NULL);
+}
+
+/*
+ * A computed column may need any.
+ */
+bool
+taskapi_resource_may_read_columns(const TaskapiView *view, const Bitmapset *columns)
+{
 	Oid			source = view->registration.source;
+	bool		all = columns == NULL || (view->cursor >= 0 && bms_is_member(view->cursor, columns));
 
 	if (pg_class_aclcheck(source, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		return true;
 	for (int i = 0; i < view->ncolumns; i++)
 	{
-		if (view->columns[i].source_attno != 0 &&
+		if ((all || bms_is_member(i, columns)) && view->columns[i].source_attno != 0 &&
 			pg_attribute_aclcheck(source, view->columns[i].source_attno, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			return false;
 	}

@@ -31,7 +31,7 @@ typedef struct TaskapiViewColumn
 	int16		typlen;
 	bool		typbyval;
 	bool		written;		/* may be written by the client */
-	bool		by_server;		/* identity or generated: written only if a value is given */
+	bool		by_server;		/* identity or generated */
 } TaskapiViewColumn;
 
 typedef struct TaskapiViewKey
@@ -52,12 +52,15 @@ typedef struct TaskapiView
 	const char *fault;			/* why it is no resource any more, or NULL */
 	int			version;		/* index of the column version, or -1 */
 	Bitmapset  *deleted_at;		/* the columns that show when the row was deleted: one, or its alias too */
-	Bitmapset  *insert_always;	/* written and not by_server */
+	int			cursor;			/* index of the computed column cursor, or -1 */
+	Bitmapset  *writable;		/* the columns that are "written" */
 	Bitmapset  *by_server;
 	char	   *source_name;	/* quoted, with its schema */
-	char	   *returning;		/* the view's row in terms of the table, as t */
+	char	  **expressions;	/* the view's columns in terms of the table, as t */
+	char	   *returning;		/* all of them */
 	char	   *search_path;	/* under which it means that; NULL: under any */
 	List	   *view_plans;		/* of TaskapiViewPlan */
+	List	   *insert_plans;	/* resource_insert.c's */
 	TaskapiValueIO *io;		/* NULL until it is asked for */
 	struct TaskapiAnswerType *answer;	/* resource_answer.c's, or NULL */
 } TaskapiView;
@@ -71,8 +74,9 @@ extern TaskapiView *taskapi_resource_view_as_is(Oid view);
 /* An error unless the row type is the view's: call it wherever rows enter. */
 extern void taskapi_resource_require_row_type(const TaskapiView *view, TupleDesc desc);
 
-/* May the caller read all that the view shows of a row? */
+/* May the caller read all that the view shows of a row, or in the second form of some columns (by index)? */
 extern bool taskapi_resource_may_read(const TaskapiView *view);
+extern bool taskapi_resource_may_read_columns(const TaskapiView *view, const Bitmapset *columns);
 
 /* One for each column. */
 extern TaskapiValueIO *taskapi_resource_view_io(TaskapiView *view);

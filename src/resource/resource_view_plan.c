@@ -27,7 +27,6 @@ typedef struct PlanText
 } PlanText;
 
 static void append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *columns);
-static void append_insert(PlanText *text, const Bitmapset *columns);
 static void append_update(PlanText *text, const Bitmapset *columns);
 static void append_probe(PlanText *text);
 static void append_key_condition(PlanText *text);
@@ -80,13 +79,6 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 
 	switch (kind)
 	{
-		case TASKAPI_VIEW_PLAN_INSERT:
-		case TASKAPI_VIEW_PLAN_INSERT_ONLY:
-			append_insert(text, columns);
-			if (kind == TASKAPI_VIEW_PLAN_INSERT)
-				appendStringInfo(&text->buf, " RETURNING %s", view->returning);
-			break;
-
 		case TASKAPI_VIEW_PLAN_UPDATE_VERSION:
 		case TASKAPI_VIEW_PLAN_UPDATE_IMAGE:
 			append_update(text, columns);
@@ -128,29 +120,6 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 			appendStringInfoString(&text->buf, view->deleted_rows ? " FOR UPDATE" : " FOR NO KEY UPDATE");
 			break;
 	}
-}
-
-static void
-append_insert(PlanText *text, const Bitmapset *columns)
-{
-	const TaskapiView *view = text->view;
-	StringInfoData values;
-	int			i = -1;
-
-	appendStringInfo(&text->buf, "INSERT INTO %s AS t ", view->source_name);
-	if (bms_is_empty(columns))
-	{
-		appendStringInfoString(&text->buf, "DEFAULT VALUES");
-		return;
-	}
-	initStringInfo(&values);
-	while ((i = bms_next_member(columns, i)) >= 0)
-	{
-		add_parameter(text, view->columns[i].type);
-		appendStringInfo(&text->buf, "%s%s", text->nargs == 1 ? "(" : ", ", view->columns[i].name);
-		appendStringInfo(&values, "%s$%d", text->nargs == 1 ? "" : ", ", text->nargs);
-	}
-	appendStringInfo(&text->buf, ") VALUES (%s)", values.data);
 }
 
 static void

@@ -16,8 +16,6 @@
 
 typedef enum TaskapiViewPlanKind
 {
-	TASKAPI_VIEW_PLAN_INSERT,
-	TASKAPI_VIEW_PLAN_INSERT_ONLY,	/* for callers who may not read the row */
 	TASKAPI_VIEW_PLAN_UPDATE_VERSION, /* if the version is the one given */
 	TASKAPI_VIEW_PLAN_UPDATE_IMAGE, /* if the columns to change are as given */
 	TASKAPI_VIEW_PLAN_DELETE,

@@ -1,16 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * resource_write.c
- *	  INSERT, UPDATE and PUT of one row of a resource, as the caller.
+ *	  UPDATE and PUT of one row of a resource, as the caller.
  *
  * The caller's own privileges and policies on the table decide: each statement
  * here runs as the caller.
- *
- * INSERT.  The view's columns have the table's defaults, so PostgreSQL has
- * filled in what the client left out, and a NULL in the row is one that the
- * client sent.  Identity and generated columns have no such default: if the
- * client sent nothing, the table makes them.  version and updated_at are the
- * server's.
  *
  * UPDATE.  Only columns that differ from the row that the client's statement
  * saw are written.  That row is as old as the statement's snapshot, and nobody
@@ -35,12 +29,13 @@
 #include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
+#include "resource/resource_default.h"
+#include "resource/resource_insert.h"
 #include "resource/resource_table.h"
 #include "resource/resource_write.h"
 
 static int	add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmapset *columns, Datum *values, char *nulls);
 static Bitmapset *changed_columns(const TaskapiWrite *write);
-static HeapTuple take_row(const TaskapiWrite *write);
 static bool has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *columns);
 static void count_replaced(void);
 static HeapTuple update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact);
@@ -97,11 +92,8 @@ taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *
 	return view->nkeys;
 }
 
-/*
- * The first row of the last result, which has to be of the view's row type.
- */
-static HeapTuple
-take_row(const TaskapiWrite *write)
+HeapTuple
+taskapi_resource_take_row(const TaskapiWrite *write)
 {
 	HeapTuple	row;
 
@@ -168,7 +160,7 @@ taskapi_resource_current_row(const TaskapiWrite *write, HeapTuple row)
 	taskapi_resource_key_arguments(write, row, values, nulls);
 	if (taskapi_resource_run(taskapi_resource_view_plan(write->view, TASKAPI_VIEW_PLAN_SELECT, NULL), values, nulls) == 0)
 		return NULL;
-	return take_row(write);
+	return taskapi_resource_take_row(write);
 }
 
 void
@@ -215,35 +207,6 @@ taskapi_resource_check_precondition(const TaskapiWrite *write, HeapTuple old)
 
 	/* "*" asks only that the row be there, which the statement sees to */
 	return sent.known || (statement->if_match != NULL && !taskapi_any_tag(statement->if_match));
-}
-
-HeapTuple
-taskapi_resource_insert(const TaskapiWrite *write)
-{
-	TaskapiView *view = write->view;
-	bool		may_read = write->statement->may_read;
-	Datum	   *values = palloc(sizeof(Datum) * Max(view->ncolumns, 1));
-	char	   *nulls = palloc(Max(view->ncolumns, 1));
-	Bitmapset  *columns = view->insert_always;
-	SPIPlanPtr	plan;
-	int			i = -1;
-
-	taskapi_resource_require_triggers(taskapi_resource_table(view->registration.source), false);
-	if (view->by_server != NULL)
-	{
-		columns = bms_copy(columns);
-		while ((i = bms_next_member(view->by_server, i)) >= 0)
-		{
-			if (!heap_attisnull(write->new, i + 1, write->desc))
-				columns = bms_add_member(columns, i);
-		}
-	}
-
-	add_arguments(write, write->new, columns, values, nulls);
-	plan = taskapi_resource_view_plan(view, may_read ? TASKAPI_VIEW_PLAN_INSERT : TASKAPI_VIEW_PLAN_INSERT_ONLY, columns);
-	if (taskapi_resource_run(plan, values, nulls) == 0)
-		return NULL;			/* a trigger's veto */
-	return may_read ? take_row(write) : write->new;
 }
 
 bool
@@ -296,7 +259,7 @@ update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact)
 	if (taskapi_resource_run(taskapi_resource_view_plan(view, exact ? TASKAPI_VIEW_PLAN_UPDATE_VERSION :
 														TASKAPI_VIEW_PLAN_UPDATE_IMAGE, changed), values, nulls) == 0)
 		return NULL;
-	return take_row(write);
+	return taskapi_resource_take_row(write);
 }
 
 HeapTuple
@@ -418,6 +381,7 @@ taskapi_resource_put(const TaskapiWrite *write)
 	statement->version_sent = sent.known;
 
 	count_replaced();
+	replacement.new = taskapi_resource_fill_defaults(write);
 	if (write->view->by_server != NULL)
 		replacement.new = keep_by_server(&replacement);
 	return taskapi_resource_update(&replacement);

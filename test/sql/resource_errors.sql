@@ -137,7 +137,7 @@ ALTER DOMAIN errors.word ADD CONSTRAINT short CHECK (length(value) < 5) NOT VALI
 SET ROLE regress_errors;
 INSERT INTO errors_api.note (id, word) VALUES (1, 'abc') RETURNING id;
 RESET ROLE;
--- Nor to a caller who may not read the column any more: that one gets back what it sent.
+-- Nor to a caller who may not read the column any more.
 ALTER DOMAIN errors.word DROP CONSTRAINT short;
 SET ROLE regress_errors;
 INSERT INTO errors_api.note (id, word) VALUES (1, 'secret-note') RETURNING id, word;

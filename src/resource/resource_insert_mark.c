@@ -1,0 +1,452 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_insert_mark.c
+ *	  Which columns a client's INSERT names (resource_insert_mark.h).
+ *
+ * SQL: sql/install/60_resource.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "nodes/supportnodes.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#include "base/compat.h"
+#include "base/hmac.h"
+#include "base/own_objects.h"
+#include "cursor/cursor_shape.h"
+#include "resource/resource_insert_mark.h"
+
+/* The keys of a mark, as a cursor: texts all of them. */
+#define MARK_ORDER "insert_mac, insert_given, insert_returned, insert_conflict"
+#define MARK_KEYS 4
+
+/* The last mark that was found genuine, and what it says; in TopMemoryContext. */
+static struct varlena *last_mark = NULL;
+static Bitmapset *last_given = NULL;
+static Bitmapset *last_returned = NULL;
+static char *last_conflict = NULL;
+
+static TaskapiCursorShape *mark_shape(void);
+static List *insert_target_list(const Query *query);
+static bool is_table_default(const Node *node);
+static Node *make_mark(Query *query);
+static Datum mark_mac(const Datum *values);
+static Datum columns_to_text(const Bitmapset *columns);
+static Bitmapset *columns_from_text(Datum value, int ncolumns);
+static bool is_mark(const struct varlena *value, int ncolumns);
+static void forget_last_mark(void);
+static bool ask_portal(TaskapiWrite *write, Bitmapset **given);
+static Bitmapset *view_columns(const Bitmapset *attributes, int ncolumns);
+static Bitmapset *columns_not_null(const TaskapiWrite *write);
+
+/*
+ * Made once: its types are the server's own.
+ */
+static TaskapiCursorShape *
+mark_shape(void)
+{
+	static TaskapiCursorShape *shape = NULL;
+	static const Oid types[MARK_KEYS] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	static const Oid collations[MARK_KEYS] = {C_COLLATION_OID, C_COLLATION_OID, C_COLLATION_OID, C_COLLATION_OID};
+
+	if (shape == NULL)
+		shape = taskapi_cursor_shape(taskapi_order_by_parse(MARK_ORDER, strlen(MARK_ORDER)), MARK_KEYS, types,
+									 collations, TopMemoryContext);
+	return shape;
+}
+
+/* ---------- in the query ---------- */
+
+Oid
+taskapi_insert_resource(const Query *query)
+{
+	const RangeTblEntry *rte;
+
+	if ((query->commandType != CMD_INSERT && query->commandType != CMD_MERGE) || query->resultRelation == 0)
+		return InvalidOid;
+	rte = rt_fetch(query->resultRelation, query->rtable);
+	if (rte->rtekind != RTE_RELATION || rte->relkind != RELKIND_VIEW || taskapi_resource_find(rte->relid) == NULL)
+		return InvalidOid;
+	return rte->relid;
+}
+
+/*
+ * What is inserted; NIL if that is not one list: a MERGE can have several INSERTs.
+ */
+static List *
+insert_target_list(const Query *query)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (query->commandType == CMD_INSERT)
+		return query->targetList;
+	foreach(lc, query->mergeActionList)
+	{
+		const MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType != CMD_INSERT)
+			continue;
+		if (result != NIL)
+			return NIL;
+		result = action->targetList;
+	}
+	return result;
+}
+
+static bool
+is_table_default(const Node *node)
+{
+	const FuncExpr *call = (const FuncExpr *) strip_implicit_coercions(unconstify(Node *, node));
+
+	return IsA(call, FuncExpr) && get_func_namespace(call->funcid) == taskapi_schema_oid() &&
+		strcmp(get_func_name(call->funcid), "table_default") == 0;
+}
+
+/*
+ * PostgreSQL has put the view's own default into the list of columns that the client did not name, or for which it wrote DEFAULT.
+ */
+bool
+taskapi_insert_leaves_out(const Query *query, int column)
+{
+	ListCell   *lc;
+
+	foreach(lc, insert_target_list(query))
+	{
+		const TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && tle->resno == column + 1)
+			return is_table_default((const Node *) tle->expr);
+	}
+	return true;
+}
+
+/*
+ * NULL if it cannot be said: a MERGE can have several INSERTs.
+ */
+static Node *
+make_mark(Query *query)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+	const Bitmapset *named = taskapi_query_inserted_columns(query, rte);
+	Bitmapset  *given = NULL;
+	Datum		values[MARK_KEYS];
+	bool		nulls[MARK_KEYS] = {false};
+	List	   *list = insert_target_list(query);
+	ListCell   *lc;
+
+	if (list == NIL && query->commandType == CMD_MERGE)
+		return NULL;
+	foreach(lc, list)
+	{
+		const TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && bms_is_member(tle->resno - FirstLowInvalidHeapAttributeNumber, named) &&
+			!is_table_default((const Node *) tle->expr))
+			given = bms_add_member(given, tle->resno - 1);
+	}
+	values[1] = columns_to_text(given);
+	values[2] = columns_to_text(view_columns(taskapi_query_selected_columns(query, rte), taskapi_resource_view_as_is(rte->relid)->ncolumns));
+	values[3] = PointerGetDatum(cstring_to_text(""));
+	values[0] = mark_mac(values);
+	return (Node *) makeConst(taskapi_type_oid("cursor"), -1, InvalidOid, -1,
+							  PointerGetDatum(taskapi_cursor_build(mark_shape(), values, nulls)), false, false);
+}
+
+/*
+ * In hexadecimal digits.  The key is this backend's: a plan never leaves it.
+ */
+static Datum
+mark_mac(const Datum *values)
+{
+	static uint8 key[PG_SHA256_DIGEST_LENGTH];
+	static bool have_key = false;
+	StringInfoData buf;
+	uint8		mac[PG_SHA256_DIGEST_LENGTH];
+	text	   *result = palloc(VARHDRSZ + 2 * sizeof(mac));
+
+	if (!have_key)
+	{
+		if (!pg_strong_random(key, sizeof(key)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random key")));
+		have_key = true;
+	}
+	initStringInfo(&buf);
+	for (int i = 1; i < MARK_KEYS; i++)
+	{
+		const text *value = (const text *) DatumGetPointer(values[i]);
+
+		/* no text has a zero byte */
+		appendBinaryStringInfo(&buf, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+		appendStringInfoChar(&buf, '\0');
+	}
+	taskapi_hmac_sha256(key, sizeof(key), false, buf.data, buf.len, mac);
+	pfree(buf.data);
+	hex_encode((const char *) mac, sizeof(mac), VARDATA(result));
+	SET_VARSIZE(result, VARHDRSZ + 2 * sizeof(mac));
+	return PointerGetDatum(result);
+}
+
+void
+taskapi_insert_mark(Query *query)
+{
+	const TaskapiView *view = taskapi_resource_view_as_is(taskapi_insert_resource(query));
+	Node	   *mark;
+	TargetEntry *entry;
+	int			place = 0;
+	ListCell   *lc;
+
+	if (query->commandType != CMD_INSERT || view->cursor < 0 || (mark = make_mark(query)) == NULL)
+		return;
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (tle->resjunk || tle->resno > view->cursor + 1)
+			break;
+		if (tle->resno == view->cursor + 1)
+		{
+			tle->expr = (Expr *) mark;
+			return;
+		}
+		place++;
+	}
+	/* in the order of the columns, as the planner wants them */
+	entry = makeTargetEntry((Expr *) mark, view->cursor + 1, "cursor", false);
+	query->targetList = list_insert_nth(query->targetList, place, entry);
+}
+
+/*
+ * insert_columns() -> cursor
+ *
+ * NULL; in an INSERT into a resource its support function puts the mark in its place.
+ */
+PG_FUNCTION_INFO_V1(taskapi_insert_columns);
+Datum
+taskapi_insert_columns(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NULL();
+}
+
+PG_FUNCTION_INFO_V1(taskapi_insert_columns_support);
+Datum
+taskapi_insert_columns_support(PG_FUNCTION_ARGS)
+{
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
+	Node	   *result = NULL;
+
+	if (IsA(request, SupportRequestSimplify) && request->root != NULL &&
+		OidIsValid(taskapi_insert_resource(request->root->parse)))
+		result = make_mark(request->root->parse);
+	PG_RETURN_POINTER(result);
+}
+
+/* ---------- the mark as text ---------- */
+
+static Datum
+columns_to_text(const Bitmapset *columns)
+{
+	StringInfoData buf;
+	int			i = -1;
+
+	initStringInfo(&buf);
+	while ((i = bms_next_member(columns, i)) >= 0)
+		appendStringInfo(&buf, "%d ", i);
+	return PointerGetDatum(cstring_to_text_with_len(buf.data, buf.len));
+}
+
+/*
+ * Whoever wrote it: numbers that are no column's are left out.
+ */
+static Bitmapset *
+columns_from_text(Datum value, int ncolumns)
+{
+	char	   *s = TextDatumGetCString(value);
+	Bitmapset  *columns = NULL;
+
+	while (*s != '\0')
+	{
+		char	   *end;
+		long		i = strtol(s, &end, 10);
+
+		if (end == s)
+			break;
+		if (i >= 0 && i < ncolumns)
+			columns = bms_add_member(columns, (int) i);
+		s = end;
+	}
+	return columns;
+}
+
+/* ---------- at the row ---------- */
+
+/*
+ * Is it a mark that this backend has made?  Then it is the last one.
+ */
+static bool
+is_mark(const struct varlena *value, int ncolumns)
+{
+	TaskapiCursorView cursor;
+	Datum		keys[MARK_KEYS];
+	bool		nulls[MARK_KEYS];
+	const text *mac;
+	MemoryContext oldcontext;
+
+	if (last_mark != NULL && VARSIZE_ANY_EXHDR(value) == VARSIZE_ANY_EXHDR(last_mark) &&
+		memcmp(VARDATA_ANY(value), VARDATA_ANY(last_mark), VARSIZE_ANY_EXHDR(value)) == 0)
+		return true;
+	if (!taskapi_cursor_try_view(value, &cursor) ||
+		taskapi_cursor_shape_compares(mark_shape(), &cursor) != CURSOR_MATCHES ||
+		!taskapi_cursor_read_keys(mark_shape(), &cursor, keys, nulls))
+		return false;
+	for (int i = 0; i < MARK_KEYS; i++)
+	{
+		if (nulls[i])
+			return false;
+	}
+	mac = (const text *) DatumGetPointer(mark_mac(keys));
+	if (VARSIZE_ANY_EXHDR(DatumGetPointer(keys[0])) != VARSIZE_ANY_EXHDR(mac) ||
+		timingsafe_bcmp(VARDATA_ANY(DatumGetPointer(keys[0])), VARDATA_ANY(mac), VARSIZE_ANY_EXHDR(mac)) != 0)
+		return false;
+
+	oldcontext = MemoryContextSwitchTo(TopMemoryContext);
+	forget_last_mark();
+	last_given = columns_from_text(keys[1], ncolumns);
+	last_returned = columns_from_text(keys[2], ncolumns);
+	last_conflict = TextDatumGetCString(keys[3]);
+	last_mark = palloc(VARSIZE_ANY(value));
+	memcpy(last_mark, value, VARSIZE_ANY(value));
+	MemoryContextSwitchTo(oldcontext);
+	return true;
+}
+
+static void
+forget_last_mark(void)
+{
+	if (last_mark != NULL)
+		pfree(last_mark);
+	if (last_conflict != NULL)
+		pfree(last_conflict);
+	bms_free(last_given);
+	bms_free(last_returned);
+	last_mark = NULL;
+	last_conflict = NULL;
+	last_given = last_returned = NULL;
+}
+
+/*
+ * What the session's statement says; false if it is another one, which called a function that ran this one.
+ */
+static bool
+ask_portal(TaskapiWrite *write, Bitmapset **given)
+{
+	bool		found = false;
+	Bitmapset  *returned = NULL;
+	ListCell   *lc;
+
+	*given = NULL;
+	if (ActivePortal == NULL)
+		return false;
+	foreach(lc, ActivePortal->stmts)
+	{
+		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
+		ListCell   *lr;
+
+		foreach(lr, stmt->resultRelations)
+		{
+			RangeTblEntry *rte = rt_fetch(lfirst_int(lr), stmt->rtable);
+
+			if (rte->relid != write->statement->view)
+				continue;
+			*given = bms_add_members(*given, view_columns(taskapi_inserted_columns(stmt, rte), write->view->ncolumns));
+			returned = bms_add_members(returned, view_columns(taskapi_selected_columns(stmt, rte), write->view->ncolumns));
+			found = true;
+		}
+	}
+	write->returned = returned;
+	return found;
+}
+
+/*
+ * Attribute numbers, offset as in a statement's permissions, as indexes.  The whole row is all columns.
+ */
+static Bitmapset *
+view_columns(const Bitmapset *attributes, int ncolumns)
+{
+	Bitmapset  *columns = NULL;
+	int			i = -1;
+
+	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attributes))
+		return ncolumns > 0 ? bms_add_range(NULL, 0, ncolumns - 1) : NULL;
+	while ((i = bms_next_member(attributes, i)) >= 0)
+	{
+		int			column = i + FirstLowInvalidHeapAttributeNumber - 1;
+
+		if (column >= 0 && column < ncolumns)
+			columns = bms_add_member(columns, column);
+	}
+	return columns;
+}
+
+static Bitmapset *
+columns_not_null(const TaskapiWrite *write)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < write->view->ncolumns; i++)
+	{
+		if (!heap_attisnull(write->new, i + 1, write->desc))
+			columns = bms_add_member(columns, i);
+	}
+	return columns;
+}
+
+void
+taskapi_insert_read_mark(TaskapiWrite *write)
+{
+	const TaskapiView *view = write->view;
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+	Bitmapset  *given;
+
+	if (view->cursor >= 0)
+		value = heap_getattr(write->new, view->cursor + 1, write->desc, &isnull);
+	write->conflict = NULL;
+	write->columns_known = true;
+	if (!isnull && is_mark((struct varlena *) PG_DETOAST_DATUM_PACKED(value), view->ncolumns))
+	{
+		/* a row that is written within this one may bring another mark */
+		given = bms_copy(last_given);
+		write->returned = bms_copy(last_returned);
+		if (last_conflict[0] != '\0')
+			write->conflict = pstrdup(last_conflict);
+	}
+	else if (ask_portal(write, &given))
+		;
+	else
+	{
+		write->columns_known = false;
+		given = columns_not_null(write);
+		write->returned = write->statement->may_read && view->ncolumns > 0 ? bms_add_range(NULL, 0, view->ncolumns - 1) : NULL;
+	}
+	write->given = bms_int_members(given, view->writable);
+}
