@@ -393,7 +393,7 @@ BEGIN
     PERFORM taskapi.run_as(creator, format(
         'CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL,'
         ' filter jsonb DEFAULT NULL) RETURNS taskapi.page_result'
-        ' LANGUAGE sql STABLE RETURN taskapi.page(%L::regclass, coalesce(nullif($1, ''''), %L), $2, $3, $4)',
+        ' LANGUAGE sql STABLE RETURN taskapi.resource_page(%L::regclass, false, %L, $1, $2, $3, $4, NULL, NULL, NULL)',
         api_schema, name, view, order_by));
     IF made IS NULL THEN
         made := format('%I.%I(text, int, text, jsonb)', api_schema, name);

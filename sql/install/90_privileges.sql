@@ -18,7 +18,7 @@ DECLARE
         'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key',
         'cursor_check', 'cursor_encode',
         'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page',
-        'page_rows', 'index_advice',
+        'resource_page', 'page_rows', 'index_advice',
         -- migrations, as the caller
         'run_ddl', 'expose_online',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller

@@ -71,4 +71,4 @@ END
 $body$;
 COMMENT ON FUNCTION @api@.my_tasks(int, text) IS
     'All tasks of all the caller''s projects, newest first: /rpc/my_tasks?page_size=50, then &page_token=CURSOR, the '
-    'column cursor of the last row; the end is a page of less than page_size rows';
+    'column cursor of the last row. An empty page is the end; a short one is not, since limits may cut it';

@@ -5,9 +5,8 @@
  *	  does not depend on how deep it is.
  *
  * A page is fetched with one row more than it shows, which tells exactly whether
- * there is another page that way.  Every branch (page_branch.h) runs with the snapshot of
- * the calling statement, as the caller, and only reads, so that a page is one consistent
- * state, row-level security applies, and a standby will do.
+ * there is another page that way.  It is one consistent state, as the caller sees it, and a
+ * standby will do (page_fetch.h).
  *
  * A source without a proven key may have rows that are equal in all terms.  A page must not end
  * between two of them, since the next one would begin behind both.
@@ -16,34 +15,33 @@
  * Where a page that a token asked for is empty, the position is the token's own: going back
  * from there includes it exactly if going there did not.
  *
+ * The token "last" is the page that ends with the last row, as "last" without "before" is in
+ * Relay: it is fetched backward from nowhere.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
-#include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
 #include "base/args.h"
 #include "base/compat.h"
-#include "cursor/cursor_compare.h"
-#include "page/page_json.h"
+#include "page/page_fetch.h"
+#include "page/page_items.h"
 #include "page/page_link.h"
-#include "page/page_plan.h"
 #include "page/page_steer.h"
-#include "page/page_token.h"
+#include "page/page_total.h"
 #include "http/layer.h"
 #include "http/problem.h"
 #include "http/response.h"
@@ -52,56 +50,55 @@
 static int	default_page_size = 50;
 static int	max_page_size = 1000;
 
-/* The arguments behind the source, which page() and page_rows() share */
+#define LAST_PAGE "last"
+
+/* What was asked for */
 typedef struct PageRequest
 {
 	Oid			relid;
+	Oid			other;			/* whose rows stand among those of relid; InvalidOid is none */
+	text	   *default_order;	/* if there is none in "given"; NULL is the key */
 	TaskapiPageArguments given;
 	int			size;
+	bool		from_end;		/* the last page */
 	List	   *conditions;
+	TaskapiPageCount count;
+	TaskapiPageColumns columns;
 } PageRequest;
 
 typedef struct PageResult
 {
 	int			nrows;
-	HeapTuple  *rows;			/* in page order */
+	TaskapiPageRow *rows;		/* in page order */
 	bool		has_next;
 	bool		has_previous;
 	char	   *next_token;		/* "" is none */
 	char	   *previous_token;
 } PageResult;
 
-/* Takes in the rows of all branches, in the order in which they come */
-typedef struct RowReceiver
-{
-	DestReceiver pub;
-	MemoryContext context;
-	int			nrows;
-	int			wanted;
-	TupleDesc	desc;			/* what the rows are expected to be */
-	HeapTuple  *rows;
-} RowReceiver;
-
 /* Of page_result */
-static const Oid result_types[] = {JSONOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID};
+static const Oid result_types[] = {JSONOID, TEXTOID, TEXTOID, BOOLOID, BOOLOID, INT8OID};
 
+/* A page may be asked for while one is fetched, by what its rows call */
+static int	depth = 0;
+
+static Oid	deleted_resource(Oid resource);
+static Datum page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid linked);
+static void make_result(const PageRequest *request, PageResult *page, Datum *values, bool *nulls);
+static void leave(TaskapiPageQuery **borrowed);
+static void fill_result(const PageRequest *request, TaskapiPageQuery **borrowed, PageResult *page, Datum *values);
 static void check_result_type(TupleDesc desc);
 static void check_row_type(TupleDesc desc, TupleDesc expected, TupleDesc fetched);
-static void read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request);
+static void read_request(FunctionCallInfo fcinfo, int first, Oid relid, PageRequest *request);
+static void read_options(FunctionCallInfo fcinfo, int first, PageRequest *request);
 static int	page_size(FunctionCallInfo fcinfo, int arg);
-static TaskapiPageQuery *borrow_query(const PageRequest *request);
-static void fetch_page(TaskapiPageQuery *query, const PageRequest *request, bool row_type, PageResult *page);
+static TaskapiPageQuery *borrow_query(const PageRequest *request, Oid relid);
+static void fetch_page(TaskapiPageQuery *query, TaskapiPageQuery *other, const PageRequest *request, bool row_type,
+					   PageResult *page);
 static void return_rows(const TaskapiPageQuery *query, const PageResult *page, Oid row_type, ReturnSetInfo *rsinfo);
-static void fetch_rows(TaskapiPageQuery *query, const PageRequest *request, const TaskapiPagePosition *position,
-					   int fetch, RowReceiver *receiver);
-static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
-static void receive_start(DestReceiver *self, int operation, TupleDesc typeinfo);
-static void receive_end(DestReceiver *self);
-static void check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond);
-static void row_position(const TaskapiPageQuery *query, HeapTuple row, TaskapiPagePosition *position);
+static void check_boundary(const TaskapiPageRow *last, const TaskapiPageRow *beyond);
 static void make_tokens(TaskapiPageQuery *query, PageResult *page, const uint8 *binding,
 						const TaskapiPagePosition *position);
-static text *items_json(const TaskapiPageQuery *query, const PageResult *page);
 
 void
 taskapi_page_init(void)
@@ -118,47 +115,138 @@ taskapi_page_init(void)
 }
 
 /*
- * page(source regclass, order_by text, page_size int, page_token text, filter jsonb)
- *		-> page_result (items json, next_page_token text, previous_page_token text, has_next bool, has_previous bool)
+ * page(source regclass, order_by text, page_size int, page_token text, filter jsonb, count text, columns text[])
+ *		-> page_result (items json, next_page_token text, previous_page_token text, has_next bool, has_previous bool,
+ *						total_size bigint)
  *
  * Errors: invalid_order_by, invalid_page_size, invalid_filter, invalid_cursor, cursor_expired, cursor_mismatch;
- * and the ordinary ones for a source that is not there or may not be read.  AIP-158, Relay, RFC 8288.
+ * invalid_value for a way to count or a column that there is not; and the ordinary ones for a source that is not there
+ * or may not be read.  AIP-158, Relay.
  */
 PG_FUNCTION_INFO_V1(taskapi_page);
 Datum
 taskapi_page(PG_FUNCTION_ARGS)
 {
 	PageRequest request;
-	TaskapiPageQuery *query;
+
+	taskapi_require_arg(fcinfo, 0, "source");
+	read_request(fcinfo, 1, PG_GETARG_OID(0), &request);
+	read_options(fcinfo, 5, &request);
+	return page_result(fcinfo, &request, InvalidOid);
+}
+
+/*
+ * resource_page(resource regclass, soft_delete bool, default_order text, order_by text, page_size int, page_token text,
+ *				 filter jsonb, count text, columns text[], show_deleted bool) -> page_result
+ *
+ * The body of RESOURCE_page(): page() in the order of the resource, with its deleted rows among the others if
+ * show_deleted is true (AIP-164), and with the header Link if that function is what the request called (RFC 8288).
+ */
+PG_FUNCTION_INFO_V1(taskapi_resource_page);
+Datum
+taskapi_resource_page(PG_FUNCTION_ARGS)
+{
+	PageRequest request;
+
+	taskapi_require_arg(fcinfo, 0, "resource");
+	read_request(fcinfo, 3, PG_GETARG_OID(0), &request);
+	read_options(fcinfo, 7, &request);
+	request.default_order = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+	request.given.show_deleted = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	if (request.given.show_deleted)
+	{
+		if (!PG_ARGISNULL(1) && PG_GETARG_BOOL(1))
+			request.other = deleted_resource(request.relid);
+		if (!OidIsValid(request.other))
+			taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The resource keeps no deleted rows to show.");
+	}
+	return page_result(fcinfo, &request, request.relid);
+}
+
+/*
+ * The view of the deleted rows, whose name is fixed.  The caller's privileges on it are asked as for any source.
+ */
+static Oid
+deleted_resource(Oid resource)
+{
+	char	   *name = get_rel_name(resource);
+
+	return get_relname_relid(psprintf("deleted_%s", name ? name : ""), get_rel_namespace(resource));
+}
+
+/*
+ * "linked": the resource whose page function may have been called, for Link; else InvalidOid.
+ */
+static Datum
+page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid linked)
+{
 	PageResult	page;
 	TupleDesc	desc;
 	Datum		values[lengthof(result_types)];
 	bool		nulls[lengthof(result_types)] = {false};
 
-	taskapi_require_arg(fcinfo, 0, "source");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	check_result_type(desc);
+	make_result(request, &page, values, nulls);
+	if (depth == 0 && OidIsValid(linked) && taskapi_in_request())
+		taskapi_page_set_link(linked, &request->given, page.next_token, page.previous_token);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
 
-	read_request(fcinfo, PG_GETARG_OID(0), &request);
-	query = borrow_query(&request);
+static void
+make_result(const PageRequest *request, PageResult *page, Datum *values, bool *nulls)
+{
+	TaskapiPageQuery *borrowed[2] = {NULL, NULL};
+
+	depth++;
 	PG_TRY();
 	{
-		fetch_page(query, &request, false, &page);
-		values[0] = PointerGetDatum(items_json(query, &page));
+		fill_result(request, borrowed, page, values);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		taskapi_page_query_release(query);
+		leave(borrowed);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	if (taskapi_in_request())
-		taskapi_page_set_link(&request.given, page.next_token, page.previous_token);
-	values[1] = CStringGetTextDatum(page.next_token);
-	values[2] = CStringGetTextDatum(page.previous_token);
-	values[3] = BoolGetDatum(page.has_next);
-	values[4] = BoolGetDatum(page.has_previous);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+	leave(borrowed);
+	values[1] = CStringGetTextDatum(page->next_token);
+	values[2] = CStringGetTextDatum(page->previous_token);
+	values[3] = BoolGetDatum(page->has_next);
+	values[4] = BoolGetDatum(page->has_previous);
+	nulls[5] = request->count == COUNT_NONE;
+}
+
+static void
+leave(TaskapiPageQuery **borrowed)
+{
+	depth--;
+	for (int i = 0; i < 2 && borrowed[i]; i++)
+		taskapi_page_query_release(borrowed[i]);
+}
+
+static void
+fill_result(const PageRequest *request, TaskapiPageQuery **borrowed, PageResult *page, Datum *values)
+{
+	int64		total = 0;
+
+	borrowed[0] = borrow_query(request, request->relid);
+	if (OidIsValid(request->other))
+		borrowed[1] = borrow_query(request, request->other);
+	taskapi_page_check_columns(&request->columns, borrowed[0], borrowed[1]);
+	fetch_page(borrowed[0], borrowed[1], request, false, page);
+	values[0] = PointerGetDatum(taskapi_page_items(&request->columns, page->rows, page->nrows));
+
+	/* All rows may stand here */
+	if ((request->given.page_token == NULL || request->from_end) && !page->has_next && !page->has_previous)
+		total = page->nrows;
+	else if (request->count != COUNT_NONE)
+	{
+		for (int i = 0; i < 2 && borrowed[i]; i++)
+			total += taskapi_page_total(borrowed[i], request->conditions, request->count, max_page_size);
+	}
+	values[5] = Int64GetDatum(total);
 }
 
 /*
@@ -183,14 +271,14 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 				 errmsg("page_rows() needs the row type of a table or view"),
 				 errhint("Write page_rows(NULL::schema.name).")));
 
-	read_request(fcinfo, relid, &request);
+	read_request(fcinfo, 1, relid, &request);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	query = borrow_query(&request);
+	query = borrow_query(&request, relid);
 	PG_TRY();
 	{
 		PageResult	page;
 
-		fetch_page(query, &request, true, &page);
+		fetch_page(query, NULL, &request, true, &page);
 		return_rows(query, &page, getBaseType(type), rsinfo);
 	}
 	PG_FINALLY();
@@ -261,7 +349,7 @@ return_rows(const TaskapiPageQuery *query, const PageResult *page, Oid row_type,
 		int			n = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		heap_deform_tuple(page->rows[i], query->desc, row_values, row_nulls);
+		heap_deform_tuple(page->rows[i].tuple, query->desc, row_values, row_nulls);
 		for (int a = 0; a < desc->natts; a++)
 		{
 			nulls[a] = TupleDescAttr(desc, a)->attisdropped ? true : row_nulls[n];
@@ -304,22 +392,41 @@ taskapi_page_rows_support(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(NULL);
 }
 
+/*
+ * The arguments order_by, page_size, page_token and filter, the first of which is argument "first".
+ */
 static void
-read_request(FunctionCallInfo fcinfo, Oid relid, PageRequest *request)
+read_request(FunctionCallInfo fcinfo, int first, Oid relid, PageRequest *request)
 {
 	TaskapiPageArguments *given = &request->given;
 
 	memset(request, 0, sizeof(PageRequest));
 	request->relid = relid;
-	if (!PG_ARGISNULL(1) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) > 0)
-		given->order_by = PG_GETARG_TEXT_PP(1);
-	given->page_size = PG_ARGISNULL(2) ? -1 : PG_GETARG_INT32(2);
-	if (!PG_ARGISNULL(3) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(3)) > 0)
-		given->page_token = PG_GETARG_TEXT_PP(3);
-	if (!PG_ARGISNULL(4))
-		given->filter = PG_GETARG_JSONB_P(4);
-	request->size = page_size(fcinfo, 2);
+	if (!PG_ARGISNULL(first) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(first)) > 0)
+		given->order_by = PG_GETARG_TEXT_PP(first);
+	given->page_size = PG_ARGISNULL(first + 1) ? -1 : PG_GETARG_INT32(first + 1);
+	if (!PG_ARGISNULL(first + 2) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(first + 2)) > 0)
+		given->page_token = PG_GETARG_TEXT_PP(first + 2);
+	request->from_end = given->page_token && VARSIZE_ANY_EXHDR(given->page_token) == strlen(LAST_PAGE) &&
+		memcmp(VARDATA_ANY(given->page_token), LAST_PAGE, strlen(LAST_PAGE)) == 0;
+	if (!PG_ARGISNULL(first + 3))
+		given->filter = PG_GETARG_JSONB_P(first + 3);
+	request->size = page_size(fcinfo, first + 1);
 	request->conditions = taskapi_filter_parse(given->filter);
+}
+
+/*
+ * The arguments count and columns.
+ */
+static void
+read_options(FunctionCallInfo fcinfo, int first, PageRequest *request)
+{
+	if (!PG_ARGISNULL(first))
+		request->given.count = PG_GETARG_TEXT_PP(first);
+	if (!PG_ARGISNULL(first + 1))
+		request->given.columns = PG_GETARG_ARRAYTYPE_P(first + 1);
+	request->count = taskapi_page_count_mode(request->given.count);
+	request->columns = taskapi_page_columns(request->given.columns);
 }
 
 static int
@@ -333,170 +440,70 @@ page_size(FunctionCallInfo fcinfo, int arg)
 }
 
 static TaskapiPageQuery *
-borrow_query(const PageRequest *request)
+borrow_query(const PageRequest *request, Oid relid)
 {
-	text	   *order_by = request->given.order_by;
+	text	   *order_by = request->given.order_by ? request->given.order_by : request->default_order;
 
-	return taskapi_page_query(request->relid,
+	return taskapi_page_query(relid,
 							  order_by ? VARDATA_ANY(order_by) : NULL,
 							  order_by ? (int) VARSIZE_ANY_EXHDR(order_by) : 0,
 							  request->conditions, request->size + 1);
 }
 
 static void
-fetch_page(TaskapiPageQuery *query, const PageRequest *request, bool row_type, PageResult *page)
+fetch_page(TaskapiPageQuery *query, TaskapiPageQuery *other, const PageRequest *request, bool row_type, PageResult *page)
 {
 	uint8		binding[TASKAPI_PAGE_BINDING_LENGTH];
 	TaskapiPagePosition given;
-	text	   *token = request->given.page_token;
+	text	   *token = request->from_end ? NULL : request->given.page_token;
 	TaskapiPagePosition *position = token ? &given : NULL;
-	RowReceiver receiver;
+	bool		backward;
 	bool		more;
+	int			n;
 
 	if (row_type && !query->source->all_readable)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for some columns of \"%s\"", query->source->name)));
 	if (position || !row_type)
-		taskapi_page_binding(query->source, request->conditions, binding);
+		taskapi_page_binding(query->source, other ? other->source : NULL, request->conditions, binding);
 	if (position)
 		taskapi_page_token_open(query, binding, VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), row_type, position);
 
-	fetch_rows(query, request, position, request->size + 1, &receiver);
-	more = receiver.nrows > request->size;
-	page->nrows = Min(receiver.nrows, request->size);
-	page->rows = receiver.rows;
+	backward = position ? position->backward : request->from_end;
+	n = other ? taskapi_page_fetch_both(query, other, request->conditions, position, backward, request->size + 1, &page->rows) :
+		taskapi_page_fetch(query, request->conditions, position, backward, request->size + 1, &page->rows);
+	more = n > request->size;
+	page->nrows = Min(n, request->size);
 	if (more && !query->order->unique)
-		check_boundary(query, page->rows[page->nrows - 1], page->rows[page->nrows]);
-	if (position && position->backward)
+		check_boundary(&page->rows[page->nrows - 1], &page->rows[page->nrows]);
+	if (backward)
 	{
 		for (int i = 0, j = page->nrows - 1; i < j; i++, j--)
 		{
-			HeapTuple	row = page->rows[i];
+			TaskapiPageRow row = page->rows[i];
 
 			page->rows[i] = page->rows[j];
 			page->rows[j] = row;
 		}
 	}
-	page->has_next = position && position->backward ? true : more;
-	page->has_previous = position && !position->backward ? true : position ? more : false;
+	page->has_next = backward ? position != NULL : more;
+	page->has_previous = backward ? more : position != NULL;
 	page->next_token = page->previous_token = "";
 	if (!row_type)
 		make_tokens(query, page, binding, position);
-}
-
-static void
-fetch_rows(TaskapiPageQuery *query, const PageRequest *request, const TaskapiPagePosition *position,
-		   int fetch, RowReceiver *receiver)
-{
-	TaskapiBranch branches[TASKAPI_MAX_BRANCHES];
-	int			nbranches;
-	int			nterms = query->order->nterms;
-	ParamListInfo params = makeParamList(query->nparams);
-	Datum	   *filter = palloc(sizeof(Datum) * Max(query->nfilter, 1));
-
-	*receiver = (RowReceiver)
-	{
-		.pub = {
-			.receiveSlot = receive_row,
-			.rStartup = receive_start,
-			.rShutdown = receive_end,
-			.rDestroy = receive_end,
-			.mydest = DestTuplestore
-		},
-		.context = CurrentMemoryContext,
-		.wanted = fetch,
-		.desc = query->desc,
-		.rows = palloc(sizeof(HeapTuple) * fetch)
-	};
-
-	taskapi_filter_values(request->conditions, query->bindings, filter);
-	for (int i = 0; i < query->nparams; i++)
-	{
-		ParamExternData *param = &params->params[i];
-		int			term = i - query->nfilter;
-
-		param->ptype = query->argtypes[i];
-		param->pflags = PARAM_FLAG_CONST;
-		param->value = (Datum) 0;
-		param->isnull = term >= 0 && (position == NULL || (term < nterms && position->isnull[term]));
-		if (term < 0)
-			param->value = filter[i];
-		else if (position)
-			param->value = term < nterms ? position->values[term] :
-				PointerGetDatum(taskapi_cursor_build(query->index_cursor, position->values, position->isnull));
-	}
-
-	nbranches = taskapi_page_branches(query, position ? position->isnull : NULL,
-									  position && position->backward, position && position->inclusive, branches);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	for (int i = 0; i < nbranches && receiver->nrows < fetch; i++)
-		taskapi_page_run(query, &branches[i], params, fetch - receiver->nrows, &receiver->pub);
-	SPI_finish();
-}
-
-static bool
-receive_row(TupleTableSlot *slot, DestReceiver *self)
-{
-	RowReceiver *receiver = (RowReceiver *) self;
-	MemoryContext old = MemoryContextSwitchTo(receiver->context);
-
-	receiver->rows[receiver->nrows++] = ExecCopySlotHeapTuple(slot);
-	MemoryContextSwitchTo(old);
-	return receiver->nrows < receiver->wanted;
-}
-
-static void
-receive_start(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-	TupleDesc	desc = ((RowReceiver *) self)->desc;
-	bool		matches = typeinfo->natts == desc->natts;
-
-	taskapi_page_steer_end();
-	for (int i = 0; i < desc->natts && matches; i++)
-		matches = TupleDescAttr(typeinfo, i)->atttypid == TupleDescAttr(desc, i)->atttypid;
-	if (!matches)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the columns of the page have changed while it was fetched")));
-}
-
-static void
-receive_end(DestReceiver *self)
-{
 }
 
 /*
  * Without a proven key: is what divides two pages a difference?
  */
 static void
-check_boundary(TaskapiPageQuery *query, HeapTuple last, HeapTuple beyond)
+check_boundary(const TaskapiPageRow *last, const TaskapiPageRow *beyond)
 {
-	TaskapiPagePosition a;
-	TaskapiPagePosition b;
-
-	row_position(query, last, &a);
-	row_position(query, beyond, &b);
-	if (taskapi_cursor_compare_positions(query->cursor, taskapi_cursor_build(query->cursor, a.values, a.isnull),
-										 taskapi_cursor_build(query->cursor, b.values, b.isnull)) == 0)
+	if (taskapi_page_compare_rows(last, beyond) == 0)
 		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Add columns that make it unique.",
 						"\"%s\" has no key, and rows that are equal in every term stand where this page ends.",
-						query->source->name);
-}
-
-static void
-row_position(const TaskapiPageQuery *query, HeapTuple row, TaskapiPagePosition *position)
-{
-	position->backward = position->inclusive = false;
-	for (int i = 0; i < query->order->nterms; i++)
-	{
-		AttrNumber	attno = query->column_of_term[i];
-
-		position->values[i] = heap_getattr(row, attno, query->desc, &position->isnull[i]);
-		if (!position->isnull[i] && TupleDescAttr(query->desc, attno - 1)->attlen == -1)
-			position->values[i] = PointerGetDatum(PG_DETOAST_DATUM(position->values[i]));
-	}
+						last->query->source->name);
 }
 
 static void
@@ -519,42 +526,13 @@ make_tokens(TaskapiPageQuery *query, PageResult *page, const uint8 *binding, con
 	}
 	if (page->has_next)
 	{
-		row_position(query, page->rows[page->nrows - 1], &at);
+		taskapi_page_row_position(&page->rows[page->nrows - 1], &at);
 		page->next_token = taskapi_page_token_seal(query, binding, &at);
 	}
 	if (page->has_previous)
 	{
-		row_position(query, page->rows[0], &at);
+		taskapi_page_row_position(&page->rows[0], &at);
 		at.backward = true;
 		page->previous_token = taskapi_page_token_seal(query, binding, &at);
 	}
-}
-
-static text *
-items_json(const TaskapiPageQuery *query, const PageResult *page)
-{
-	TaskapiRowWriter *writer = page->nrows > 0 ? taskapi_row_writer(query->desc) : NULL;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
-	StringInfoData buf;
-	text	   *result;
-
-	initStringInfo(&buf);
-	appendStringInfoChar(&buf, '[');
-	for (int i = 0; i < page->nrows; i++)
-	{
-		MemoryContext old;
-
-		CHECK_FOR_INTERRUPTS();
-		if (i > 0)
-			appendStringInfoChar(&buf, ',');
-		old = MemoryContextSwitchTo(context);
-		taskapi_write_row(writer, page->rows[i], &buf);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(context);
-	}
-	appendStringInfoChar(&buf, ']');
-	MemoryContextDelete(context);
-	result = cstring_to_text_with_len(buf.data, buf.len);
-	pfree(buf.data);
-	return result;
 }

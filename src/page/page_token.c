@@ -29,7 +29,7 @@
 static bool is_page_token(const char *token, int len);
 
 void
-taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *binding)
+taskapi_page_binding(const TaskapiPageSource *source, const TaskapiPageSource *other, List *conditions, uint8 *binding)
 {
 	uint8		filter[TASKAPI_FINGERPRINT_LEN];
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
@@ -40,6 +40,11 @@ taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *b
 	taskapi_bytes_append(&buf, source->schema, strlen(source->schema) + 1);
 	taskapi_bytes_append(&buf, source->name, strlen(source->name) + 1);
 	taskapi_bytes_append(&buf, filter, sizeof(filter));
+	if (other)
+	{
+		taskapi_bytes_append(&buf, other->schema, strlen(other->schema) + 1);
+		taskapi_bytes_append(&buf, other->name, strlen(other->name) + 1);
+	}
 	taskapi_sha256(buf.data, buf.len, digest);
 	pfree(buf.data);
 	memcpy(binding, digest, TASKAPI_PAGE_BINDING_LENGTH);

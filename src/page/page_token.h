@@ -29,8 +29,9 @@ typedef struct TaskapiPagePosition
 
 #define TASKAPI_PAGE_BINDING_LENGTH 8
 
-/* What tokens of this source and filter are bound to. */
-extern void taskapi_page_binding(const TaskapiPageSource *source, List *conditions, uint8 *binding);
+/* What tokens of this source and filter are bound to; "other" is one whose rows stand among the source's, or NULL. */
+extern void taskapi_page_binding(const TaskapiPageSource *source, const TaskapiPageSource *other, List *conditions,
+								 uint8 *binding);
 
 extern char *taskapi_page_token_seal(TaskapiPageQuery *query, const uint8 *binding, const TaskapiPagePosition *position);
 

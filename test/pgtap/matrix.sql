@@ -171,7 +171,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'add_resource_columns'
-        ' deleted_order describe_columns key_columns may_read_view resource_actions'
+        ' deleted_order describe_columns key_columns may_read_view resource_actions resource_page'
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
         ' dress_resource_view drop_resource drop_resource_views'
         ' expose'

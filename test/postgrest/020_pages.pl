@@ -100,13 +100,35 @@ $layer->is_problem($layer->call('GET', "$rpc?order_by=title&page_token=$first->{
 $layer->is_problem($layer->call('GET', "/rpc/projects_page?page_token=$first->{next_page_token}", as => 'ann'), 400, 'cursor_mismatch', 'and of another resource');
 is_deeply($layer->call('GET', "$rpc?page_token=$first->{next_page_token}", as => 'bob')->{json}{items}[0]{project_id} // $other, $other, "a token of ann's shows bob only his own");
 
+# Link is relative to the URL that the client knows; a function of one's own that calls the page function has none.
+$layer->sql(q{CREATE FUNCTION api.todo() RETURNS taskapi.page_result LANGUAGE sql STABLE AS $$ SELECT api.tasks_page(page_size => 3, filter => '{"status": "todo"}') $$;
+	NOTIFY pgrst, 'reload schema'});
+my ($link, @linked) = ('?page_size=30&order_by=title%20desc');
+for (1 .. 20)
+{
+	my $answer = $layer->call('GET', "$rpc$link", as => 'ann');
+	push @linked, map { $_->{title} } @{ $answer->{json}{items} };
+	($link) = ($answer->{headers}{link} // '') =~ /^<(\?[^>]*)>; rel="next"/ or last;
+	is($answer->{headers}{link} =~ tr/<//, @linked > 30 ? 2 : 1, 'a link for each neighbour');
+}
+is_deeply(\@linked, [ split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY title DESC, id DESC") ], 'by Link: every row once, in order');
+my $todo;
+for (1 .. 300)
+{
+	$todo = $layer->call('GET', '/rpc/todo', as => 'ann');
+	last if $todo->{status} == 200;
+	select undef, undef, undef, 0.1;
+}
+is(scalar @{ $todo->{json}{items} }, 3, 'a function that calls the page function');
+is($todo->{headers}{link}, undef, 'sends no link, which would be to its own arguments');
+
 # All one's tasks.
 my (@mine, $after);
 for (1 .. 20)
 {
 	my $answer = $layer->call('GET', '/rpc/my_tasks?page_size=9' . ($after ? "&page_token=$after" : ''), as => 'ann');
 	push @mine, map { $_->{title} } @{ $answer->{json} };
-	last if @{ $answer->{json} } < 9;
+	last if !@{ $answer->{json} };
 	$after = $answer->{json}[-1]{cursor};
 }
 is_deeply(\@mine, [ split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY created_at DESC, id DESC") ], 'my_tasks: every row once, in order');
