@@ -273,6 +273,8 @@ end_statement(TaskapiResourceStatement *statement)
 {
 	TaskapiResourceStatement **link = &statements;
 
+	if (statement->rows == 0 && statement->forbidden > 0)
+		taskapi_resource_forbidden(statement);
 	/* RFC 9110, 13.1.1: what is not there matches nothing, not even "*" */
 	if (statement->rows == 0 &&
 		(statement->if_match != NULL || statement->version_sent))

@@ -79,7 +79,7 @@ still_there(const TaskapiWrite *write, bool guarded)
 }
 
 /*
- * The row, if the caller may delete it, locked; NULL if it is gone.
+ * The row, if the caller may delete it, locked; NULL if it is gone, or a policy leaves it out.
  */
 static TaskapiRow *
 lock_deletable(const TaskapiWrite *write)
@@ -96,7 +96,10 @@ lock_deletable(const TaskapiWrite *write)
 		if (!still_there(write, guarded))
 			return NULL;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(write);
+		{
+			taskapi_resource_leave_out(write);
+			return NULL;
+		}
 	}
 	taskapi_resource_key_arguments(write, write->old, key, nulls);
 	return taskapi_resource_lock_row(table, key, false);
@@ -123,7 +126,10 @@ taskapi_resource_delete(const TaskapiWrite *write)
 		if (!still_there(write, guarded))
 			return NULL;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(write);
+		{
+			taskapi_resource_leave_out(write);
+			return NULL;
+		}
 	}
 	return write->old;
 }
@@ -170,7 +176,7 @@ refuse_changes(const TaskapiWrite *write)
 }
 
 /*
- * May the caller restore the row?  False if it is gone.
+ * May the caller restore the row?  False if it is gone, or a policy leaves it out.
  */
 static bool
 lock_restorable(const TaskapiWrite *write, bool guarded)
@@ -189,7 +195,10 @@ lock_restorable(const TaskapiWrite *write, bool guarded)
 				taskapi_problem(PROBLEM_ALREADY_LIVE, NIL, NULL, "It has been restored already.");
 			case TASKAPI_ROW_DELETED:
 				if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-					taskapi_resource_forbidden(write);
+				{
+					taskapi_resource_leave_out(write);
+					return false;
+				}
 				break;
 			case TASKAPI_ROW_ABSENT:
 				if (guarded)

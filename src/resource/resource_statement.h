@@ -69,6 +69,7 @@ typedef struct TaskapiResourceStatement
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;
 	int64		rows;			/* written so far */
+	int64		forbidden;		/* rows that the caller sees, and that policies keep from it: left out so far */
 	List	   *pending;		/* of TaskapiRow: deleted, but rows referred to them; see resource_cascade.h */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;

@@ -104,10 +104,21 @@ taskapi_resource_take_row(const TaskapiWrite *write)
 }
 
 void
-taskapi_resource_forbidden(const TaskapiWrite *write)
+taskapi_resource_leave_out(const TaskapiWrite *write)
 {
-	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
-					"The row of %s may be seen, but not changed in this way.", get_rel_name(write->view->entry.relid));
+	write->statement->forbidden++;
+	if (write->statement->operation == CMD_INSERT)
+		taskapi_resource_forbidden(write->statement);
+}
+
+void
+taskapi_resource_forbidden(const TaskapiResourceStatement *statement)
+{
+	if (statement->forbidden > 1)
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The rows of %s may be seen, but none of them changed in this way.",
+						get_rel_name(statement->view));
+	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The row of %s may be seen, but not changed in this way.",
+					get_rel_name(statement->view));
 }
 
 TaskapiRowState
@@ -294,7 +305,7 @@ taskapi_resource_update(const TaskapiWrite *write)
 }
 
 /*
- * Why was nothing written?  A problem; or the row is gone, or a trigger has vetoed it.
+ * Why was nothing written?  A problem; or the row is gone, or a policy leaves it out, or a trigger has vetoed it.
  */
 static void
 explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded)
@@ -312,7 +323,10 @@ explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded
 		if (has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL))
 			break;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-			taskapi_resource_forbidden(write);
+		{
+			taskapi_resource_leave_out(write);
+			return;
+		}
 	}
 	if (guarded && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
 		taskapi_resource_version_conflict(version);

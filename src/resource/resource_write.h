@@ -76,10 +76,16 @@ extern bool taskapi_resource_check_precondition(const TaskapiWrite *write, HeapT
 pg_noreturn extern void taskapi_resource_version_conflict(TaskapiVersion current);
 
 /*
- * A row that is seen and cannot be locked or deleted is forbidden, unless others delete and restore it between the two
- * looks.  So it has to be found so this many times.
+ * A row that is seen and cannot be locked or deleted is kept from the caller by a policy, unless others delete and restore it
+ * between the two looks.  So it has to be found so this many times.
  */
 #define TASKAPI_RESOURCE_ATTEMPTS 5
-pg_noreturn extern void taskapi_resource_forbidden(const TaskapiWrite *write);
+
+/*
+ * Policies pick the rows of a statement: leave this one out.  The end of the statement is forbidden if it has changed no other.
+ * Of a PUT it is now: an INSERT leaves nothing out.
+ */
+extern void taskapi_resource_leave_out(const TaskapiWrite *write);
+pg_noreturn extern void taskapi_resource_forbidden(const TaskapiResourceStatement *statement);
 
 #endif							/* TASKAPI_RESOURCE_WRITE_H */
