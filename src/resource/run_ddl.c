@@ -6,7 +6,7 @@
  * The command runs as the caller, under the caller's settings.  That it is one,
  * and does not end the transaction, is the parser's to say, not the text's.
  *
- * SQL: sql/install/68_migrations.sql
+ * SQL: sql/install/69_migrations.sql
  *
  *-------------------------------------------------------------------------
  */
