@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -37,7 +38,6 @@ static List *outdated = NIL;	/* of TaskapiCacheEntry */
 static uint64 transaction = 1;	/* counts those of this backend */
 
 static CacheSlot *cache_slot(TaskapiCacheKind kind, Oid relid);
-static bool is_outdated(const TaskapiCacheEntry *entry);
 static void free_outdated(void);
 static void relation_changed(Oid relid);
 static void xact_callback(XactEvent event, void *arg);
@@ -73,11 +73,13 @@ cache_slot(TaskapiCacheKind kind, Oid relid)
 TaskapiCacheEntry *
 taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid)
 {
-	CacheSlot  *slot = cache_slot(kind, relid);
+	CacheSlot  *slot;
 
+	LockRelationOid(relid, AccessShareLock);
+	slot = cache_slot(kind, relid);
 	if (outdated != NIL)
 		free_outdated();
-	if (slot->entry != NULL && is_outdated(slot->entry))
+	if (slot->entry != NULL && !taskapi_resource_cache_is_current(slot->entry))
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(CacheMemoryContext);
 
@@ -89,11 +91,11 @@ taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid)
 	return slot->entry;
 }
 
-static bool
-is_outdated(const TaskapiCacheEntry *entry)
+bool
+taskapi_resource_cache_is_current(const TaskapiCacheEntry *entry)
 {
-	return !entry->valid || entry->names != taskapi_names_generation() ||
-		(entry->user_types && entry->types != taskapi_types_generation());
+	return entry->valid && entry->names == taskapi_names_generation() &&
+		(!entry->user_types || entry->types == taskapi_types_generation());
 }
 
 TaskapiCacheEntry *

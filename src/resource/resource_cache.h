@@ -35,8 +35,14 @@ typedef enum TaskapiCacheKind
 	TASKAPI_CACHE_TABLE
 } TaskapiCacheKind;
 
-/* A valid entry, or NULL. */
+/*
+ * A current entry, or NULL.  The relation is locked until the transaction ends, so that it and its columns keep the names
+ * that stand in the texts of plans.  A name of another relation holds only if that is locked before this is asked.
+ */
 extern TaskapiCacheEntry *taskapi_resource_cache_get(TaskapiCacheKind kind, Oid relid);
+
+/* Is it still what a look-up would give? */
+extern bool taskapi_resource_cache_is_current(const TaskapiCacheEntry *entry);
 
 /*
  * An entry in a context of its own, a child of the current one, to be built and then put.  What is invalidated

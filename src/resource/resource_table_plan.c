@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
@@ -25,6 +26,7 @@ static const Oid marked_types[] = {TIMESTAMPTZOID, UUIDOID};
 static const Oid old_types[] = {XIDOID, UUIDOID};
 
 static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
+static TaskapiForeignKey *current_key(TaskapiTable **table, TaskapiForeignKey *fk);
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
 static bool is_marked(const TaskapiDeletion *deletion);
@@ -207,10 +209,13 @@ static SPIPlanPtr
 foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind)
 {
 	Oid			argtypes[INDEX_MAX_KEYS + 2];
-	int			n = fk->nkeys;
+	int			n;
 	StringInfoData buf;
-	const char *name = fk->other_name;
+	const char *name;
 
+	fk = current_key(&table, fk);
+	n = fk->nkeys;
+	name = fk->other_name;
 	if (fk->plans[kind] != NULL)
 		return fk->plans[kind];
 
@@ -256,6 +261,30 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	}
 	fk->plans[kind] = taskapi_resource_prepare(&table->entry, fk->other_owner, buf.data, n, argtypes);
 	return fk->plans[kind];
+}
+
+/*
+ * The other table is locked, so that its names stay what they are.  Whoever had it locked until now may have changed them:
+ * then the same key as it is now.
+ */
+static TaskapiForeignKey *
+current_key(TaskapiTable **table, TaskapiForeignKey *fk)
+{
+	bool		incoming = list_member_ptr((*table)->incoming, fk);
+	ListCell   *lc;
+
+	LockRelationOid(fk->other, AccessShareLock);
+	if (taskapi_resource_cache_is_current(&(*table)->entry))
+		return fk;
+	*table = taskapi_resource_table((*table)->entry.relid);
+	foreach(lc, incoming ? (*table)->incoming : (*table)->outgoing)
+	{
+		TaskapiForeignKey *now = lfirst(lc);
+
+		if (now->other == fk->other && now->nkeys == fk->nkeys && strcmp(now->name, fk->name) == 0)
+			return now;
+	}
+	return fk;
 }
 
 static SPIPlanPtr

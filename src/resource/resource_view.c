@@ -19,6 +19,7 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -29,9 +30,11 @@
 #include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
+#include "resource/resource_error.h"
 #include "resource/resource_table.h"
 #include "resource/resource_view.h"
 
+static void lock_source(Oid relid);
 static TaskapiView *build_view(Oid relid);
 static int	find_source(Relation rel, const Query *query, Oid source);
 static void find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex);
@@ -49,6 +52,11 @@ taskapi_resource_view_as_is(Oid relid)
 
 	taskapi_registry_load();
 	view = (TaskapiView *) taskapi_resource_cache_get(TASKAPI_CACHE_VIEW, relid);
+	if (view != NULL)
+	{
+		lock_source(view->registration.source);
+		view = (TaskapiView *) taskapi_resource_cache_get(TASKAPI_CACHE_VIEW, relid);
+	}
 	if (view != NULL && view->search_path != NULL && strcmp(view->search_path, namespace_search_path) != 0)
 	{
 		view->entry.valid = false;
@@ -62,6 +70,25 @@ taskapi_resource_view_as_is(Oid relid)
 		taskapi_resource_cache_put(TASKAPI_CACHE_VIEW, &view->entry, since);
 	}
 	return view;
+}
+
+/*
+ * The name of the source stands in the texts, and an INSERT on the view has not locked it yet.
+ */
+static void
+lock_source(Oid relid)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		LockRelationOid(relid, AccessShareLock);
+	}
+	PG_CATCH();
+	{
+		taskapi_resource_rethrow(context, CMD_UTILITY, GetUserId());
+	}
+	PG_END_TRY();
 }
 
 TaskapiView *

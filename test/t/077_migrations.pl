@@ -135,7 +135,7 @@ sub migrate
 		is($err, '', "$name: the migration");
 	}
 	is($out, $opt{out}, "$name: $opt{what}") if defined $opt{out};
-	my $during = $node->safe_psql('postgres', "WITH e AS (DELETE FROM log.error RETURNING *) SELECT DISTINCT sqlstate || ' ' || message FROM e");
+	my $during = $node->safe_psql('postgres', "WITH e AS (DELETE FROM log.error RETURNING *) SELECT DISTINCT sqlstate || ' ' || message || CASE WHEN sqlstate ~ '^4[02]' THEN E' at ' || replace(context, E'\n', ' / ') ELSE '' END FROM e");
 	my $may = join '|', @{ $opt{may} // [] }, 'none';
 	is(join("\n", grep { !/^(?:$may) / } split /\n/, $during), '', "$name: what requests got meanwhile" . ($opt{may} ? " ($may)" : ''));
 	rounds(8);
@@ -148,25 +148,30 @@ sub migrate
 sub check
 {
 	my $name = shift;
-	my $table = $node->safe_psql('postgres', q{SELECT source FROM taskapi.resource WHERE resource::text ~ 'item'});
+	my $table = $node->safe_psql('postgres', q{SELECT r.source FROM taskapi.resource r JOIN log.control c ON r.resource = c.view::regclass});
 	is($node->safe_psql('postgres', qq{SELECT count(*), min(coalesce(t.id, r.id)) FROM $table t FULL JOIN log.row r ON t.id = r.id
 		WHERE coalesce(t.id, r.id) > 0 AND (t.version, t.deleted_at) IS DISTINCT FROM (r.version, NULL::timestamptz)}), '0|', "$name: no row is lost, every version moved");
 	return;
 }
 
+# Errors that have a name: to a snapshot that is older than a table's storage its rows do not show, and the answer is try_again. A page
+# function that is called while it is replaced is not found.
+my @newer = ('40001');
+my @replaced = ('42P01', '42883');
+
 my $again = "SELECT taskapi.expose('data.item') \\g /dev/null\n";
 
 migrate('nothing', 'SELECT 1 \g /dev/null');
 migrate('a column more', "ALTER TABLE data.item ADD more int; $again SELECT count(more) FROM api.item", out => 0, what => 'the resource shows it');
-migrate('a column more, with a default', "ALTER TABLE data.item ADD late timestamptz NOT NULL DEFAULT clock_timestamp(); $again SELECT count(late) > 0 FROM api.item", out => 't', what => 'the resource shows it', may => [ '40001' ]);
+migrate('a column more, with a default', "ALTER TABLE data.item ADD late timestamptz NOT NULL DEFAULT clock_timestamp(); $again SELECT count(late) > 0 FROM api.item", out => 't', what => 'the resource shows it', may => \@newer);
 migrate('a column renamed', "ALTER TABLE data.item RENAME more TO less; $again SELECT count(less) FROM api.item", out => 0, what => 'the resource follows');
 migrate('two columns swap names', "BEGIN; ALTER TABLE data.item RENAME b TO x; ALTER TABLE data.item RENAME c TO b; ALTER TABLE data.item RENAME x TO c; COMMIT; $again SELECT DISTINCT b, c FROM api.item WHERE id < 0",
 	out => 'c|b', what => 'the resource follows');
 migrate('another default', "ALTER TABLE data.item ALTER extra SET DEFAULT 8; INSERT INTO api.item (id) VALUES (-1000) RETURNING extra; DELETE FROM data.item WHERE id = -1000", out => '8', what => 'it counts at once');
 migrate('NOT NULL', "ALTER TABLE data.item ADD CHECK (extra IS NOT NULL) NOT VALID; ALTER TABLE data.item VALIDATE CONSTRAINT item_extra_check; ALTER TABLE data.item ALTER extra SET NOT NULL; ALTER TABLE data.item DROP CONSTRAINT item_extra_check");
-migrate('a column dropped', 'ALTER TABLE data.item DROP less', refused => qr/2BP01.*cannot drop column less/);
-migrate('a column dropped, hidden before', "COMMENT ON COLUMN data.item.less IS '\@private'; $again ALTER TABLE data.item DROP less", may => [ '42P01', '42883', '42501' ]);
-migrate('a column retyped', 'ALTER TABLE data.item ALTER extra TYPE bigint', refused => qr/0A000.*cannot alter type of a column used by a view/);
+migrate('a column dropped', q{CALL taskapi.run_ddl('ALTER TABLE data.item DROP less')}, refused => qr/2BP01.*cannot drop column less/);
+migrate('a column dropped, hidden before', "COMMENT ON COLUMN data.item.less IS '\@private'; $again CALL taskapi.run_ddl('ALTER TABLE data.item DROP less') \\g /dev/null", may => [ '42P01', '42883', '42501' ]);
+migrate('a column retyped', q{CALL taskapi.run_ddl('ALTER TABLE data.item ALTER extra TYPE bigint')}, refused => qr/0A000.*cannot alter type of a column used by a view/);
 # By way of resource_ddl(): taken away, changed, and made again, in one transaction.
 sub by_way
 {
@@ -200,7 +205,7 @@ sub same
 migrate('privileges, comments and triggers by hand', q{
 	GRANT SELECT ON api.item TO PUBLIC;
 	GRANT UPDATE (note, b) ON api.item TO m_heir WITH GRANT OPTION;
-	REVOKE TRUNCATE, TRIGGER ON api.item, api.deleted_item FROM m_owner;
+	REVOKE TRUNCATE, REFERENCES ON api.item, api.deleted_item FROM m_owner;
 	GRANT EXECUTE ON FUNCTION api.item_page TO m_heir WITH GRANT OPTION;
 	COMMENT ON COLUMN api.item.note IS 'It''s by hand';
 	COMMENT ON VIEW api.deleted_item IS 'By hand;';
@@ -209,17 +214,16 @@ migrate('privileges, comments and triggers by hand', q{
 	CREATE FUNCTION data.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 	CREATE TRIGGER by_hand AFTER INSERT ON api.item FOR EACH STATEMENT EXECUTE FUNCTION data.nothing()});
 my $shape = shape();
-migrate('taken away and made again', by_way('api.item', 'NULL'));
+migrate('taken away and made again', by_way('api.item', 'NULL'), may => \@replaced);
 same('made again it is what it was', $shape, shape());
 migrate('a column retyped, by way of resource_ddl()', by_way('api.item', 'ALTER TABLE data.item ALTER extra TYPE bigint') . q{
-	SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'api.item'::regclass AND attname = 'extra'}, out => 'bigint', what => 'the resource follows');
+	SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'api.item'::regclass AND attname = 'extra'}, out => 'bigint', what => 'the resource follows', may => \@replaced);
 my $retyped = shape();
-s/extra bigint/extra integer/ for my @lines = keys %$retyped;
+s/extra bigint/extra integer/, s/NULL::bigint/NULL::integer/ for my @lines = keys %$retyped;
 same('all but the type is what it was', $shape, { map { $_ => 1 } @lines });
 migrate('a column retyped with USING and another default', by_way('api.item', q{ALTER TABLE data.item ALTER extra DROP DEFAULT, ALTER extra TYPE text USING extra::text, ALTER extra SET DEFAULT 'x'}),
-	may => [ '40001' ]);
-migrate('the order and another choice changed, by way of expose()', q{SELECT taskapi.expose('data.item', order_by => 'id DESC')
-	SELECT taskapi.expose('data.item', order_by => 'id')} =~ s/\)\n/) \\g \/dev\/null\n/r =~ s/\)$/) \\g \/dev\/null\n/r, may => [ 'PT400', '22023', 'P0001' ]);
+	may => [ @newer, @replaced ]);
+migrate('the order and another choice changed, by way of expose()', "SELECT taskapi.expose('data.item', order_by => 'id DESC') \\g /dev/null\nSELECT taskapi.expose('data.item', order_by => 'id') \\g /dev/null\n", may => [ 'PT400', '22023', 'P0001' ]);
 migrate('a trigger more', q{CREATE FUNCTION data.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := coalesce(NEW.note, '''') || ''!''; RETURN NEW; END';
 	CREATE TRIGGER aaa BEFORE UPDATE ON data.item FOR EACH ROW EXECUTE FUNCTION data.stamp();
 	CREATE TRIGGER zzz AFTER UPDATE ON data.item FOR EACH ROW EXECUTE FUNCTION data.stamp();});
@@ -234,8 +238,8 @@ migrate('a foreign key', q{CREATE TABLE data.parent (id int PRIMARY KEY); INSERT
 	ALTER TABLE data.item ADD FOREIGN KEY (parent_id) REFERENCES data.parent NOT VALID; ALTER TABLE data.item VALIDATE CONSTRAINT item_parent_id_fkey;} . $again);
 migrate('the parent becomes a resource', q{SELECT taskapi.expose('data.parent') \g /dev/null
 	GRANT SELECT (id) ON data.parent TO m_client});
-migrate('the table is written anew', 'VACUUM FULL data.item', may => [ '40001' ]);
-migrate('clustered', 'CLUSTER data.item USING item_pkey', may => [ '40001' ]);
+migrate('the table is written anew', 'VACUUM FULL data.item', may => \@newer);
+migrate('clustered', 'CLUSTER data.item USING item_pkey', may => \@newer);
 
 # Names. What a request names must be there: the writers look it up, and may come too late.
 my @late = ('42P01', '3F000', '42883');
@@ -243,11 +247,12 @@ migrate('the table renamed', 'ALTER TABLE data.item RENAME TO item_table');
 migrate('the table\'s schema renamed', 'ALTER SCHEMA data RENAME TO base', as => 'RESET ROLE');
 migrate('the table moved to another schema', 'CREATE SCHEMA data AUTHORIZATION m_owner; GRANT USAGE ON SCHEMA data TO m_client; ALTER TABLE base.item_table SET SCHEMA data', as => 'RESET ROLE');
 migrate('exposed again after all that', "SELECT taskapi.expose('data.item_table')", out => 'api.item', what => 'it is the same resource');
-migrate('the view renamed', q{BEGIN; ALTER VIEW api.item RENAME TO thing; UPDATE log.control SET view = 'api.thing'; COMMIT}, as => 'RESET ROLE', may => \@late);
-migrate('exposed again under its new name', q{BEGIN; SELECT taskapi.expose('data.item_table'); UPDATE log.control SET deleted = 'api.deleted_thing', page = 'api.thing_page'; COMMIT}, as => 'RESET ROLE', may => \@late,
-	out => 'api.thing', what => 'it is the same resource');
-migrate('the view renamed back', q{BEGIN; ALTER VIEW api.thing RENAME TO item; SELECT taskapi.expose('data.item_table'); UPDATE log.control SET view = 'api.item', deleted = 'api.deleted_item', page = 'api.item_page'; COMMIT},
-	as => 'RESET ROLE', may => \@late, out => 'api.item', what => 'it is the same resource');
+my $rename = 'ALTER VIEW api.%1$s RENAME TO %2$s; ALTER VIEW api.deleted_%1$s RENAME TO deleted_%2$s; ALTER FUNCTION api.%1$s_page RENAME TO %2$s_page;';
+my $control = "UPDATE log.control SET view = 'api.%2\$s', deleted = 'api.deleted_%2\$s', page = 'api.%2\$s_page';";
+migrate('the resource renamed', sprintf("BEGIN; $rename $control COMMIT", 'item', 'thing'), as => 'RESET ROLE', may => \@late);
+migrate('exposed again under its new name', "SELECT taskapi.expose('data.item_table')", as => 'RESET ROLE', out => 'api.thing', what => 'it is the same resource');
+migrate('the resource renamed back', sprintf("BEGIN; $rename $control SELECT taskapi.expose('data.item_table'); COMMIT", 'thing', 'item'), as => 'RESET ROLE', may => \@late,
+	out => 'api.item', what => 'it is the same resource');
 migrate('the schema of the API renamed', q{BEGIN; ALTER SCHEMA api RENAME TO v1; UPDATE log.control SET view = 'v1.item', deleted = 'v1.deleted_item', page = 'v1.item_page'; COMMIT}, as => 'RESET ROLE', may => \@late);
 migrate('exposed again, in the renamed schema', "SELECT taskapi.expose('data.item_table')", out => 'v1.item', what => 'it is the same resource');
 migrate('back', q{BEGIN; ALTER SCHEMA v1 RENAME TO api; UPDATE log.control SET view = 'api.item', deleted = 'api.deleted_item', page = 'api.item_page'; COMMIT}, as => 'RESET ROLE', may => \@late);
@@ -273,16 +278,16 @@ $node->safe_psql('postgres', q{
 rounds(4);
 $node->safe_psql('postgres', 'DELETE FROM log.error');
 check('a partitioned table');
-migrate('a partition more', 'CREATE TABLE data.parted_3 PARTITION OF data.parted FOR VALUES IN (3); INSERT INTO api.parted_item (id, part) VALUES (-1000, 3) RETURNING version', as => 'SET ROLE m_heir', out => '1', what => 'it can be written');
-migrate('a partition of other columns\' order attached', q{CREATE TABLE data.parted_4 (part int DEFAULT 1, gone int, note text, n int NOT NULL DEFAULT 0, id int);
+migrate('a partition more', 'CREATE TABLE data.parted_3 PARTITION OF data.parted FOR VALUES IN (3); INSERT INTO api.parted_item (id, part) VALUES (-1000, 3) RETURNING version', as => 'SET ROLE m_heir', may => \@newer, out => '1', what => 'it can be written');
+migrate('a partition of other columns\' order attached', q{CREATE TABLE data.parted_4 (part int NOT NULL DEFAULT 1, gone int, note text, n int NOT NULL DEFAULT 0, id int NOT NULL);
 	ALTER TABLE data.parted_4 DROP gone, ADD deleted_at timestamptz, ADD updated_at timestamptz NOT NULL DEFAULT now(), ADD deletion_id uuid, ADD version int NOT NULL DEFAULT 1;
 	INSERT INTO data.parted_4 (id, part) VALUES (-1001, 4);
 	ALTER TABLE data.parted ATTACH PARTITION data.parted_4 FOR VALUES IN (4);
-	UPDATE api.parted_item SET n = 5 WHERE id = -1001 RETURNING version}, as => 'SET ROLE m_heir', out => '2', what => 'it can be written');
-migrate('a partition detached', q{ALTER TABLE data.parted DETACH PARTITION data.parted_4; SELECT count(*) FROM api.parted_item WHERE id = -1001}, as => 'SET ROLE m_heir', out => '0', what => 'its rows are gone');
-migrate('a partition detached beside others', q{ALTER TABLE data.parted DETACH PARTITION data.parted_3 CONCURRENTLY}, as => 'SET ROLE m_heir');
-migrate('a row moves to another partition', q{UPDATE api.parted_item SET part = 2 WHERE id = -2 RETURNING part}, as => 'SET ROLE m_heir', out => '2', what => 'it is there');
-migrate('a partition with rows is dropped', q{ALTER TABLE data.parted ATTACH PARTITION data.parted_3 FOR VALUES IN (3); DROP TABLE data.parted_3}, as => 'SET ROLE m_heir');
+	UPDATE api.parted_item SET n = 5 WHERE id = -1001 RETURNING version}, as => 'SET ROLE m_heir', may => \@newer, out => '2', what => 'it can be written');
+migrate('a partition detached', q{ALTER TABLE data.parted DETACH PARTITION data.parted_4; SELECT count(*) FROM api.parted_item WHERE id = -1001}, as => 'SET ROLE m_heir', may => \@newer, out => '0', what => 'its rows are gone');
+migrate('a partition detached beside others', q{ALTER TABLE data.parted DETACH PARTITION data.parted_3 CONCURRENTLY}, as => 'SET ROLE m_heir', may => \@newer);
+migrate('a row moves to another partition', q{UPDATE api.parted_item SET part = 2 WHERE id = -2 RETURNING part}, as => 'SET ROLE m_heir', may => \@newer, out => '2', what => 'it is there');
+migrate('a partition with rows is dropped', q{ALTER TABLE data.parted ATTACH PARTITION data.parted_3 FOR VALUES IN (3); DROP TABLE data.parted_3}, as => 'SET ROLE m_heir', may => \@newer);
 
 # The writers end, and all is there.
 $node->safe_psql('postgres', q{SELECT nextval('log.stop')});
