@@ -100,6 +100,17 @@ REVOKE ALL ON FUNCTION taskapi.set_secret(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.set_secret(text, text) IS
     'Adds a signing key that another program shares, such as the JWT secret of the HTTP layer, and returns its number';
 
+CREATE FUNCTION taskapi.set_secret(purpose text, secret bytea) RETURNS int
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN taskapi.add_secret(purpose, secret);
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.set_secret(text, bytea) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.set_secret(text, bytea) IS
+    'set_secret() with a key of any bytes, such as one that the other program has as base64: decode(..., ''base64'')';
+
 CREATE FUNCTION taskapi.retire_secret(purpose text, key_id int) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$

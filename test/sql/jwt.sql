@@ -170,11 +170,29 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 COMMIT;
 
+-- A secret of any bytes: RFC 7515, appendix A.1, whose token is good and has expired; with one bit more it is not good.
+\set a1 eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk
+SELECT decode(translate('AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', '-_', '+/') || '==', 'base64') AS k \gset
+SELECT taskapi.jwt_verify(:'a1', :'k'::bytea);
+SELECT taskapi.jwt_verify(:'a1', set_bit(:'k'::bytea, 0, 0));
+SELECT taskapi.jwt_verify(taskapi.jwt_sign('{"sub": "u1"}', '\x00ff80'::bytea || :'k'::bytea), '\x00ff80'::bytea || :'k'::bytea);
+SELECT taskapi.jwt_sign('{}', '\x00ff80'::bytea);
+BEGIN;
+SELECT taskapi.set_secret('jwt', :'k'::bytea);
+SELECT taskapi.jwt_sign('{"sub": "u1"}') = taskapi.jwt_sign('{"sub": "u1"}', :'k'::bytea) AS signed_with_it;
+SELECT taskapi.jwt_verify(:'a1');
+ROLLBACK;
+-- text where nothing says which
+SELECT taskapi.jwt_verify(taskapi.jwt_sign('{"sub": "u1"}', repeat('k', 32)), 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk');
+SELECT taskapi.set_secret('jwt', '\x00');
+
 -- verifying is anybody's, signing is not
 CREATE ROLE regress_jwt_caller;
 SET ROLE regress_jwt_caller;
 SELECT taskapi.jwt_verify(:'token', repeat('k', 32));
 SELECT taskapi.jwt_sign('{"sub": "u1"}');
+SELECT taskapi.jwt_sign('{"sub": "u1"}', '\x00'::bytea);
+SELECT taskapi.set_secret('jwt', '\x00'::bytea);
 SET taskapi.jwt_leeway = 3600;
 RESET ROLE;
 DROP ROLE regress_jwt_caller;
