@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "nodes/primnodes.h"
 #include "parser/parsetree.h"
 
 #include "base/simple_view.h"
@@ -32,6 +34,25 @@ taskapi_simple_view(Query *query, int *rtindex)
 	return rte;
 }
 
+const Var *
+taskapi_simple_view_column(const Node *expression, int rtindex)
+{
+	const Var  *var = (const Var *) expression;
+
+	if (IsA(expression, CaseExpr))
+	{
+		const CaseExpr *cases = (const CaseExpr *) expression;
+		const CaseWhen *when = linitial_node(CaseWhen, cases->args);
+		const Const *condition = (const Const *) when->expr;
+
+		if (cases->arg != NULL || list_length(cases->args) != 1 || !IsA(condition, Const) || condition->constisnull ||
+			condition->consttype != BOOLOID || !DatumGetBool(condition->constvalue) || !equal(when->result, cases->defresult))
+			return NULL;
+		var = (const Var *) when->result;
+	}
+	return IsA(var, Var) && var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0 ? var : NULL;
+}
+
 AttrNumber *
 taskapi_simple_view_columns(const Query *query, int rtindex, int natts)
 {
@@ -41,10 +62,9 @@ taskapi_simple_view_columns(const Query *query, int rtindex, int natts)
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		Var		   *var = (Var *) entry->expr;
+		const Var  *var = taskapi_simple_view_column((Node *) entry->expr, rtindex);
 
-		if (!entry->resjunk && entry->resno <= natts && IsA(var, Var) &&
-			var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0)
+		if (!entry->resjunk && entry->resno <= natts && var)
 			columns[entry->resno - 1] = var->varattno;
 	}
 	return columns;

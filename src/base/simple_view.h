@@ -20,6 +20,13 @@
 extern RangeTblEntry *taskapi_simple_view(Query *query, int *rtindex);
 
 /*
+ * The column that an expression is, of relation "rtindex" of the same query; NULL for any other expression.  Seen through
+ * is CASE WHEN true THEN column ELSE column END.  To the planner that is the column too; whoever follows foreign keys
+ * through views by where PostgreSQL says that their columns come from (pg_rewrite's resorigtbl) finds nothing.
+ */
+extern const Var *taskapi_simple_view_column(const Node *expression, int rtindex);
+
+/*
  * For each of a view's "natts" columns, palloc'd: the attribute number in relation "rtindex" of the column that it
  * passes through; 0 for an expression, a column of another relation and one that the query does not have.
  */

@@ -27,6 +27,7 @@
 #include "utils/ruleutils.h"
 
 #include "base/compat.h"
+#include "base/simple_view.h"
 #include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
@@ -194,7 +195,7 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 		TaskapiViewColumn *column;
-		Var		   *var = (Var *) tle->expr;
+		const Var  *var = taskapi_simple_view_column((Node *) tle->expr, rtindex);
 
 		if (tle->resjunk || tle->resno > view->ncolumns)
 			continue;
@@ -205,7 +206,7 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
 			view->entry.user_types = true;
 
 		/* a virtual generated column is computed, as far as rows are concerned */
-		if (IsA(var, Var) && var->varno == rtindex && var->varlevelsup == 0 && var->varattno > 0)
+		if (var)
 			describe_column(view, tle->resno - 1, TupleDescAttr(RelationGetDescr(source), var->varattno - 1),
 							var->varattno);
 		else if (column->type == cursor)
@@ -267,13 +268,14 @@ deparse_columns(TaskapiView *view, Relation source, Query *query, int rtindex)
 	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+		const Node *column = (const Node *) taskapi_simple_view_column((Node *) tle->expr, rtindex);
 		int			start;
 
 		if (tle->resjunk)
 			continue;
 		appendStringInfoString(&returning, returning.len > 0 ? ", " : "");
 		start = returning.len;
-		if (!append_qualified(&returning, (Node *) tle->expr, source))
+		if (!append_qualified(&returning, column ? column : (const Node *) tle->expr, source))
 		{
 			Node	   *expr = copyObject((Node *) tle->expr);
 
