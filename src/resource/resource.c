@@ -61,6 +61,7 @@ static CmdType trigger_operation(TriggerEvent event);
 static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation, int depth);
 static void finish_query(QueryDesc *query);
 static void finish(QueryDesc *query);
+static void finish_rows(QueryDesc *query);
 static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStmt *query);
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
@@ -105,17 +106,22 @@ taskapi_resource_init(void)
 static void
 finish_query(QueryDesc *query)
 {
-	TaskapiResourceStatement *statement = statements == NULL ? NULL : statement_of_query(query->plannedstmt);
-	CmdType		operation = statement == NULL ? CMD_UNKNOWN : statement->operation;
+	TaskapiResourceStatement *statement = NULL;
+	CmdType		operation;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
 
+	if (query->estate->es_auxmodifytables != NIL)
+		finish_rows(query);
+	if (statements != NULL)
+		statement = statement_of_query(query->plannedstmt);
 	if (statement == NULL)
 	{
 		finish(query);
 		return;
 	}
+	operation = statement->operation;
 	if (depth == 0)
 		caller = GetUserId();
 	PG_TRY();
@@ -142,6 +148,31 @@ finish(QueryDesc *query)
 		next_ExecutorFinish_hook(query);
 	else
 		standard_ExecutorFinish(query);
+}
+
+/*
+ * A part of a WITH that nothing has read is run when the query ends, before its triggers are.  If it writes to a view, it
+ * is run here, since its rows are no part of the end; then nothing is left for ExecPostprocessPlan(), which does the same.
+ */
+static void
+finish_rows(QueryDesc *query)
+{
+	EState	   *estate = query->estate;
+	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	ListCell   *lc;
+
+	estate->es_direction = ForwardScanDirection;
+	foreach(lc, estate->es_auxmodifytables)
+	{
+		ModifyTableState *node = lfirst_node(ModifyTableState, lc);
+
+		if (node->resultRelInfo->ri_RelationDesc->rd_rel->relkind != RELKIND_VIEW)
+			continue;
+		do
+			ResetPerTupleExprContext(estate);
+		while (!TupIsNull(ExecProcNode(&node->ps)));
+	}
+	MemoryContextSwitchTo(oldcontext);
 }
 
 /*
@@ -229,6 +260,7 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->operation = operation;
 	s->subid = GetCurrentSubTransactionId();
 	s->depth = write_depth;
+	s->first_command = GetCurrentCommandId(false);
 	s->registration = meta->registration;
 	s->deleted_rows = meta->deleted_rows;
 	s->method = write_depth == 0 ? request_method() : TASKAPI_METHOD_NONE;
@@ -276,7 +308,7 @@ end_statement(TaskapiResourceStatement *statement)
 	if (statement->rows == 0 && statement->forbidden > 0)
 		taskapi_resource_forbidden(statement);
 	/* RFC 9110, 13.1.1: what is not there matches nothing, not even "*" */
-	if (statement->rows == 0 &&
+	if (statement->rows == 0 && !statement->vetoed &&
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
 	taskapi_cascade_end_statement(statement);
@@ -451,7 +483,7 @@ xact_callback(XactEvent event, void *arg)
 		/* what was left for the end of a statement must not be left out because its trigger is gone */
 		for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
 		{
-			if (s->pending != NIL)
+			if (s->deleted != NIL || s->restored != NIL)
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						 errmsg("resource \"%s\" lacks its statement triggers", get_rel_name(s->view)),

@@ -23,7 +23,7 @@
  * along with that one: it is handed over to that deletion, with all below it, and
  * comes back when that parent does.  In the end every restored row is asked
  * whether what it refers to is live.  So restoring a row that itself went along
- * with another one is refused.
+ * with another one is refused, unless the same statement restores that one too.
  *
  * Everything is done row by row, as referential integrity does it, with the
  * rights of each table's owner.
@@ -45,9 +45,9 @@
 
 extern Datum taskapi_uuidv7(PG_FUNCTION_ARGS);
 
-static TaskapiForeignKey *find_dependents(const TaskapiRow *row, bool at_once);
-pg_noreturn static void refuse_dependents(const TaskapiForeignKey *fk);
-static void refuse_deleted_parents(const TaskapiRow *row);
+static TaskapiForeignKey *find_dependents(const TaskapiRow *row);
+static TaskapiForeignKey *find_deleted_parent(const TaskapiRow *row);
+static List *ask_again(TaskapiResourceStatement *statement, List *rows, const TaskapiRow *row);
 static bool restore_row(const TaskapiRow *row);
 pg_noreturn static void refuse_restore(const TaskapiTable *table);
 static bool other_deletion(const TaskapiRow *row, const TaskapiRow *parent, const TaskapiForeignKey *via,
@@ -109,17 +109,8 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 	taskapi_rows_rewind(rows);
 	while ((row = taskapi_rows_next(rows)) != NULL)
 	{
-		TaskapiForeignKey *fk = find_dependents(row, true);
-
-		if (fk != NULL)
-			refuse_dependents(fk);
-		if (find_dependents(row, false) != NULL)
-		{
-			MemoryContext oldcontext = MemoryContextSwitchTo(statement->context);
-
-			statement->pending = lappend(statement->pending, taskapi_row_copy(row));
-			MemoryContextSwitchTo(oldcontext);
-		}
+		if (find_dependents(row) != NULL)
+			statement->deleted = ask_again(statement, statement->deleted, row);
 	}
 	taskapi_rows_free(rows);
 }
@@ -129,27 +120,48 @@ taskapi_cascade_end_statement(TaskapiResourceStatement *statement)
 {
 	ListCell   *lc;
 
-	if (statement->pending == NIL)
+	if (statement->deleted == NIL && statement->restored == NIL)
 		return;
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	foreach(lc, statement->pending)
+	foreach(lc, statement->deleted)
 	{
-		TaskapiForeignKey *fk = find_dependents(lfirst(lc), false);
+		TaskapiForeignKey *fk = find_dependents(lfirst(lc));
 
 		if (fk != NULL)
-			refuse_dependents(fk);
+			taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,
+							"Live rows of %s refer to it by \"%s\".", fk->other_relname, fk->name);
+	}
+	foreach(lc, statement->restored)
+	{
+		TaskapiForeignKey *fk = find_deleted_parent(lfirst(lc));
+
+		if (fk != NULL)
+			taskapi_problem(PROBLEM_PARENT_DELETED, NIL, "Restore that one first.",
+							"A row of %s that it belongs to by \"%s\" is deleted.", fk->other_relname, fk->name);
 	}
 	SPI_finish();
-	statement->pending = NIL;
+	statement->deleted = statement->restored = NIL;
 }
 
 /*
- * A key by which live rows refer to a deleted one: of those that hold at once, as ON DELETE RESTRICT does, or of those
- * that have until the end of the statement, as NO ACTION.
+ * Other rows of the statement may set right what is wrong with this one; so it is looked at again at the end.
+ */
+static List *
+ask_again(TaskapiResourceStatement *statement, List *rows, const TaskapiRow *row)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(statement->context);
+
+	rows = lappend(rows, taskapi_row_copy(row));
+	MemoryContextSwitchTo(oldcontext);
+	return rows;
+}
+
+/*
+ * A key by which live rows refer to a deleted one.
  */
 static TaskapiForeignKey *
-find_dependents(const TaskapiRow *row, bool at_once)
+find_dependents(const TaskapiRow *row)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	ListCell   *lc;
@@ -158,19 +170,11 @@ find_dependents(const TaskapiRow *row, bool at_once)
 	{
 		TaskapiForeignKey *fk = lfirst(lc);
 
-		if (taskapi_cascade_is_strict(fk) && at_once == (fk->on_delete != FKCONSTR_ACTION_NOACTION) &&
-			taskapi_resource_reference_of(row, fk, values) &&
+		if (taskapi_cascade_is_strict(fk) && taskapi_resource_reference_of(row, fk, values) &&
 			taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_LIVE, values) > 0)
 			return fk;
 	}
 	return NULL;
-}
-
-static void
-refuse_dependents(const TaskapiForeignKey *fk)
-{
-	taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,
-					"Live rows of %s refer to it by \"%s\".", fk->other_relname, fk->name);
 }
 
 /*
@@ -190,7 +194,7 @@ lock_taken_along(const TaskapiRow *row, TaskapiForeignKey *fk, const TaskapiDele
 }
 
 void
-taskapi_cascade_restore(TaskapiRow *root)
+taskapi_cascade_restore(TaskapiResourceStatement *statement, TaskapiRow *root)
 {
 	TaskapiRows *rows = taskapi_rows_create();
 	TaskapiRow *row;
@@ -228,19 +232,22 @@ taskapi_cascade_restore(TaskapiRow *root)
 
 	taskapi_rows_rewind(rows);
 	while ((row = taskapi_rows_next(rows)) != NULL)
-		refuse_deleted_parents(row);
+	{
+		if (find_deleted_parent(row) != NULL)
+			statement->restored = ask_again(statement, statement->restored, row);
+	}
 	taskapi_rows_free(rows);
 }
 
 static bool
 restore_row(const TaskapiRow *row)
 {
-	bool		outer = taskapi_restoring;
+	const TaskapiRow *outer = taskapi_restoring;
 	bool		restored;
 
 	PG_TRY();
 	{
-		taskapi_restoring = true;
+		taskapi_restoring = row;
 		restored = taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_RESTORE, NULL);
 	}
 	PG_FINALLY();
@@ -319,8 +326,11 @@ hand_over(const TaskapiRow *top, const TaskapiDeletion *heir)
 	taskapi_rows_free(rows);
 }
 
-static void
-refuse_deleted_parents(const TaskapiRow *row)
+/*
+ * A key by which a row refers to a deleted one.
+ */
+static TaskapiForeignKey *
+find_deleted_parent(const TaskapiRow *row)
 {
 	Datum		values[INDEX_MAX_KEYS];
 	ListCell   *lc;
@@ -332,7 +342,7 @@ refuse_deleted_parents(const TaskapiRow *row)
 
 		if (taskapi_cascade_is_strict(fk) && taskapi_resource_reference_of(row, fk, values) &&
 			taskapi_resource_parent(row->table, fk, values, &parent) && !parent.live)
-			taskapi_problem(PROBLEM_PARENT_DELETED, NIL, "Restore that one first.",
-							"A row of %s that it belongs to by \"%s\" is deleted.", fk->other_relname, fk->name);
+			return fk;
 	}
+	return NULL;
 }

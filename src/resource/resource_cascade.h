@@ -14,20 +14,19 @@
 #include "resource/resource_table_plan.h"
 
 /*
- * Mark a row, locked already, and all that goes along with it as deleted.  Live rows that still refer to it are
- * has_dependents: at once, or through a key ON DELETE NO ACTION when the statement ends, since the statement may delete
- * them too.
+ * Mark a row, locked already, and all that goes along with it as deleted.  Live rows that still refer to it when the
+ * statement ends, which may delete them too, are has_dependents.
  */
 extern void taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *row);
 
-/* The statement ends: has_dependents if a row that it deleted is still referred to. */
+/* The statement ends: has_dependents if a row that it deleted is still referred to; parent_deleted, see below. */
 extern void taskapi_cascade_end_statement(TaskapiResourceStatement *statement);
 
 /*
- * Undo it.  What belongs to another deletion by now is handed over to that; parent_deleted if something restored would
- * refer to a deleted row.
+ * Undo it.  What belongs to another deletion by now is handed over to that.  If something restored still refers to a
+ * deleted row when the statement ends, that is parent_deleted.
  */
-extern void taskapi_cascade_restore(TaskapiRow *row);
+extern void taskapi_cascade_restore(TaskapiResourceStatement *statement, TaskapiRow *row);
 
 /* Does the reference have to hold between live rows? */
 extern bool taskapi_cascade_is_strict(const TaskapiForeignKey *fk);

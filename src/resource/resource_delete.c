@@ -26,122 +26,167 @@
 #include "resource/resource_cascade.h"
 #include "resource/resource_delete.h"
 #include "resource/resource_delete_scan.h"
+#include "resource/resource_own_change.h"
 #include "resource/resource_purge.h"
 #include "resource/resource_write.h"
 
-static uint64 run_delete(const TaskapiWrite *write, bool exact);
-static bool still_there(const TaskapiWrite *write, bool guarded);
-static TaskapiRow *lock_deletable(const TaskapiWrite *write);
-static bool lock_restorable(const TaskapiWrite *write, bool guarded);
+static uint64 run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind);
+static bool shown(const TaskapiWrite *write, TaskapiVersion *version);
+static bool changed_by_us(const TaskapiWrite *write);
+static bool find_deletable(const TaskapiWrite *write, bool *by_us);
+static bool delete_hard(const TaskapiWrite *write);
+static TaskapiRow *lock_deletable(const TaskapiWrite *write, bool *by_us);
+static bool lock_restorable(const TaskapiWrite *write, bool guarded, bool *by_us);
 static void refuse_changes(const TaskapiWrite *write);
 
 /*
- * The DELETE as the caller; the number of rows that it deleted, or found and locked if the resource marks them.
+ * A DELETE as the caller, or the scan of one; the number of rows that it has deleted, or found and locked.
  */
 static uint64
-run_delete(const TaskapiWrite *write, bool exact)
+run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind)
 {
 	Datum		values[INDEX_MAX_KEYS + 1];
 	char		nulls[INDEX_MAX_KEYS + 1];
 	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
 	TaskapiVersion version = taskapi_resource_version(write, write->old);
-	SPIPlanPtr	plan = taskapi_resource_view_plan(write->view, exact ? TASKAPI_VIEW_PLAN_DELETE_VERSION :
-												  TASKAPI_VIEW_PLAN_DELETE, NULL);
+	SPIPlanPtr	plan = taskapi_resource_view_plan(write->view, kind, NULL);
 
 	values[n] = Int64GetDatum(version.number);
 	nulls[n] = version.known ? ' ' : 'n';
-	if (write->view->registration.soft_delete)
+	if (kind == TASKAPI_VIEW_PLAN_SCAN || kind == TASKAPI_VIEW_PLAN_SCAN_VERSION)
 		return taskapi_delete_scan(plan, values, nulls);
 	return taskapi_resource_run(plan, values, nulls);
 }
 
 /*
- * After a DELETE that found nothing: is the row there all the same, as this view shows rows?  Then the caller may not
- * delete it, or it came back since.
+ * Is the row there as this view shows rows?
  */
 static bool
-still_there(const TaskapiWrite *write, bool guarded)
+shown(const TaskapiWrite *write, TaskapiVersion *version)
 {
 	const TaskapiView *view = write->view;
-	TaskapiVersion version;
-	TaskapiRowState state = taskapi_resource_probe(write, write->old, &version);
+	TaskapiRowState state = taskapi_resource_probe(write, write->old, version);
 
-	if (view->registration.soft_delete ?
-		state == (view->deleted_rows ? TASKAPI_ROW_DELETED : TASKAPI_ROW_LIVE) : state != TASKAPI_ROW_ABSENT)
+	if (!view->registration.soft_delete)
+		return state != TASKAPI_ROW_ABSENT;
+	return state == (view->deleted_rows ? TASKAPI_ROW_DELETED : TASKAPI_ROW_LIVE);
+}
+
+/*
+ * Has the statement, or a trigger within it, changed the row before it comes to it?
+ */
+static bool
+changed_by_us(const TaskapiWrite *write)
+{
+	CommandId	command;
+	TaskapiChange change = taskapi_own_change(write, &command);
+
+	return change == TASKAPI_CHANGE_STATEMENT || change == TASKAPI_CHANGE_TRIGGER;
+}
+
+/*
+ * Find and lock the row, if the caller may delete it.  False if it is gone: another row of the statement has taken it
+ * along ("by_us"), or another transaction.  A row that is there all the same is one that a policy leaves out, or that came
+ * back since.
+ */
+static bool
+find_deletable(const TaskapiWrite *write, bool *by_us)
+{
+	bool		guarded = taskapi_resource_check_precondition(write, write->old);
+	TaskapiVersion version;
+
+	*by_us = false;
+	for (int attempt = 1; run_delete(write, guarded && !*by_us ? TASKAPI_VIEW_PLAN_SCAN_VERSION :
+										   TASKAPI_VIEW_PLAN_SCAN) == 0; attempt++)
 	{
-		if (guarded && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
+		*by_us = changed_by_us(write);
+		if (!shown(write, &version))
+		{
+			if (guarded && !*by_us)
+				taskapi_resource_version_conflict((TaskapiVersion) {0});
+			return false;
+		}
+		if (guarded && !*by_us && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
 			taskapi_resource_version_conflict(version);
-		return true;
+		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+		{
+			*by_us = false;
+			taskapi_resource_leave_out(write);
+			return false;
+		}
 	}
-	if (guarded)
-		taskapi_resource_version_conflict((TaskapiVersion) {0});
-	return false;
+	return true;
 }
 
 /*
  * The row, if the caller may delete it, locked; NULL if it is gone, or a policy leaves it out.
  */
 static TaskapiRow *
-lock_deletable(const TaskapiWrite *write)
+lock_deletable(const TaskapiWrite *write, bool *by_us)
 {
-	bool		guarded = taskapi_resource_check_precondition(write, write->old);
 	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 
 	if (!write->view->deleted_rows)
 		taskapi_resource_require_triggers(table, write->view->registration.versioned);
-	for (int attempt = 1; run_delete(write, guarded) == 0; attempt++)
-	{
-		if (!still_there(write, guarded))
-			return NULL;
-		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-		{
-			taskapi_resource_leave_out(write);
-			return NULL;
-		}
-	}
+	if (!find_deletable(write, by_us))
+		return NULL;
 	taskapi_resource_key_arguments(write, write->old, key, nulls);
 	return taskapi_resource_lock_row(table, key, false);
+}
+
+/*
+ * Delete the row of a resource without soft deletion.  A trigger of the table that has vetoed it is not asked again.
+ */
+static bool
+delete_hard(const TaskapiWrite *write)
+{
+	bool		guarded = taskapi_resource_check_precondition(write, write->old);
+	bool		by_us;
+	CommandId	command;
+
+	if (run_delete(write, guarded ? TASKAPI_VIEW_PLAN_DELETE_VERSION : TASKAPI_VIEW_PLAN_DELETE) > 0)
+		return true;
+	if (!find_deletable(write, &by_us))
+		return by_us;
+	if (taskapi_own_change(write, &command) == TASKAPI_CHANGE_OTHER && run_delete(write, TASKAPI_VIEW_PLAN_DELETE) > 0)
+		return true;
+	write->statement->vetoed = true;
+	return false;
 }
 
 HeapTuple
 taskapi_resource_delete(const TaskapiWrite *write)
 {
 	TaskapiRow *row;
-	bool		guarded;
+	bool		by_us;
 
-	if (write->view->registration.soft_delete)
-	{
-		row = lock_deletable(write);
-		if (row == NULL || !row->live)
-			return NULL;
-		taskapi_cascade_delete(write->statement, row);
-		return write->old;
-	}
-
-	guarded = taskapi_resource_check_precondition(write, write->old);
-	for (int attempt = 1; run_delete(write, guarded) == 0; attempt++)
-	{
-		if (!still_there(write, guarded))
-			return NULL;
-		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
-		{
-			taskapi_resource_leave_out(write);
-			return NULL;
-		}
-	}
+	if (!write->view->registration.soft_delete)
+		return delete_hard(write) ? write->old : NULL;
+	row = lock_deletable(write, &by_us);
+	if (row == NULL)
+		return by_us ? write->old : NULL;
+	if (!row->live)
+		return NULL;
+	taskapi_cascade_delete(write->statement, row);
 	return write->old;
 }
 
 HeapTuple
 taskapi_resource_purge(const TaskapiWrite *write)
 {
-	TaskapiRow *row = lock_deletable(write);
+	bool		by_us;
+	TaskapiRow *row = lock_deletable(write, &by_us);
 
-	if (row == NULL || row->live)
+	if (row == NULL)
+		return by_us ? write->old : NULL;
+	if (row->live)
 		return NULL;
-	return taskapi_purge_row(row) ? write->old : NULL;
+	if (taskapi_purge_row(row))
+		return write->old;
+	write->statement->vetoed = true;
+	return NULL;
 }
 
 /*
@@ -176,10 +221,11 @@ refuse_changes(const TaskapiWrite *write)
 }
 
 /*
- * May the caller restore the row?  False if it is gone, or a policy leaves it out.
+ * May the caller restore the row?  False if it is gone, or a policy leaves it out, or "by_us": another row of the
+ * statement has restored it.
  */
 static bool
-lock_restorable(const TaskapiWrite *write, bool guarded)
+lock_restorable(const TaskapiWrite *write, bool guarded, bool *by_us)
 {
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
@@ -192,6 +238,9 @@ lock_restorable(const TaskapiWrite *write, bool guarded)
 		switch (taskapi_resource_probe(write, write->old, &version))
 		{
 			case TASKAPI_ROW_LIVE:
+				*by_us = changed_by_us(write);
+				if (*by_us)
+					return false;
 				taskapi_problem(PROBLEM_ALREADY_LIVE, NIL, NULL, "It has been restored already.");
 			case TASKAPI_ROW_DELETED:
 				if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
@@ -207,7 +256,7 @@ lock_restorable(const TaskapiWrite *write, bool guarded)
 		}
 	}
 	if (guarded && taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_DELETED &&
-		!taskapi_same_version(version, taskapi_resource_version(write, write->old)))
+		!taskapi_same_version(version, taskapi_resource_version(write, write->old)) && !changed_by_us(write))
 		taskapi_resource_version_conflict(version);
 	return true;
 }
@@ -220,15 +269,16 @@ taskapi_resource_restore(const TaskapiWrite *write)
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 	TaskapiRow *row;
+	bool		by_us = false;
 
 	refuse_changes(write);
 	taskapi_resource_require_triggers(table, write->view->registration.versioned);
-	if (!lock_restorable(write, guarded))
-		return NULL;
+	if (!lock_restorable(write, guarded, &by_us))
+		return by_us ? taskapi_resource_current_row(write, write->old) : NULL;
 	taskapi_resource_key_arguments(write, write->old, key, nulls);
 	row = taskapi_resource_lock_row(table, key, false);
 	if (row == NULL || row->live)
 		return NULL;
-	taskapi_cascade_restore(row);
+	taskapi_cascade_restore(write->statement, row);
 	return taskapi_resource_current_row(write, write->old);
 }

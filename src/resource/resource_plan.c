@@ -18,6 +18,8 @@
 #include "base/role.h"
 #include "resource/resource_plan.h"
 
+#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
+
 static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
 
 /* The text of the statement that is to be run next as a part of the client's: that very string, of its plan source. */
@@ -27,8 +29,6 @@ static void start_joined(QueryDesc *query, int eflags);
 static SPIPlanPtr keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 static void pass_result(DestReceiver *receiver);
-
-#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
 SPIPlanPtr
 taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes)
@@ -199,6 +199,20 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
 	pfree(options.params);
+	return SPI_processed;
+}
+
+uint64
+taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TaskapiRole saved = taskapi_become(owner, AS_OWNER);
+	int			result = SPI_execute_plan(plan, values, NULL, true, 1);
+
+	taskapi_role_restore(saved);
+	MemoryContextSwitchTo(context);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	return SPI_processed;
 }
 

@@ -61,6 +61,9 @@ extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values,
 extern uint64 taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
 										DestReceiver *receiver);
 
+/* The same for a query that sees what the active snapshot shows; one row at the most. */
+extern uint64 taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values);
+
 /* An error unless the last result begins with columns of these types. */
 extern void taskapi_resource_require_result(const Oid *types, int ntypes);
 

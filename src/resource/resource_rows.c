@@ -49,6 +49,7 @@ static RowPart *part_of(TaskapiRows *rows, TaskapiTable *table);
 static TaskapiRow *make_row(TaskapiTable *table, const Datum *values, const bool *nulls);
 static void require_row_desc(const TaskapiTable *table, TupleDesc desc);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
+static bool is_in_deletion(TupleTableSlot *slot, const TaskapiDeletion *deletion);
 static bool receiver_receive(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_shutdown(DestReceiver *self);
 
@@ -259,7 +260,7 @@ taskapi_row_of_tuple(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
 }
 
 void
-taskapi_rows_receiver(TaskapiRowsReceiver *receiver, TaskapiRows *rows, TaskapiTable *table)
+taskapi_rows_receiver(TaskapiRowsReceiver *receiver, TaskapiRows *rows, TaskapiTable *table, const TaskapiDeletion *deletion)
 {
 	memset(receiver, 0, sizeof(TaskapiRowsReceiver));
 	receiver->pub.rStartup = receiver_startup;
@@ -269,6 +270,7 @@ taskapi_rows_receiver(TaskapiRowsReceiver *receiver, TaskapiRows *rows, TaskapiT
 	receiver->pub.mydest = DestTuplestore;
 	receiver->rows = rows;
 	receiver->table = table;
+	receiver->deletion = deletion;
 }
 
 static void
@@ -277,12 +279,25 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
 	require_row_desc(((TaskapiRowsReceiver *) self)->table, desc);
 }
 
+/*
+ * Columns 3 and 4 of row_types: is it live, and its deletion.
+ */
+static bool
+is_in_deletion(TupleTableSlot *slot, const TaskapiDeletion *deletion)
+{
+	slot_getsomeattrs(slot, 4);
+	return !DatumGetBool(slot->tts_values[2]) && !slot->tts_isnull[3] &&
+		memcmp(DatumGetUUIDP(slot->tts_values[3]), &deletion->id, UUID_LEN) == 0;
+}
+
 static bool
 receiver_receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	TaskapiRowsReceiver *receiver = (TaskapiRowsReceiver *) self;
 
-	receiver->received++;
+	/* a trigger may have made something else of a row that was marked */
+	if (receiver->deletion == NULL || is_in_deletion(slot, receiver->deletion))
+		receiver->received++;
 	if (receiver->rows != NULL)
 	{
 		RowPart    *part = part_of(receiver->rows, receiver->table);

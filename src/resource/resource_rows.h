@@ -59,17 +59,19 @@ extern void taskapi_rows_rewind(TaskapiRows *rows);
 
 /*
  * A receiver that adds what a statement returns about a table, or only counts it if "rows" is NULL; an error unless the
- * statement returns that.  The number of rows that it has got is in "received".
+ * statement returns that.  The number of rows that it has got is in "received"; with a deletion, of those that are in it.
  */
 typedef struct TaskapiRowsReceiver
 {
 	DestReceiver pub;
 	TaskapiRows *rows;
 	TaskapiTable *table;
+	const TaskapiDeletion *deletion;
 	int64		received;
 } TaskapiRowsReceiver;
 
-extern void taskapi_rows_receiver(TaskapiRowsReceiver *receiver, TaskapiRows *rows, TaskapiTable *table);
+extern void taskapi_rows_receiver(TaskapiRowsReceiver *receiver, TaskapiRows *rows, TaskapiTable *table,
+								  const TaskapiDeletion *deletion);
 
 /* The select list that makes rows of a table, for a statement in which it has that alias. */
 extern void taskapi_row_list(StringInfo buf, const TaskapiTable *table, const char *alias);

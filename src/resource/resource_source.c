@@ -6,13 +6,15 @@
  *
  * They find columns by name, so that they work on partitions too, whose columns
  * may stand elsewhere.  Their names sort last, so that they see what the table's
- * other BEFORE triggers have made of the row.
+ * other BEFORE triggers have made of the row; if one sorts after them, every
+ * UPDATE counts as a change.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -29,14 +31,16 @@
 #include "resource/resource_source.h"
 #include "resource/resource_table_plan.h"
 
-bool		taskapi_restoring = false;
+const TaskapiRow *taskapi_restoring = NULL;
 
 static int	column_number(TupleDesc desc, const char *name);
 static bool is_version_type(Oid type);
 static Datum next_version(Datum version, bool isnull, Oid type);
 static bool is_time_type(Oid type);
 static Datum transaction_time(Form_pg_attribute att);
+static bool others_follow(const TriggerData *trigdata);
 static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
+static bool is_being_restored(Relation rel, HeapTuple row);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
 							  Datum *values);
 
@@ -85,7 +89,7 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	new = trigdata->tg_newtuple;
 	version = column_number(desc, "version");
 	updated_at = column_number(desc, "updated_at");
-	changed = row_changed(desc, old, new, version, updated_at);
+	changed = others_follow(trigdata) || row_changed(desc, old, new, version, updated_at);
 
 	if (version > 0 && is_version_type(TupleDescAttr(desc, version - 1)->atttypid))
 	{
@@ -144,6 +148,29 @@ transaction_time(Form_pg_attribute att)
 
 	return DirectFunctionCall2(att->atttypid == TIMESTAMPOID ? timestamp_scale : timestamptz_scale, now,
 							   Int32GetDatum(att->atttypmod));
+}
+
+/*
+ * Will another trigger see the row after this one, and maybe change it?
+ */
+static bool
+others_follow(const TriggerData *trigdata)
+{
+	const TriggerDesc *triggers = trigdata->tg_relation->trigdesc;
+	bool		found = false;
+
+	/* they fire in the order of this array */
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgoid == trigdata->tg_trigger->tgoid)
+			found = true;
+		else if (found && trigger->tgenabled != TRIGGER_DISABLED &&
+				 TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_ROW, TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_UPDATE))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -208,7 +235,7 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 		if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
 			return PointerGetDatum(NULL);
 		/* a row that comes alive round the resource begins to refer to everything that it refers to */
-		if (deleted_at > 0 && old != NULL && !taskapi_restoring &&
+		if (deleted_at > 0 && old != NULL && !is_being_restored(rel, old) &&
 			!heap_attisnull(old, deleted_at, RelationGetDescr(rel)))
 			old = NULL;
 	}
@@ -235,6 +262,13 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 	if (connected)
 		SPI_finish();
 	return PointerGetDatum(NULL);
+}
+
+static bool
+is_being_restored(Relation rel, HeapTuple row)
+{
+	return taskapi_restoring != NULL && RelationGetRelid(rel) == taskapi_restoring->tableoid &&
+		ItemPointerEquals(&row->t_self, (ItemPointer) &taskapi_restoring->tid);
 }
 
 /*

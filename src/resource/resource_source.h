@@ -8,11 +8,11 @@
 #ifndef TASKAPI_RESOURCE_SOURCE_H
 #define TASKAPI_RESOURCE_SOURCE_H
 
-#include "resource/resource_table.h"
+#include "resource/resource_rows.h"
 
 /*
- * While it is set, rows come alive that a restore asks about their parents itself, when all of them are back.
+ * The row that a restore is bringing back: the restore itself asks about its parents, when all rows are back.
  */
-extern bool taskapi_restoring;
+extern const TaskapiRow *taskapi_restoring;
 
 #endif							/* TASKAPI_RESOURCE_SOURCE_H */

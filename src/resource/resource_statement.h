@@ -70,7 +70,11 @@ typedef struct TaskapiResourceStatement
 	const char *if_none_match;
 	int64		rows;			/* written so far */
 	int64		forbidden;		/* rows that the caller sees, and that policies keep from it: left out so far */
-	List	   *pending;		/* of TaskapiRow: deleted, but rows referred to them; see resource_cascade.h */
+	bool		vetoed;			/* a trigger of the table kept a row that was there from being written */
+	CommandId	first_command;	/* when it began */
+	Bitmapset  *written;		/* the commands by which it has written rows, from first_command; resource_own_change.h */
+	List	   *deleted;		/* of TaskapiRow: rows referred to them when they were deleted; see resource_cascade.h */
+	List	   *restored;		/* of TaskapiRow: they referred to deleted rows when they were restored */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;
 

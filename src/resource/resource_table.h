@@ -43,6 +43,7 @@ typedef enum TaskapiTablePlan
 	TASKAPI_TABLE_PLAN_LOCK,	/* returns a row */
 	TASKAPI_TABLE_PLAN_LOCK_FREE,	/* unless another transaction has locked it */
 	TASKAPI_TABLE_PLAN_EXISTS,
+	TASKAPI_TABLE_PLAN_PLACE,	/* where the row is that the active snapshot shows */
 	TASKAPI_TABLE_PLAN_DELETE,	/* mark the row; then deleted_at, deletion_id */
 	TASKAPI_TABLE_PLAN_RESTORE,
 	TASKAPI_TABLE_PLAN_HAND_OVER,	/* to another deletion; then its deleted_at, deletion_id */

@@ -19,6 +19,9 @@
 /* What an answer about a parent is. */
 static const Oid parent_types[] = {BOOLOID, UUIDOID, TIMESTAMPTZOID};
 
+/* Where a row is. */
+static const Oid place_types[] = {TIDOID, OIDOID};
+
 /* What is left of a row that was marked or restored. */
 static const Oid marked_types[] = {TIMESTAMPTZOID, UUIDOID};
 
@@ -59,6 +62,23 @@ taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locke
 		row = taskapi_row_of_tuple(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	taskapi_resource_free_result();
 	return row;
+}
+
+bool
+taskapi_resource_place(TaskapiTable *table, const Datum *key, Oid *tableoid, ItemPointer tid)
+{
+	SPIPlanPtr	plan = table_plan(table, TASKAPI_TABLE_PLAN_PLACE);
+	bool		found = taskapi_resource_look_as(table->owner, plan, unconstify(Datum *, key)) > 0;
+	bool		isnull;
+
+	if (found)
+	{
+		taskapi_resource_require_result(place_types, lengthof(place_types));
+		*tid = *(ItemPointer) DatumGetPointer(taskapi_resource_result(1, &isnull));
+		*tableoid = DatumGetObjectId(taskapi_resource_result(2, &isnull));
+	}
+	taskapi_resource_free_result();
+	return found;
 }
 
 bool
@@ -157,7 +177,7 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 
 	if (kind == TASKAPI_FK_PLAN_DELETE && other->incoming == NIL)
 		rows = NULL;
-	taskapi_rows_receiver(&receiver, rows, other);
+	taskapi_rows_receiver(&receiver, rows, other, kind == TASKAPI_FK_PLAN_DELETE ? deletion : NULL);
 	taskapi_resource_run_into(fk->other_owner, foreign_key_plan(row->table, fk, kind), n, argtypes, arguments,
 							  &receiver.pub);
 	return receiver.received;
@@ -330,6 +350,9 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 			break;
 		case TASKAPI_TABLE_PLAN_EXISTS:
 			appendStringInfo(buf, "SELECT 1 FROM %s AS t WHERE %s", table->name, key);
+			break;
+		case TASKAPI_TABLE_PLAN_PLACE:
+			appendStringInfo(buf, "SELECT t.ctid, t.tableoid FROM %s AS t WHERE %s", table->name, key);
 			break;
 		case TASKAPI_TABLE_PLAN_DELETE:
 		case TASKAPI_TABLE_PLAN_HAND_OVER:

@@ -17,6 +17,9 @@
 /* The row of a key, locked FOR UPDATE; NULL if there is none, or with "skip_locked" another transaction has locked it. */
 extern TaskapiRow *taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked);
 
+/* Where the row of a key is that the active snapshot shows; false if there is none. */
+extern bool taskapi_resource_place(TaskapiTable *table, const Datum *key, Oid *tableoid, ItemPointer tid);
+
 /* Run a plan of the row's own table on it, with a deletion if the plan takes one; was it there? */
 extern bool taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kind, const TaskapiDeletion *deletion);
 
@@ -31,7 +34,8 @@ extern int64 taskapi_resource_run_key(const TaskapiRow *row, TaskapiForeignKey *
 extern int64 taskapi_resource_lock_live(const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 
 /*
- * The number of rows that a plan of a foreign key returns, which are added to a queue; with a deletion if it takes one.
+ * The number of rows that a plan of a foreign key returns, which are added to a queue; with a deletion if it takes one,
+ * and then of those only that are in it when they have been marked.
  * Rows that are deleted are added only if their table has keys that refer to it: nobody asks again about the others.
  */
 extern int64 taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForeignKey *fk,

@@ -81,22 +81,25 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 	{
 		case TASKAPI_VIEW_PLAN_UPDATE_VERSION:
 		case TASKAPI_VIEW_PLAN_UPDATE_IMAGE:
+		case TASKAPI_VIEW_PLAN_UPDATE_KEY:
 			append_update(text, columns);
 			append_key_condition(text);
 			appendStringInfoString(&text->buf, live);
 			if (kind == TASKAPI_VIEW_PLAN_UPDATE_VERSION)
 				append_version_condition(text);
-			else
+			else if (kind == TASKAPI_VIEW_PLAN_UPDATE_IMAGE)
 				append_image_condition(text, columns);
 			appendStringInfo(&text->buf, " RETURNING %s", view->returning);
 			break;
 
 		case TASKAPI_VIEW_PLAN_DELETE:
 		case TASKAPI_VIEW_PLAN_DELETE_VERSION:
+		case TASKAPI_VIEW_PLAN_SCAN:
+		case TASKAPI_VIEW_PLAN_SCAN_VERSION:
 			appendStringInfo(&text->buf, "DELETE FROM %s AS t", view->source_name);
 			append_key_condition(text);
 			appendStringInfoString(&text->buf, live);
-			if (kind == TASKAPI_VIEW_PLAN_DELETE_VERSION)
+			if (kind == TASKAPI_VIEW_PLAN_DELETE_VERSION || kind == TASKAPI_VIEW_PLAN_SCAN_VERSION)
 				append_version_condition(text);
 			break;
 

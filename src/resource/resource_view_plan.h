@@ -18,8 +18,11 @@ typedef enum TaskapiViewPlanKind
 {
 	TASKAPI_VIEW_PLAN_UPDATE_VERSION, /* if the version is the one given */
 	TASKAPI_VIEW_PLAN_UPDATE_IMAGE, /* if the columns to change are as given */
+	TASKAPI_VIEW_PLAN_UPDATE_KEY,	/* in any case */
 	TASKAPI_VIEW_PLAN_DELETE,
 	TASKAPI_VIEW_PLAN_DELETE_VERSION,
+	TASKAPI_VIEW_PLAN_SCAN,		/* a DELETE for taskapi_delete_scan() */
+	TASKAPI_VIEW_PLAN_SCAN_VERSION,
 	TASKAPI_VIEW_PLAN_SELECT,	/* the row as the view shows it, whether deleted or not */
 	TASKAPI_VIEW_PLAN_PROBE,	/* is it live, and its version */
 	TASKAPI_VIEW_PLAN_LOCK,		/* may the caller change it? */

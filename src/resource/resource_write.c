@@ -31,6 +31,7 @@
 #include "http/problem.h"
 #include "resource/resource_default.h"
 #include "resource/resource_insert.h"
+#include "resource/resource_own_change.h"
 #include "resource/resource_table.h"
 #include "resource/resource_write.h"
 
@@ -38,8 +39,10 @@ static int	add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmaps
 static Bitmapset *changed_columns(const TaskapiWrite *write);
 static bool has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *columns);
 static void count_replaced(void);
-static HeapTuple update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact);
-static void explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded);
+static HeapTuple update_row(const TaskapiWrite *write, const Bitmapset *changed, TaskapiViewPlanKind kind);
+static HeapTuple write_changes(const TaskapiWrite *write, const Bitmapset *changed, bool guarded, bool *settled);
+static HeapTuple keep_row(const TaskapiWrite *write, bool guarded, bool *settled);
+static bool explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded);
 static HeapTuple keep_by_server(const TaskapiWrite *write);
 
 TaskapiVersion
@@ -247,67 +250,117 @@ changed_columns(const TaskapiWrite *write)
 }
 
 /*
- * One attempt: "exact" if the version is the one of the old row, otherwise if the changed columns are as in it.
+ * One attempt, by a plan of an UPDATE: if the version is the one of the old row, if the changed columns are as in it, or
+ * in any case.
  */
 static HeapTuple
-update_row(const TaskapiWrite *write, const Bitmapset *changed, bool exact)
+update_row(const TaskapiWrite *write, const Bitmapset *changed, TaskapiViewPlanKind kind)
 {
 	TaskapiView *view = write->view;
 	Datum	   *values = palloc(sizeof(Datum) * (2 * view->ncolumns + view->nkeys + 1));
 	char	   *nulls = palloc(2 * view->ncolumns + view->nkeys + 1);
+	CommandId	command;
 	int			n;
 
 	n = add_arguments(write, write->new, changed, values, nulls);
 	n += taskapi_resource_key_arguments(write, write->old, values + n, nulls + n);
-	if (exact)
+	if (kind == TASKAPI_VIEW_PLAN_UPDATE_VERSION)
 	{
 		values[n] = Int64GetDatum(taskapi_resource_version(write, write->old).number);
 		nulls[n] = ' ';
 	}
-	else
+	else if (kind == TASKAPI_VIEW_PLAN_UPDATE_IMAGE)
 		add_arguments(write, write->old, changed, values + n, nulls + n);
 
-	if (taskapi_resource_run(taskapi_resource_view_plan(view, exact ? TASKAPI_VIEW_PLAN_UPDATE_VERSION :
-														TASKAPI_VIEW_PLAN_UPDATE_IMAGE, changed), values, nulls) == 0)
+	command = taskapi_next_command();
+	if (taskapi_resource_run(taskapi_resource_view_plan(view, kind, changed), values, nulls) == 0)
 		return NULL;
+	taskapi_own_change_written(write->statement, command);
 	return taskapi_resource_take_row(write);
+}
+
+/*
+ * Write the changes unless somebody else has made others meanwhile; NULL if nothing was written, and "settled" if that
+ * is all right.  A trigger of the table that has seen the row is not run again: what it did to the row, or that it vetoed
+ * the change, is not another's doing.
+ */
+static HeapTuple
+write_changes(const TaskapiWrite *write, const Bitmapset *changed, bool guarded, bool *settled)
+{
+	bool		versioned = taskapi_resource_version(write, write->old).known;
+	CommandId	attempt = versioned ? taskapi_next_command() : InvalidCommandId;
+	CommandId	command;
+	HeapTuple	result = versioned ? update_row(write, changed, TASKAPI_VIEW_PLAN_UPDATE_VERSION) : NULL;
+
+	if (result != NULL)
+		return result;
+	switch (taskapi_own_change(write, &command))
+	{
+		case TASKAPI_CHANGE_STATEMENT:
+			/* a statement writes a row once, as on a table */
+			*settled = true;
+			return NULL;
+		case TASKAPI_CHANGE_TRIGGER:
+			*settled = true;
+			return command >= attempt ? NULL : update_row(write, changed, TASKAPI_VIEW_PLAN_UPDATE_KEY);
+		case TASKAPI_CHANGE_NONE:
+			if (versioned)
+				return NULL;
+			break;
+		case TASKAPI_CHANGE_OTHER:
+			break;
+	}
+	return guarded ? NULL : update_row(write, changed, TASKAPI_VIEW_PLAN_UPDATE_IMAGE);
+}
+
+/*
+ * Nothing to do, for those who might do it.
+ */
+static HeapTuple
+keep_row(const TaskapiWrite *write, bool guarded, bool *settled)
+{
+	TaskapiChange change = TASKAPI_CHANGE_OTHER;
+	TaskapiVersion version;
+	CommandId	command;
+
+	if (guarded || write->statement->written != NULL)
+		change = taskapi_own_change(write, &command);
+	*settled = (change == TASKAPI_CHANGE_STATEMENT);
+	if (*settled || !has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL))
+		return NULL;
+	if (guarded && change != TASKAPI_CHANGE_TRIGGER &&
+		!(taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_LIVE &&
+		  taskapi_same_version(version, taskapi_resource_version(write, write->old))))
+		return NULL;
+	return taskapi_resource_current_row(write, write->old);
 }
 
 HeapTuple
 taskapi_resource_update(const TaskapiWrite *write)
 {
 	bool		guarded = taskapi_resource_check_precondition(write, write->old);
-	TaskapiVersion seen = taskapi_resource_version(write, write->old);
 	Bitmapset  *changed = changed_columns(write);
-	HeapTuple	result = NULL;
-	TaskapiVersion version;
+	bool		settled = false;
+	HeapTuple	result;
 
 	if (bms_is_empty(changed))
-	{
-		/* nothing to do, for those who might do it */
-		if (has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL) &&
-			(!guarded || (taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_LIVE &&
-						  taskapi_same_version(version, seen))))
-			result = taskapi_resource_current_row(write, write->old);
-	}
+		result = keep_row(write, guarded, &settled);
 	else
 	{
 		taskapi_resource_require_triggers(taskapi_resource_table(write->view->registration.source),
 										  write->view->registration.versioned);
-		if (seen.known)
-			result = update_row(write, changed, true);
-		if (result == NULL && !guarded)
-			result = update_row(write, changed, false);
+		result = write_changes(write, changed, guarded, &settled);
 	}
-	if (result == NULL)
-		explain_update(write, changed, guarded);
+	if (result == NULL && (settled || explain_update(write, changed, guarded)))
+		write->statement->vetoed = true;
 	return result;
 }
 
 /*
- * Why was nothing written?  A problem; or the row is gone, or a policy leaves it out, or a trigger has vetoed it.
+ * Why was nothing written?  A problem; or true if a trigger has vetoed it, false if the row is gone or a policy leaves it
+ * out.
  */
-static void
+static bool
 explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded)
 {
 	TaskapiVersion version;
@@ -318,14 +371,14 @@ explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded
 		{
 			if (guarded)
 				taskapi_resource_version_conflict((TaskapiVersion) {0});
-			return;				/* gone meanwhile */
+			return false;		/* gone meanwhile */
 		}
 		if (has_row(write, TASKAPI_VIEW_PLAN_LOCK, NULL))
 			break;
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
 		{
 			taskapi_resource_leave_out(write);
-			return;
+			return false;
 		}
 	}
 	if (guarded && !taskapi_same_version(version, taskapi_resource_version(write, write->old)))
@@ -334,6 +387,7 @@ explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded
 		/* also if the values are the ones to be written: two "n + 1" are not one */
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.",
 						"Another request changed the same columns at the same time.");
+	return true;
 }
 
 /*

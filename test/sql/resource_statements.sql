@@ -101,10 +101,77 @@ SELECT rs.make('CREATE TRIGGER one AFTER UPDATE OF is_default ON @.item FOR EACH
 SELECT * FROM rs.both('UPDATE @.item SET is_default = true, n = n + 1', 'item');
 SELECT * FROM rs.both('UPDATE @.item SET is_default = true, n = n + 1 WHERE id > 1', 'item');
 
+-- A statement writes a row once, whatever matches it twice.
+SELECT * FROM rs.both('UPDATE @.item SET n = v FROM (VALUES (1, 10), (1, 20)) x (i, v) WHERE id = i', 'item');
+SELECT * FROM rs.both('UPDATE @.item SET n = v FROM (VALUES (1, 11), (1, 20), (2, 7)) x (i, v) WHERE id = i', 'item');
+SELECT * FROM rs.both('WITH a AS (UPDATE @.item SET n = 1) UPDATE @.item SET n = 1 WHERE id = 1', 'item');
+SELECT * FROM rs.both('UPDATE @.item SET n = CASE v WHEN 1 THEN 31 ELSE n END, is_default = (v = 2) FROM (VALUES (1), (2)) x (v)', 'item');
+SELECT taskapi.expose('rs.item', versioned => false) \g /dev/null
+SELECT * FROM rs.both('UPDATE @.item SET n = CASE v WHEN 1 THEN 41 ELSE n END, is_default = (v = 2) FROM (VALUES (1), (2)) x (v)', 'item');
+SELECT * FROM rs.both('UPDATE @.item SET n = v FROM (VALUES (1, 10), (1, 20)) x (i, v) WHERE id = i', 'item');
+SELECT taskapi.expose('rs.item', versioned => true) \g /dev/null
+
+-- A BEFORE trigger that changes siblings: the table refuses it, the resource writes them all.  With If-Match too, of what the statement saw.
+CREATE FUNCTION rs.sibling() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- pg_trigger_depth() counts the trigger of the view
+    IF coalesce(current_setting('rs.inside', true), '') = '' THEN
+        SET LOCAL rs.inside = on;
+        UPDATE rs.item SET n = n + 1000 WHERE id > NEW.id;
+        SET LOCAL rs.inside = '';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER sibling BEFORE UPDATE ON rs.item FOR EACH ROW EXECUTE FUNCTION rs.sibling();
+UPDATE rs_api.item SET n = id RETURNING id, n;
+UPDATE rs_api.item SET is_default = true, n = 10 * id, version = version RETURNING id, n;
+UPDATE rs_api.item SET n = id FROM (VALUES (2), (2), (3)) x (i) WHERE id = i OR i = 3 AND id = 1;
+SELECT id, n, is_default FROM rs_api.item ORDER BY id;
+DROP TRIGGER sibling ON rs.item;
+
+-- A trigger that vetoes is asked once, and what it did on the way stays done once.
+CREATE FUNCTION rs.veto() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rs.log (what) VALUES (concat_ws(' ', 'veto', TG_TABLE_SCHEMA, TG_OP, OLD.id));
+    IF coalesce(current_setting('rs.inside', true), '') = '' THEN
+        SET LOCAL rs.inside = on;
+        EXECUTE format('UPDATE %I.item SET n = n + 1 WHERE id = 3', TG_TABLE_SCHEMA);
+        EXECUTE format('UPDATE %I.item SET n = n + 1 WHERE id = $1', TG_TABLE_SCHEMA) USING OLD.id;
+        SET LOCAL rs.inside = '';
+        RETURN NULL;
+    END IF;
+    RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+UPDATE rs.item SET n = id; UPDATE rs_plain.item SET n = id, is_default = true;
+SELECT rs.make('CREATE TRIGGER veto BEFORE UPDATE OR DELETE ON @.item FOR EACH ROW EXECUTE FUNCTION rs.veto()') \g /dev/null
+SELECT * FROM rs.both('UPDATE @.item SET n = 77 WHERE id = 1', 'item');
+SELECT rs.seen();
+SELECT * FROM rs.both('DELETE FROM @.item WHERE id = 1', 'item');
+SELECT rs.seen();
+BEGIN;
+SET LOCAL request.method = 'DELETE';
+SELECT set_config('request.headers', format('{"if-match": "\"%s\""}', (SELECT version FROM rs_api.item WHERE id = 2)), true) \g /dev/null
+DELETE FROM rs_api.item WHERE id = 2;
+SELECT rs.seen();
+ROLLBACK;
+SELECT rs.make('DROP TRIGGER veto ON @.item') \g /dev/null
+
+-- A trigger that sorts after ours changes the row: that counts.
+CREATE FUNCTION rs.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := NEW.n + 1; RETURN NEW; END $$;
+CREATE TRIGGER zzz_late BEFORE UPDATE ON rs.item FOR EACH ROW EXECUTE FUNCTION rs.late();
+SELECT version AS was FROM rs.item WHERE id = 1 \gset
+UPDATE rs.item SET n = n WHERE id = 1 RETURNING version - :was AS moved;
+UPDATE rs_api.item SET n = 7 WHERE id = 1 RETURNING version - :was AS moved, n;
+DROP TRIGGER zzz_late ON rs.item;
+UPDATE rs.item SET n = n WHERE id = 1 RETURNING version - :was AS moved;
+UPDATE rs.item SET n = id, is_default = false; UPDATE rs_plain.item SET n = id, is_default = false;
+
 -- An error of such a trigger is a problem as one of a row is, and undoes the statement.
 CREATE FUNCTION rs.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n > 1000 THEN PERFORM taskapi.raise_problem('invalid_value', 'Too much.'); END IF; RETURN NULL; END $$;
 SELECT rs.make('CREATE TRIGGER refuse AFTER UPDATE ON @.item FOR EACH ROW EXECUTE FUNCTION rs.refuse()') \g /dev/null
-SELECT * FROM rs.both('UPDATE @.item SET n = n * 100', 'item');
+SELECT * FROM rs.both('UPDATE @.item SET n = n * 1000', 'item');
 SELECT rs.make('DROP TRIGGER refuse ON @.item; DROP TRIGGER one ON @.item') \g /dev/null
 
 -- What such a trigger writes to resources is not what the client asked for: its key, its preconditions and its method are not meant.
