@@ -16,11 +16,15 @@ const refused = () => {
     return problem;
 };
 
-// JSON of one part. A second spelling of the same bytes is another token, and not valid.
-function decode(part) {
+// The bytes of one part. A second spelling of the same bytes is another token, and not valid.
+function bytesOf(part) {
     const bytes = Buffer.from(part, 'base64url');
     if (bytes.toString('base64url') !== part) throw refused();
-    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return bytes;
+}
+
+function decode(part) {
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytesOf(part)));
     if (value === null || typeof value !== 'object' || Array.isArray(value)) throw refused();
     return value;
 }
@@ -76,7 +80,7 @@ async function verify(token, header, payload, signature) {
     if (published && known?.published === published) return known.claims;
     if (!published || published.alg !== header.alg) throw refused();
     const data = Buffer.from(token.slice(0, token.lastIndexOf('.')));
-    if (!crypto.verify('sha256', data, { key: published.key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))) throw refused();
+    if (!crypto.verify('sha256', data, { key: published.key, dsaEncoding: 'ieee-p1363' }, bytesOf(signature))) throw refused();
     const claims = decode(payload);
     if (verified.size >= 10000) verified.clear();
     verified.set(token, { claims, published });

@@ -1,6 +1,7 @@
 // What each method does, as one statement. Names are quoted, values are parameters, and each answer is { status, headers, body }.
 'use strict';
 const crypto = require('node:crypto');
+const http = require('node:http');
 const { transaction } = require('./database.js');
 const { Problem, notFound, invalid } = require('./problem.js');
 const { OPERATORS, conditions, ordering, selection, pageSize, body, preferred } = require('./request.js');
@@ -38,6 +39,8 @@ function headersOf(answer, own = {}) {
     for (const pair of answer.headers) {
         for (const [key, value] of Object.entries(pair)) {
             const lower = key.toLowerCase();
+            http.validateHeaderName(lower);
+            http.validateHeaderValue(lower, value);
             headers[lower] = lower === 'set-cookie' ? [...(headers[lower] ?? []), value] : value;
         }
     }

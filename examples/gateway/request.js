@@ -101,10 +101,12 @@ async function body(stream, { onlyObject }) {
     if (Number(stream.headers['content-length']) > config.maxBody) throw tooLarge();
     const parts = [];
     let size = 0;
-    for await (const part of stream) {
-        if ((size += part.length) > config.maxBody) throw tooLarge();
-        parts.push(part);
-    }
+    try {
+        for await (const part of stream) {
+            if ((size += part.length) > config.maxBody) throw tooLarge();
+            parts.push(part);
+        }
+    } catch (error) { throw error.status ? error : new Problem(400, 'bad_request', 'bad request', 'The body ends too early.'); }
     if (!size) return { text: undefined, rows: [{}] };
     if (!JSON_TYPES.test(stream.headers['content-type'] ?? '') || stream.headers['content-encoding']) {
         throw new Problem(415, 'unsupported_media_type', 'media type is not supported', 'The body is application/json, in UTF-8 and not compressed.', { 'Accept-Post': 'application/json', 'Accept-Patch': 'application/merge-patch+json, application/json' });

@@ -15,7 +15,6 @@ const config = require('./config.js');
 
 let closing = false;
 const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, WWW-Authenticate, X-Request-Id';
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const json = (body) => ({ status: 200, headers: {}, body: JSON.stringify(body) });
 
 // Paths of the gateway's own; any other is a resource or a function.
@@ -36,7 +35,7 @@ async function answer(request) {
     const methods = own ? { GET: true, HEAD: true } : what.functions ? { GET: what.functions.some((f) => !f.writes), HEAD: what.functions.some((f) => !f.writes), POST: true } : what.resource.methods[kind];
     const allowed = [...Object.keys(methods).filter((m) => methods[m]), 'OPTIONS'].join(', ');
     if (request.method === 'OPTIONS') return { status: 204, headers: { allow: allowed, ...(methods.PATCH && { 'accept-patch': 'application/merge-patch+json, application/json' }) } };
-    if (!methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: allowed });
+    if (!Object.hasOwn(methods, request.method) || !methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: allowed });
     if (!accepts(request.headers.accept)) throw new Problem(406, 'not_acceptable', 'not acceptable', 'Answers are application/json.');
     if (own) return own();
     Object.assign(request, await callerOf(request.headers.authorization));
@@ -75,12 +74,12 @@ function requestOf(req) {
 // A client that is gone wants no answer, and one that closed its side may still read. So the query is cancelled at once in the
 // first case, and after a while in the second.
 function watch(req, res, request) {
-    const abort = new AbortController();
+    const abort = new AbortController(), { socket } = req;
     let timer;
     const half = () => { timer ??= setTimeout(() => abort.abort(), config.cancelAfter); };
-    if (req.socket.readableEnded) half(); else req.socket.once('end', half);
+    if (socket.readableEnded) half(); else socket.once('end', half);
     res.once('close', () => {
-        req.socket.off('end', half);
+        socket.off('end', half);
         clearTimeout(timer);
         if (!res.writableFinished) abort.abort();
     });
@@ -98,7 +97,7 @@ function crossOrigin(request, headers) {
     if (!config.origins.includes(origin)) return;
     Object.assign(headers, { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', 'access-control-expose-headers': EXPOSED });
     if (request.method !== 'OPTIONS') return;
-    Object.assign(headers, { 'access-control-allow-methods': [...METHODS].join(', '), 'access-control-max-age': '600',
+    Object.assign(headers, { 'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE', 'access-control-max-age': '600',
         'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, X-Request-Id' });
 }
 
@@ -106,26 +105,30 @@ async function serve(req, res) {
     const started = process.hrtime.bigint();
     let request = { method: req.method, headers: req.headers, id: crypto.randomUUID() }, out;
     try {
-        if (!METHODS.has(req.method)) throw new Problem(501, 'method_not_implemented', 'method is not implemented');
         if (!req.url.startsWith('/')) throw new Problem(400, 'bad_request', 'bad request', 'The target of a request is a path.');
         request = requestOf(req);
         watch(req, res, request);
         out = await answer(request);
+        if (notModified(request, out)) out = { status: 304, headers: out.headers };
+        send(request, res, out);
     } catch (error) {
         const anonymous = !request.claims && !request.token && !req.headers['x-api-key'] && !request.cookies?.[config.cookie];
         const problem = problemOf(error, anonymous);
-        if (problem.status >= 500) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
+        if (problem.status >= 500 && !request.signal?.aborted) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
         out = answerOf(problem);
+        send(request, res, out);
     }
-    if (notModified(request, out)) Object.assign(out, { status: 304, body: undefined });
-    const headers = { 'cache-control': 'private, no-cache', vary: 'Accept, Authorization, Cookie, Origin, X-API-Key', 'x-content-type-options': 'nosniff', 'x-request-id': request.id };
-    if (out.body) headers['content-type'] = 'application/json';
-    for (const [key, value] of Object.entries(out.headers)) headers[key.toLowerCase()] = value;
-    crossOrigin(request, headers);
-    if (out.status !== 204 && out.status !== 304) headers['content-length'] = Buffer.byteLength(out.body ?? '');
-    if (closing || (!req.complete && out.status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
-    if (!res.destroyed) res.writeHead(out.status, headers).end(req.method === 'HEAD' ? undefined : out.body);
     if (config.log) console.log(JSON.stringify({ method: req.method, path: request.path, status: out.status, ms: Number(process.hrtime.bigint() - started) / 1e6, trace_id: request.traceId, request_id: request.id }));
+}
+
+function send(request, res, { status, headers: own, body }) {
+    const headers = { 'cache-control': 'private, no-cache', vary: 'Accept, Authorization, Cookie, Origin, X-API-Key', 'x-content-type-options': 'nosniff', 'x-request-id': request.id };
+    if (body) headers['content-type'] = 'application/json';
+    for (const [key, value] of Object.entries(own)) headers[key.toLowerCase()] = value;
+    crossOrigin(request, headers);
+    if (status !== 204 && status !== 304) headers['content-length'] = Buffer.byteLength(body ?? '');
+    if (closing || (!res.req.complete && status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
+    res.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
 }
 
 // What the parser refuses never becomes a request. The connection is of no use afterwards.

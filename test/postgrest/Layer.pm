@@ -61,20 +61,19 @@ sub new
 	return $self;
 }
 
-# spawn(COMMAND...): runs it with its output in the log, until the test ends.
+# spawn(LOG, COMMAND...): runs it, with its output in that file, until the test ends; gives its pid.
 sub spawn
 {
-	my ($self, @command) = @_;
+	my ($log, @command) = @_;
 	my $pid = fork // die "fork: $!";
 	if (!$pid)
 	{
 		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', $self->{log};
+		open STDOUT, '>', $log;
 		open STDERR, '>&', \*STDOUT;
 		exec @command or POSIX::_exit(1);
 	}
 	push @started, $pid;
-	$self->{pid} = $pid;
 	return $pid;
 }
 
@@ -111,7 +110,7 @@ admin-server-host = "127.0.0.1"
 admin-server-port = $admin
 log-level = "error"
 END
-	$self->spawn($postgrest, "$folder/postgrest.conf");
+	$self->{pid} = spawn($self->{log}, $postgrest, "$folder/postgrest.conf");
 	$self->{base} = "http://127.0.0.1:$port";
 	$self->ready("http://127.0.0.1:$admin/ready");
 	return;
@@ -127,7 +126,7 @@ sub start_gateway
 		%ENV,
 		PGHOST => $self->{node}->host, PGPORT => $self->{node}->port, PGUSER => 'authenticator', PGDATABASE => 'postgres',
 		PORT => $port, WORKERS => 1, DB_POOL => 8, ANON_ROLE => 'anonymous', API_ROLE => 'authenticated', %settings);
-	$self->spawn('node', $program);
+	$self->{pid} = spawn($self->{log}, 'node', $program);
 	$self->{base} = "http://127.0.0.1:$port";
 	$self->ready("$self->{base}/readyz");
 	return;
