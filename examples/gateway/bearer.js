@@ -87,15 +87,18 @@ async function verify(token, header, payload, signature) {
     return claims;
 }
 
-// bearer(TOKEN): { token } for the database to verify, or { claims }; else it throws a 401.
+const roleOf = ({ role }) => (typeof role === 'string' && role ? role : undefined);
+
+// bearer(TOKEN): { role, token } for the database to verify, or { role, claims }; else it throws a 401.
 async function bearer(token) {
     const parts = token.split('.');
     try {
         if (parts.length !== 3 || !parts.every((p) => PART.test(p))) throw refused();
         const header = decode(parts[0]);
-        if (header.alg === 'HS256') return { token };
+        if (header.alg === 'HS256') return { token, role: roleOf(decode(parts[1])) };
         if (!config.jwksUrl || !Object.hasOwn(ALGORITHMS, header.alg) || header.crit !== undefined) throw refused();
-        return { claims: checkClaims(await verify(token, header, parts[1], parts[2])) };
+        const claims = checkClaims(await verify(token, header, parts[1], parts[2]));
+        return { claims, role: roleOf(claims) };
     } catch (error) {
         throw error.status ? error : refused();
     }

@@ -1,7 +1,7 @@
 // What there is to serve: the views of the API's schema, with what taskapi.resources knows of them, and its functions. It is read
 // as the API's role, so what that role may not use is not there.
 'use strict';
-const { ask } = require('./database.js');
+const { ask, settings } = require('./database.js');
 const config = require('./config.js');
 
 // Of the view of the deleted rows, taskapi.resources tells in the row of the live ones.
@@ -34,6 +34,14 @@ const FUNCTIONS = `
     WHERE n.nspname = $1 AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
       AND (p.pronargs = 0 OR p.proargnames IS NOT NULL)
     ORDER BY 1, p.oid`;
+
+// What the roles that callers become have set for themselves (ALTER ROLE ... SET). SET ROLE does not bring it along.
+const SETTINGS = `
+    SELECT r.rolname AS role, split_part(c.setting, '=', 1) AS name, substr(c.setting, strpos(c.setting, '=') + 1) AS value
+    FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c (setting)
+    WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AND pg_has_role(session_user, r.oid, 'MEMBER')
+      AND NOT EXISTS (SELECT FROM pg_settings p WHERE p.name = split_part(c.setting, '=', 1) AND p.context <> 'user')
+    ORDER BY s.setdatabase`;
 
 const catalog = { resources: new Map(), functions: new Map(), version: 0 };
 
@@ -78,6 +86,8 @@ async function read() {
         else functions.set(f.name, [...(functions.get(f.name) ?? []), f]);
     }
     addChildren(resources);
+    settings.clear();
+    for (const { role, name, value } of await ask(config.apiRole, SETTINGS)) settings.set(role, { ...settings.get(role), [name]: value });
     Object.assign(catalog, { resources, functions, version: catalog.version + 1 });
 }
 

@@ -19,6 +19,13 @@ const CALLER_BY_TOKEN = `SELECT set_config('request.jwt.claims', claims::text, t
 const PRE_REQUEST = { text: 'SELECT taskapi.pre_request()' };
 const RESPONSE = { text: `SELECT current_setting('response.headers', true), current_setting('response.status', true), current_setting('pgrst.inserted', true)` };
 
+// What roles have set for themselves, as catalog.js read it: { name: value } by role.
+const settings = new Map();
+function settingsOf(role) {
+    const own = Object.entries(settings.get(role) ?? {});
+    return own.length ? [{ text: `SELECT ${own.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, true)`).join(', ')}`, values: own.flat() }] : [];
+}
+
 // Clients choose columns and filters, and so texts: only so many are prepared, any other is parsed each time.
 const names = new Map();
 function nameOf(text) {
@@ -73,7 +80,7 @@ async function run(client, statements) {
 }
 
 // transaction(REQUEST, STATEMENT): { rows, headers, status, inserted } after COMMIT. Of the request it needs method, path, headers,
-// cookies, and claims (verified) or token (to be verified here). Who the caller is, which limits apply, and what else is to be
+// cookies, and claims (verified) or token (to be verified here), with the role of either. Who the caller is, which limits apply, and what else is to be
 // answered is the database's to say. Serialization failures and deadlocks undid everything, so the request runs again.
 async function transaction(request, statement) {
     for (let attempt = 1; ; attempt++) {
@@ -89,19 +96,17 @@ async function transaction(request, statement) {
 
 async function once(request, statement) {
     const client = await pool.connect();
-    const claims = request.claims ? JSON.stringify(request.claims) : '', role = request.claims?.role ?? (request.claims && config.defaultRole) ?? config.anonymousRole;
-    const caller = request.token ? { text: CALLER_BY_TOKEN, values: [request.token, config.defaultRole ?? config.anonymousRole] }
-        : { text: CALLER, values: [claims, role] };
-    const safe = request.method === 'GET' || request.method === 'HEAD';
+    const role = request.role ?? (request.claims || request.token ? config.defaultRole : undefined) ?? config.anonymousRole;
+    const caller = request.token ? { text: CALLER_BY_TOKEN, values: [request.token, role] } : { text: CALLER, values: [request.claims ? JSON.stringify(request.claims) : '', role] };
+    const begin = request.method === 'GET' || request.method === 'HEAD' ? READ_ONLY : BEGIN;
+    const about = { text: REQUEST, values: [request.method, request.path, JSON.stringify(request.headers), JSON.stringify(request.cookies), config.searchPath] };
     let broken, cancelled;
     const cancel = () => { cancelled = control?.query('SELECT pg_cancel_backend($1)', [client.processID]).catch(() => {}); };
     try {
         if (request.signal?.aborted) throw Object.assign(new Error('the client is gone'), { code: '57014' });
         request.signal?.addEventListener('abort', cancel, { once: true });
-        const [, , , , rows, [[headers, status, inserted]]] = await run(client, [
-            safe ? READ_ONLY : BEGIN,
-            { text: REQUEST, values: [request.method, request.path, JSON.stringify(request.headers), JSON.stringify(request.cookies), config.searchPath] },
-            caller, PRE_REQUEST, statement, RESPONSE, COMMIT]);
+        const results = await run(client, [begin, about, caller, ...settingsOf(role), PRE_REQUEST, statement, RESPONSE, COMMIT]);
+        const [rows, [[headers, status, inserted]]] = results.slice(-3);
         return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, inserted: inserted === '1' };
     } catch (error) {
         await cancelled;                    // else it could hit whoever has the connection next
@@ -154,4 +159,4 @@ async function close() {
     await pool.end();
 }
 
-module.exports = { transaction, ask, listen, close };
+module.exports = { settings, transaction, ask, listen, close };
