@@ -25,9 +25,10 @@ COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Mat
 COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
 COMMENT ON COLUMN taskapi.resource.deleted_at_column IS
     'The column of the table that says when a row was deleted; the same for all resources made of the table';
--- An entry whose view was dropped by hand must not fail a restore.
+-- An entry with a view that was dropped by hand must not come back with a bare OID, which may be another relation then.
 SELECT pg_catalog.pg_extension_config_dump('taskapi.resource',
-    'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)');
+    'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)'
+    ' AND (deleted_resource IS NULL OR deleted_resource IN (SELECT oid FROM pg_catalog.pg_class))');
 
 CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.resource
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
@@ -109,15 +110,28 @@ CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT p.oid::regprocedure
-        FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource
-        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proname = r.page_function
-            AND p.proargtypes = taskapi.page_arguments()
-        WHERE r.resource = $1
+        FROM pg_class c LEFT JOIN taskapi.resource r ON r.resource = c.oid
+        JOIN pg_proc p ON p.pronamespace = c.relnamespace AND p.proargtypes = taskapi.page_arguments()
+            AND p.proname = coalesce(r.page_function, c.relname || '_page')
+        WHERE c.oid = $1
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = r.resource);
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid);
     END;
 COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS
     'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
+
+CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(bool_and(d.refobjid = $2), false)
+               AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = $1 AND t.tgfoid = 'taskapi.resource_write()'::regprocedure)
+        FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class AND c.relkind = 'v'
+        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+            AND d.refobjid <> w.ev_class
+        WHERE w.ev_class = $1;
+    END;
+COMMENT ON FUNCTION taskapi.is_own_view(regclass, regclass) IS
+    'Internal: whether a view is one of a resource made of that table: it bears our trigger and reads from nothing else';
 
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -136,11 +150,16 @@ CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';
 COMMENT ON FUNCTION taskapi.order_by_canonical(text) IS 'The one spelling of all order_bys that mean the same';
 
+CREATE FUNCTION taskapi.order_by_renamed(order_by text, names name[], new_names name[]) RETURNS text
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_renamed';
+COMMENT ON FUNCTION taskapi.order_by_renamed(text, name[], name[]) IS
+    'Internal: an order_by, with columns that have new names';
+
 CREATE FUNCTION taskapi.forget_dropped_resources() RETURNS void
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_forget_dropped_resources';
 REVOKE ALL ON FUNCTION taskapi.forget_dropped_resources() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.forget_dropped_resources() IS
-    'Internal: deletes the entries of resources whose view or table was dropped by hand';
+    'Internal: deletes the entries of resources whose view or table was dropped by hand, and forgets views of deleted rows';
 
 -- written_before: rows that this transaction or a later one has written are not looked at.
 CREATE FUNCTION taskapi.purge_source(source regclass, deleted_before timestamptz, batch int, written_before xid8) RETURNS bigint

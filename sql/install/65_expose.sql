@@ -1,18 +1,50 @@
--- expose() and unexpose(). They run as their caller, who has the rights of the table's owner, and are therefore everybody's to
--- call. Each step that can run code of the owner's, such as a default or the predicate of an index, is done as the owner.
+-- expose(), expose_plan() and unexpose(). They run as their caller, who has the rights of the table's owner, and are therefore
+-- everybody's to call.
+--
+-- What expose() does is planned first and done then. The plan is read from the catalog and locks nothing: what is wanted
+-- (want_resource), why it cannot be (table_misfits, resolve_resource), the statements that are missing (resource_statements) and
+-- what they leave to the owner (resource_notices). expose() runs the statements, each as its role, and expose_plan() prints them.
 
--- Why a table cannot be a resource: raises an error with a reason. Returns the columns of its primary key.
-CREATE FUNCTION taskapi.check_exposable(source regclass) RETURNS name[]
+-- A resource that is wanted, with every choice made.
+CREATE TYPE taskapi.wanted_resource AS (
+    source            regclass,
+    owner             regrole,
+    creator           regrole,
+    api_schema        name,
+    resource          name,
+    key               name[],
+    order_by          text,
+    soft_delete       boolean,
+    versioned         boolean,
+    idempotent        boolean,
+    deleted_at_column name,
+    former            taskapi.resource,
+    adopted           boolean,
+    leaving           name[],
+    remake            boolean
+);
+COMMENT ON TYPE taskapi.wanted_resource IS 'Internal: a resource that expose() is to make, or to bring up to date';
+COMMENT ON COLUMN taskapi.wanted_resource.creator IS
+    'Who creates in the schema: the owner of the table; if that one may not, a superuser, who hands over what it made';
+COMMENT ON COLUMN taskapi.wanted_resource.key IS 'The columns of the primary key';
+COMMENT ON COLUMN taskapi.wanted_resource.former IS 'The entry of the resource, if it is there already';
+COMMENT ON COLUMN taskapi.wanted_resource.adopted IS 'Its views and triggers are there, and no entry: a restore lost it';
+COMMENT ON COLUMN taskapi.wanted_resource.leaving IS 'Columns that its views show, and shall not show any more';
+COMMENT ON COLUMN taskapi.wanted_resource.remake IS 'The views are dropped and made again';
+
+-- What can be a resource at all: raises the reason if this cannot, or the caller has no rights on it.
+CREATE FUNCTION taskapi.check_exposable(source regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    class pg_class;
-    key   name[];
-    odd   text;
+    class     pg_class;
+    extension name;
 BEGIN
     SELECT * INTO class FROM pg_class c WHERE c.oid = source;
-    IF NOT FOUND THEN
+    IF source IS NULL THEN
         RAISE EXCEPTION 'source must not be null' USING ERRCODE = 'null_value_not_allowed';
+    ELSIF NOT FOUND THEN
+        RAISE EXCEPTION 'relation with OID % does not exist', source::oid USING ERRCODE = 'undefined_table';
     END IF;
     IF class.relnamespace = 'pg_catalog'::regnamespace OR class.relnamespace = 'information_schema'::regnamespace
        OR class.oid < 16384 THEN
@@ -20,7 +52,9 @@ BEGIN
     END IF;
     IF class.relkind NOT IN ('r', 'p') THEN
         RAISE EXCEPTION 'cannot expose "%"', class.relname
-            USING ERRCODE = 'wrong_object_type', DETAIL = 'Only tables and partitioned tables can be exposed.';
+            USING ERRCODE = 'wrong_object_type', DETAIL = 'Only tables and partitioned tables can be exposed.',
+                  HINT = CASE WHEN class.relkind IN ('v', 'm') THEN 'Pages of a view are read by taskapi.page().'
+                         ELSE 'Expose a table.' END;
     END IF;
     IF class.relpersistence = 't' THEN
         RAISE EXCEPTION 'cannot expose temporary table "%"', class.relname USING ERRCODE = 'wrong_object_type';
@@ -29,48 +63,20 @@ BEGIN
         RAISE EXCEPTION 'cannot expose partition "%"', class.relname
             USING ERRCODE = 'wrong_object_type', HINT = 'Expose the partitioned table.';
     END IF;
-    -- A child has neither the triggers nor the key of its parent, and its rows would have no version.
-    IF class.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = source) THEN
-        RAISE EXCEPTION 'cannot expose table "%"', class.relname
-            USING ERRCODE = 'wrong_object_type', DETAIL = 'Other tables inherit from it.',
-                  HINT = 'Partition the table instead, or expose the tables that inherit from it.';
-    END IF;
-    SELECT string_agg(quote_ident(r.rulename), ', ' ORDER BY r.rulename) INTO odd FROM pg_rewrite r WHERE r.ev_class = source;
-    IF odd IS NOT NULL THEN
-        RAISE EXCEPTION 'cannot expose table "%"', class.relname
-            USING ERRCODE = 'wrong_object_type', DETAIL = format('It has rules: %s.', odd),
-                  HINT = 'Drop them, or make triggers of them.';
-    END IF;
-    SELECT e.extname INTO odd FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+    SELECT e.extname INTO extension FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
     WHERE d.classid = 'pg_class'::regclass AND d.objid = source AND d.refclassid = 'pg_extension'::regclass
       AND d.deptype = 'e';
     IF FOUND THEN
         RAISE EXCEPTION 'cannot expose table "%"', class.relname
-            USING ERRCODE = 'wrong_object_type', DETAIL = format('It belongs to extension %I.', odd);
+            USING ERRCODE = 'wrong_object_type', DETAIL = format('It belongs to extension %I.', extension);
     END IF;
     IF NOT pg_has_role(class.relowner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', class.relname USING ERRCODE = 'insufficient_privilege';
     END IF;
-
-    SELECT array_agg(a.attname ORDER BY k.place) INTO key
-    FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place), pg_attribute a
-    WHERE i.indrelid = source AND i.indisprimary AND i.indimmediate AND k.place <= i.indnkeyatts
-      AND a.attrelid = source AND a.attnum = k.attnum;
-    IF key IS NULL THEN
-        RAISE EXCEPTION 'cannot expose table "%"', class.relname
-            USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'It has no primary key that is checked at once.';
-    END IF;
-    IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = 'cursor' AND NOT a.attisdropped) THEN
-        RAISE EXCEPTION 'cannot expose table "%"', class.relname
-            USING ERRCODE = 'duplicate_column',
-                  DETAIL = 'A resource has a column cursor of its own, and the table has one too.',
-                  HINT = 'Rename the table''s column.';
-    END IF;
-    RETURN key;
 END
 $$;
 COMMENT ON FUNCTION taskapi.check_exposable(regclass) IS
-    'Internal: raises the reason why a table cannot be exposed; else returns the columns of its primary key';
+    'Internal: raises the reason why a relation cannot be exposed, whatever its columns and indexes are';
 
 CREATE FUNCTION taskapi.resources_of(source regclass) RETURNS SETOF taskapi.resource
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -106,6 +112,9 @@ BEGIN
     END IF;
     api_schema := coalesce(api_schema, meant.schema, 'api');
     resource := coalesce(resource, meant.name, (SELECT c.relname FROM pg_class c WHERE c.oid = source));
+    IF api_schema IN ('taskapi', 'pg_catalog', 'information_schema') OR api_schema LIKE 'pg\_%' THEN
+        RAISE EXCEPTION 'schema "%" cannot hold resources', api_schema USING ERRCODE = 'invalid_schema_name';
+    END IF;
     IF api_schema = '' THEN
         RAISE EXCEPTION 'name of a schema must not be empty' USING ERRCODE = 'invalid_schema_name';
     END IF;
@@ -121,21 +130,218 @@ $$;
 COMMENT ON FUNCTION taskapi.resource_names(regclass, name, name) IS
     'Internal: the schema and name of the resource that expose() is to make or bring up to date, and its registry entry';
 
+-- Views that expose() made, and of which the registry knows nothing: a restore by a role that cannot write the registry brings
+-- them so. What they are made of says how they were made. NULL if there are none of this table by that name.
+CREATE FUNCTION taskapi.adoptable_resource(source regclass, api_schema name, resource name) RETURNS taskapi.resource
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+AS $$
+DECLARE
+    view    CONSTANT regclass := to_regclass(format('%I.%I', api_schema, resource));
+    trash   CONSTANT regclass := to_regclass(format('%I.%I', api_schema, 'deleted_' || resource));
+    owner   CONSTANT regrole := taskapi.owner_of(source);
+    found   taskapi.resource;
+    sorted  text;
+    deleted text;
+BEGIN
+    IF NOT taskapi.is_own_view(view, source) OR taskapi.owner_of(view) <> owner
+       OR (taskapi.registered_resource(view)).resource IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    sorted := (regexp_match(pg_get_viewdef(view), 'taskapi\.cursor\(''((?:[^'']|'''')*)''::text,'))[1];
+    deleted := (regexp_match(pg_get_viewdef(view), 'WHERE \((?:t\.)?("(?:[^"]|"")*"|\w+) IS NULL\);$'))[1];
+    IF sorted IS NULL OR deleted IS NULL AND trash IS NOT NULL THEN
+        RETURN NULL;
+    END IF;
+    found.resource := view;
+    found.source := source;
+    found.page_function := resource || '_page';
+    found.order_by := replace(sorted, '''''', '''');
+    found.soft_delete := deleted IS NOT NULL;
+    found.versioned := EXISTS (SELECT FROM pg_trigger t
+                               WHERE t.tgrelid = source AND t.tgfoid = 'taskapi.resource_touch()'::regprocedure);
+    found.idempotent := true;
+    found.deleted_at_column := coalesce((parse_ident(deleted))[1], 'deleted_at');
+    IF found.soft_delete AND taskapi.is_own_view(trash, source) AND taskapi.owner_of(trash) = owner THEN
+        found.deleted_resource := trash;
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION taskapi.adoptable_resource(regclass, name, name) IS
+    'Internal: the entry that views of a table would have, which expose() made and the registry does not know';
+
+-- Every choice: what is asked for, else what was chosen before, else the default.
+CREATE FUNCTION taskapi.want_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
+                                      versioned boolean, idempotent boolean, deleted_at_column name)
+    RETURNS taskapi.wanted_resource
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names  record;
+    wanted taskapi.wanted_resource;
+BEGIN
+    PERFORM taskapi.check_exposable(source);
+    names := taskapi.resource_names(source, api_schema, resource);
+    wanted.source := source;
+    wanted.owner := taskapi.owner_of(source);
+    wanted.api_schema := names.api_schema;
+    wanted.resource := names.resource;
+    wanted.former := names.former;
+    wanted.adopted := false;
+    IF (wanted.former).resource IS NULL THEN
+        wanted.former := taskapi.adoptable_resource(source, names.api_schema, names.resource);
+        wanted.adopted := (wanted.former).resource IS NOT NULL;
+    END IF;
+    wanted.order_by := order_by;
+    wanted.soft_delete := coalesce(soft_delete, (wanted.former).soft_delete, true);
+    wanted.versioned := coalesce(versioned, (wanted.former).versioned, true);
+    wanted.idempotent := coalesce(idempotent, (wanted.former).idempotent, true);
+    wanted.deleted_at_column := taskapi.deletion_column(wanted, deleted_at_column);
+    wanted.key := taskapi.key_columns(source);
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, name) IS
+    'Internal: the resource that expose() is asked for, with what was chosen before and the defaults';
+
+-- The column that marks deletion. If it was renamed, the view of the deleted rows tells. All resources made of a table have the
+-- same, and rows that are marked in another one would come back to life.
+CREATE FUNCTION taskapi.deletion_column(wanted taskapi.wanted_resource, asked name) RETURNS name
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source CONSTANT regclass := wanted.source;
+    chosen record;
+BEGIN
+    IF asked IN ('', 'version', 'updated_at', 'deletion_id', 'cursor')
+       OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = asked AND a.attnum < 0) THEN
+        RAISE EXCEPTION 'column "%" cannot mark deleted rows', asked
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The name has another meaning.';
+    END IF;
+    SELECT r.resource, r.deleted_at_column AS name,
+           coalesce((SELECT a.attname FROM taskapi.resource_columns(r.deleted_resource) c
+                     JOIN pg_attribute a ON a.attrelid = r.source AND a.attnum = c.source_attnum
+                     WHERE c.name = r.deleted_at_column), r.deleted_at_column) AS present,
+           r.resource IS DISTINCT FROM (wanted.former).resource AS of_another
+    INTO chosen
+    FROM (SELECT o.* FROM taskapi.resources_of(source) o UNION SELECT (wanted.former).*) r
+    WHERE r.soft_delete ORDER BY 4, r.resource LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN coalesce(asked, (wanted.former).deleted_at_column, 'deleted_at');
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = chosen.present) THEN
+        RAISE EXCEPTION 'table % has no column "%", which marks its deleted rows', source, chosen.present
+            USING ERRCODE = 'undefined_column',
+                  HINT = format('If it was renamed: ALTER TABLE %s RENAME COLUMN its_name_now TO %I.', source, chosen.present);
+    END IF;
+    IF asked <> chosen.present AND wanted.soft_delete THEN
+        RAISE EXCEPTION 'column "%" of table % marks its deleted rows already', chosen.present, source
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  DETAIL = format('Resource %s says so. Rows that it marks would come back to life.', chosen.resource),
+                  HINT = CASE WHEN chosen.of_another THEN 'All resources made of a table have the same deleted_at_column.'
+                              ELSE format('UPDATE %s SET %I = %I; call taskapi.expose() with soft_delete => false, and again with'
+                                          ' soft_delete => true and the column.', source, asked, chosen.present) END;
+    END IF;
+    RETURN chosen.present;
+END
+$$;
+COMMENT ON FUNCTION taskapi.deletion_column(taskapi.wanted_resource, name) IS
+    'Internal: the column that marks the deleted rows of a resource that is wanted';
+
+-- What is there under the names of a resource must belong to it, and what is taken over to no role that could betray it.
+CREATE FUNCTION taskapi.check_names(wanted taskapi.wanted_resource) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    taken record;
+BEGIN
+    FOR taken IN
+        SELECT n.name, to_regclass(n.qualified) AS relation, to_regtype(n.qualified) AS type, n.own
+        FROM (VALUES (wanted.resource::text, format('%I.%I', wanted.api_schema, wanted.resource), (wanted.former).resource),
+                     ('deleted_' || wanted.resource, format('%I.%I', wanted.api_schema, 'deleted_' || wanted.resource),
+                      (wanted.former).deleted_resource)) n (name, qualified, own)
+        WHERE wanted.soft_delete OR n.name = wanted.resource
+    LOOP
+        IF taken.relation IS DISTINCT FROM taken.own AND taken.relation IS NOT NULL
+           OR taken.relation IS NULL AND taken.type IS NOT NULL THEN
+            RAISE EXCEPTION 'name "%" is taken in schema "%"', taken.name, wanted.api_schema
+                USING ERRCODE = 'duplicate_table',
+                      DETAIL = format('%s does not belong to a resource made of %s.',
+                                      coalesce(taken.relation::text, taken.type::text), wanted.source),
+                      HINT = 'Give the resource another name, or expose it in another schema.';
+        END IF;
+    END LOOP;
+    FOR taken IN
+        SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = wanted.api_schema AND p.proname = wanted.resource || '_page'
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = (wanted.former).resource)
+          AND (taskapi.is_stranger(p.proowner, wanted.owner) OR p.proargtypes = taskapi.page_arguments())
+    LOOP
+        RAISE EXCEPTION 'name "%_page" is taken in schema "%"', wanted.resource, wanted.api_schema
+            USING ERRCODE = 'duplicate_function',
+                  DETAIL = format('%s, which belongs to role %s, does not belong to a resource made of %s.',
+                                  taken.function, taken.owner, wanted.source),
+                  HINT = 'Give the resource another name, or expose it in another schema.';
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION taskapi.check_names(taskapi.wanted_resource) IS
+    'Internal: raises an error if a name that a resource needs is taken';
+
+-- The views and the page function of a resource that belong to another role than its table, which was given away meanwhile. The
+-- caller must have the rights of that role to take them away.
+CREATE FUNCTION taskapi.owned_by_others(wanted taskapi.wanted_resource) RETURNS TABLE (object text, owner regrole)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT 'VIEW ' || c.oid::regclass, c.relowner::regrole FROM pg_class c
+        WHERE c.oid IN ((($1).former).resource, (($1).former).deleted_resource) AND c.relowner <> ($1).owner
+        UNION ALL
+        SELECT 'FUNCTION ' || p.oid::regprocedure, p.proowner::regrole FROM pg_proc p
+        WHERE p.oid = taskapi.page_function_of((($1).former).resource) AND p.proowner <> ($1).owner
+        ORDER BY 1;
+    END;
+COMMENT ON FUNCTION taskapi.owned_by_others(taskapi.wanted_resource) IS
+    'Internal: what belongs to a resource and not to the owner of its table';
+
+CREATE FUNCTION taskapi.check_owners(wanted taskapi.wanted_resource) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    others record;
+BEGIN
+    SELECT string_agg(DISTINCT o.owner::text, ', ') AS owners,
+           string_agg(format('ALTER %s OWNER TO %s;', o.object, wanted.owner), ' ' ORDER BY o.object) AS statements
+    INTO others FROM taskapi.owned_by_others(wanted) o WHERE NOT pg_has_role(o.owner, 'USAGE');
+    IF others.owners IS NOT NULL THEN
+        RAISE EXCEPTION 'resource % belongs to role %', (wanted.former).resource, others.owners
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = format('Table %s belongs to role %s.', wanted.source, wanted.owner),
+                  HINT = format('Let a superuser call taskapi.expose(), or run: %s', others.statements);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION taskapi.check_owners(taskapi.wanted_resource) IS
+    'Internal: raises an error if a resource belongs to a role whose rights the caller does not have';
+
 -- The schema of a resource is created for whoever calls, or must be out of the reach of strangers. Returns the role that is to
--- create in it: the owner of the table; if that one may not, a superuser does, and hands over what it made.
-CREATE FUNCTION taskapi.make_api_schema(api_schema name, owner regrole) RETURNS regrole
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- create in it.
+CREATE FUNCTION taskapi.creator_in(api_schema name, owner regrole) RETURNS regrole
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     me record;
 BEGIN
     SELECT r.oid::regrole AS role, r.rolsuper INTO me FROM pg_roles r WHERE r.rolname = current_user;
-    IF api_schema IN ('taskapi', 'pg_catalog', 'information_schema') OR api_schema LIKE 'pg\_%' THEN
-        RAISE EXCEPTION 'schema "%" cannot hold resources', api_schema USING ERRCODE = 'invalid_schema_name';
-    END IF;
     IF to_regnamespace(quote_ident(api_schema)) IS NULL THEN
-        EXECUTE format('CREATE SCHEMA %I AUTHORIZATION %s', api_schema, CASE WHEN me.rolsuper THEN me.role ELSE owner END);
-        PERFORM taskapi.revoke_from_others('pg_namespace', to_regnamespace(quote_ident(api_schema)));
+        IF NOT has_database_privilege(current_database(), 'CREATE') THEN
+            RAISE EXCEPTION 'permission denied to create schema "%"', api_schema
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = format('GRANT CREATE ON DATABASE %I TO %s, or let a superuser create the schema.',
+                                    current_database(), me.role);
+        END IF;
+        RETURN CASE WHEN me.rolsuper AND NOT (SELECT o.rolsuper FROM pg_roles o WHERE o.oid = owner) THEN me.role ELSE owner END;
     END IF;
     PERFORM taskapi.check_schema(api_schema, owner);
     IF has_schema_privilege(owner, api_schema, 'CREATE') THEN
@@ -145,321 +351,263 @@ BEGIN
             USING ERRCODE = 'insufficient_privilege',
                   DETAIL = 'What belongs to a resource belongs to the owner of its table.',
                   HINT = format('GRANT CREATE ON SCHEMA %I TO %s.', api_schema, owner);
-    ELSIF NOT has_schema_privilege(owner, api_schema, 'USAGE') THEN
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', api_schema, owner);
     END IF;
     RETURN me.role;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_api_schema(name, regrole) IS
-    'Internal: creates the schema of a resource, or checks it, and returns the role that is to create in it';
+COMMENT ON FUNCTION taskapi.creator_in(name, regrole) IS
+    'Internal: the role that is to create the views of a resource; an error if strangers can change the schema';
 
--- What is there under the names of a resource must belong to it, and to nobody who could betray it.
-CREATE FUNCTION taskapi.check_names(source regclass, api_schema name, resource name, soft_delete boolean, former taskapi.resource)
-    RETURNS void
+-- The order of a resource, in which every row has its own place: what is asked for, else what was chosen before, by the names
+-- that its columns have now, else created_at DESC if that is never NULL, else the key; and the columns of the key that are
+-- missing.
+CREATE FUNCTION taskapi.resource_order(wanted taskapi.wanted_resource) RETURNS text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner CONSTANT regrole := taskapi.owner_of(source);
-    taken record;
-BEGIN
-    FOR taken IN
-        SELECT n.name, to_regclass(n.qualified) AS relation, to_regtype(n.qualified) AS type, n.own
-        FROM (VALUES (resource, format('%I.%I', api_schema, resource), former.resource),
-                     ('deleted_' || resource, format('%I.%I', api_schema, 'deleted_' || resource), former.deleted_resource))
-             n (name, qualified, own)
-        WHERE soft_delete OR n.name = resource
-    LOOP
-        IF taken.relation IS DISTINCT FROM taken.own AND taken.relation IS NOT NULL
-           OR taken.relation IS NULL AND taken.type IS NOT NULL THEN
-            RAISE EXCEPTION 'name "%" is taken in schema "%"', taken.name, api_schema
-                USING ERRCODE = 'duplicate_table',
-                      DETAIL = format('%s does not belong to a resource made of %s.',
-                                      coalesce(taken.relation::text, taken.type::text), source),
-                      HINT = 'Give the resource another name, or expose it in another schema.';
-        END IF;
-        IF taken.relation IS NOT NULL AND taskapi.is_stranger(taskapi.owner_of(taken.relation), owner) THEN
-            RAISE EXCEPTION 'view % belongs to role %', taken.relation, taskapi.owner_of(taken.relation)
-                USING ERRCODE = 'insufficient_privilege', HINT = format('ALTER VIEW %s OWNER TO %s.', taken.relation, owner);
-        END IF;
-    END LOOP;
-    FOR taken IN
-        SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner, p.proargtypes = taskapi.page_arguments() AS same,
-               EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = former.resource) AS own
-        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = api_schema AND p.proname = resource || '_page'
-    LOOP
-        IF taskapi.is_stranger(taken.owner, owner) OR taken.same AND NOT taken.own THEN
-            RAISE EXCEPTION 'name "%_page" is taken in schema "%"', resource, api_schema
-                USING ERRCODE = 'duplicate_function',
-                      DETAIL = format('%s, which belongs to role %s, does not belong to a resource made of %s.',
-                                      taken.function, taken.owner, source),
-                      HINT = 'Give the resource another name, or expose it in another schema.';
-        END IF;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.check_names(regclass, name, name, boolean, taskapi.resource) IS
-    'Internal: raises an error if a name that a resource needs is taken';
-
--- The order of a resource, in which every row has its own place: what is asked for, else created_at DESC if that is never
--- NULL, else the key; and the columns of the key that are missing.
-CREATE FUNCTION taskapi.resource_order(source regclass, key name[], order_by text) RETURNS text
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted     text := order_by;
+    sorted     text := wanted.order_by;
     terms      record;
     tiebreaker text;
     unknown    name;
 BEGIN
-    IF wanted IS NULL THEN
-        SELECT 'created_at DESC' INTO wanted FROM pg_attribute a
-        WHERE a.attrelid = source AND a.attname = 'created_at' AND a.attnotnull AND NOT a.attisdropped
-          AND coalesce(col_description(source, a.attnum), '') NOT LIKE '@private%';
+    IF sorted IS NULL AND (wanted.former).resource IS NOT NULL THEN
+        SELECT taskapi.order_by_renamed((wanted.former).order_by, array_agg(c.name), array_agg(a.attname)) INTO sorted
+        FROM taskapi.resource_columns((wanted.former).resource) c
+        JOIN pg_attribute a ON a.attrelid = wanted.source AND a.attnum = c.source_attnum;
     END IF;
-    IF wanted IS NULL THEN
-        SELECT string_agg(quote_ident(k), ', ' ORDER BY place) INTO wanted FROM unnest(key) WITH ORDINALITY u (k, place);
+    IF sorted IS NULL THEN
+        SELECT 'created_at DESC' INTO sorted FROM pg_attribute a
+        WHERE a.attrelid = wanted.source AND a.attname = 'created_at' AND a.attnotnull AND NOT a.attisdropped
+          AND coalesce(col_description(wanted.source, a.attnum), '') NOT LIKE '@private%';
     END IF;
-    SELECT * INTO terms FROM taskapi.order_by_columns(wanted);
+    IF sorted IS NULL THEN
+        SELECT string_agg(quote_ident(k), ', ' ORDER BY place) INTO sorted FROM unnest(wanted.key) WITH ORDINALITY u (k, place);
+    END IF;
+    SELECT * INTO terms FROM taskapi.order_by_columns(sorted);
     SELECT c INTO unknown FROM unnest(terms.columns) WITH ORDINALITY u (c, place)
-    WHERE c <> ALL (key) AND c NOT IN ('version', 'updated_at')
-      AND NOT EXISTS (SELECT FROM pg_attribute a
-                      WHERE a.attrelid = source AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped
-                        AND coalesce(col_description(source, a.attnum), '') NOT LIKE '@private%')
+    WHERE c NOT IN (SELECT s.name FROM taskapi.source_columns(wanted) s WHERE s.name = ANY (wanted.key) OR NOT s.private)
     ORDER BY place LIMIT 1;
     IF FOUND THEN
-        PERFORM taskapi.raise_problem('invalid_order_by', format('Table %s has no column %I to order by.', source, unknown));
+        PERFORM taskapi.raise_problem('invalid_order_by',
+            format('Table %s has no column %I to order by.', wanted.source, unknown),
+            CASE WHEN wanted.order_by IS NULL THEN format('It was exposed in order %s. Name another one with order_by.', sorted) END);
     END IF;
     SELECT string_agg(quote_ident(k) || CASE WHEN terms.descending[cardinality(terms.descending)] THEN ' DESC' ELSE '' END, ', '
                       ORDER BY place)
-    INTO tiebreaker FROM unnest(key) WITH ORDINALITY u (k, place) WHERE k <> ALL (terms.columns);
-    RETURN taskapi.order_by_canonical(concat_ws(', ', wanted, tiebreaker));
+    INTO tiebreaker FROM unnest(wanted.key) WITH ORDINALITY u (k, place) WHERE k <> ALL (terms.columns);
+    RETURN taskapi.order_by_canonical(concat_ws(', ', sorted, tiebreaker));
 END
 $$;
-COMMENT ON FUNCTION taskapi.resource_order(regclass, name[], text) IS
+COMMENT ON FUNCTION taskapi.resource_order(taskapi.wanted_resource) IS
     'Internal: the order of a resource, made total by the key; invalid_order_by if the table lacks a column of it';
 
--- A name that no relation of a schema bears: the given one, shortened, with a number if it is taken.
-CREATE FUNCTION taskapi.free_name(name text, schema oid) RETURNS name
-    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        SELECT n.candidate
-        FROM (SELECT (left($1, 56) || CASE WHEN i > 0 THEN i::text ELSE '' END)::name AS candidate, i
-              FROM generate_series(0, 999) i) n
-        WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = $2 AND c.relname = n.candidate)
-        ORDER BY n.i LIMIT 1;
-    END;
-COMMENT ON FUNCTION taskapi.free_name(text, oid) IS 'Internal: a name for a relation that is free in a schema';
-
--- What soft deletion means for a table's triggers and keys: it says so.
-CREATE FUNCTION taskapi.report_trash_gaps(source regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+-- Raises an error with everything about a table that does not fit, and the statements that help.
+CREATE FUNCTION taskapi.check_misfits(wanted taskapi.wanted_resource) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    index record;
-    names text;
+    found record;
 BEGIN
-    SELECT string_agg(DISTINCT quote_ident(t.tgname), ', ') INTO names FROM pg_trigger t
-    WHERE (t.tgrelid = source OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(source) p))
-      AND NOT t.tgisinternal AND t.tgtype & 8 <> 0;
-    IF names IS NOT NULL THEN
-        RAISE NOTICE 'triggers of table % for DELETE fire when a row is purged, not when it is deleted', source
-            USING DETAIL = format('They are %s. A deletion is an UPDATE of deleted_at and deletion_id, and so is a restore.', names);
-    END IF;
-    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) INTO names
-    FROM pg_index i CROSS JOIN unnest(i.indkey::smallint[]) WITH ORDINALITY k (attnum, place)
-    JOIN pg_attribute a ON a.attrelid = source AND a.attnum = k.attnum
-    WHERE i.indrelid = source AND i.indisprimary AND k.place <= i.indnkeyatts
-    HAVING bool_and(a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef);
-    IF names IS NOT NULL THEN
-        RAISE NOTICE 'deleted rows keep their primary keys in table % taken', source
-            USING HINT = format('Clients choose %s: a key is free again when its row is purged. A key that the table makes, '
-                                'and a unique index on the live rows'' %1$s, would free it at once.', names);
-    END IF;
-    FOR index IN
-        SELECT i.indexrelid::regclass AS name, c.relname, c.relnamespace, k.conname, i.indisexclusion AS excludes, k.contype,
-               CASE WHEN i.indisexclusion THEN pg_get_constraintdef(k.oid) ELSE pg_get_indexdef(i.indexrelid) END AS definition
-        FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = source AND k.contype IN ('u', 'x')
-        WHERE i.indrelid = source AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary AND i.indpred IS NULL
-        ORDER BY i.indexrelid
-    LOOP
-        IF index.excludes THEN
-            RAISE NOTICE 'deleted rows keep their values in constraint % taken', quote_ident(index.conname)
-                USING HINT = CASE index.contype
-                    WHEN 'x' THEN format('One over the live rows would not: '
-                                         'ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s.', source, index.conname,
-                                         regexp_replace(index.definition, '( DEFERRABLE.*)?$', ' WHERE (deleted_at IS NULL)\1'))
-                    ELSE 'An exclusion constraint WHERE (deleted_at IS NULL) would not.' END;
-            CONTINUE;
-        END IF;
-        RAISE NOTICE 'deleted rows keep their values in unique index % taken', index.name
-            USING HINT = format('An index over the live rows would not: %s WHERE (deleted_at IS NULL); then %s.',
-                                regexp_replace(index.definition, '^CREATE UNIQUE INDEX .*? ON ',
-                                               format('CREATE UNIQUE INDEX %I ON ',
-                                                      taskapi.free_name(index.relname || '_live', index.relnamespace))),
-                                CASE WHEN index.conname IS NULL THEN format('DROP INDEX %s', index.name)
-                                     ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', source, index.conname) END);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.report_trash_gaps(regclass) IS
-    'Internal: NOTICEs for the triggers and keys of a table that soft deletion concerns';
-
--- What expose() cannot change: it says so. Runs as the owner of the table, whose index predicates the planner evaluates.
-CREATE FUNCTION taskapi.report_gaps(source regclass, view regclass, deleted_view regclass, order_by text, last_first text,
-                                    first_time boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
-AS $$
-DECLARE
-    advice text := taskapi.index_advice(view, order_by);
-BEGIN
-    IF deleted_view IS NOT NULL THEN
-        IF first_time THEN
-            RAISE NOTICE 'code that reads table % itself sees deleted rows, unless it asks for deleted_at IS NULL', source;
-        END IF;
-        PERFORM taskapi.report_trash_gaps(source);
-    END IF;
-    IF advice IS NOT NULL THEN
-        RAISE NOTICE 'no index serves the order of resource %', view USING HINT = advice;
-    END IF;
-    -- The purge reads them in order of deletion, from an index that holds no live rows or begins with deleted_at.
-    IF deleted_view IS NOT NULL AND NOT EXISTS (
-        SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = source AND a.attname = 'deleted_at'
-        WHERE i.indrelid = source
-          AND (i.indkey[0] = a.attnum OR pg_get_expr(i.indpred, source) = '(deleted_at IS NOT NULL)')) THEN
-        advice := taskapi.index_advice(deleted_view, last_first);
-        RAISE NOTICE 'no index leads to the deleted rows of %', source USING HINT = advice;
+    SELECT min(m.code) FILTER (WHERE m.place = 1) AS code, string_agg(m.misfit, E'\n' ORDER BY m.place) AS misfits INTO found
+    FROM taskapi.table_misfits(wanted) WITH ORDINALITY m (code, misfit, statement, action, advice, place);
+    IF found.misfits IS NOT NULL THEN
+        RAISE EXCEPTION 'cannot expose table "%"', (SELECT c.relname FROM pg_class c WHERE c.oid = wanted.source)
+            USING ERRCODE = found.code, DETAIL = found.misfits,
+                  HINT = (SELECT string_agg(c, E'\n') FROM taskapi.misfit_cures(wanted) c);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION taskapi.report_gaps(regclass, regclass, regclass, text, text, boolean) IS
-    'Internal: NOTICEs for what a resource lacks and its owner can add';
+COMMENT ON FUNCTION taskapi.check_misfits(taskapi.wanted_resource) IS
+    'Internal: raises an error with all that does not fit about a table, and the statements that help';
 
--- Makes the views, the page function and the columns of a resource, and says what the registry is to hold. It registers nothing.
+-- What is left to choose once the table fits, or the reason why it cannot be so.
+CREATE FUNCTION taskapi.resolve_resource(wanted taskapi.wanted_resource) RETURNS taskapi.wanted_resource
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    wanted.creator := taskapi.creator_in(wanted.api_schema, wanted.owner);
+    PERFORM taskapi.check_names(wanted), taskapi.check_owners(wanted);
+    wanted.order_by := taskapi.resource_order(wanted);
+    wanted.leaving := taskapi.leaving_columns(wanted);
+    wanted.remake := wanted.leaving <> '{}' OR EXISTS (SELECT FROM taskapi.owned_by_others(wanted));
+    RETURN wanted;
+END
+$$;
+COMMENT ON FUNCTION taskapi.resolve_resource(taskapi.wanted_resource) IS
+    'Internal: a resource that is wanted, with its order, and who creates what';
+
+-- Runs the statements that make a resource, and says what the registry is to hold. It registers nothing.
 CREATE FUNCTION taskapi.make_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
-                                      versioned boolean, idempotent boolean, OUT entry taskapi.resource,
-                                      OUT former taskapi.resource, OUT shown smallint[], OUT kept_grants text[],
-                                      OUT last_first text)
+                                      versioned boolean, idempotent boolean, deleted_at_column name) RETURNS taskapi.resource
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    key          CONSTANT name[] := taskapi.check_exposable(source);
-    owner        CONSTANT regrole := taskapi.owner_of(source);
-    names        CONSTANT record := taskapi.resource_names(source, api_schema, resource);
-    creator      regrole;
-    view         regclass;
-    deleted_view regclass;
-    page         name;
+    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8);
+    roles      regrole[];
+    statements text[];
+    notices    jsonb;
+    told       record;
+    entry      taskapi.resource;
 BEGIN
-    former := names.former;
-    api_schema := names.api_schema;
-    resource := names.resource;
-    soft_delete := coalesce(soft_delete, former.soft_delete, true);
-    versioned := coalesce(versioned, former.versioned, true);
-    idempotent := coalesce(idempotent, former.idempotent, true);
-
-    creator := taskapi.make_api_schema(api_schema, owner);
-    PERFORM taskapi.check_names(source, api_schema, resource, soft_delete, former);
-    order_by := taskapi.resource_order(source, key, coalesce(order_by, former.order_by));
-    last_first := taskapi.deleted_order(key);
-
-    IF soft_delete AND former.soft_delete IS NOT TRUE AND EXISTS (
-           SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = 'deleted_at' AND NOT a.attisdropped)
-       AND NOT EXISTS (SELECT FROM taskapi.resources_of(source) r WHERE r.soft_delete)
-       AND taskapi.run_as(owner, format('SELECT EXISTS (SELECT FROM %s t WHERE t.deleted_at IS NOT NULL)', source)) = 't'
-    THEN
-        RAISE WARNING 'rows of table % that were deleted before become deleted rows of the resource', source
-            USING DETAIL = 'taskapi.maintain() removes for good what was deleted longer ago than taskapi.deleted_retention.',
-                  HINT = 'To keep them, set taskapi.deleted_retention to -1 for the role that runs taskapi.maintain().';
-    END IF;
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.add_resource_columns($1, $2, $3)', source, soft_delete, versioned);
-    shown := taskapi.shown_columns(former.resource);
-    kept_grants := taskapi.hide_private_columns(former, key);
-    view := taskapi.make_live_view(creator, source, api_schema, resource, order_by, soft_delete, versioned, key);
-    deleted_view := taskapi.make_deleted_view(creator, source, api_schema, resource, last_first, soft_delete, versioned, key,
-                                              former);
-    page := taskapi.make_page_function(creator, view, api_schema, resource, order_by, former);
-    entry := ROW(view, source, deleted_view, page, order_by, soft_delete, versioned, idempotent,
-                 coalesce(former.deleted_at_column, 'deleted_at'));
+    PERFORM taskapi.check_misfits(wanted);
+    wanted := taskapi.resolve_resource(wanted);
+    SELECT array_agg(s.runs_as ORDER BY s.place), array_agg(s.statement ORDER BY s.place) INTO roles, statements
+    FROM taskapi.resource_statements(wanted) WITH ORDINALITY s (runs_as, statement, place);
+    SELECT jsonb_agg(n ORDER BY n.place) INTO notices
+    FROM taskapi.resource_notices(wanted) WITH ORDINALITY n (level, message, detail, hint, place);
+    FOR i IN 1 .. cardinality(statements) LOOP
+        PERFORM taskapi.run_as(roles[i], statements[i]);
+    END LOOP;
+    -- afterwards: what cannot get its locks is tried again
+    FOR told IN SELECT n.value FROM jsonb_array_elements(notices) WITH ORDINALITY n (value, place) ORDER BY n.place LOOP
+        PERFORM taskapi.raise_notice(told.value ->> 'level', told.value ->> 'message', told.value ->> 'detail',
+                                     told.value ->> 'hint');
+    END LOOP;
+    entry.resource := format('%I.%I', wanted.api_schema, wanted.resource)::regclass;
+    entry.source := source;
+    entry.deleted_resource := CASE WHEN wanted.soft_delete
+                              THEN format('%I.%I', wanted.api_schema, 'deleted_' || wanted.resource)::regclass END;
+    entry.page_function := wanted.resource || '_page';
+    entry.order_by := wanted.order_by;
+    entry.soft_delete := wanted.soft_delete;
+    entry.versioned := wanted.versioned;
+    entry.idempotent := wanted.idempotent;
+    entry.deleted_at_column := wanted.deleted_at_column;
+    RETURN entry;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean) IS
+COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean, name) IS
     'Internal: what expose() does before the resource is in the registry';
 
-CREATE FUNCTION taskapi.finish_resource(entry taskapi.resource, former taskapi.resource, shown smallint[], kept_grants text[],
-                                        last_first text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    owner CONSTANT regrole := taskapi.owner_of(entry.source);
-BEGIN
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.set_source_triggers($1)', entry.source);
-    PERFORM taskapi.grant_again(owner, kept_grants);
-    PERFORM taskapi.grant_new_columns(entry.resource, shown, former);
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.report_gaps($1, $2, $3, $4, $5, $6)', entry.source, entry.resource,
-                           entry.deleted_resource, entry.order_by, last_first, former.resource IS NULL);
-    NOTIFY pgrst, 'reload schema';
-END
-$$;
-COMMENT ON FUNCTION taskapi.finish_resource(taskapi.resource, taskapi.resource, smallint[], text[], text) IS
-    'Internal: what expose() does after the resource is in the registry';
-
--- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent) -> the view
+-- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent, deleted_at_column) -> the view
 --
 -- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
--- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, and
--- true. No role is granted anything but the columns that this call adds to a resource that was granted before. The caller must
--- have the rights of the table's owner. The locks are waited for 100 ms at a time, the views' before the table's, and given back
--- before the next try: for 5 seconds in all, while expose_online() goes on for longer.
+-- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, true,
+-- and deleted_at. No role is granted anything but the columns that this call adds to a resource that was granted before. The
+-- caller must have the rights of the table's owner. The locks are waited for 100 ms at a time, the views' before the table's, and
+-- given back before the next try: for 5 seconds in all, while expose_online() goes on for longer. docs/expose.md.
 --
--- In C, between the two functions above, since no role can write the registry: there is no function to call that does.
+-- In C, around the function above, since no role can write the registry: there is no function to call that does.
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
-                               idempotent boolean DEFAULT NULL)
+                               idempotent boolean DEFAULT NULL, deleted_at_column name DEFAULT NULL)
     RETURNS regclass
-    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
-COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean) IS
+COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
 
--- Returns the table, or NULL if it is gone.
+-- A name may hold a line break, which must not end the comment.
+CREATE FUNCTION taskapi.sql_comment(comment text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT '-- ' || regexp_replace($1, '[\n\r]', '\&-- ', 'g');
+    END;
+COMMENT ON FUNCTION taskapi.sql_comment(text) IS 'Internal: a text as a comment of SQL';
+
+-- expose_plan(the arguments of expose()) -> statements and comments, one a row
+--
+-- What expose() would do: its statements, as they are run, and its NOTICEs and WARNINGs as comments. For a table that does not
+-- fit: all that does not, with the statements that help, as comments. Any other error is that of expose(). It changes nothing,
+-- takes no lock that a writer waits for, and works in a transaction that is READ ONLY.
+CREATE FUNCTION taskapi.expose_plan(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
+                                    order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL,
+                                    versioned boolean DEFAULT NULL, idempotent boolean DEFAULT NULL,
+                                    deleted_at_column name DEFAULT NULL)
+    RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+AS $$
+DECLARE
+    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8);
+    role   regrole := wanted.owner;
+    step   record;
+BEGIN
+    IF EXISTS (SELECT FROM taskapi.table_misfits(wanted)) THEN
+        RETURN NEXT taskapi.sql_comment(format('cannot expose table %s', source));
+        RETURN QUERY SELECT taskapi.sql_comment(m.misfit) FROM taskapi.table_misfits(wanted) m WHERE m.misfit IS NOT NULL;
+        RETURN QUERY SELECT taskapi.sql_comment(c) FROM taskapi.misfit_cures(wanted) c;
+        RETURN;
+    END IF;
+    wanted := taskapi.resolve_resource(wanted);
+    FOR step IN SELECT * FROM taskapi.resource_notices(wanted) LOOP
+        RETURN NEXT taskapi.sql_comment(concat_ws(E'\n', upper(step.level) || ': ' || step.message, step.detail, step.hint));
+    END LOOP;
+    FOR step IN SELECT * FROM taskapi.resource_statements(wanted) LOOP
+        IF step.runs_as <> role THEN
+            role := step.runs_as;
+            RETURN NEXT taskapi.sql_comment(format('as role %s', role));
+        END IF;
+        RETURN NEXT step.statement || ';';
+    END LOOP;
+    RETURN NEXT taskapi.sql_comment(format('%I.%I is entered into taskapi.resource', wanted.api_schema, wanted.resource));
+END
+$$;
+COMMENT ON FUNCTION taskapi.expose_plan(regclass, name, name, text, boolean, boolean, boolean, name) IS
+    'What taskapi.expose() would do with the same arguments: its statements and, as comments, what it would say';
+
+-- Returns the table, or NULL if it is gone. Of a table that lost all its resources only the triggers are left.
 CREATE FUNCTION taskapi.drop_resource(resource regclass) RETURNS regclass
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    entry CONSTANT taskapi.resource := taskapi.registered_resource(resource);
+    entry     CONSTANT taskapi.resource := taskapi.registered_resource(resource);
+    source    CONSTANT regclass := (SELECT c.oid FROM pg_class c WHERE c.oid = coalesce(entry.source, resource));
+    view      CONSTANT regclass := (SELECT c.oid FROM pg_class c WHERE c.oid = entry.resource);
+    statement record;
 BEGIN
-    IF entry.resource IS NULL THEN
-        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
+    IF entry.resource IS NULL
+       AND (EXISTS (SELECT FROM taskapi.resources_of(resource))
+            OR NOT EXISTS (SELECT FROM taskapi.own_triggers(resource) t WHERE t.function <> 'taskapi.resource_write()'::regprocedure)) THEN
+        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null')
+            USING ERRCODE = 'wrong_object_type', HINT = 'taskapi.resource lists the resources.';
     END IF;
-    IF NOT pg_has_role(taskapi.owner_of(entry.resource), 'USAGE') THEN
-        RAISE EXCEPTION 'must be owner of view %', entry.resource USING ERRCODE = 'insufficient_privilege';
+    IF NOT pg_has_role(taskapi.owner_of(coalesce(view, source)), 'USAGE') THEN
+        RAISE EXCEPTION 'must be owner of %', coalesce(view, source) USING ERRCODE = 'insufficient_privilege';
     END IF;
-    PERFORM taskapi.drop_resource_views(entry);
-    RETURN (SELECT c.oid FROM pg_class c WHERE c.oid = entry.source);
+    FOR statement IN SELECT s.* FROM taskapi.drop_statements(entry) s LOOP
+        PERFORM taskapi.run_as(statement.runs_as, statement.statement);
+    END LOOP;
+    RETURN source;
 END
 $$;
 COMMENT ON FUNCTION taskapi.drop_resource(regclass) IS 'Internal: what unexpose() does while the resource is in the registry';
 
+-- Takes away the triggers that the table does not need any more, and says what stays.
 CREATE FUNCTION taskapi.finish_unexpose(source regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    statements CONSTANT text[] := ARRAY(
+        SELECT s.s FROM taskapi.is_source(source) i,
+             taskapi.source_trigger_statements(source, i.versioned, i.versioned IS NOT NULL) s (s));
+    granted    text;
 BEGIN
-    IF source IS NOT NULL THEN
-        PERFORM taskapi.run_as(taskapi.owner_of(source), 'SELECT taskapi.set_source_triggers($1)', source);
+    FOR i IN 1 .. cardinality(statements) LOOP
+        PERFORM taskapi.run_as(taskapi.owner_of(source), statements[i]);
+    END LOOP;
+    SELECT string_agg(format('%s to %s', g.privileges, g.grantee), '; ' ORDER BY g.grantee) INTO granted
+    FROM (SELECT taskapi.grantee_name(a.grantee) AS grantee, string_agg(DISTINCT a.privilege_type, ', ') AS privileges
+          FROM (SELECT t.grantee, t.privilege_type FROM pg_class c, aclexplode(c.relacl) t
+                WHERE c.oid = source AND t.grantee <> c.relowner
+                UNION
+                SELECT t.grantee, t.privilege_type FROM pg_class c JOIN pg_attribute u ON u.attrelid = c.oid, aclexplode(u.attacl) t
+                WHERE c.oid = source AND t.grantee <> c.relowner) a
+          GROUP BY 1) g;
+    IF granted IS NOT NULL THEN
+        RAISE NOTICE 'privileges on table % stay: %', source, granted
+            USING HINT = 'A DELETE by them is one for good now, and deleted rows are rows like any other.';
     END IF;
     NOTIFY pgrst, 'reload schema';
 END
 $$;
 COMMENT ON FUNCTION taskapi.finish_unexpose(regclass) IS 'Internal: what unexpose() does after the entry is gone';
 
--- unexpose(resource): drops the views and the page function of a resource, and the triggers that its table no longer needs.
--- Columns, rows and privileges of the table stay. The caller must have the rights of the owner. Locks as for expose().
+-- unexpose(resource): drops the views and the page function of a resource, as far as they are there, and the triggers that its
+-- table no longer needs. Of a table whose resources were dropped by hand, name the table. Columns, rows and privileges of the
+-- table stay, and a NOTICE says who has privileges. The caller must have the rights of the owner. Locks as for
+-- expose().
 CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
-    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
     AS 'MODULE_PATHNAME', 'taskapi_unexpose';
 COMMENT ON FUNCTION taskapi.unexpose(regclass) IS
     'Drops a resource. Its table keeps all its columns and rows, the deleted ones too';

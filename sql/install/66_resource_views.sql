@@ -1,87 +1,72 @@
--- What a resource is made of: columns of its table, two views, a page function, triggers. Steps of expose(), which says as whom
--- each is done.
+-- What a resource is made of: columns of its table, two views, a page function, triggers. Each function here reads the catalog
+-- and returns the statements that are missing, with the role that runs each; what is there already keeps its place, so that
+-- nothing that depends on it is lost.
 
--- The columns that versions and soft deletion need: those that are missing are added, those that are there must fit. All that do
--- not fit are told at once, with the ALTERs that help. One that is never NULL and has no default is given one, since a client
--- cannot send its value.
-CREATE FUNCTION taskapi.add_resource_columns(source regclass, soft_delete boolean, versioned boolean) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted  record;
-    actions text[] := '{}';
-    misfits text[] := '{}';
-    cures   text[] := '{}';
-    before  text := '';
-BEGIN
-    FOR wanted IN
-        SELECT w.*, a.attnum IS NOT NULL AS present, a.attnotnull, a.atthasdef, a.atttypid = ANY (w.types) AS typed,
-               a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
-               -- how a value of the column becomes one of the type that fits; NULL if only a person can say
-               CASE WHEN w.type = 'timestamptz' AND a.atttypid = 'timestamp'::regtype THEN '%I AT TIME ZONE ''UTC'''
-                    WHEN w.type = 'timestamptz' AND a.atttypid = 'bool'::regtype THEN 'CASE WHEN %I THEN now() END'
-                    WHEN w.type = 'timestamptz' AND a.atttypid = 'date'::regtype
-                         OR w.type = 'int' AND a.atttypid = 'int2'::regtype
-                         OR w.type = 'uuid' AND a.atttypid IN ('text'::regtype, 'varchar'::regtype) THEN '%I::' || w.type
-                    END AS converted,
-               concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,
-                         CASE WHEN a.attgenerated <> '' THEN 'GENERATED' WHEN a.attidentity <> '' THEN 'IDENTITY' END) AS is
+-- The columns that versions and soft deletion need, with the types that fit, the one that is added, and its default.
+CREATE FUNCTION taskapi.needed_columns(wanted taskapi.wanted_resource)
+    RETURNS TABLE (place int, name name, types regtype[], type text, value text, required boolean, fitting text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT n.place, n.name::name, n.types::regtype[], n.type, n.value, n.required, n.fitting
         FROM (VALUES
-                (1, versioned,   'version',     '{int4,int8}'::regtype[],   'int',         '1',     'int or bigint'),
-                (2, versioned,   'updated_at',  '{timestamptz}'::regtype[], 'timestamptz', 'now()', 'timestamptz'),
-                (3, soft_delete, 'deleted_at',  '{timestamptz}'::regtype[], 'timestamptz', NULL,    'timestamptz'),
-                (4, soft_delete, 'deletion_id', '{uuid}'::regtype[],        'uuid',        NULL,    'uuid'))
-             w (place, needed, name, types, type, value, fitting)
-        LEFT JOIN pg_attribute a ON a.attrelid = source AND a.attname = w.name AND NOT a.attisdropped
-        WHERE w.needed
-        ORDER BY w.place
-    LOOP
-        IF NOT wanted.present THEN
-            actions := actions || format('ADD COLUMN %I %s%s', wanted.name, wanted.type,
-                                         ' NOT NULL DEFAULT ' || wanted.value);
-        ELSIF NOT wanted.typed OR wanted.attnotnull <> (wanted.value IS NOT NULL) OR wanted.generated OR wanted.identity THEN
-            misfits := misfits || format('Column %I is %s. It must be %s%s.', wanted.name, wanted.is, wanted.fitting,
-                                         coalesce(', NOT NULL, with default ' || wanted.value, ', and may be NULL'));
-            IF wanted.typed AND NOT wanted.attnotnull AND wanted.value IS NOT NULL AND NOT wanted.generated THEN
-                before := before || format(E'UPDATE %s SET %I = %s WHERE %2$I IS NULL;\n', source, wanted.name, wanted.value);
-            END IF;
-            IF NOT wanted.typed AND wanted.converted IS NULL THEN
-                before := before || format(E'ALTER TABLE %s RENAME COLUMN %I TO %I;\n', source, wanted.name,
-                                           'old_' || wanted.name);
-                CONTINUE;
-            END IF;
-            cures := cures || array_remove(ARRAY[
-                CASE WHEN wanted.generated THEN format('ALTER COLUMN %I DROP EXPRESSION', wanted.name) END,
-                CASE WHEN wanted.identity THEN format('ALTER COLUMN %I DROP IDENTITY', wanted.name) END,
-                CASE WHEN NOT wanted.typed
-                     THEN format('ALTER COLUMN %I TYPE %s USING ', wanted.name, wanted.type)
-                          || format(wanted.converted, wanted.name) END,
-                CASE WHEN wanted.attnotnull AND wanted.value IS NULL
-                     THEN format('ALTER COLUMN %I DROP NOT NULL', wanted.name) END,
-                CASE WHEN NOT wanted.attnotnull AND wanted.value IS NOT NULL
-                     THEN format('ALTER COLUMN %I SET NOT NULL', wanted.name) END], NULL);
-        ELSIF wanted.value IS NOT NULL AND NOT wanted.atthasdef THEN
-            actions := actions || format('ALTER COLUMN %I SET DEFAULT %s', wanted.name, wanted.value);
-        END IF;
-    END LOOP;
-    IF misfits <> '{}' THEN
-        RAISE EXCEPTION 'table % has columns that do not fit', source
-            USING ERRCODE = 'datatype_mismatch', DETAIL = array_to_string(misfits, E'\n'),
-                  HINT = before
-                         || CASE WHEN cures <> '{}' THEN format(E'ALTER TABLE %s %s;\n', source, array_to_string(cures, ', '))
-                                 ELSE '' END
-                         || CASE WHEN array_to_string(cures, '') LIKE '%AT TIME ZONE%'
-                                 THEN E'The time zone is the one that the values were written in.\n' ELSE '' END
-                         || 'Or rename them, or call taskapi.expose() with versioned or soft_delete set to false.';
-    END IF;
-    -- none of these rewrites the table: the defaults are the same for all its rows
-    IF actions <> '{}' THEN
-        EXECUTE format('ALTER TABLE %s %s', source, array_to_string(actions, ', '));
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION taskapi.add_resource_columns(regclass, boolean, boolean) IS
-    'Internal: adds the columns that a resource needs and its table lacks';
+                (1, ($1).versioned,   'version',                '{int4,int8,int2}',        'int',         '1',     true,
+                 'smallint, int or bigint'),
+                (2, ($1).versioned,   'updated_at',             '{timestamptz,timestamp}', 'timestamptz', 'now()', false,
+                 'timestamptz or timestamp'),
+                (3, ($1).soft_delete, ($1).deleted_at_column,   '{timestamptz}',           'timestamptz', NULL,    false,
+                 'timestamptz'),
+                (4, ($1).soft_delete, 'deletion_id',            '{uuid}',                  'uuid',        NULL,    false,
+                 'uuid')) n (place, needed, name, types, type, value, required, fitting)
+        WHERE n.needed ORDER BY n.place;
+    END;
+COMMENT ON FUNCTION taskapi.needed_columns(taskapi.wanted_resource) IS
+    'Internal: the columns that versions and soft deletion need of a table';
+
+-- The columns that the table will have: those that it has, and those that are added, in that order.
+CREATE FUNCTION taskapi.source_columns(wanted taskapi.wanted_resource)
+    RETURNS TABLE (attnum smallint, name name, private boolean, generated boolean, comment text, default_expression text,
+                   added boolean)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT a.attnum, a.attname, coalesce(d.description, '') LIKE '@private%', a.attgenerated <> '', d.description,
+               CASE WHEN e.oid IS NOT NULL AND a.attgenerated = '' OR a.attidentity = 'd' OR t.typtype = 'd'
+                    THEN format('taskapi.table_default(%L::regclass, %L::smallint, %s)', ($1).source, a.attnum,
+                                -- a domain may refuse NULL, but not as what an array lacks
+                                format(CASE WHEN t.typtype = 'd' THEN '(NULL::%s[])[1]' ELSE 'NULL::%s' END,
+                                       format_type(a.atttypid, NULL))) END, false
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        LEFT JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum
+        LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+        WHERE a.attrelid = ($1).source AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL
+        SELECT (c.relnatts + row_number() OVER (ORDER BY n.place))::smallint, n.name, false, false, NULL, NULL, true
+        FROM taskapi.needed_columns($1) n, pg_class c
+        WHERE c.oid = ($1).source
+          AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = n.name)
+        ORDER BY 1;
+    END;
+COMMENT ON FUNCTION taskapi.source_columns(taskapi.wanted_resource) IS
+    'Internal: the columns that a table will have as a resource, by number';
+
+-- Columns that are missing are added, and what a client cannot send has a default. None of it rewrites the table: the defaults are
+-- the same for all its rows.
+CREATE FUNCTION taskapi.column_statements(wanted taskapi.wanted_resource) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format('ALTER TABLE %s %s', ($1).source, string_agg(n.action, ', ' ORDER BY n.place))
+        FROM (SELECT n.place,
+                     CASE WHEN a.attnum IS NULL
+                          THEN format('ADD COLUMN %I %s%s', n.name, n.type, ' NOT NULL DEFAULT ' || n.value)
+                          WHEN n.value IS NOT NULL AND NOT a.atthasdef
+                          THEN format('ALTER COLUMN %I SET DEFAULT %s', n.name,
+                                      CASE WHEN a.atttypid = 'timestamp'::regtype THEN '(now() AT TIME ZONE ''UTC'')'
+                                           ELSE n.value END) END AS action
+              FROM taskapi.needed_columns($1) n
+              LEFT JOIN pg_attribute a ON a.attrelid = ($1).source AND a.attname = n.name) n
+        WHERE n.action IS NOT NULL HAVING count(*) > 0;
+    END;
+COMMENT ON FUNCTION taskapi.column_statements(taskapi.wanted_resource) IS
+    'Internal: the statement that gives a table the columns and defaults that it lacks as a resource';
 
 CREATE FUNCTION taskapi.shown_columns(view regclass) RETURNS smallint[]
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -91,143 +76,114 @@ CREATE FUNCTION taskapi.shown_columns(view regclass) RETURNS smallint[]
 COMMENT ON FUNCTION taskapi.shown_columns(regclass) IS
     'Internal: the columns of its table that a view of a resource shows, by number';
 
--- Columns are bound to those of the table by number. What was renamed since is renamed through a name that is nobody's, so that
--- two columns may have swapped names.
-CREATE FUNCTION taskapi.rename_view_columns(view regclass, source regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    renamed CONSTANT jsonb := (
-        SELECT jsonb_object_agg(c.name, a.attname)
-        FROM taskapi.resource_columns(view) c JOIN pg_attribute a ON a.attrelid = source AND a.attnum = c.source_attnum
-        WHERE a.attname <> c.name);
-    col     record;
-BEGIN
-    FOR col IN SELECT key AS was, 'taskapi ' || row_number() OVER () AS meanwhile FROM jsonb_object_keys(renamed) key LOOP
-        EXECUTE format('ALTER VIEW %s RENAME COLUMN %I TO %I', view, col.was, col.meanwhile);
-    END LOOP;
-    FOR col IN
-        SELECT 'taskapi ' || row_number() OVER () AS meanwhile, renamed ->> key AS becomes FROM jsonb_object_keys(renamed) key
-    LOOP
-        EXECUTE format('ALTER VIEW %s RENAME COLUMN %I TO %I', view, col.meanwhile, col.becomes);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.rename_view_columns(regclass, regclass) IS
-    'Internal: gives the columns of a resource''s view the names that the columns of the table have now';
+-- The one or the other view of a resource, if it is there; what is to be made again is not.
+CREATE FUNCTION taskapi.present_view(wanted taskapi.wanted_resource, deleted boolean) RETURNS regclass
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT c.oid FROM pg_class c
+        WHERE c.oid = CASE WHEN $2 THEN (($1).former).deleted_resource ELSE (($1).former).resource END
+          AND ($1).remake IS NOT TRUE;
+    END;
+COMMENT ON FUNCTION taskapi.present_view(taskapi.wanted_resource, boolean) IS
+    'Internal: the view of the live or deleted rows of a resource that is wanted, if it can be kept';
 
--- Create a view, or bring it up to date: what is there keeps its place, so that nothing that depends on it is lost.
-CREATE FUNCTION taskapi.make_resource_view(source regclass, api_schema name, name name, order_by text, deleted boolean,
-                                           soft_delete boolean, key name[]) RETURNS regclass
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    view   regclass := to_regclass(format('%I.%I', api_schema, name));
-    fresh  CONSTANT boolean := view IS NULL;
-    hidden CONSTANT name[] := CASE WHEN soft_delete AND NOT deleted THEN '{deleted_at,deletion_id}' ELSE '{}' END;
-    cursor text;
-    list   text[] := '{}';
-    shown  smallint[] := '{}';
-BEGIN
-    SELECT format('taskapi.cursor(%L, %s) AS cursor', order_by, string_agg(format('t.%I', c), ', ' ORDER BY place)) INTO cursor
-    FROM taskapi.order_by_columns(order_by) o, unnest(o.columns) WITH ORDINALITY s (c, place);
+-- The order of the deleted rows of a resource: last deleted first.
+CREATE FUNCTION taskapi.deleted_order(key name[], deleted_at_column name) RETURNS text
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format('%I DESC', $2) || coalesce(string_agg(format(', %I DESC', k.name), '' ORDER BY k.place), '')
+        FROM unnest($1) WITH ORDINALITY k (name, place) WHERE k.name <> $2;
+    END;
+COMMENT ON FUNCTION taskapi.deleted_order(name[], name) IS
+    'Internal: the order of the deleted rows of a resource with that primary key';
 
-    IF NOT fresh THEN
-        PERFORM taskapi.rename_view_columns(view, source);
-        shown := taskapi.shown_columns(view);
-        SELECT array_agg(CASE WHEN c.source_attnum IS NULL THEN cursor ELSE format('t.%I', c.name) END ORDER BY c.place) INTO list
-        FROM taskapi.resource_columns(view) WITH ORDINALITY c (name, source_attnum, place);
-    END IF;
-    list := list || ARRAY(
-        SELECT format('t.%I', a.attname) FROM pg_attribute a
-        WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
-          AND a.attnum <> ALL (shown) AND a.attname <> ALL (hidden)
-          AND (a.attname = ANY (key) OR coalesce(col_description(source, a.attnum), '') NOT LIKE '@private%')
-        ORDER BY a.attnum);
-    IF cursor <> ALL (list) THEN
-        list := list || cursor;
-    END IF;
-    EXECUTE format('CREATE OR REPLACE VIEW %I.%I WITH (security_invoker = true) AS SELECT %s FROM %s AS t%s',
-                   api_schema, name, array_to_string(list, ', '), source,
-                   CASE WHEN deleted THEN ' WHERE t.deleted_at IS NOT NULL'
-                        WHEN soft_delete THEN ' WHERE t.deleted_at IS NULL' END);
-    view := format('%I.%I', api_schema, name)::regclass;
-    IF fresh THEN
-        PERFORM taskapi.revoke_from_others('pg_class', view);
-    END IF;
-    RETURN view;
-END
-$$;
-COMMENT ON FUNCTION taskapi.make_resource_view(regclass, name, name, text, boolean, boolean, name[]) IS
-    'Internal: creates one of the two views of a resource, or brings it up to date';
+-- The columns that a view will have, in order. Those of a view that is there are bound to the columns of the table by number, and
+-- follow their names. The view of the deleted rows shows the column that marks them under the name deleted_at too, by which every
+-- client restores, unless the table has another column of that name.
+CREATE FUNCTION taskapi.view_columns(wanted taskapi.wanted_resource, deleted boolean)
+    RETURNS TABLE (name name, was name, source_attnum smallint, expression text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH source AS (
+            SELECT s.*, s.name IN (($1).deleted_at_column, 'deletion_id') AND ($1).soft_delete AND NOT $2 AS hidden
+            FROM taskapi.source_columns($1) s),
+        present AS (
+            SELECT c.name AS was, c.source_attnum, c.place, s.name,
+                   -- the second column that shows the same
+                   $2 AND c.name = 'deleted_at' AND s.name = ($1).deleted_at_column
+                   AND count(*) OVER (PARTITION BY c.source_attnum) > 1 AS alias
+            FROM taskapi.resource_columns(taskapi.present_view($1, $2)) WITH ORDINALITY c (name, source_attnum, place)
+            LEFT JOIN source s ON s.attnum = c.source_attnum),
+        ordered AS (
+            SELECT taskapi.deleted_order(($1).key, ($1).deleted_at_column) AS deleted, ($1).order_by AS live),
+        cursor AS (
+            SELECT format('taskapi.cursor(%L, %s)', o.order_by, string_agg(format('t.%I', s.c), ', ' ORDER BY s.place)) AS expression
+            FROM (SELECT CASE WHEN $2 THEN o.deleted ELSE o.live END AS order_by FROM ordered o) o,
+                 taskapi.order_by_columns(o.order_by) t, unnest(t.columns) WITH ORDINALITY s (c, place)
+            GROUP BY o.order_by),
+        wanted AS (
+            SELECT 1 AS part, p.place, p.was, p.source_attnum,
+                   CASE WHEN p.source_attnum IS NULL THEN p.was WHEN p.alias THEN 'deleted_at' ELSE p.name END AS name,
+                   CASE WHEN p.source_attnum IS NULL THEN c.expression ELSE format('t.%I', p.name) END AS expression
+            FROM present p, cursor c
+            UNION ALL
+            SELECT 2, s.attnum, NULL, s.attnum, s.name, format('t.%I', s.name) FROM source s
+            WHERE NOT s.hidden AND (NOT s.private OR s.name = ANY (($1).key))
+              AND s.attnum NOT IN (SELECT p.source_attnum FROM present p WHERE p.source_attnum IS NOT NULL)
+            UNION ALL
+            SELECT 3, 0, NULL, s.attnum, 'deleted_at', format('t.%I', s.name) FROM source s
+            WHERE $2 AND s.name = ($1).deleted_at_column AND s.name <> 'deleted_at'
+              AND NOT EXISTS (SELECT FROM present p WHERE p.alias)
+              AND NOT EXISTS (SELECT FROM source o WHERE o.name = 'deleted_at')
+            UNION ALL
+            SELECT 4, 0, NULL, NULL, 'cursor', c.expression FROM cursor c
+            WHERE NOT EXISTS (SELECT FROM present p WHERE p.source_attnum IS NULL))
+        SELECT w.name::name, w.was::name, w.source_attnum, w.expression FROM wanted w ORDER BY w.part, w.place;
+    END;
+COMMENT ON FUNCTION taskapi.view_columns(taskapi.wanted_resource, boolean) IS
+    'Internal: the columns that the view of the live or deleted rows of a resource will have';
 
--- Defaults, and comments. The default of a column is the table's at that moment, whatever it becomes later; that of the cursor
--- tells the trigger which columns an INSERT names.
-CREATE FUNCTION taskapi.dress_resource_view(view regclass, source regclass, deleted boolean, versioned boolean, order_by text)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    col     record;
-    name    name := (SELECT relname FROM pg_class WHERE oid = view);
-    sorted  record;
-    forth   text := 'cursor';
-    back    text := 'cursor.desc';
-BEGIN
-    FOR col IN
-        SELECT v.attname, v.atthasdef, col_description(source, s.attnum) AS comment,
-               CASE WHEN NOT deleted AND NOT (versioned AND s.attname IN ('version', 'updated_at'))
-                         AND (d.oid IS NOT NULL AND s.attgenerated = '' OR s.attidentity = 'd' OR t.typtype = 'd')
-                    THEN format('taskapi.table_default(%L::regclass, %L::smallint, %s)', source, s.attnum,
-                                -- a domain may refuse NULL, but not as what an array lacks
-                                format(CASE WHEN t.typtype = 'd' THEN '(NULL::%s[])[1]' ELSE 'NULL::%s' END,
-                                       format_type(s.atttypid, NULL))) END AS default_expression,
-               pg_get_expr(vd.adbin, vd.adrelid) AS view_default, col_description(view, v.attnum) AS view_comment
-        FROM pg_attribute v
-        JOIN pg_attribute s ON s.attrelid = source AND s.attname = v.attname AND NOT s.attisdropped
-        JOIN pg_type t ON t.oid = s.atttypid
-        LEFT JOIN pg_attrdef d ON d.adrelid = source AND d.adnum = s.attnum
-        LEFT JOIN pg_attrdef vd ON vd.adrelid = view AND vd.adnum = v.attnum
-        WHERE v.attrelid = view AND v.attnum > 0
-        ORDER BY v.attnum
-    LOOP
-        IF col.default_expression IS DISTINCT FROM col.view_default THEN
-            EXECUTE format('ALTER VIEW %s ALTER COLUMN %I %s', view, col.attname,
-                           coalesce('SET DEFAULT ' || col.default_expression, 'DROP DEFAULT'));
-        END IF;
-        IF col.comment IS DISTINCT FROM col.view_comment THEN
-            EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', view, col.attname, col.comment);
-        END IF;
-    END LOOP;
-    IF NOT deleted AND NOT EXISTS (SELECT FROM pg_attrdef vd JOIN pg_attribute v ON v.attrelid = vd.adrelid AND v.attnum = vd.adnum
-                                   WHERE vd.adrelid = view AND v.attname = 'cursor') THEN
-        EXECUTE format('ALTER VIEW %s ALTER COLUMN cursor SET DEFAULT taskapi.insert_columns()', view);
-    END IF;
-    -- In one direction and without NULLs, the columns' own index serves both order and cursor; otherwise one on the cursor does.
-    SELECT * INTO sorted FROM taskapi.order_by_columns(order_by);
-    IF NOT (true = ANY (sorted.descending) AND false = ANY (sorted.descending))
-       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = ANY (sorted.columns)
-                           AND NOT a.attnotnull AND NOT (deleted AND a.attname = 'deleted_at')) THEN
-        SELECT string_agg(c || CASE WHEN sorted.descending[1] THEN '.desc' ELSE '' END, ',' ORDER BY place),
-               string_agg(c || CASE WHEN sorted.descending[1] THEN '' ELSE '.desc' END, ',' ORDER BY place)
-        INTO forth, back FROM unnest(sorted.columns) WITH ORDINALITY u (c, place);
-    END IF;
-    EXECUTE format('COMMENT ON COLUMN %s.cursor IS %L', view,
-        format('Where the row stands in order_by %s. Next page: /%s?order=%s&limit=50&cursor=gt.TOKEN, with the cursor of the'
-               ' last row; previous page, backwards: /%s?order=%s&limit=50&cursor=lt.TOKEN, with that of the first',
-               order_by, name, forth, name, back));
-    EXECUTE format('COMMENT ON VIEW %s IS %L', view,
-        coalesce(obj_description(source, 'pg_class'), 'Rows of ' || source) || CASE WHEN deleted THEN
-            E'\n\nThose that are deleted. PATCH {"deleted_at": null} restores, DELETE purges for good.' ELSE '' END);
-END
-$$;
-COMMENT ON FUNCTION taskapi.dress_resource_view(regclass, regclass, boolean, boolean, text) IS
-    'Internal: gives a resource''s view the defaults and comments of its table';
+-- Columns that the views of a resource show and that are to leave it: a view cannot lose a column. They are private since, or
+-- mark deletion since; or the other name of the column of deletion is one of the table since.
+CREATE FUNCTION taskapi.leaving_columns(wanted taskapi.wanted_resource) RETURNS name[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(array_agg(DISTINCT l.name), '{}')
+        FROM (SELECT s.name
+              FROM taskapi.source_columns($1) s, pg_class c, LATERAL unnest(taskapi.shown_columns(c.oid::regclass)) u (attnum)
+              WHERE c.oid IN ((($1).former).resource, (($1).former).deleted_resource) AND s.attnum = u.attnum
+                AND (s.private AND s.name <> ALL (($1).key)
+                     OR ($1).soft_delete AND c.oid = (($1).former).resource
+                        AND s.name IN (($1).deleted_at_column, 'deletion_id'))
+              UNION ALL
+              SELECT c.name FROM pg_class v, LATERAL taskapi.resource_columns(v.oid::regclass) c, taskapi.source_columns($1) s
+              WHERE v.oid = (($1).former).deleted_resource AND c.name = 'deleted_at' AND s.attnum = c.source_attnum
+                AND s.name <> 'deleted_at'
+                AND EXISTS (SELECT FROM taskapi.source_columns($1) o WHERE o.name = 'deleted_at')) l;
+    END;
+COMMENT ON FUNCTION taskapi.leaving_columns(taskapi.wanted_resource) IS
+    'Internal: the columns that the views of a resource show and must not show any more';
 
--- The triggers of a table or view that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete,
--- 16 update, 64 instead of. What is there already is left alone, since to create a trigger locks a table against writers, and to
--- drop one against readers; what another version called otherwise goes, and one that is disabled is enabled. Those of a table
--- are for writers who go round the resource; their names sort after all other triggers'.
+-- Each as its owner. What is gone is passed by, and so is what a registry entry only claims to be of the resource.
+CREATE FUNCTION taskapi.drop_statements(entry taskapi.resource) RETURNS TABLE (runs_as regrole, statement text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT d.owner::regrole, d.statement
+        FROM (SELECT 1, p.proowner, format('DROP FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
+              WHERE p.oid = taskapi.page_function_of(($1).resource)
+              UNION ALL
+              SELECT 2, c.relowner, format('DROP VIEW %s', c.oid::regclass) FROM pg_class c
+              WHERE c.oid = ($1).deleted_resource AND taskapi.is_own_view(c.oid, ($1).source)
+              UNION ALL
+              SELECT 3, c.relowner, format('DROP VIEW %s', c.oid::regclass) FROM pg_class c
+              WHERE c.oid = ($1).resource AND c.relkind = 'v') d (place, owner, statement)
+        ORDER BY d.place;
+    END;
+COMMENT ON FUNCTION taskapi.drop_statements(taskapi.resource) IS
+    'Internal: drop the views and the page function of a resource';
+
+-- The triggers that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead of.
+-- Those of a table are for writers who go round the resource; their names sort after all other triggers'.
 CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     RETURNS TABLE (name name, type smallint, events text, level text, function regprocedure)
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -247,228 +203,279 @@ CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     END;
 COMMENT ON FUNCTION taskapi.resource_triggers(text[]) IS 'Internal: the triggers of ours that are of the given kinds';
 
-CREATE FUNCTION taskapi.set_resource_triggers(relation regclass, kinds text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    wanted record;
-    gone   name;
-BEGIN
-    FOR gone IN
-        SELECT t.tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'taskapi'::regnamespace
-          AND t.tgname ~ '^(zz_)?taskapi_' AND t.tgname NOT IN (SELECT w.name FROM taskapi.resource_triggers(kinds) w)
-        ORDER BY t.tgname
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', gone, relation);
-    END LOOP;
-    FOR wanted IN
-        SELECT w.* FROM taskapi.resource_triggers(kinds) w
-        WHERE NOT EXISTS (SELECT FROM pg_trigger t
-                          WHERE t.tgrelid = relation AND t.tgname = w.name AND t.tgtype = w.type AND t.tgfoid = w.function
-                            AND t.tgattr = '' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgconstraint = 0
-                            AND t.tgoldtable IS NULL AND t.tgnewtable IS NULL)
-        ORDER BY w.name
-    LOOP
-        EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION %s',
-                       wanted.name, wanted.events, relation, wanted.level, wanted.function);
-    END LOOP;
-    -- one that is ENABLE ALWAYS stays so; of a partitioned table the partitions' are meant too
-    FOR wanted IN
-        SELECT DISTINCT t.tgname AS name
-        FROM pg_trigger t JOIN taskapi.resource_triggers(kinds) w ON t.tgname = w.name AND t.tgfoid = w.function
-        WHERE t.tgenabled IN ('D', 'R')
-          AND (t.tgrelid = relation OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(relation) p))
-        ORDER BY t.tgname
-    LOOP
-        EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', relation, wanted.name);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.set_resource_triggers(regclass, text[]) IS
-    'Internal: gives a relation those triggers of ours that are of the given kinds, and takes the others of ours away';
-
-CREATE FUNCTION taskapi.set_source_triggers(source regclass) RETURNS void
-    LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION taskapi.own_triggers(relation regclass) RETURNS TABLE (name name, function regprocedure)
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT taskapi.set_resource_triggers($1, ARRAY[
-            CASE WHEN s.versioned THEN 'versioned' END, CASE WHEN s.versioned IS NOT NULL THEN 'source' END])
-        FROM taskapi.is_source($1) s;
+        SELECT t.tgname, t.tgfoid::regprocedure FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND p.pronamespace = 'taskapi'::regnamespace
+          AND t.tgname ~ '^(zz_)?taskapi_' ORDER BY t.tgname;
     END;
-COMMENT ON FUNCTION taskapi.set_source_triggers(regclass) IS
-    'Internal: gives a table the triggers that the resources made of it need, and takes the others of ours away';
+COMMENT ON FUNCTION taskapi.own_triggers(regclass) IS 'Internal: the triggers of ours on a table or view';
 
--- The view is created as the given role and belongs to the owner of the table, as whom defaults are set: to parse the default of
--- a column may run code of its owner's, such as the CHECK of a domain.
-CREATE FUNCTION taskapi.finish_view(creator regrole, view regclass, source regclass, deleted boolean, versioned boolean,
-                                    order_by text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- What is there already is left alone, since to create a trigger locks a table against writers, and to drop one against readers;
+-- what another version called otherwise goes, and one that is disabled is enabled. "relation" is NULL for a view that is made.
+CREATE FUNCTION taskapi.trigger_statements(relation regclass, qualified text, kinds text[]) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT s.statement
+        FROM (SELECT 1, o.name, format('DROP TRIGGER %I ON %s', o.name, $2)
+              FROM taskapi.own_triggers($1) o WHERE o.name NOT IN (SELECT w.name FROM taskapi.resource_triggers($3) w)
+              UNION ALL
+              SELECT 2, w.name, format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION %s',
+                                       w.name, w.events, $2, w.level, w.function)
+              FROM taskapi.resource_triggers($3) w
+              WHERE NOT EXISTS (SELECT FROM pg_trigger t
+                                WHERE t.tgrelid = $1 AND t.tgname = w.name AND t.tgtype = w.type AND t.tgfoid = w.function
+                                  AND t.tgattr = '' AND t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgconstraint = 0
+                                  AND t.tgoldtable IS NULL AND t.tgnewtable IS NULL)
+              UNION ALL
+              -- one that is ENABLE ALWAYS stays so; of a partitioned table the partitions' are meant too
+              SELECT DISTINCT 3, t.tgname, format('ALTER TABLE %s ENABLE TRIGGER %I', $2, t.tgname)
+              FROM pg_trigger t JOIN taskapi.resource_triggers($3) w ON t.tgname = w.name AND t.tgfoid = w.function
+              WHERE t.tgenabled IN ('D', 'R')
+                AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree($1) p))) s (place, name, statement)
+        ORDER BY s.place, s.name;
+    END;
+COMMENT ON FUNCTION taskapi.trigger_statements(regclass, text, text[]) IS
+    'Internal: give a relation those triggers of ours that are of the given kinds, and take the others of ours away';
+
+CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT taskapi.trigger_statements($1, $1::text, ARRAY[CASE WHEN $2 THEN 'versioned' END, CASE WHEN $3 THEN 'source' END]);
+    END;
+COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean) IS
+    'Internal: give a table the triggers that the resources made of it need, and take the others of ours away';
+
+-- Columns that were renamed. Two may have swapped their names: then all take a name that is nobody's first.
+CREATE FUNCTION taskapi.rename_statements(wanted taskapi.wanted_resource, deleted boolean, qualified text) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH present AS MATERIALIZED (SELECT v.* FROM taskapi.view_columns($1, $2) v WHERE v.was IS NOT NULL),
+        renamed AS (
+            SELECT v.was, v.name, row_number() OVER (ORDER BY v.was) AS number,
+                   EXISTS (SELECT FROM present o WHERE o.was = v.name) AS taken
+            FROM present v WHERE v.was <> v.name)
+        SELECT format('ALTER VIEW %s RENAME COLUMN %I TO %I', $3, s.was, s.name)
+        FROM (SELECT 1, r.number, r.was::text, 'taskapi ' || r.number FROM renamed r WHERE r.taken
+              UNION ALL
+              SELECT 2, r.number, CASE WHEN r.taken THEN 'taskapi ' || r.number ELSE r.was END, r.name FROM renamed r
+             ) s (place, number, was, name)
+        ORDER BY s.place, s.number;
+    END;
+COMMENT ON FUNCTION taskapi.rename_statements(taskapi.wanted_resource, boolean, text) IS
+    'Internal: give the columns of a view of a resource the names that the columns of the table have now';
+
+-- Where the URL of the next page is. In one direction and without NULLs, the columns' own index serves both order and cursor;
+-- otherwise one on the cursor does.
+CREATE FUNCTION taskapi.cursor_comment(wanted taskapi.wanted_resource, deleted boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner CONSTANT regrole := taskapi.owner_of(source);
+    order_by CONSTANT text := CASE WHEN deleted THEN taskapi.deleted_order(wanted.key, wanted.deleted_at_column)
+                              ELSE wanted.order_by END;
+    name     CONSTANT text := CASE WHEN deleted THEN 'deleted_' ELSE '' END || wanted.resource;
+    sorted   record;
+    forth    text := 'cursor';
+    back     text := 'cursor.desc';
 BEGIN
-    IF taskapi.owner_of(view) <> owner THEN
-        PERFORM taskapi.run_as(creator, format('ALTER VIEW %s OWNER TO %s', view, owner));
+    SELECT * INTO sorted FROM taskapi.order_by_columns(order_by);
+    IF NOT (true = ANY (sorted.descending) AND false = ANY (sorted.descending))
+       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = wanted.source AND a.attname = ANY (sorted.columns)
+                           AND NOT a.attnotnull AND NOT (deleted AND a.attname = wanted.deleted_at_column)) THEN
+        SELECT string_agg(c || CASE WHEN sorted.descending[1] THEN '.desc' ELSE '' END, ',' ORDER BY place),
+               string_agg(c || CASE WHEN sorted.descending[1] THEN '' ELSE '.desc' END, ',' ORDER BY place)
+        INTO forth, back FROM unnest(sorted.columns) WITH ORDINALITY u (c, place);
     END IF;
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.dress_resource_view($1, $2, $3, $4, $5)',
-                           view, source, deleted, versioned, order_by);
-    PERFORM taskapi.run_as(owner, 'SELECT taskapi.set_resource_triggers($1, $2)', view,
-                           ARRAY[CASE WHEN deleted THEN 'deleted' ELSE 'live' END]);
+    RETURN format('Where the row stands in order_by %s. Next page: /%s?order=%s&limit=50&cursor=gt.TOKEN, with the cursor of the'
+                  ' last row; previous page, backwards: /%s?order=%s&limit=50&cursor=lt.TOKEN, with that of the first',
+                  order_by, name, forth, name, back);
 END
 $$;
-COMMENT ON FUNCTION taskapi.finish_view(regrole, regclass, regclass, boolean, boolean, text) IS
-    'Internal: gives a new view of a resource its owner, defaults, comments and triggers';
+COMMENT ON FUNCTION taskapi.cursor_comment(taskapi.wanted_resource, boolean) IS
+    'Internal: the comment on the column cursor of a view of a resource';
 
-CREATE FUNCTION taskapi.make_live_view(creator regrole, source regclass, api_schema name, resource name, order_by text,
-                                       soft_delete boolean, versioned boolean, key name[]) RETURNS regclass
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- Defaults, and comments. The default of a column is the table's at that moment, whatever it becomes later; that of the cursor
+-- tells the trigger which columns an INSERT names.
+CREATE FUNCTION taskapi.dress_statements(wanted taskapi.wanted_resource, deleted boolean, qualified text) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH shown AS (
+            SELECT v.name, v.place, s.comment, a.attrelid, a.attnum,
+                   CASE WHEN NOT $2 AND NOT (($1).versioned AND s.name IN ('version', 'updated_at'))
+                        THEN s.default_expression END AS value
+            FROM taskapi.view_columns($1, $2) WITH ORDINALITY v (name, was, source_attnum, expression, place)
+            JOIN taskapi.source_columns($1) s ON s.attnum = v.source_attnum
+            LEFT JOIN pg_attribute a ON a.attrelid = taskapi.present_view($1, $2) AND a.attname = v.was AND NOT a.attisdropped)
+        SELECT s.statement
+        FROM (SELECT 1, s.place, format('ALTER VIEW %s ALTER COLUMN %I %s', $3, s.name,
+                                        coalesce('SET DEFAULT ' || s.value, 'DROP DEFAULT'))
+              FROM shown s LEFT JOIN pg_attrdef d ON d.adrelid = s.attrelid AND d.adnum = s.attnum
+              WHERE s.value IS DISTINCT FROM pg_get_expr(d.adbin, d.adrelid)
+              UNION ALL
+              SELECT 2, 0, format('ALTER VIEW %s ALTER COLUMN cursor SET DEFAULT taskapi.insert_columns()', $3)
+              WHERE NOT $2 AND NOT EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+                                           WHERE d.adrelid = taskapi.present_view($1, $2) AND a.attname = 'cursor')
+              UNION ALL
+              SELECT 3, s.place, format('COMMENT ON COLUMN %s.%I IS %L', $3, s.name, s.comment)
+              FROM shown s WHERE s.comment IS DISTINCT FROM col_description(s.attrelid, s.attnum)
+              UNION ALL
+              SELECT 4, 0, format('COMMENT ON COLUMN %s.cursor IS %L', $3, c.comment)
+              FROM taskapi.cursor_comment($1, $2) c (comment)
+              WHERE c.comment IS DISTINCT FROM (SELECT col_description(a.attrelid, a.attnum) FROM pg_attribute a
+                                                WHERE a.attrelid = taskapi.present_view($1, $2) AND a.attname = 'cursor')
+              UNION ALL
+              SELECT 5, 0, format('COMMENT ON VIEW %s IS %L', $3, c.comment)
+              FROM (SELECT coalesce(obj_description(($1).source, 'pg_class'), 'Rows of ' || ($1).source)
+                           || CASE WHEN $2 THEN E'\n\nThose that are deleted. PATCH {"deleted_at": null} restores,'
+                                                ' DELETE purges for good.' ELSE '' END) c (comment)
+              WHERE c.comment IS DISTINCT FROM obj_description(taskapi.present_view($1, $2), 'pg_class')) s (part, place, statement)
+        ORDER BY s.part, s.place;
+    END;
+COMMENT ON FUNCTION taskapi.dress_statements(taskapi.wanted_resource, boolean, text) IS
+    'Internal: give a view of a resource the defaults and comments of its table';
+
+-- A view of a resource: created as the creator, and the owner's from then on.
+CREATE FUNCTION taskapi.view_statements(wanted taskapi.wanted_resource, deleted boolean)
+    RETURNS TABLE (runs_as regrole, statement text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    view CONSTANT regclass := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)::oid',
-                                             source, api_schema, resource, order_by, false, soft_delete, key)::oid;
+    view      CONSTANT regclass := taskapi.present_view(wanted, deleted);
+    qualified CONSTANT text := format('%I.%I', wanted.api_schema, CASE WHEN deleted THEN 'deleted_' ELSE '' END || wanted.resource);
 BEGIN
-    PERFORM taskapi.finish_view(creator, view, source, false, versioned, order_by);
-    RETURN view;
-END
-$$;
-COMMENT ON FUNCTION taskapi.make_live_view(regrole, regclass, name, name, text, boolean, boolean, name[]) IS
-    'Internal: the view of the live rows of a resource';
-
--- NULL without soft deletion, and one that was there goes.
-CREATE FUNCTION taskapi.make_deleted_view(creator regrole, source regclass, api_schema name, resource name, order_by text,
-                                          soft_delete boolean, versioned boolean, key name[], former taskapi.resource)
-    RETURNS regclass
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    view regclass;
-BEGIN
-    IF soft_delete THEN
-        view := taskapi.run_as(creator, 'SELECT taskapi.make_resource_view($1, $2, $3, $4, $5, $6, $7)::oid',
-                               source, api_schema, 'deleted_' || resource, order_by, true, true, key)::oid;
-        PERFORM taskapi.finish_view(creator, view, source, true, versioned, order_by);
-    ELSIF EXISTS (SELECT FROM pg_class c WHERE c.oid = former.deleted_resource) THEN
-        PERFORM taskapi.run_as(taskapi.owner_of(former.deleted_resource), format('DROP VIEW %s', former.deleted_resource));
-        RAISE NOTICE 'rows of % that are deleted show up in %.% again', source, quote_ident(api_schema), quote_ident(resource);
+    RETURN QUERY SELECT wanted.creator, s FROM taskapi.rename_statements(wanted, deleted, qualified) s;
+    RETURN QUERY
+        SELECT wanted.creator,
+               format('CREATE OR REPLACE VIEW %s WITH (security_invoker = true) AS SELECT %s FROM %s AS t%s', qualified,
+                      string_agg(v.expression || CASE WHEN v.expression <> format('t.%I', v.name) THEN format(' AS %I', v.name)
+                                                 ELSE '' END, ', ' ORDER BY v.place),
+                      wanted.source,
+                      CASE WHEN wanted.soft_delete THEN format(' WHERE t.%I IS %s', wanted.deleted_at_column,
+                                                               CASE WHEN deleted THEN 'NOT NULL' ELSE 'NULL' END) END)
+        FROM taskapi.view_columns(wanted, deleted) WITH ORDINALITY v (name, was, source_attnum, expression, place);
+    IF view IS NULL THEN
+        IF wanted.creator <> wanted.owner THEN
+            RETURN QUERY SELECT wanted.creator, format('ALTER VIEW %s OWNER TO %s', qualified, wanted.owner);
+        END IF;
+        RETURN QUERY SELECT wanted.owner, format('SELECT taskapi.revoke_from_others(''pg_class'', %L::regclass)', qualified);
     END IF;
-    RETURN view;
+    RETURN QUERY SELECT wanted.owner, s FROM taskapi.dress_statements(wanted, deleted, qualified) s;
+    RETURN QUERY SELECT wanted.owner, s
+                 FROM taskapi.trigger_statements(view, qualified, ARRAY[CASE WHEN deleted THEN 'deleted' ELSE 'live' END]) s;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_deleted_view(regrole, regclass, name, name, text, boolean, boolean, name[], taskapi.resource) IS
-    'Internal: the view of the deleted rows of a resource';
+COMMENT ON FUNCTION taskapi.view_statements(taskapi.wanted_resource, boolean) IS
+    'Internal: create the view of the live or deleted rows of a resource, or bring it up to date';
 
 -- RESOURCE_page(order_by, page_size, page_token, filter). One that an earlier version made with other arguments or another result
 -- cannot be replaced: it goes, and what roles were granted passes on. A new one is for those who may read the resource.
-CREATE FUNCTION taskapi.make_page_function(creator regrole, view regclass, api_schema name, resource name, order_by text,
-                                           former taskapi.resource) RETURNS name
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+CREATE FUNCTION taskapi.page_statements(wanted taskapi.wanted_resource) RETURNS TABLE (runs_as regrole, statement text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    name    CONSTANT name := resource || '_page';
-    owner   CONSTANT regrole := taskapi.owner_of(view);
-    readers oid[] := ARRAY(
+    name      CONSTANT name := wanted.resource || '_page';
+    qualified CONSTANT text := format('%I.%I(text, int, text, jsonb)', wanted.api_schema, name);
+    comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise: GET /rpc/%s?page_size=50&page_token=TOKEN',
+                                      wanted.resource, wanted.order_by, name);
+    old       record;
+    made      regprocedure := CASE WHEN NOT wanted.remake THEN to_regprocedure(qualified) END;
+    readers   oid[] := ARRAY(
         SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = view AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner ORDER BY 1);
-    old     record;
-    made    regprocedure;
-    grantee oid;
+        WHERE c.oid = (wanted.former).resource AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner ORDER BY 1);
 BEGIN
     FOR old IN
         SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner,
                ARRAY(SELECT DISTINCT a.grantee FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                      WHERE a.grantee NOT IN (0, p.proowner) ORDER BY 1) AS callers
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = api_schema AND p.proname = former.page_function
+        WHERE NOT wanted.remake AND n.nspname = wanted.api_schema AND p.proname = (wanted.former).page_function
           AND (p.proname, p.proargtypes, p.proargnames, p.prorettype) IS DISTINCT FROM
               (name, taskapi.page_arguments(), '{order_by,page_size,page_token,filter}'::text[],
                'taskapi.page_result'::regtype::oid)
           AND starts_with(obj_description(p.oid, 'pg_proc'), 'A page of ')
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = view)
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = (wanted.former).resource)
     LOOP
         readers := old.callers;
-        PERFORM taskapi.run_as(old.owner, format('DROP FUNCTION %s', old.function));
+        made := nullif(made, old.function);
+        RETURN QUERY SELECT old.owner, format('DROP FUNCTION %s', old.function);
     END LOOP;
-    made := to_regprocedure(format('%I.%I(text, int, text, jsonb)', api_schema, name));
-    PERFORM taskapi.run_as(creator, format(
+    RETURN QUERY SELECT wanted.creator, format(
         'CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL,'
         ' filter jsonb DEFAULT NULL) RETURNS taskapi.page_result'
         ' LANGUAGE sql STABLE RETURN taskapi.resource_page(%L::regclass, false, %L, $1, $2, $3, $4, NULL, NULL, NULL)',
-        api_schema, name, view, order_by));
+        wanted.api_schema, name, format('%I.%I', wanted.api_schema, wanted.resource), wanted.order_by);
     IF made IS NULL THEN
-        made := format('%I.%I(text, int, text, jsonb)', api_schema, name);
-        PERFORM taskapi.run_as(creator, format('ALTER FUNCTION %s OWNER TO %s', made, owner));
-        PERFORM taskapi.run_as(owner, 'SELECT taskapi.revoke_from_others($1, $2)', 'pg_proc'::regclass, made);
-        FOREACH grantee IN ARRAY readers LOOP
-            PERFORM taskapi.run_as(owner, format('GRANT EXECUTE ON FUNCTION %s TO %s', made, taskapi.grantee_name(grantee)));
-        END LOOP;
+        IF wanted.creator <> wanted.owner THEN
+            RETURN QUERY SELECT wanted.creator, format('ALTER FUNCTION %s OWNER TO %s', qualified, wanted.owner);
+        END IF;
+        RETURN QUERY SELECT wanted.owner, format('SELECT taskapi.revoke_from_others(''pg_proc'', %L::regprocedure)', qualified);
+        RETURN QUERY SELECT wanted.owner, format('GRANT EXECUTE ON FUNCTION %s TO %s', qualified, taskapi.grantee_name(g))
+                     FROM unnest(readers) g WHERE NOT wanted.remake;
     END IF;
-    PERFORM taskapi.run_as(owner, format('COMMENT ON FUNCTION %s IS %L', made,
-        format('A page of %s, in order %s unless told otherwise: GET /rpc/%s?page_size=50&page_token=TOKEN',
-               resource, order_by, name)));
-    RETURN name;
+    IF made IS NULL OR obj_description(made, 'pg_proc') IS DISTINCT FROM comment THEN
+        RETURN QUERY SELECT wanted.owner, format('COMMENT ON FUNCTION %s IS %L', qualified, comment);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_page_function(regrole, regclass, name, name, text, taskapi.resource) IS
-    'Internal: the function that answers with a page of a resource';
+COMMENT ON FUNCTION taskapi.page_statements(taskapi.wanted_resource) IS
+    'Internal: create the function that answers with a page of a resource, or bring it up to date';
 
--- Each as its owner. An entry of the registry whose view is gone counts for nothing, and expose() and unexpose() delete it.
-CREATE FUNCTION taskapi.drop_resource_views(entry taskapi.resource) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+-- A schema that expose() creates is out of the reach of others.
+CREATE FUNCTION taskapi.schema_statements(wanted taskapi.wanted_resource) RETURNS TABLE (runs_as regrole, statement text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regnamespace(quote_ident(wanted.api_schema)) IS NULL THEN
+        RETURN QUERY SELECT me.oid::regrole, format('CREATE SCHEMA %I AUTHORIZATION %s', wanted.api_schema, wanted.creator)
+                     FROM pg_roles me WHERE me.rolname = current_user;
+        RETURN QUERY SELECT wanted.creator,
+                            format('SELECT taskapi.revoke_from_others(''pg_namespace'', %L::regnamespace)', quote_ident(wanted.api_schema));
+    END IF;
+    IF wanted.creator <> wanted.owner
+       AND has_schema_privilege(wanted.owner, to_regnamespace(quote_ident(wanted.api_schema))::oid, 'USAGE') IS NOT TRUE THEN
+        RETURN QUERY SELECT wanted.creator, format('GRANT USAGE ON SCHEMA %I TO %s', wanted.api_schema, wanted.owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION taskapi.schema_statements(taskapi.wanted_resource) IS 'Internal: create the schema of a resource';
+
+-- All of it, in the order in which it is run.
+CREATE FUNCTION taskapi.resource_statements(wanted taskapi.wanted_resource) RETURNS TABLE (runs_as regrole, statement text)
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    page CONSTANT regprocedure := taskapi.page_function_of(entry.resource);
+    source CONSTANT regclass := wanted.source;
+    others record;
 BEGIN
-    IF page IS NOT NULL THEN
-        PERFORM taskapi.run_as((SELECT p.proowner FROM pg_proc p WHERE p.oid = page), format('DROP FUNCTION %s', page));
+    SELECT bool_or(r.versioned) AS versioned INTO others
+    FROM taskapi.resources_of(source) r WHERE r.resource IS DISTINCT FROM (wanted.former).resource;
+    RETURN QUERY SELECT s.* FROM taskapi.schema_statements(wanted) s;
+    RETURN QUERY SELECT wanted.owner, s FROM taskapi.column_statements(wanted) s;
+    IF wanted.remake THEN
+        RETURN QUERY SELECT wanted.owner, s FROM taskapi.revoke_statements(wanted) s;
+        RETURN QUERY SELECT s.* FROM taskapi.drop_statements(wanted.former) s;
     END IF;
-    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = entry.deleted_resource) THEN
-        PERFORM taskapi.run_as(taskapi.owner_of(entry.deleted_resource), format('DROP VIEW %s', entry.deleted_resource));
+    RETURN QUERY SELECT s.* FROM taskapi.view_statements(wanted, false) s;
+    IF wanted.soft_delete THEN
+        RETURN QUERY SELECT s.* FROM taskapi.view_statements(wanted, true) s;
+    ELSIF NOT wanted.remake THEN
+        RETURN QUERY SELECT s.* FROM taskapi.drop_statements(
+            ROW(NULL, source, (wanted.former).deleted_resource, NULL, NULL, NULL, NULL, NULL, NULL)::taskapi.resource) s;
     END IF;
-    PERFORM taskapi.run_as(taskapi.owner_of(entry.resource), format('DROP VIEW %s', entry.resource));
+    RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted) s;
+    RETURN QUERY SELECT wanted.owner, s
+                 FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true) s;
+    IF wanted.remake THEN
+        RETURN QUERY SELECT wanted.owner, s FROM unnest(
+            taskapi.grants_on('pg_class', (wanted.former).resource, wanted.leaving)
+            || CASE WHEN wanted.soft_delete
+               THEN taskapi.grants_on('pg_class', (wanted.former).deleted_resource, wanted.leaving) ELSE '{}' END
+            || taskapi.grants_on('pg_proc', taskapi.page_function_of((wanted.former).resource), '{}')) s;
+    END IF;
+    RETURN QUERY SELECT wanted.owner, s FROM taskapi.new_column_grants(wanted) s;
 END
 $$;
-COMMENT ON FUNCTION taskapi.drop_resource_views(taskapi.resource) IS
-    'Internal: drops the views and the page function of a resource';
-
--- A view cannot lose a column: if one that it shows is @private now, the views and the page function are dropped, to be made
--- again without it. Returns the grants to repeat then; NULL if there is nothing to hide. What depends on the views refuses that.
-CREATE FUNCTION taskapi.hide_private_columns(former taskapi.resource, key name[]) RETURNS text[]
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    deleted_view regclass := (SELECT c.oid FROM pg_class c WHERE c.oid = former.deleted_resource);
-    private      name[];
-    grants       text[];
-    revoke       text;
-BEGIN
-    IF former.resource IS NULL THEN
-        RETURN NULL;
-    END IF;
-    private := ARRAY(
-        SELECT a.attname FROM pg_attribute a
-        WHERE a.attrelid = former.source AND a.attname <> ALL (key) AND col_description(former.source, a.attnum) LIKE '@private%'
-          AND a.attnum = ANY (taskapi.shown_columns(former.resource) || coalesce(taskapi.shown_columns(deleted_view), '{}'))
-        ORDER BY a.attnum);
-    IF private = '{}' THEN
-        RETURN NULL;
-    END IF;
-    grants := taskapi.grants_on('pg_class', former.resource, private) || taskapi.grants_on('pg_class', deleted_view, private)
-              || taskapi.grants_on('pg_proc', taskapi.page_function_of(former.resource), '{}');
-    -- whoever was granted the resource was granted the columns of the table
-    FOR revoke IN
-        SELECT format('REVOKE %s (%I) ON %s FROM %s', t.privilege_type, a.attname, former.source, taskapi.grantee_name(t.grantee))
-        FROM pg_attribute a, aclexplode(a.attacl) t
-        WHERE a.attrelid = former.source AND a.attname = ANY (private)
-          AND t.grantee IN (SELECT g.grantee FROM pg_class c, aclexplode(c.relacl) g
-                            WHERE c.oid IN (former.resource, deleted_view) AND g.grantee <> c.relowner)
-    LOOP
-        PERFORM taskapi.run_as(taskapi.owner_of(former.source), revoke);
-    END LOOP;
-    PERFORM taskapi.drop_resource_views(former);
-    RAISE NOTICE 'columns of % that are @private leave the resource: %', former.source, array_to_string(private, ', ');
-    RETURN grants;
-END
-$$;
-COMMENT ON FUNCTION taskapi.hide_private_columns(taskapi.resource, name[]) IS
-    'Internal: takes a resource away that shows columns which are @private now, and returns the grants to repeat';
+COMMENT ON FUNCTION taskapi.resource_statements(taskapi.wanted_resource) IS
+    'Internal: the statements that make a resource, or bring it up to date, and the role that runs each';

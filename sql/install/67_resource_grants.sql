@@ -20,56 +20,53 @@ CREATE FUNCTION taskapi.grants_on(class regclass, object oid, but name[]) RETURN
 COMMENT ON FUNCTION taskapi.grants_on(regclass, oid, name[]) IS
     'Internal: the grants on a view or function as statements, but those on the given columns';
 
-CREATE FUNCTION taskapi.grant_again(owner regrole, grants text[]) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    statement text;
-BEGIN
-    FOREACH statement IN ARRAY coalesce(grants, '{}') LOOP
-        PERFORM taskapi.run_as(owner, statement);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.grant_again(regrole, text[]) IS 'Internal: repeats the grants on views that had to be made again';
-
 CREATE FUNCTION taskapi.holds(grantee oid, relation regclass, column_number smallint, privilege text) RETURNS boolean
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT CASE WHEN $1 = 0 THEN has_column_privilege('public', $2, $3, $4) ELSE has_column_privilege($1, $2, $3, $4) END;
+        SELECT CASE WHEN $1 = 0 THEN coalesce(has_column_privilege('public', $2, $3, $4), has_table_privilege('public', $2, $4))
+               ELSE coalesce(has_column_privilege($1, $2, $3, $4), has_table_privilege($1, $2, $4)) END;
     END;
 COMMENT ON FUNCTION taskapi.holds(oid, regclass, smallint, text) IS
-    'Internal: whether a grantee of aclexplode() has a privilege on a column';
+    'Internal: whether a grantee of aclexplode() has a privilege on a column, or will have on one that is added';
 
 -- Whoever was granted the resource is granted the columns that it shows since this call, as far as it holds the same privilege on
--- some column of before; and readers deleted_at, if the view asks for it since this call. What was revoked is not given back.
-CREATE FUNCTION taskapi.grant_new_columns(view regclass, shown smallint[], former taskapi.resource) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    entry CONSTANT taskapi.resource := taskapi.registered_resource(view);
-    given record;
-BEGIN
-    FOR given IN
-        SELECT format('GRANT %s (%s) ON %s TO %s', g.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
-                      entry.source, taskapi.grantee_name(g.grantee)) AS statement
-        FROM pg_class c, aclexplode(c.relacl) g, pg_attribute a
-        WHERE c.oid = view AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND g.grantee <> c.relowner
-          AND a.attrelid = entry.source AND a.attnum <> ALL (shown)
-          AND (a.attnum = ANY (taskapi.shown_columns(view))
-               OR a.attname = 'deleted_at' AND entry.soft_delete AND NOT former.soft_delete AND g.privilege_type = 'SELECT')
+-- some column of before; and readers the column of deletion, if the view asks for it since this call. What was revoked is not
+-- given back.
+CREATE FUNCTION taskapi.new_column_grants(wanted taskapi.wanted_resource) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH former AS (SELECT taskapi.shown_columns((($1).former).resource) AS shown)
+        SELECT format('GRANT %s (%s) ON %s TO %s', g.privilege_type, string_agg(quote_ident(s.name), ', ' ORDER BY s.attnum),
+                      ($1).source, taskapi.grantee_name(g.grantee))
+        FROM former f, pg_class c, aclexplode(c.relacl) g, taskapi.source_columns($1) s
+        WHERE c.oid = (($1).former).resource AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND g.grantee <> c.relowner
+          AND s.attnum <> ALL (f.shown)
+          AND (s.attnum IN (SELECT v.source_attnum FROM taskapi.view_columns($1, false) v WHERE v.source_attnum IS NOT NULL)
+               OR s.name = ($1).deleted_at_column AND ($1).soft_delete AND NOT (($1).former).soft_delete
+                  AND g.privilege_type = 'SELECT')
           AND (g.privilege_type = 'SELECT'
-               OR a.attgenerated = '' AND NOT (entry.versioned AND a.attname IN ('version', 'updated_at')))
-          AND EXISTS (SELECT FROM unnest(shown) s WHERE taskapi.holds(g.grantee, entry.source, s, g.privilege_type))
-          AND NOT taskapi.holds(g.grantee, entry.source, a.attnum, g.privilege_type)
-        GROUP BY g.privilege_type, g.grantee
-    LOOP
-        PERFORM taskapi.run_as(taskapi.owner_of(entry.source), given.statement);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION taskapi.grant_new_columns(regclass, smallint[], taskapi.resource) IS
-    'Internal: grants the columns that a resource shows since this call to those who were granted the resource';
+               OR NOT s.generated AND NOT (($1).versioned AND s.name IN ('version', 'updated_at')))
+          AND EXISTS (SELECT FROM unnest(f.shown) u WHERE taskapi.holds(g.grantee, ($1).source, u, g.privilege_type))
+          AND NOT taskapi.holds(g.grantee, ($1).source, s.attnum, g.privilege_type)
+        GROUP BY g.privilege_type, g.grantee ORDER BY g.grantee, g.privilege_type;
+    END;
+COMMENT ON FUNCTION taskapi.new_column_grants(taskapi.wanted_resource) IS
+    'Internal: grant the columns that a resource shows since this call to those who were granted the resource';
+
+-- Whoever was granted the resource was granted the columns of the table: those that leave the resource are taken back.
+CREATE FUNCTION taskapi.revoke_statements(wanted taskapi.wanted_resource) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format('REVOKE %s (%I) ON %s FROM %s', t.privilege_type, a.attname, ($1).source, taskapi.grantee_name(t.grantee))
+        FROM pg_attribute a, aclexplode(a.attacl) t
+        WHERE a.attrelid = ($1).source AND a.attname = ANY (($1).leaving)
+          AND coalesce(col_description(a.attrelid, a.attnum), '') LIKE '@private%'
+          AND t.grantee IN (SELECT g.grantee FROM pg_class c, aclexplode(c.relacl) g
+                            WHERE c.oid IN ((($1).former).resource, (($1).former).deleted_resource) AND g.grantee <> c.relowner)
+        ORDER BY a.attnum, t.grantee, t.privilege_type;
+    END;
+COMMENT ON FUNCTION taskapi.revoke_statements(taskapi.wanted_resource) IS
+    'Internal: take the columns that are private since from those who were granted the resource';
 
 -- What each action grants, as statements: a table of docs/security.md. The views run with their caller's privileges, so the same
 -- columns are granted of the table. To restore or purge a row one has to be able to name it, which read_deleted lets.
@@ -79,7 +76,12 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
         WITH list AS (
             SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS shown,
                    string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (
-                       WHERE a.attgenerated = '' AND NOT (($1).versioned AND a.attname IN ('version', 'updated_at'))) AS written
+                       WHERE a.attgenerated = '' AND NOT (($1).versioned AND a.attname IN ('version', 'updated_at'))) AS written,
+                   -- by which of its names a client may restore
+                   (SELECT string_agg(quote_ident(c.name), ', ')
+                    FROM taskapi.resource_columns(($1).deleted_resource) c
+                    JOIN pg_attribute d ON d.attrelid = ($1).source AND d.attnum = c.source_attnum
+                    WHERE d.attname = ($1).deleted_at_column) AS restored
             FROM pg_attribute a
             WHERE a.attrelid = ($1).source AND a.attnum = ANY (taskapi.shown_columns(($1).resource)))
         SELECT g.relation, g.privilege
@@ -87,9 +89,9 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
             ('read',         ($1).resource,         'SELECT'),
             ('read',         ($1).source,           format('SELECT (%s)', list.shown)),
             -- which the view of the live rows asks for
-            ('read',         ($1).source,           CASE WHEN ($1).soft_delete THEN 'SELECT (deleted_at)' END),
+            ('read',         ($1).source,           CASE WHEN ($1).soft_delete THEN format('SELECT (%I)', ($1).deleted_at_column) END),
             ('read_deleted', ($1).deleted_resource, 'SELECT'),
-            ('read_deleted', ($1).source,           format('SELECT (%s, deleted_at, deletion_id)', list.shown)),
+            ('read_deleted', ($1).source,           format('SELECT (%s, %I, deletion_id)', list.shown, ($1).deleted_at_column)),
             ('create',       ($1).resource,         'INSERT'),
             ('create',       ($1).source,           format('INSERT (%s)', list.written)),
             ('update',       ($1).resource,         'UPDATE'),
@@ -97,9 +99,9 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
             ('delete',       ($1).resource,         'DELETE'),
             ('delete',       ($1).source,           'DELETE'),
             -- to restore needs the right to update the row, though no column that the client could set
-            ('restore',      ($1).deleted_resource, 'UPDATE (deleted_at)'),
-            ('restore',      ($1).source,           format('UPDATE (%s)', CASE WHEN ($1).versioned THEN 'updated_at'
-                                                                               ELSE 'deleted_at' END)),
+            ('restore',      ($1).deleted_resource, format('UPDATE (%s)', list.restored)),
+            ('restore',      ($1).source,           format('UPDATE (%I)', CASE WHEN ($1).versioned THEN 'updated_at'
+                                                                               ELSE ($1).deleted_at_column END)),
             ('purge',        ($1).deleted_resource, 'DELETE'),
             ('purge',        ($1).source,           'DELETE')) g (action, relation, privilege)
         WHERE g.privilege IS NOT NULL AND (g.action = $2 OR g.action = 'read_deleted' AND $2 IN ('restore', 'purge'));

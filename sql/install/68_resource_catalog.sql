@@ -1,15 +1,5 @@
 -- What a layer can ask: the resources, as far as the asking role may use them.
 
--- The order of the deleted rows of a resource: last deleted first.
-CREATE FUNCTION taskapi.deleted_order(key name[]) RETURNS text
-    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        SELECT 'deleted_at DESC' || coalesce(string_agg(format(', %I DESC', k.name), '' ORDER BY k.place), '')
-        FROM unnest($1) WITH ORDINALITY k (name, place) WHERE k.name <> 'deleted_at';
-    END;
-COMMENT ON FUNCTION taskapi.deleted_order(name[]) IS
-    'Internal: the order of the deleted rows of a resource with that primary key';
-
 CREATE FUNCTION taskapi.key_columns(source regclass) RETURNS name[]
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -45,7 +35,7 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
               FROM pg_class v JOIN pg_class t ON t.oid = ($1).source
               LEFT JOIN pg_class d ON d.oid = ($1).deleted_resource
               LEFT JOIN pg_attribute a ON a.attrelid = t.oid
-                  AND a.attname = CASE WHEN ($1).versioned THEN 'updated_at' ELSE 'deleted_at' END
+                  AND a.attname = CASE WHEN ($1).versioned THEN 'updated_at' ELSE ($1).deleted_at_column END
               WHERE v.oid = ($1).resource AND v.relkind = 'v') r,
         LATERAL (VALUES
             (1, 'read', reached AND taskapi.may_read_view(view, source)),
@@ -53,7 +43,7 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
             (3, 'create', written AND has_any_column_privilege(view, 'INSERT') AND has_any_column_privilege(source, 'INSERT')),
             (4, 'update', written AND has_any_column_privilege(view, 'UPDATE') AND has_any_column_privilege(source, 'UPDATE')),
             (5, 'delete', written AND has_table_privilege(view, 'DELETE') AND has_table_privilege(source, 'DELETE')),
-            (6, 'restore', written AND has_column_privilege(trash, 'deleted_at', 'UPDATE')
+            (6, 'restore', written AND has_column_privilege(trash, ($1).deleted_at_column, 'UPDATE')
                            AND has_column_privilege(source, restored, 'UPDATE')),
             (7, 'purge', written AND has_table_privilege(trash, 'DELETE') AND has_table_privilege(source, 'DELETE')))
             a (place, action, allowed)
@@ -114,7 +104,7 @@ CREATE VIEW taskapi.resources WITH (security_barrier = true) AS
               AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS page_function,
            (SELECT d.relname FROM pg_catalog.pg_class d WHERE d.oid = t.trash) AS deleted_resource,
            CASE WHEN t.trash IS NOT NULL
-                THEN taskapi.deleted_order(taskapi.key_columns((u.r).source)) END AS deleted_order_by,
+                THEN taskapi.deleted_order(taskapi.key_columns((u.r).source), (u.r).deleted_at_column) END AS deleted_order_by,
            taskapi.describe_columns(u.r) AS columns,
            (SELECT coalesce(pg_catalog.jsonb_agg(f.parent ORDER BY f.parent), '[]')
             FROM (SELECT pg_catalog.jsonb_build_object(

@@ -4,8 +4,8 @@
  *	  expose() and unexpose(), and what their parts in SQL need from C.
  *
  * Their parts run as the caller, who owns the table and the views but cannot
- * write taskapi.resource.  That is done here, in between, as the owner of the
- * registry: what make_resource() says is entered, and what is gone is deleted.
+ * write taskapi.resource.  That is done here, as the owner of the registry: what
+ * make_resource() says is entered, and what is gone is deleted.
  * A function of its own for that would be everybody's to call, with an entry of
  * his own making; a flag that expose() sets for such a function would be set
  * for the owner's code that runs meanwhile, too.
@@ -17,22 +17,27 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "base/compat.h"
 #include "base/lock_tries.h"
 #include "base/own_objects.h"
 #include "base/role.h"
+#include "base/simple_view.h"
 #include "cursor/order_by.h"
 #include "resource/resource_table.h"
 #include "resource/resource_view.h"
@@ -43,7 +48,7 @@
 #define GIVE_UP_AFTER 5000
 
 /* The types of expose()'s arguments. */
-static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID};
+static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID};
 
 #define NARGS lengthof(argtypes)
 
@@ -111,7 +116,7 @@ lock_views(const char *query, int nargs, Oid *types, Datum *values, const char *
 
 /*
  * expose(source regclass, api_schema name, resource name, order_by text, soft_delete bool, versioned bool,
- *		idempotent bool) -> regclass
+ *		idempotent bool, deleted_at_column name) -> regclass
  */
 PG_FUNCTION_INFO_V1(taskapi_expose);
 Datum
@@ -135,29 +140,19 @@ static void
 expose(void *arg)
 {
 	ExposeCall *call = arg;
-	Oid			types[5];		/* entry, former, shown, kept_grants, last_first */
-	Datum		values[lengthof(types)];
-	char		nulls[lengthof(types)];
+	Datum		entry;
+	bool		isnull;
 
 	SPI_connect();
 	lock_views("SELECT (n.former).resource, (n.former).deleted_resource FROM taskapi.resource_names($1, $2, $3) n",
 			   3, argtypes, call->args, call->nulls);
-	select_row("SELECT m.entry, m.former, m.shown, m.kept_grants, m.last_first"
-			   " FROM taskapi.make_resource($1, $2, $3, $4, $5, $6, $7) m",
-			   NARGS, argtypes, call->args, call->nulls);
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		bool		isnull;
-
-		types[i] = SPI_gettypeid(SPI_tuptable->tupdesc, i + 1);
-		values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
-		nulls[i] = isnull ? 'n' : ' ';
-	}
-	if (nulls[0] != ' ' || types[0] != taskapi_type_oid("resource"))
+	select_row("SELECT taskapi.make_resource($1, $2, $3, $4, $5, $6, $7, $8)", NARGS, argtypes, call->args, call->nulls);
+	entry = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (isnull || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != taskapi_type_oid("resource"))
 		elog(ERROR, "make_resource() returned no entry");
-	call->resource = register_resource(types[0], values[0]);
-	select_row("SELECT taskapi.finish_resource($1, $2, $3, $4, $5)", lengthof(types), types, values, nulls);
+	call->resource = register_resource(SPI_gettypeid(SPI_tuptable->tupdesc, 1), entry);
 	SPI_finish();
+	Async_Notify("pgrst", "reload schema");
 }
 
 /*
@@ -258,7 +253,8 @@ check_resource(Oid resource, Oid source, Oid deleted)
 }
 
 /*
- * Entries whose view or table is gone.
+ * Entries whose view or table is gone; and views of deleted rows that are gone, whose OIDs may be another relation's some
+ * day.
  */
 static void
 delete_leftovers(void)
@@ -272,6 +268,13 @@ delete_leftovers(void)
 
 	if (rc != SPI_OK_DELETE)
 		elog(ERROR, "dropped resources were not forgotten: %s", SPI_result_code_string(rc));
+	rc = SPI_execute("UPDATE taskapi.resource r SET deleted_resource = NULL"
+					 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+					 " WHERE c.oid OPERATOR(pg_catalog.=) r.deleted_resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
+					 " AND r.deleted_resource IS NOT NULL",
+					 false, 0);
+	if (rc != SPI_OK_UPDATE)
+		elog(ERROR, "dropped views were not forgotten: %s", SPI_result_code_string(rc));
 }
 
 static void
@@ -301,28 +304,38 @@ taskapi_forget_dropped_resources(PG_FUNCTION_ARGS)
 /*
  * resource_columns(resource regclass) -> TABLE (name name, source_attnum int2)
  *
- * The columns of a resource's view, and which of the table's each is; NULL for a computed one.
+ * The columns of a resource's view, and which of the table's each is; NULL for a computed one.  By the view's definition:
+ * the registry need not know the view yet.
  */
 PG_FUNCTION_INFO_V1(taskapi_resource_columns);
 Datum
 taskapi_resource_columns(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TaskapiView *view = taskapi_resource_view_as_is(PG_GETARG_OID(0));
+	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	const TaskapiRegistration *registration = taskapi_resource_find(RelationGetRelid(rel));
+	Query	   *query = rel->rd_rel->relkind == RELKIND_VIEW ? get_view_query(rel) : NULL;
+	int			rtindex;
+	RangeTblEntry *rte = query ? taskapi_simple_view(query, &rtindex) : NULL;
+	AttrNumber *columns;
 
+	if (rte == NULL || (registration != NULL && registration->source != rte->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("view \"%s\" cannot be used as a resource", RelationGetRelationName(rel)),
+				 errdetail("It does not read from one table and nothing else."),
+				 errhint("Drop the view, and call taskapi.expose() again.")));
+	columns = taskapi_simple_view_columns(query, rtindex, desc->natts);
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < view->ncolumns; i++)
+	for (int i = 0; i < desc->natts; i++)
 	{
-		Datum		values[2];
-		bool		nulls[2] = {false};
-		NameData	name;
+		Datum		values[] = {NameGetDatum(&TupleDescAttr(desc, i)->attname), Int16GetDatum(columns[i])};
+		bool		nulls[] = {false, columns[i] == 0};
 
-		namestrcpy(&name, get_attname(view->entry.relid, i + 1, false));
-		values[0] = NameGetDatum(&name);
-		values[1] = Int16GetDatum(view->columns[i].source_attno);
-		nulls[1] = (view->columns[i].source_attno == 0);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+	table_close(rel, AccessShareLock);
 	return (Datum) 0;
 }
 
@@ -364,4 +377,35 @@ taskapi_order_by_canonical_sql(PG_FUNCTION_ARGS)
 
 	PG_RETURN_TEXT_P(cstring_to_text(taskapi_order_by_canonical(taskapi_order_by_parse(VARDATA_ANY(arg),
 																					   VARSIZE_ANY_EXHDR(arg)))));
+}
+
+/*
+ * order_by_renamed(order_by text, names name[], new_names name[]) -> text
+ */
+PG_FUNCTION_INFO_V1(taskapi_order_by_renamed);
+Datum
+taskapi_order_by_renamed(PG_FUNCTION_ARGS)
+{
+	text	   *arg = PG_GETARG_TEXT_PP(0);
+	TaskapiOrderBy *order_by = taskapi_order_by_parse(VARDATA_ANY(arg), VARSIZE_ANY_EXHDR(arg));
+	Datum	   *names[2];
+	bool	   *nulls[2];
+	int			n[2];
+
+	for (int i = 0; i < 2; i++)
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(i + 1), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+						  &names[i], &nulls[i], &n[i]);
+	for (int i = 0; i < order_by->nterms; i++)
+	{
+		TaskapiOrderTerm *term = &order_by->terms[i];
+
+		for (int j = 0; j < Min(n[0], n[1]); j++)
+		{
+			if (nulls[0][j] || nulls[1][j] || strcmp(NameStr(*DatumGetName(names[0][j])), term->name) != 0)
+				continue;
+			strlcpy(term->name, NameStr(*DatumGetName(names[1][j])), NAMEDATALEN);
+			break;
+		}
+	}
+	PG_RETURN_TEXT_P(cstring_to_text(taskapi_order_by_canonical(order_by)));
 }

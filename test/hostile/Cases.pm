@@ -281,11 +281,10 @@ sub registry
 		push @cases, [ 'registry', "register $view", "SELECT layer.register_resource('$view', 'data.child', 'api.deleted_thing', 'thing_page', 'id', true, true, true)" ],
 		  [ 'registry', "register of $view", "SELECT layer.register_resource('api.thing', '$view', 'api.deleted_child', 'thing_page', 'id', true, true, true)" ],
 		  [ 'registry', "unregister $view", "SELECT taskapi.drop_resource('$view'), taskapi.finish_unexpose('$view')" ],
-		  [ 'registry', "triggers of $view", (map { "SELECT taskapi.set_resource_triggers('$view', '{$_}')" } qw(live deleted versioned soft_delete source)) ],
-		  [ 'registry', "source triggers of $view", "SELECT taskapi.set_source_triggers('$view')" ],
-		  [ 'registry', "columns in $view", "SELECT taskapi.add_resource_columns('$view', true, true)" ],
+		  [ 'registry', "triggers of $view", (map { "SELECT taskapi.run_as(current_user::regrole, s) FROM taskapi.trigger_statements('$view', '$view', '{$_}') s" } qw(live deleted versioned source)) ],
+		  [ 'registry', "source triggers of $view", "SELECT taskapi.run_as(current_user::regrole, s) FROM taskapi.source_trigger_statements('$view', true, true) s" ],
+		  [ 'registry', "a plan of $view", "SELECT taskapi.expose_plan('$view', 'elsewhere', 'again')" ],
 		  [ 'registry', "expose $view", "SELECT taskapi.expose('$view', 'elsewhere', 'again')" ],
-		  [ 'registry', "a dressed $view", "SELECT taskapi.dress_resource_view('$view', 'data.child', false, true, 'id')" ],
 		  [ 'registry', "purge of $view", "SELECT taskapi.purge_source('$view', now(), 1000)", "SELECT * FROM taskapi.resource_columns('$view')" ],
 		  [ 'registry', "pages of $view", "SELECT * FROM taskapi.page('$view')", "SELECT taskapi.index_advice('$view', 'id')", "SELECT taskapi.check_exposable('$view')" ];
 	}
@@ -294,7 +293,7 @@ sub registry
 	  [ 'registry', 'without a deleted view', "SELECT layer.register_resource('api.thing', 'data.thing', NULL, NULL, 'id', true, true, true)" ],
 	  [ 'registry', 'live and deleted swapped', "SELECT layer.register_resource('api.deleted_thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
 	  [ 'registry', 'both the same', "SELECT layer.register_resource('api.thing', 'data.thing', 'api.thing', NULL, 'id', true, true, true)" ],
-	  [ 'registry', 'NULLs', "SELECT layer.register_resource(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "SELECT taskapi.set_resource_triggers('data.thing', NULL)", "SELECT taskapi.set_resource_triggers('data.thing', '{NULL}')" ],
+	  [ 'registry', 'NULLs', "SELECT layer.register_resource(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "SELECT taskapi.run_as(current_user::regrole, s) FROM taskapi.trigger_statements('data.thing', 'data.thing', '{NULL}') s" ],
 	  [ 'registry', 'an order of nonsense', "SELECT layer.register_resource('api.thing', 'data.thing', 'api.deleted_thing', 'nonsense', 'nonsense, , DESC', true, true, true)" ];
 	return @cases;
 }

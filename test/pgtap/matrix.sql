@@ -170,21 +170,26 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
-    ('function', 'add_resource_columns'
-        ' deleted_order describe_columns key_columns may_read_view resource_actions resource_page'
+    ('function', 'deletion_column adoptable_resource want_resource check_owners owned_by_others creator_in check_misfits resolve_resource'
+        ' expose_plan sql_comment is_own_view order_by_renamed needed_columns source_columns column_statements present_view'
+        ' view_columns leaving_columns drop_statements trigger_statements own_triggers source_trigger_statements rename_statements'
+        ' cursor_comment dress_statements view_statements page_statements schema_statements resource_statements new_column_grants'
+        ' revoke_statements table_misfits key_misfits column_misfits misfit_cures free_column trash_notices'
+        ' order_advice owner_notices resource_notices raise_notice'
+        ' deleted_order describe_columns key_columns may_read_view resource_actions resource_page insert_columns insert_columns_support table_default table_default_support'
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
-        ' dress_resource_view drop_resource drop_resource_views'
+        ' drop_resource'
         ' expose'
-        ' fingerprint finish_resource finish_unexpose finish_view'
-        ' free_name grant_again grant_new_columns grant_resource grantee_name grants_on'
-        ' hide_private_columns holds'
+        ' fingerprint finish_unexpose'
+        ' free_name grant_resource grantee_name grants_on'
+        ' holds'
         ' index_advice is_source is_stranger'
         ' jwt_claims jwt_verify'
-        ' make_api_schema make_deleted_view make_live_view make_page_function make_resource make_resource_view'
+        ' make_resource'
         ' objects_in one_of order_by_canonical order_by_columns owner_of'
         ' page page_arguments page_function_of page_rows pre_request problems'
-        ' raise_problem rate_limit_headers registered_resource rename_view_columns report_gaps report_trash_gaps request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
-        ' same_origin session_cookie set_resource_triggers set_response_header set_response_status set_source_triggers shown_columns'
+        ' raise_problem rate_limit_headers registered_resource request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
+        ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'run_ddl expose_online resource_ddl revokes_on own_comments page_function_over', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
@@ -208,7 +213,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
     ('relation', 'stats rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
-    ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict', 'USAGE', 'use', 'x x x x x x x x x');
+    ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
 UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
 
 -- One row for each object, privilege and statement.

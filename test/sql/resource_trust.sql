@@ -81,8 +81,7 @@ SET ROLE regress_trust_owner;
 CREATE TABLE trust.mine (id int PRIMARY KEY);
 CREATE TABLE trust.no_key (id int);
 SELECT taskapi.expose('trust.no_key', 'trust_api');
-SELECT (taskapi.make_resource('trust.mine', 'trust_api', NULL, NULL, NULL, NULL, NULL)).entry;
-SELECT taskapi.finish_resource(ROW('trust_api.mine', 'trust.mine', NULL, NULL, 'id', true, true, true, 'deleted_at'), NULL, '{}', '{}', 'id');
+SELECT taskapi.make_resource('trust.mine', 'trust_api', NULL, NULL, NULL, NULL, NULL, NULL) AS entry;
 INSERT INTO taskapi.resource VALUES ('trust_api.mine', 'trust.mine', NULL, NULL, 'id', true, true, true);
 SELECT taskapi.forget_dropped_resources();
 RESET ROLE;
@@ -117,7 +116,7 @@ DECLARE
 BEGIN
     INSERT INTO taskapi.resource SELECT entry.*;
     IF (SELECT relkind FROM pg_class WHERE oid = entry.resource) = 'v' THEN
-        PERFORM taskapi.set_resource_triggers(entry.resource, '{live}');
+        PERFORM taskapi.run_as(current_user::regrole, s) FROM taskapi.trigger_statements(entry.resource, entry.resource::text, '{live}') s;
     END IF;
     outcome := trust.try(format('UPDATE %s SET id = 2', entry.resource)) || E'\n' || trust.try(format('DELETE FROM %s', entry.resource));
     RAISE EXCEPTION USING ERRCODE = 'P0002';

@@ -107,9 +107,8 @@ my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql(
 	FROM pg_proc p
 	WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prokind = 'f' AND p.prorettype NOT IN ('trigger'::regtype, 'internal'::regtype, 'event_trigger'::regtype)
 		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND NOT 'cstring'::regtype = ANY (p.proargtypes)
-		AND p.proname NOT IN ('add_resource_columns', 'make_resource_view', 'dress_resource_view', 'set_resource_triggers', 'set_source_triggers', 'purge_source',
-			'make_api_schema', 'make_live_view', 'make_deleted_view', 'finish_view', 'rename_view_columns', 'make_page_function', 'grant_again', 'grant_new_columns', 'drop_resource')
-		AND NOT 'taskapi.resource'::regtype = ANY (p.proargtypes)
+		AND p.proname NOT IN ('purge_source', 'make_resource', 'drop_resource')
+		AND NOT 'taskapi.resource'::regtype = ANY (p.proargtypes) AND NOT 'taskapi.wanted_resource'::regtype = ANY (p.proargtypes)
 		-- runs the SQL that it is given
 		AND p.proname <> 'run_as'
 	ORDER BY 1, 2});
