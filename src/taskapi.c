@@ -10,6 +10,7 @@
 #include "utils/guc.h"
 
 #include "auth/jwt.h"
+#include "base/client_query.h"
 #include "base/compat.h"
 #include "base/table_cache.h"
 #include "cursor/cursor_check.h"
@@ -31,6 +32,7 @@ void
 _PG_init(void)
 {
 	taskapi_table_cache_init();
+	taskapi_client_query_init();
 	taskapi_cursor_token_init();
 	taskapi_cursor_check_init();
 	taskapi_client_address_init();

@@ -242,6 +242,15 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_constraint_has_period(con) false
 #endif
 
+/* 18 took away what says that a query is executed once */
+#if PG_VERSION_NUM >= 180000
+#define TASKAPI_EXECUTOR_RUN_PARAMETERS QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define TASKAPI_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count
+#else
+#define TASKAPI_EXECUTOR_RUN_PARAMETERS QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define TASKAPI_EXECUTOR_RUN_ARGUMENTS queryDesc, direction, count, execute_once
+#endif
+
 /* 19 wants a row type that is made column by column to be finished */
 #if PG_VERSION_NUM >= 190000
 #define taskapi_finish_tupdesc(desc) TupleDescFinalize(desc)

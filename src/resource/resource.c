@@ -33,6 +33,7 @@
 #include "http/request.h"
 #include "resource/resource.h"
 #include "resource/resource_cascade.h"
+#include "resource/resource_client.h"
 #include "resource/resource_delete.h"
 #include "resource/resource_delete_scan.h"
 #include "resource/resource_error.h"
@@ -66,6 +67,7 @@ static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStm
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
 static TaskapiRequestMethod request_method(void);
+static bool clients_statement_runs(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
 static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
 static HeapTuple write_row(const TaskapiWrite *write);
@@ -247,6 +249,17 @@ request_method(void)
 	return TASKAPI_METHOD_OTHER;
 }
 
+static bool
+clients_statement_runs(void)
+{
+	for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
+	{
+		if (s->method != TASKAPI_METHOD_NONE)
+			return true;
+	}
+	return false;
+}
+
 static void
 start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 {
@@ -264,6 +277,8 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->registration = meta->registration;
 	s->deleted_rows = meta->deleted_rows;
 	s->method = write_depth == 0 ? request_method() : TASKAPI_METHOD_NONE;
+	if (s->method != TASKAPI_METHOD_NONE && !taskapi_resource_is_clients(view, clients_statement_runs()))
+		s->method = TASKAPI_METHOD_NONE;
 	s->updated = bms_copy(updated);
 	s->may_read = (operation != CMD_INSERT || taskapi_resource_may_read(meta));
 	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&

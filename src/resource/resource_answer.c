@@ -196,13 +196,13 @@ taskapi_answer_end(StringInfo body)
 }
 
 void
-taskapi_answer_append(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row, bool sent)
+taskapi_answer_append(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row)
 {
 	int			level = taskapi_answer_pin_settings(type->by_settings);
 
 	if (body->len > VARHDRSZ + 1)
 		appendStringInfoString(body, ",\n");
-	appendStringInfoString(body, sent ? "{\"sent\":" : "{\"row\":");
+	appendStringInfoString(body, "{\"row\":");
 	append_row(body, type, desc, row);
 	if (level > 0)
 		AtEOXact_GUC(true, level);
@@ -273,25 +273,25 @@ append_cursor(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTupl
 /* ---------- reading ---------- */
 
 bool
-taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc desc, TaskapiAnswerRow **rows, int *nrows)
+taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple **rows, int *nrows)
 {
 	TaskapiAnswerReader		reader = {VARDATA_ANY(body), (char *) VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
 	int			allocated = 4;
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "taskapi stored row", ALLOCSET_SMALL_SIZES);
 
-	*rows = palloc(sizeof(TaskapiAnswerRow) * allocated);
+	*rows = palloc(sizeof(HeapTuple) * allocated);
 	*nrows = 0;
 	if (!taskapi_answer_skip(&reader, "["))
 		return false;
 	while (*nrows == 0 ? reader.s < reader.end && *reader.s != ']' : taskapi_answer_skip(&reader, ",\n"))
 	{
-		TaskapiAnswerRow row = {.sent = taskapi_answer_skip(&reader, "{\"sent\":")};
+		HeapTuple	row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!row.sent && !taskapi_answer_skip(&reader, "{\"row\":"))
+		if (!taskapi_answer_skip(&reader, "{\"row\":"))
 			return false;
 		MemoryContextReset(scratch);
-		if (!read_row(&reader, type, desc, scratch, &row.tuple))
+		if (!read_row(&reader, type, desc, scratch, &row))
 			return false;
 		if (taskapi_answer_skip(&reader, ",\"cursor\":\""))
 		{
@@ -301,7 +301,7 @@ taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc des
 			if (!read_cursor(&reader, &value))
 				return false;
 			if (type->cursor > 0)
-				row.tuple = heap_modify_tuple_by_cols(row.tuple, desc, 1, &type->cursor, &value, &no);
+				row = heap_modify_tuple_by_cols(row, desc, 1, &type->cursor, &value, &no);
 		}
 		if (!taskapi_answer_skip(&reader, "}"))
 			return false;
@@ -309,7 +309,7 @@ taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc des
 		if (*nrows == allocated)
 		{
 			allocated *= 2;
-			*rows = repalloc_huge(*rows, sizeof(TaskapiAnswerRow) * allocated);
+			*rows = repalloc_huge(*rows, sizeof(HeapTuple) * allocated);
 		}
 		(*rows)[(*nrows)++] = row;
 	}

@@ -3,10 +3,9 @@
  * resource_answer.h
  *	  The rows that a request was answered with, as the ledger keeps them.
  *
- * The stored form is a JSON array with an object for each row: "row", or "sent"
- * if it was written by a caller who could not read it, and "cursor", if the row
- * has one that was not NULL, unsealed and in hexadecimal digits.  A row is an
- * object with a member for each column: null, or the value's text, as a string
+ * The stored form is a JSON array with an object for each row: "row", and "cursor",
+ * if the row has one that was not NULL, unsealed and in hexadecimal digits.  A row
+ * is an object with a member for each column: null, or the value's text, as a string
  * or as {"base64": "..."} if it has much to escape.
  *
  * The text is what the type's output function makes under fixed settings, and its
@@ -26,12 +25,6 @@
 /* How the rows of a row type become text, and back. */
 typedef struct TaskapiAnswerType TaskapiAnswerType;
 
-typedef struct TaskapiAnswerRow
-{
-	HeapTuple	tuple;
-	bool		sent;			/* its values are what the client sent, and defaults */
-} TaskapiAnswerRow;
-
 /* In the current context, which has to outlive all uses. */
 extern TaskapiAnswerType *taskapi_answer_type(TupleDesc desc);
 
@@ -46,7 +39,7 @@ extern int	taskapi_answer_pin_settings(bool all);
  * into one value.
  */
 extern void taskapi_answer_begin(StringInfo body);
-extern void taskapi_answer_append(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row, bool sent);
+extern void taskapi_answer_append(StringInfo body, TaskapiAnswerType *type, TupleDesc desc, HeapTuple row);
 extern struct varlena *taskapi_answer_end(StringInfo body);
 
 /*
@@ -55,6 +48,6 @@ extern struct varlena *taskapi_answer_end(StringInfo body);
  * are NULL, members that the row type lacks are left out.
  */
 extern bool taskapi_answer_rows(struct varlena *body, TaskapiAnswerType *type, TupleDesc desc,
-								TaskapiAnswerRow **rows, int *nrows);
+								HeapTuple **rows, int *nrows);
 
 #endif							/* TASKAPI_RESOURCE_ANSWER_H */

@@ -12,8 +12,8 @@
  *	 subtransaction, and is dropped when that rolls back; so a hook never sees
  *	 statement_end of a statement that failed.
  * - Statements nest: a trigger of the table may write to the same or another
- *	 resource.  Only the outermost one inside an HTTP request is the client's, and
- *	 only to that do the request's method and headers apply.
+ *	 resource.  Only one that the layer sends itself is the client's, and only to
+ *	 that do the request's method and headers apply (resource_client.h).
  * - Settings are read once, at its start: the rows of an INSERT ... SELECT may
  *	 change them meanwhile.
  * - Two parts of one query (a WITH) that write to the same view by the same

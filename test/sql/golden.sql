@@ -112,7 +112,7 @@ INSERT INTO golden.charges (id, note, doc) VALUES (258, 'é', '{"a": 1.0}'), (-1
 SELECT set_config('request.method', 'PATCH', true) \g /dev/null
 UPDATE golden.charges SET note = 'long', due = '2026-01-02' WHERE id = 258;
 SELECT scope, encode(k.fingerprint, 'hex') AS fingerprint, k.fingerprint = CASE k.status
-    WHEN 200 THEN sha256('U' || 'note\000v'::bytea || '\x00000004' || 'long' || 'due\000v' || '\x00000004' || date_send('2026-01-02'))
+    WHEN 200 THEN sha256('U' || 'note\000v'::bytea || '\x00000004' || 'long' || 'due\000v' || '\x00000004' || date_send('2026-01-02') || 'f' || sha256('id\000=\000258\000'::bytea))
     ELSE sha256('I' || sha256('I' || decode(repeat('00', 32), 'hex') || 'id\000v' || '\x00000004' || '\x00000102' || 'note\000v' || '\x00000002' || '\xc3a9'
                               || 'doc\000v' || taskapi.fingerprint('{"a": 1}'))
                 || 'id\000v' || '\x00000004' || '\xffffffff' || 'note\000n' || 'doc\000v' || taskapi.fingerprint('[]')) END AS documented

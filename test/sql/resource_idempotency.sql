@@ -22,9 +22,9 @@ CREATE POLICY own ON idem_data.charge USING (owner = current_user);
 SELECT taskapi.expose('idem_data.charge', 'idem_api');
 SELECT taskapi.grant_resource('idem_api.charge', 'regress_alice'), taskapi.grant_resource('idem_api.charge', 'regress_bob');
 
--- A request as the layer makes it: method, key, subject; the answer is what RETURNING gives, and a header.
-CREATE FUNCTION public.request(method text, key text, subject text DEFAULT 'alice') RETURNS void LANGUAGE sql AS $$
-    SELECT set_config('request.method', method, true), set_config('request.path', '/charge', true),
+-- A request as the layer makes it: method, key, subject, path; the answer is what RETURNING gives, and a header.
+CREATE FUNCTION public.request(method text, key text, subject text DEFAULT 'alice', path text DEFAULT '/charge') RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('request.method', method, true), set_config('request.path', path, true),
            set_config('request.headers', json_strip_nulls(json_build_object('idempotency-key', key))::text, true),
            set_config('request.jwt.claims', json_build_object('sub', subject)::text, true);
 $$;
@@ -110,11 +110,17 @@ BEGIN;
 SELECT public.request('POST', 'retry');
 INSERT INTO idem_api.charge (amount) VALUES (1) RETURNING amount;
 COMMIT;
--- Nor does one that wrote nothing.
+-- One that wrote nothing is answered with nothing again, and its key takes no other body.
 BEGIN;
 SELECT public.request('POST', 'nothing');
 INSERT INTO idem_api.charge (amount) SELECT 1 WHERE false;
 COMMIT;
+BEGIN;
+SELECT public.request('POST', 'nothing');
+INSERT INTO idem_api.charge (amount) SELECT 1 WHERE false RETURNING amount;
+SELECT current_setting('response.headers');
+INSERT INTO idem_api.charge (amount) VALUES (1);
+ROLLBACK;
 
 -- The key is the caller's own.
 RESET ROLE;
@@ -175,7 +181,7 @@ UPDATE idem_api.charge SET status = 'held' WHERE amount = 3 RETURNING version;
 SELECT h.key, h.value FROM json_array_elements(current_setting('response.headers')::json) e, json_each_text(e) h ORDER BY 1;
 COMMIT;
 
--- Without a key, outside a request, for other methods and inside a function nothing of all this happens.
+-- Without a key, outside a request, and in a request to a function nothing of all this happens.
 BEGIN;
 SELECT public.request('POST', NULL);
 INSERT INTO idem_api.charge (amount) VALUES (20);
@@ -290,7 +296,7 @@ CREATE TABLE idem_data.note (
     made timestamptz NOT NULL DEFAULT clock_timestamp());
 SELECT taskapi.expose('idem_data.note', 'idem_api');
 CREATE FUNCTION public.post(key text, n int, grantee aclitem DEFAULT NULL) RETURNS SETOF jsonb LANGUAGE sql AS $$
-    SELECT public.request('POST', key);
+    SELECT public.request('POST', key, path => '/note');
     INSERT INTO idem_api.note (id, body, kind, code, done, amount, span, grantee)
     SELECT n + i, (ARRAY['plain', '', E'a "b" \\ {,}\n\u00e9', 'null', E'{}\\\n', '[1', NULL])[i], 'two words', 'ab', i > 2, 1.5, '[1,5)', post.grantee
     FROM generate_series(1, 7) i
@@ -312,19 +318,19 @@ SAVEPOINT a;
 SELECT count(*) FROM public.post('acl', 100, '=w/postgres');
 ROLLBACK;
 BEGIN;
-SELECT public.request('POST', 'one row');
+SELECT public.request('POST', 'one row', path => '/note');
 INSERT INTO idem_api.note (id, body) VALUES (50, 'kept') RETURNING body, code;
 COMMIT;
 SELECT taskapi.unexpose('idem_api.note');
 ALTER TABLE idem_data.note DROP COLUMN kind, ADD COLUMN later text DEFAULT 'x';
 SELECT taskapi.expose('idem_data.note', 'idem_api');
 BEGIN;
-SELECT public.request('POST', 'one row');
+SELECT public.request('POST', 'one row', path => '/note');
 INSERT INTO idem_api.note (id, body) VALUES (50, 'kept') RETURNING id, body, code, later;
 COMMIT;
 ALTER DOMAIN idem_data.code ADD CONSTRAINT given CHECK (value IS NOT NULL) NOT VALID;
 BEGIN;
-SELECT public.request('POST', 'one row');
+SELECT public.request('POST', 'one row', path => '/note');
 INSERT INTO idem_api.note (id, body, code) VALUES (50, 'kept', 'ab') RETURNING id, body, code, later;
 ROLLBACK;
 SELECT count(*) FROM idem_data.note;
@@ -360,11 +366,11 @@ CREATE DOMAIN idem_data.moody AS idem_data.mood;
 CREATE TABLE idem_data.felt (id int PRIMARY KEY, m idem_data.mood, n idem_data.moody, l idem_data.mood[], none idem_data.mood, at date DEFAULT '2026-01-02');
 SELECT taskapi.expose('idem_data.felt', 'idem_api') \g /dev/null
 BEGIN;
-SELECT public.request('POST', 'felt') \g /dev/null
+SELECT public.request('POST', 'felt', path => '/felt') \g /dev/null
 INSERT INTO idem_api.felt (id, m, n, l) VALUES (1, 'low', 'high', '{low,high,NULL}') RETURNING id, m, n, l, none, at;
 COMMIT;
 BEGIN;
-SELECT public.request('POST', 'felt') \g /dev/null
+SELECT public.request('POST', 'felt', path => '/felt') \g /dev/null
 INSERT INTO idem_api.felt (id, m, n, l) VALUES (1, 'low', 'high', '{low,high,NULL}') RETURNING id, m, n, l, none, at;
 COMMIT;
 -- What is kept of the columns' types ends with them, and with an error.

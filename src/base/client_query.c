@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * client_query.c
+ *	  Which query is the client's own (client_query.h).
+ *
+ * A portal of the client runs its query with the portal's own source text, and no
+ * other query runs around it.  SPI, SQL functions and procedures have texts of
+ * their own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "tcop/pquery.h"
+#include "utils/portal.h"
+
+#include "base/client_query.h"
+#include "base/compat.h"
+
+/* A query that runs, and the one around it. */
+typedef struct RunningQuery
+{
+	QueryDesc  *query;
+	struct RunningQuery *outer;
+} RunningQuery;
+
+static RunningQuery *running = NULL;
+static ExecutorRun_hook_type next_ExecutorRun_hook = NULL;
+
+/* When the statement began that loaded the library, maybe before there was a hook; 0 in later ones */
+static TimestampTz loaded_in = 0;
+
+static void
+run_query(TASKAPI_EXECUTOR_RUN_PARAMETERS)
+{
+	RunningQuery this_query = {queryDesc, running};
+
+	running = &this_query;
+	PG_TRY();
+	{
+		if (next_ExecutorRun_hook)
+			next_ExecutorRun_hook(TASKAPI_EXECUTOR_RUN_ARGUMENTS);
+		else
+			standard_ExecutorRun(TASKAPI_EXECUTOR_RUN_ARGUMENTS);
+	}
+	PG_FINALLY();
+	{
+		running = this_query.outer;
+	}
+	PG_END_TRY();
+}
+
+QueryDesc *
+taskapi_running_query(TaskapiQueryOwner *owner)
+{
+	if (running != NULL)
+	{
+		bool		outermost = (running->outer == NULL && ActivePortal != NULL &&
+								 running->query->sourceText == ActivePortal->sourceText);
+
+		*owner = outermost ? TASKAPI_QUERY_CLIENT : TASKAPI_QUERY_NESTED;
+		return running->query;
+	}
+	if (loaded_in != GetCurrentStatementStartTimestamp())
+		loaded_in = 0;
+	*owner = loaded_in != 0 ? TASKAPI_QUERY_UNKNOWN : TASKAPI_QUERY_NESTED;
+	return NULL;
+}
+
+void
+taskapi_client_query_init(void)
+{
+	if (ActivePortal != NULL)
+		loaded_in = GetCurrentStatementStartTimestamp();
+	next_ExecutorRun_hook = ExecutorRun_hook;
+	ExecutorRun_hook = run_query;
+}
