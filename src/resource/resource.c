@@ -40,6 +40,7 @@
 #include "resource/resource_insert.h"
 #include "resource/resource_insert_mark.h"
 #include "resource/resource_put.h"
+#include "resource/resource_trash_hint.h"
 #include "resource/resource_write.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
@@ -110,6 +111,7 @@ finish_query(QueryDesc *query)
 {
 	TaskapiResourceStatement *statement = NULL;
 	CmdType		operation;
+	const List *taken;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
@@ -124,6 +126,7 @@ finish_query(QueryDesc *query)
 		return;
 	}
 	operation = statement->operation;
+	taken = statement->taken;
 	if (depth == 0)
 		caller = GetUserId();
 	PG_TRY();
@@ -138,6 +141,7 @@ finish_query(QueryDesc *query)
 	{
 		write_depth = depth;
 		ending = was_ending;
+		taskapi_trash_hint(context, false, taken);
 		taskapi_resource_rethrow(context, operation, caller);
 	}
 	PG_END_TRY();
@@ -273,6 +277,7 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->operation = operation;
 	s->subid = GetCurrentSubTransactionId();
 	s->depth = write_depth;
+	s->taken = meta->taken;
 	s->first_command = GetCurrentCommandId(false);
 	s->registration = meta->registration;
 	s->deleted_rows = meta->deleted_rows;
@@ -405,6 +410,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		write_depth = depth;
 		ending = was_ending;
 		taskapi_resource_join(NULL);
+		taskapi_trash_hint(context, write.statement->key_in_trash, write.statement->taken);
 		taskapi_resource_rethrow(context, write.statement->operation, caller);
 	}
 	PG_END_TRY();

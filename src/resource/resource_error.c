@@ -127,7 +127,7 @@ raise_violation(const ErrorData *edata, CmdType operation, bool readable)
 	{
 		case ERRCODE_UNIQUE_VIOLATION:
 		case ERRCODE_EXCLUSION_VIOLATION:
-			taskapi_problem(PROBLEM_ALREADY_EXISTS, NIL, NULL,
+			taskapi_problem(PROBLEM_ALREADY_EXISTS, NIL, readable ? edata->hint : NULL,
 							"It conflicts with constraint \"%s\".%s", constraint, detail_of(edata, readable));
 
 		case ERRCODE_FOREIGN_KEY_VIOLATION:

@@ -23,6 +23,7 @@
 #include "base/compat.h"
 #include "resource/resource_insert.h"
 #include "resource/resource_table.h"
+#include "resource/resource_trash_hint.h"
 #include "resource/resource_write.h"
 
 /* More INSERTs of one view than this, and it starts again from none. */
@@ -187,6 +188,7 @@ taskapi_resource_insert(const TaskapiWrite *write)
 		values[n] = heap_getattr(write->new, i + 1, write->desc, &nulls[n]);
 		n++;
 	}
+	taskapi_trash_look(write);
 	plan = insert_plan(view, write->given, returned);
 	if (taskapi_resource_run_params(plan->plan, n, plan->argtypes, values, nulls) == 0)
 		return NULL;			/* a trigger's veto */

@@ -70,6 +70,8 @@ typedef struct TaskapiResourceStatement
 	const char *if_none_match;
 	int64		rows;			/* written so far */
 	int64		forbidden;		/* rows that the caller sees, and that policies keep from it: left out so far */
+	List	   *taken;			/* of the view */
+	bool		key_in_trash;	/* INSERT: a deleted row has the key of the row that is being written */
 	bool		vetoed;			/* a trigger of the table kept a row that was there from being written */
 	CommandId	first_command;	/* when it began */
 	Bitmapset  *written;		/* the commands by which it has written rows, from first_command; resource_own_change.h */

@@ -33,6 +33,7 @@
 #include "base/table_cache.h"
 #include "resource/resource_error.h"
 #include "resource/resource_table.h"
+#include "resource/resource_trash_hint.h"
 #include "resource/resource_view.h"
 
 static void lock_source(Oid relid);
@@ -141,6 +142,8 @@ build_view(Oid relid)
 	rtindex = find_source(rel, query, RelationGetRelid(source));
 	find_columns(view, rel, source, query, rtindex);
 	deparse_columns(view, source, query, rtindex);
+	if (view->registration.soft_delete)
+		view->taken = taskapi_trash_taken(source, NameStr(view->registration.deleted_at_column));
 	view->fault = find_fault(view, source, query);
 	table_close(source, NoLock);
 	table_close(rel, NoLock);

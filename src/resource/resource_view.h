@@ -59,6 +59,7 @@ typedef struct TaskapiView
 	char	  **expressions;	/* the view's columns in terms of the table, as t */
 	char	   *returning;		/* all of them */
 	char	   *search_path;	/* under which it means that; NULL: under any */
+	List	   *taken;			/* names of indexes in which deleted rows stay, see resource_trash_hint.h */
 	List	   *view_plans;		/* of TaskapiViewPlan */
 	List	   *insert_plans;	/* resource_insert.c's */
 	TaskapiValueIO *io;		/* NULL until it is asked for */
