@@ -191,6 +191,8 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
+    -- a layer shows each role what it may do
+    NOTIFY pgrst, 'reload schema';
 END
 $$;
 COMMENT ON FUNCTION taskapi.grant_resource(regclass, regrole, text[]) IS
