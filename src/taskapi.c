@@ -18,6 +18,9 @@
 #include "http/client_address.h"
 #include "http/origin.h"
 #include "idempotency/idempotency_claim.h"
+#include "outbox/outbox_bound.h"
+#include "outbox/outbox_partition.h"
+#include "outbox/outbox_publish.h"
 #include "page/page.h"
 #include "ratelimit/ratelimit.h"
 #include "resource/resource.h"
@@ -41,6 +44,9 @@ _PG_init(void)
 	taskapi_jwt_init();
 	taskapi_page_init();
 	taskapi_ratelimit_init();
+	taskapi_outbox_bound_init();
+	taskapi_outbox_partition_init();
+	taskapi_outbox_publish_init();
 	taskapi_resource_init();
 	taskapi_resource_idempotency_init();
 

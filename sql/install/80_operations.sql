@@ -72,6 +72,19 @@ BEGIN
         END LOOP;
     END IF;
 
+    PERFORM taskapi.extend_outbox();
+    COMMIT;
+    FOR try IN 1 .. 100 LOOP
+        done := 1;
+        BEGIN
+            done := taskapi.prune_outbox();
+        EXCEPTION WHEN lock_not_available THEN          -- readers go first
+            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 10);
+        END;
+        COMMIT;
+        EXIT WHEN done OPERATOR(pg_catalog.=) 0;
+    END LOOP;
+
     PERFORM taskapi.flush_api_key_usage();
     PERFORM taskapi.save_rate_limits();
     COMMIT;
@@ -80,7 +93,7 @@ $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
     'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
-    ' by batch; writes down when API keys were used, and saves the limiter. For a scheduler';
+    ' by batch; makes and drops partitions of the outbox; writes down when API keys were used, and saves the limiter. For a scheduler';
 
 CREATE VIEW taskapi.stats AS
     SELECT c.name, c.value FROM taskapi.counters() c

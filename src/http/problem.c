@@ -58,6 +58,7 @@ static const ProblemEntry catalogue[] = {
 	[PROBLEM_IDEMPOTENCY_LEASE_LOST] = {"idempotency_lease_lost", 409, "PT409", "the lease on the idempotency key is lost"},
 	[PROBLEM_IDEMPOTENCY_KEY_REUSED] = {"idempotency_key_reused", 422, "PT422",
 	"idempotency key is already used for another request"},
+	[PROBLEM_LEASE_LOST] = {"lease_lost", 409, "PT409", "the lease is lost"},
 	[PROBLEM_ALREADY_LIVE] = {"already_live", 409, "PT409", "is not deleted"},
 	[PROBLEM_VERSION_CONFLICT] = {"version_conflict", 412, "PT412", "changed by another request"},
 	[PROBLEM_PRECONDITION_REQUIRED] = {"precondition_required", 428, "PT428", "a precondition is required"},

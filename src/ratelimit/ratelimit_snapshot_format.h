@@ -8,7 +8,7 @@
 #ifndef TASKAPI_RATELIMIT_SNAPSHOT_FORMAT_H
 #define TASKAPI_RATELIMIT_SNAPSHOT_FORMAT_H
 
-#include "ratelimit/siphash.h"
+#include "base/siphash.h"
 
 typedef struct TaskapiRateLimitEntry
 {

@@ -50,7 +50,7 @@
 
 #include "ratelimit/gcra.h"
 #include "ratelimit/ratelimit_snapshot.h"
-#include "ratelimit/siphash.h"
+#include "base/siphash.h"
 
 #ifndef RATELIMIT_BUCKET_ENTRIES
 #define RATELIMIT_BUCKET_SIZE		1024

@@ -5,7 +5,7 @@
  */
 #include "postgres.h"
 
-#include "ratelimit/siphash.h"
+#include "base/siphash.h"
 
 #undef printf
 

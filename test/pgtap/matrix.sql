@@ -196,24 +196,24 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'add_secret api_key_last_used api_key_usage'
         ' bcrypt block_subject'
         ' canonical_subject charge_login check_rate_limits counters create_api_key create_session create_task_api'
-        ' enforce_rate_limits'
+        ' create_consumer_group create_outbox drop_consumer_group enforce_rate_limits extend_lease extend_outbox'
         ' flush_api_key_usage forget_dropped_resources'
         ' hash_password'
         ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache'
         ' jwt_sign lock_subject'
         ' maintain'
         ' new_credential'
-        ' one_of_support'
-        ' page_rows_support purge_deleted purge_idempotency_keys purge_sessions purge_source'
-        ' random_secret rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
+        ' one_of_support outbox_lag_rows outbox_location'
+        ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source'
+        ' random_secret receive redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
-    ('relation', 'blocked_subject idempotency_fencing_token secret api_key session api_role idempotency_key rate_limit_policy resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'blocked_subject idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
-    ('relation', 'stats rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
-    ('type', 'cursor page_result idempotency_entry idempotency_lease rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
+    ('relation', 'stats outbox_lag rate_limit_stats rate_limit_denials', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
+    ('type', 'cursor page_result idempotency_entry idempotency_lease message rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
 UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
 
 -- One row for each object, privilege and statement.

@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_bound.c
+ *	  Up to which number everything is decided that will ever be there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/resowner.h"
+
+#include "base/compat.h"
+#include "outbox/outbox_bound.h"
+
+/* pg_locks.objsubid, beside those of idempotency keys (29801) and subjects (29802) */
+#define LOCK_CLASS 29803
+
+/* Has this transaction its lock?  Every number that it draws is larger than what the lock says, so one is enough. */
+static bool announced = false;
+
+static void forget(XactEvent event, void *arg);
+
+void
+taskapi_outbox_bound_init(void)
+{
+	RegisterXactCallback(forget, NULL);
+}
+
+static void
+forget(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		announced = false;
+}
+
+void
+taskapi_outbox_announce(const TaskapiOutbox *outbox)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	uint64		reached;
+	LOCKTAG		tag;
+
+	if (announced)
+		return;
+	reached = (uint64) taskapi_outbox_last_number(outbox);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (reached >> 32), (uint32) reached, LOCK_CLASS);
+
+	/* The transaction's, not the savepoint's: after ROLLBACK TO it would be gone while the transaction goes on. */
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	PG_TRY();
+	{
+		(void) LockAcquire(&tag, ShareLock, false, false);
+	}
+	PG_FINALLY();
+	{
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	announced = true;
+}
+
+int64
+taskapi_outbox_bound(const TaskapiOutbox *outbox)
+{
+	int64		bound = taskapi_outbox_last_number(outbox);
+	LockData   *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		const LockInstanceData *held = &locks->locks[i];
+		const LOCKTAG *tag = &held->locktag;
+
+		if (tag->locktag_type == LOCKTAG_ADVISORY && tag->locktag_field1 == MyDatabaseId &&
+			tag->locktag_field4 == LOCK_CLASS && held->holdMask != 0)
+			bound = Min(bound, (int64) (((uint64) tag->locktag_field2 << 32) | tag->locktag_field3));
+	}
+	pfree(locks->locks);
+	pfree(locks);
+	return bound;
+}

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_group.c
+ *	  Consumer groups: who receives which topics from where on, and how far they are.
+ *
+ * SQL: sql/install/75_outbox.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "base/args.h"
+#include "base/compat.h"
+#include "http/problem.h"
+#include "outbox/outbox_bound.h"
+
+PG_FUNCTION_INFO_V1(taskapi_create_consumer_group);
+PG_FUNCTION_INFO_V1(taskapi_drop_consumer_group);
+PG_FUNCTION_INFO_V1(taskapi_outbox_lag_rows);
+
+#define MAX_GROUP_NAME 63
+
+static TaskapiOutboxStatement create = {
+	"INSERT INTO @.consumer_group AS g (name, topics, max_attempts) VALUES ($1, $2, $3)"
+	" ON CONFLICT (name) DO UPDATE SET topics = excluded.topics, max_attempts = excluded.max_attempts RETURNING xmax = 0",
+	"tTi", "n"
+};
+static TaskapiOutboxStatement create_slots = {
+	"INSERT INTO @.consumer (\"group\", slot, position, delivered) SELECT $1, s, $2, $2 FROM generate_series(0, 63) s", "tb", ""
+};
+static TaskapiOutboxStatement move_slots = {
+	"UPDATE @.consumer c SET position = $2, delivered = $2, missed = NULL, owner = NULL, lease_expires_at = NULL"
+	" WHERE c.\"group\" = $1", "tb", ""
+};
+static TaskapiOutboxStatement drop = {
+	"DELETE FROM @.consumer_group g WHERE g.name = $1 RETURNING 1", "t", "i"
+};
+
+/* The counting ends somewhere, so that looking costs little when there is most to see. */
+static TaskapiOutboxStatement lag = {
+	"SELECT c.\"group\", c.slot::int4, c.position,"
+	" (SELECT count(*) FROM (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position"
+	"  AND (g.topics IS NULL OR m.topic = ANY (g.topics)) LIMIT 10000) l),"
+	" least((SELECT m.created_at FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position"
+	"  AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ORDER BY m.seq LIMIT 1),"
+	"  (SELECT min(p.created_at) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot)),"
+	" c.owner, c.lease_expires_at,"
+	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot),"
+	" (SELECT count(*) FROM @.dead_letter d WHERE d.\"group\" = c.\"group\" AND d.slot = c.slot)"
+	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" ORDER BY c.\"group\", c.slot",
+	"", "tibbztzbb"
+};
+
+static void check_topics(ArrayType *topics);
+static int64 start_position(const TaskapiOutbox *outbox, FunctionCallInfo fcinfo, int argno);
+
+/*
+ * create_consumer_group("group" text, topics text[], from_seq bigint, max_attempts int) -> void
+ *
+ * Errors: invalid_value.
+ */
+Datum
+taskapi_create_consumer_group(PG_FUNCTION_ARGS)
+{
+	const TaskapiOutbox *outbox;
+	Datum		values[3];
+	char		nulls[] = "   ";
+	int			len;
+	bool		isnull;
+	bool		created;
+	int64		position;
+
+	taskapi_require_arg(fcinfo, 0, "group");
+	taskapi_require_arg(fcinfo, 3, "max_attempts");
+	len = VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0));
+	if (len == 0 || len > MAX_GROUP_NAME)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The name of a consumer group must have 1 to %d bytes.", MAX_GROUP_NAME);
+	if (PG_GETARG_INT32(3) < 1)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "max_attempts must be at least 1.");
+	if (!PG_ARGISNULL(1))
+		check_topics(PG_GETARG_ARRAYTYPE_P(1));
+
+	outbox = taskapi_outbox_open();
+	SPI_connect();
+	position = start_position(outbox, fcinfo, 2);
+	values[0] = PG_GETARG_DATUM(0);
+	values[1] = PG_GETARG_DATUM(1);
+	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
+	values[2] = PG_GETARG_DATUM(3);
+	(void) taskapi_outbox_run(&create, values, nulls);
+	created = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
+	values[1] = Int64GetDatum(position);
+	if (created)
+		(void) taskapi_outbox_run(&create_slots, values, NULL);
+	else if (!PG_ARGISNULL(2))
+		(void) taskapi_outbox_run(&move_slots, values, NULL);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+static void
+check_topics(ArrayType *topics)
+{
+	if (ARR_ELEMTYPE(topics) != TEXTOID || ARR_NDIM(topics) != 1 || array_contains_nulls(topics))
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Give NULL for all topics.", "topics must be a list of at least one topic.");
+}
+
+/*
+ * "From now": all that is decided is over, and what is being published now will be received.
+ */
+static int64
+start_position(const TaskapiOutbox *outbox, FunctionCallInfo fcinfo, int argno)
+{
+	int64		from;
+
+	if (PG_ARGISNULL(argno))
+		return taskapi_outbox_bound(outbox);
+	from = PG_GETARG_INT64(argno);
+	if (from < 0 || from > taskapi_outbox_last_number(outbox))
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL,
+						"from_seq must be between 0 and the last message's number, which is " INT64_FORMAT ".",
+						taskapi_outbox_last_number(outbox));
+	return from;
+}
+
+/*
+ * drop_consumer_group("group" text) -> void
+ *
+ * Errors: not_found.
+ */
+Datum
+taskapi_drop_consumer_group(PG_FUNCTION_ARGS)
+{
+	Datum		values[1];
+
+	taskapi_require_arg(fcinfo, 0, "group");
+	values[0] = PG_GETARG_DATUM(0);
+	(void) taskapi_outbox_open();
+	SPI_connect();
+	if (taskapi_outbox_run(&drop, values, NULL) == 0)
+		taskapi_outbox_no_group(TextDatumGetCString(values[0]));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * outbox_lag_rows() -> the rows of the view outbox_lag; none if there is no outbox
+ */
+Datum
+taskapi_outbox_lag_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			ncolumns = strlen(lag.result);
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (rsinfo->setDesc->natts != ncolumns)
+		elog(ERROR, "outbox_lag_rows() has other columns than the extension gave it");
+	if (taskapi_outbox_find() == NULL)
+		return (Datum) 0;
+	SPI_connect();
+	(void) taskapi_outbox_run(&lag, NULL, NULL);
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		Datum		values[OUTBOX_MAX_VALUES];
+		bool		nulls[OUTBOX_MAX_VALUES];
+
+		for (int i = 0; i < ncolumns; i++)
+			values[i] = taskapi_outbox_value(row, i, &nulls[i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_publish.c
+ *	  publish(): a message in the transaction of its effect.
+ *
+ * The row goes straight into the partition of its number, by a plan that is kept: nothing of the parent is opened, so that
+ * whoever drops an old partition is not waited for.
+ *
+ * SQL: sql/install/75_outbox.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "base/args.h"
+#include "base/compat.h"
+#include "base/siphash.h"
+#include "http/problem.h"
+#include "outbox/outbox_bound.h"
+#include "outbox/outbox_partition.h"
+#include "outbox/outbox_publish.h"
+
+#define MAX_NAME_LEN 1024
+
+/* In kB */
+static int	max_message_size = 1024;
+
+PG_FUNCTION_INFO_V1(taskapi_publish);
+
+/* The statement for the partition that was written to last */
+static TaskapiOutboxStatement insert = {.arguments = "bittjj", .result = "", .literal = true};
+static int64 insert_partition = -1;
+
+static void check_text(const text *value, const char *name);
+static void check_size(struct varlena *payload, struct varlena *headers);
+static int32 slot_of(const text *key);
+static void choose_partition(const TaskapiOutbox *outbox, int64 number);
+
+void
+taskapi_outbox_publish_init(void)
+{
+	DefineCustomIntVariable("taskapi.max_message_size",
+							"Sets how large the payload and headers of a message may be together.",
+							NULL, &max_message_size, 1024, 1, 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+}
+
+/*
+ * publish(topic text, key text, payload jsonb, headers jsonb) -> bigint
+ *
+ * Errors: invalid_value for an empty or long name, headers that are no object, or a message that is too large.
+ */
+Datum
+taskapi_publish(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"topic", "key", "payload"};
+	const TaskapiOutbox *outbox;
+	Datum		values[6];
+	char		nulls[] = "      ";
+	struct varlena *headers;
+	int64		number;
+
+	for (int i = 0; i < lengthof(names); i++)
+		taskapi_require_arg(fcinfo, i, names[i]);
+	check_text(PG_GETARG_TEXT_PP(0), names[0]);
+	check_text(PG_GETARG_TEXT_PP(1), names[1]);
+	headers = taskapi_arg_varlena(fcinfo, 3);
+	if (headers && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(PointerGetDatum(headers))))
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The headers of a message must be a JSON object.");
+	check_size(taskapi_arg_varlena(fcinfo, 2), headers);
+
+	outbox = taskapi_outbox_open();
+	taskapi_outbox_announce(outbox);
+	number = taskapi_outbox_next_number(outbox);
+
+	SPI_connect();
+	choose_partition(outbox, number);
+	values[0] = Int64GetDatum(number);
+	values[1] = Int32GetDatum(slot_of(PG_GETARG_TEXT_PP(1)));
+	values[2] = PG_GETARG_DATUM(0);
+	values[3] = PG_GETARG_DATUM(1);
+	values[4] = PG_GETARG_DATUM(2);
+	values[5] = PG_GETARG_DATUM(3);
+	if (headers == NULL)
+		nulls[5] = 'n';
+	(void) taskapi_outbox_run(&insert, values, nulls);
+	SPI_finish();
+	PG_RETURN_INT64(number);
+}
+
+static void
+check_text(const text *value, const char *name)
+{
+	if (VARSIZE_ANY_EXHDR(value) == 0)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be empty.", name);
+	if (VARSIZE_ANY_EXHDR(value) > MAX_NAME_LEN)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be longer than %d bytes.", name, MAX_NAME_LEN);
+}
+
+static void
+check_size(struct varlena *payload, struct varlena *headers)
+{
+	size_t		size = VARSIZE_ANY_EXHDR(payload) + (headers ? VARSIZE_ANY_EXHDR(headers) : 0);
+
+	if (size > (size_t) max_message_size * 1024)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Publish where it can be found instead, or raise taskapi.max_message_size.",
+						"The message has %zu bytes; at most %d kB are allowed.", size, max_message_size);
+}
+
+/*
+ * By a key that is public and never changes: it only spreads, and must do so alike after every upgrade.
+ */
+static int32
+slot_of(const text *key)
+{
+	static const TaskapiSipHashKey fixed = {0, 0};
+	uint64		high;
+	uint64		low;
+
+	siphash128(fixed, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &high, &low);
+	return (int32) (low % OUTBOX_SLOTS);
+}
+
+static void
+choose_partition(const TaskapiOutbox *outbox, int64 number)
+{
+	int64		partition = number / outbox->partition_size;
+	char	   *name;
+	const char *text;
+
+	if (partition == insert_partition && taskapi_outbox_is_prepared(&insert) && taskapi_outbox_partition_name(outbox, number) != NULL)
+		return;
+	taskapi_outbox_partition(outbox, number);
+	name = taskapi_outbox_partition_name(outbox, number);
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the outbox has no partition for message " INT64_FORMAT, number)));
+	text = MemoryContextStrdup(TopMemoryContext,
+							   psprintf("INSERT INTO %s (seq, slot, topic, key, payload, headers) VALUES ($1, $2, $3, $4, $5, $6)", name));
+	if (insert.text)
+		pfree(unconstify(char *, insert.text));
+	insert.text = text;
+	insert.epoch = 0;
+	insert_partition = partition;
+}

@@ -1,0 +1,333 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_receive.c
+ *	  receive() and extend_lease(): a worker takes a slot and gets its messages.
+ *
+ * A slot is one of 64 parts of a group's messages, by the key.  Whoever holds its lease is alone in it, so the order of a key is
+ * that of the numbers.  Its messages are those behind its position, and those parked before the position whose time has come, with
+ * all that wait behind them.  Of the messages behind the position, those of a key that is parked are parked too, at once: so what
+ * was handed out up to a number is all that settle() has to know.
+ *
+ * The snapshot must be younger than the bound (outbox_bound.h), so each statement takes its own: READ COMMITTED only.
+ *
+ * SQL: sql/install/75_outbox.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/args.h"
+#include "base/compat.h"
+#include "base/role.h"
+#include "http/problem.h"
+#include "outbox/outbox_bound.h"
+#include "outbox/outbox_lease.h"
+
+PG_FUNCTION_INFO_V1(taskapi_receive);
+PG_FUNCTION_INFO_V1(taskapi_extend_lease);
+
+#define MAX_BATCH 10000
+
+/* Slots that are passed by before the worker is told that there is nothing */
+#define MAX_PASSES 256
+
+/* A slot that was claimed, and what of it */
+typedef struct Claim
+{
+	int32		slot;
+	int64		position;
+	int64		missed;			/* the last number that was dropped unread; 0 is none */
+	bool		has_parked;
+	Datum		topics;
+	bool		all_topics;
+	int64		fencing_token;
+	int64		window_end;		/* all up to here is handed out, parked or of other topics */
+} Claim;
+
+/* Columns of taskapi.message */
+static const Oid message_types[] = {
+	INT8OID, INT4OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TIMESTAMPTZOID, INT4OID, INT8OID
+};
+
+#define MESSAGE_RESULT "bittjjzib"
+
+/* The slot that was served longest ago, is free and has something. */
+static TaskapiOutboxStatement claim = {
+	"SELECT c.slot::int4, c.position, g.topics,"
+	" EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot), c.missed"
+	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
+	" WHERE c.\"group\" = $1 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
+	" AND (EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
+	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot AND p.seq <= c.position"
+	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL)"
+	" ORDER BY c.received_at NULLS FIRST, c.slot LIMIT 1 FOR UPDATE OF c SKIP LOCKED",
+	"tb", "ibTnb"
+};
+
+static TaskapiOutboxStatement take_parked = {
+	"WITH taken AS (UPDATE @.parked p SET fencing_token = $4 WHERE p.\"group\" = $1 AND p.seq = ANY (ARRAY("
+	"SELECT w.seq FROM @.parked w WHERE w.\"group\" = $1 AND w.slot = $2 AND w.seq <= $3 AND w.key = ANY (ARRAY("
+	"SELECT h.key FROM @.parked h WHERE h.\"group\" = $1 AND h.slot = $2 AND h.seq <= $3 AND h.due_at <= clock_timestamp()))"
+	" ORDER BY w.seq LIMIT $5)) RETURNING p.*)"
+	" SELECT t.seq, t.slot::int4, t.topic, t.key, t.payload, t.headers, t.created_at, t.attempts, t.fencing_token"
+	" FROM taken t ORDER BY t.seq",
+	"tibbi", MESSAGE_RESULT
+};
+
+/* The next messages behind the position. */
+#define BEHIND \
+	" FROM @.message m WHERE m.slot = $1 AND m.seq > $2 AND m.seq <= $3 AND ($4 IS NULL OR m.topic = ANY ($4))" \
+	" ORDER BY m.seq LIMIT $5"
+
+static TaskapiOutboxStatement take = {
+	"SELECT m.seq, m.slot::int4, m.topic, m.key, m.payload, m.headers, m.created_at, 0, $6, true" BEHIND,
+	"ibbTib", MESSAGE_RESULT "n"
+};
+
+/* The same, and those of a parked key are parked.  The last column says which are to be handed out. */
+static TaskapiOutboxStatement take_and_park = {
+	"WITH w AS MATERIALIZED (SELECT m.*, EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $7 AND p.slot = $1 AND p.key = m.key)"
+	" AS waits" BEHIND "), waiting AS (INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at)"
+	" SELECT $7, w.seq, w.slot, w.topic, w.key, w.payload, w.headers, w.created_at FROM w WHERE w.waits ON CONFLICT DO NOTHING)"
+	" SELECT w.seq, w.slot::int4, w.topic, w.key, w.payload, w.headers, w.created_at, 0, $6, NOT w.waits FROM w ORDER BY w.seq",
+	"ibbTibt", MESSAGE_RESULT "n"
+};
+
+static TaskapiOutboxStatement hand_over = {
+	"UPDATE @.consumer c SET owner = $3, fencing_token = $4, lease_expires_at = clock_timestamp() + $5,"
+	" received_at = clock_timestamp(), delivered = $6 WHERE c.\"group\" = $1 AND c.slot = $2",
+	"titbvb", ""
+};
+
+/* Nothing of it is for this group. */
+static TaskapiOutboxStatement pass = {
+	"UPDATE @.consumer c SET position = $3, delivered = $3, owner = NULL, lease_expires_at = NULL"
+	" WHERE c.\"group\" = $1 AND c.slot = $2",
+	"tib", ""
+};
+
+static TaskapiOutboxStatement extend = {
+	"UPDATE @.consumer c SET lease_expires_at = clock_timestamp() + $4"
+	" WHERE c.\"group\" = $1 AND c.slot = $2 AND c.fencing_token = $3 AND c.owner IS NOT NULL RETURNING 1",
+	"tibv", "i"
+};
+
+static void require_fresh_snapshots(void);
+static bool claim_slot(Datum group, int64 bound, Claim *claimed);
+static uint64 hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Claim *claimed, ReturnSetInfo *rsinfo);
+static uint64 put_rows(ReturnSetInfo *rsinfo, bool flagged);
+static int64 draw_token(const TaskapiOutbox *outbox);
+
+/*
+ * receive("group" text, worker text, batch int, lease interval) -> SETOF message
+ *
+ * Errors: not_found for a group, invalid_value for the other arguments and for the wrong kind of transaction, cursor_expired if
+ * messages of the group were dropped unread.
+ */
+Datum
+taskapi_receive(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"group", "worker", "batch", "lease"};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const TaskapiOutbox *outbox;
+	Datum		group;
+	Datum		values[6];
+	int32		batch;
+	int64		bound;
+
+	for (int i = 0; i < lengthof(names); i++)
+		taskapi_require_arg(fcinfo, i, names[i]);
+	group = PG_GETARG_DATUM(0);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The name of the worker must not be empty.");
+	batch = PG_GETARG_INT32(2);
+	if (batch < 1 || batch > MAX_BATCH)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "batch must be between 1 and %d.", MAX_BATCH);
+	taskapi_outbox_check_lease(PG_GETARG_INTERVAL_P(3));
+	require_fresh_snapshots();
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (rsinfo->setDesc->natts != lengthof(message_types))
+		elog(ERROR, "taskapi.message has other columns than the extension gave it");
+	for (int i = 0; i < lengthof(message_types); i++)
+		if (TupleDescAttr(rsinfo->setDesc, i)->atttypid != message_types[i])
+			elog(ERROR, "taskapi.message has other columns than the extension gave it");
+
+	outbox = taskapi_outbox_open();
+	bound = taskapi_outbox_bound(outbox);
+	SPI_connect();
+	for (int passes = 0; passes < MAX_PASSES; passes++)
+	{
+		Claim		claimed = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		if (!claim_slot(group, bound, &claimed))
+		{
+			if (passes == 0 && !taskapi_outbox_group_exists(group))
+				taskapi_outbox_no_group(TextDatumGetCString(group));
+			break;
+		}
+		if (claimed.missed != 0)
+			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL,
+							"Call taskapi.create_consumer_group() with from_seq => 0 to go on with what is kept.",
+							"Messages up to " INT64_FORMAT " were dropped before group \"%s\" received them.",
+							claimed.missed, TextDatumGetCString(group));
+		claimed.fencing_token = draw_token(outbox);
+		values[0] = group;
+		values[1] = Int32GetDatum(claimed.slot);
+		if (hand_out(outbox, group, bound, batch, &claimed, rsinfo) > 0)
+		{
+			values[2] = PG_GETARG_DATUM(1);
+			values[3] = Int64GetDatum(claimed.fencing_token);
+			values[4] = PG_GETARG_DATUM(3);
+			values[5] = Int64GetDatum(claimed.window_end);
+			(void) taskapi_outbox_run(&hand_over, values, NULL);
+			break;
+		}
+		values[2] = Int64GetDatum(claimed.window_end);
+		(void) taskapi_outbox_run(&pass, values, NULL);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * The bound is worth nothing to a snapshot that is older, and a lease cannot be taken on a standby.
+ */
+static void
+require_fresh_snapshots(void)
+{
+	if (RecoveryInProgress())
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_READ_ONLY_SQL_TRANSACTION, NIL, "Connect to the primary.",
+								 "Messages cannot be received on a standby.");
+	if (XactReadOnly)
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_READ_ONLY_SQL_TRANSACTION, NIL, NULL,
+								 "Messages cannot be received in a read-only transaction.");
+	if (IsolationUsesXactSnapshot())
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_ACTIVE_SQL_TRANSACTION, NIL,
+								 "Use READ COMMITTED.",
+								 "Messages cannot be received in a transaction with one snapshot.");
+}
+
+static bool
+claim_slot(Datum group, int64 bound, Claim *claimed)
+{
+	Datum		values[] = {group, Int64GetDatum(bound)};
+	bool		isnull;
+
+	if (taskapi_outbox_run(&claim, values, NULL) == 0)
+		return false;
+	claimed->slot = DatumGetInt32(taskapi_outbox_value(0, 0, &isnull));
+	claimed->position = taskapi_outbox_int64(0, 1);
+	claimed->topics = taskapi_outbox_value(0, 2, &claimed->all_topics);
+	claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 3, &isnull));
+	claimed->missed = taskapi_outbox_int64(0, 4);
+	return true;
+}
+
+static int64
+draw_token(const TaskapiOutbox *outbox)
+{
+	TaskapiRole saved = taskapi_become(outbox->owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	int64		token = DatumGetInt64(DirectFunctionCall1(nextval_oid, ObjectIdGetDatum(outbox->fencing_token)));
+
+	taskapi_role_restore(saved);
+	return token;
+}
+
+/*
+ * Put what the slot has into the result; the number of rows.
+ */
+static uint64
+hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Claim *claimed, ReturnSetInfo *rsinfo)
+{
+	Datum		values[7];
+	char		nulls[] = "       ";
+	uint64		handed_out = 0;
+	uint64		found;
+
+	claimed->window_end = claimed->position;
+	if (claimed->has_parked)
+	{
+		values[0] = group;
+		values[1] = Int32GetDatum(claimed->slot);
+		values[2] = Int64GetDatum(claimed->position);
+		values[3] = Int64GetDatum(claimed->fencing_token);
+		values[4] = Int32GetDatum(batch);
+		(void) taskapi_outbox_run(&take_parked, values, NULL);
+		handed_out = put_rows(rsinfo, false);
+	}
+	if (handed_out >= batch)
+		return handed_out;
+
+	values[0] = Int32GetDatum(claimed->slot);
+	values[1] = Int64GetDatum(claimed->position);
+	values[2] = Int64GetDatum(bound);
+	values[3] = claimed->topics;
+	nulls[3] = claimed->all_topics ? 'n' : ' ';
+	values[4] = Int32GetDatum(batch - (int32) handed_out);
+	values[5] = Int64GetDatum(claimed->fencing_token);
+	values[6] = group;
+	found = taskapi_outbox_run(claimed->has_parked ? &take_and_park : &take, values, nulls);
+	claimed->window_end = found < batch - (int32) handed_out ? Max(bound, claimed->position) : taskapi_outbox_int64(found - 1, 0);
+	return handed_out + put_rows(rsinfo, true);
+}
+
+/*
+ * "flagged": only rows that say so in their last column.
+ */
+static uint64
+put_rows(ReturnSetInfo *rsinfo, bool flagged)
+{
+	uint64		put = 0;
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		Datum		values[lengthof(message_types)];
+		bool		nulls[lengthof(message_types)];
+		bool		isnull;
+
+		if (flagged && !DatumGetBool(taskapi_outbox_value(row, lengthof(message_types), &isnull)))
+			continue;
+		for (int i = 0; i < lengthof(message_types); i++)
+			values[i] = taskapi_outbox_value(row, i, &nulls[i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		put++;
+	}
+	return put;
+}
+
+/*
+ * extend_lease("group" text, slot int, fencing_token bigint, lease interval) -> void
+ *
+ * Errors: lease_lost, not_found, invalid_value.
+ */
+Datum
+taskapi_extend_lease(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"group", "slot", "fencing_token", "lease"};
+	Datum		values[4];
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		taskapi_require_arg(fcinfo, i, names[i]);
+		values[i] = PG_GETARG_DATUM(i);
+	}
+	taskapi_outbox_check_lease(PG_GETARG_INTERVAL_P(3));
+	(void) taskapi_outbox_open();
+	SPI_connect();
+	if (taskapi_outbox_run(&extend, values, NULL) == 0)
+		taskapi_outbox_lease_lost(PG_GETARG_DATUM(0), PG_GETARG_INT32(1));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
