@@ -24,6 +24,8 @@ CREATE TABLE taskapi.idempotency_key (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_vacuum_scale_factor = 0.05);
 REVOKE ALL ON taskapi.idempotency_key FROM PUBLIC;
 CREATE INDEX idempotency_key_expires_at_idx ON taskapi.idempotency_key (expires_at);
+-- Leases whose work is not finished. Not by lease_expires_at, which each checkpoint changes: its update stays a heap-only one.
+CREATE INDEX idempotency_key_unfinished_idx ON taskapi.idempotency_key (scope) WHERE status IS NULL;
 SELECT pg_catalog.pg_extension_config_dump('taskapi.idempotency_key', '');
 
 COMMENT ON TABLE taskapi.idempotency_key IS
@@ -109,6 +111,31 @@ REVOKE ALL ON FUNCTION taskapi.idempotency_release(text, bigint, text) FROM PUBL
 COMMENT ON FUNCTION taskapi.idempotency_release(text, bigint, text) IS
     'Gives a lease up: the next acquire goes on from the recovery point, or starts anew where there is none';
 
+-- Work whose owner died, or gave its lease up: whoever is to go on acquires the key again; whoever is not to, finishes it with the
+-- token that stands here. scope NULL is all scopes.
+CREATE FUNCTION taskapi.idempotency_abandoned(INOUT scope text DEFAULT NULL, "limit" int DEFAULT 100, OUT key text,
+        OUT fencing_token bigint, OUT recovery_point text, OUT state jsonb, OUT created_at timestamptz,
+        OUT lease_expires_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp ROWS 100 AS $$
+BEGIN
+    IF "limit" IS NULL OR "limit" < 1 THEN
+        RAISE EXCEPTION 'limit must be at least 1' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+        SELECT k.scope, k.key, k.fencing_token, k.recovery_point, k.state, k.created_at, k.lease_expires_at
+        FROM taskapi.idempotency_key k
+        WHERE k.status IS NULL AND k.lease_expires_at <= statement_timestamp()
+          AND (idempotency_abandoned.scope IS NULL OR k.scope = taskapi.canonical_subject(idempotency_abandoned.scope))
+        ORDER BY k.created_at
+        LIMIT "limit";
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.idempotency_abandoned(text, int) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.idempotency_abandoned(text, int) IS
+    'Work under leases that ran out or were released before it was finished, the oldest first; -infinity in lease_expires_at is one'
+    ' that was released';
+
 -- Deletes what counts as absent already, so it may overlook a row but never takes a live one. A row that a request is
 -- replacing at this moment is locked, and skipped.
 CREATE FUNCTION taskapi.purge_idempotency_keys(batch int DEFAULT 10000) RETURNS bigint
@@ -123,7 +150,8 @@ BEGIN
     WHERE ctid = ANY (ARRAY(
         SELECT k.ctid FROM taskapi.idempotency_key k
         WHERE k.expires_at <= statement_timestamp()
-          AND (k.status IS NOT NULL OR k.lease_expires_at <= statement_timestamp())
+          AND (k.status IS NOT NULL
+               OR (k.lease_expires_at <= statement_timestamp() AND k.recovery_point IS NULL AND k.state IS NULL))
         ORDER BY k.expires_at
         LIMIT batch
         FOR UPDATE SKIP LOCKED));

@@ -98,6 +98,8 @@ COMMENT ON PROCEDURE taskapi.maintain(int) IS
 CREATE VIEW taskapi.stats AS
     SELECT c.name, c.value FROM taskapi.counters() c
     UNION ALL
+    SELECT 'idempotency_unfinished', count(*) FROM taskapi.idempotency_key k WHERE k.status IS NULL
+    UNION ALL
     SELECT v.name, v.value
     FROM taskapi.rate_limit_table() t,
          LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity),

@@ -21,9 +21,11 @@
  * an owner.  An owner whose lease ran out is still the owner as long as nobody
  * took over; there is nobody to harm then.
  *
- * A row in progress outlives its ttl while the lease is live.  acquire and
- * finish set expires_at anew; checkpoint leaves it, since it is indexed, which
- * keeps the row's update a heap-only one.
+ * A row in progress outlives its ttl while the lease is live, and for good once it
+ * has a recovery point: what was done outside this database must not be done again
+ * because nobody went on in time.  idempotency_abandoned() finds such work.
+ * acquire and finish set expires_at anew; checkpoint leaves it, since it is
+ * indexed, which keeps the row's update a heap-only one.
  *
  *-------------------------------------------------------------------------
  */
@@ -231,7 +233,7 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 	take_over(&new_row, row, fingerprint, lease, ttl, now);
 	new_row.ttl = ttl ? ttl : &default_ttl;
 
-	/* A purge does not touch a row that lapsed while its ttl is not over; one over its ttl is absent to us as well. */
+	/* A purge does not touch a row that lapsed before its ttl is over, or has a recovery point; another is absent to us as well. */
 	if (row == NULL || !taskapi_ledger_update(key, &new_row))
 		taskapi_ledger_insert(key, &new_row);
 

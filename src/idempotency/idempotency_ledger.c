@@ -324,7 +324,10 @@ copy_interval(const Datum *values, const bool *nulls, int attnum)
 bool
 taskapi_ledger_row_expired(const TaskapiLedgerRow *row, TimestampTz now)
 {
-	return row->expires_at <= now && (row->status != 0 || row->lease_expires_at <= now);
+	if (row->expires_at > now)
+		return false;
+	return row->status != 0 ||
+		(row->lease_expires_at <= now && row->recovery_point == NULL && row->state == NULL);
 }
 
 static void

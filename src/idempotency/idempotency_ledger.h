@@ -52,7 +52,10 @@ extern void taskapi_idempotency_unlock(const TaskapiIdempotencyKey *key);
 /* The key's row as of this moment, or NULL.  It may count as absent: see below. */
 extern TaskapiLedgerRow *taskapi_ledger_find(const TaskapiIdempotencyKey *key);
 
-/* Does the row count as absent?  Expired and either complete or without a live lease. */
+/*
+ * Does the row count as absent?  Expired, and either complete or without a live lease and without anything done: what an
+ * owner has done is never forgotten before the work is finished.
+ */
 extern bool taskapi_ledger_row_expired(const TaskapiLedgerRow *row, TimestampTz now);
 
 /* Write rows; all need the key's lock.  delete and update return false where the row went away meanwhile (purge). */

@@ -199,7 +199,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' create_consumer_group create_outbox drop_consumer_group enforce_rate_limits extend_lease extend_outbox'
         ' flush_api_key_usage forget_dropped_resources'
         ' hash_password'
-        ' idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache'
+        ' idempotency_abandoned idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache'
         ' jwt_sign lock_subject'
         ' maintain'
         ' new_credential'

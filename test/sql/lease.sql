@@ -106,7 +106,7 @@ COMMIT;
 SELECT idempotency_finish('k6', 0, 200, '2', scope => 'alice');
 SELECT outcome, body FROM idempotency_acquire('k6', scope => 'alice');
 
--- The key's ttl: work in progress outlives it while the lease lives; then the key is new.
+-- The key's ttl: work in progress outlives it while the lease lives, and for good once something was done; it can be found.
 SELECT fencing_token AS t8 FROM idempotency_acquire('k7', scope => 'alice', ttl => '1 hour') \gset
 SELECT idempotency_checkpoint('k7', :t8, 'p', scope => 'alice');
 UPDATE idempotency_key SET expires_at = clock_timestamp() WHERE key = 'k7';
@@ -114,10 +114,29 @@ SELECT purge_idempotency_keys();
 SELECT idempotency_checkpoint('k7', :t8, 'q', scope => 'alice');
 UPDATE idempotency_key SET lease_expires_at = clock_timestamp() WHERE key = 'k7';
 SELECT idempotency_checkpoint('k7', :t8, 'r', scope => 'alice');
+UPDATE idempotency_key SET lease_expires_at = clock_timestamp() WHERE key = 'k7';
+SELECT purge_idempotency_keys();
+SELECT key, recovery_point, fencing_token = :t8 AS same FROM idempotency_abandoned('alice') WHERE key = 'k7';
+SELECT key FROM idempotency_abandoned('bob');
+SELECT count(*) FROM idempotency_abandoned(NULL, 1);
+SELECT value > 0 AS counted FROM stats WHERE name = 'idempotency_unfinished';
 SELECT outcome, recovery_point FROM idempotency_acquire('k7', '"other"', scope => 'alice', ttl => '2 hours');
+SELECT outcome, recovery_point FROM idempotency_acquire('k7', scope => 'alice', ttl => '2 hours');
+SELECT key FROM idempotency_abandoned('alice') WHERE key = 'k7';
 SELECT fencing_token AS t9 FROM idempotency_key WHERE key = 'k7' \gset
 SELECT idempotency_finish('k7', :t9, 200, NULL, scope => 'alice');
 SELECT ttl, expires_in FROM public.ledger WHERE key = 'k7';
+
+-- Without anything done, the key is new; with a state alone, it is not. A released lease is found as well.
+SELECT fencing_token AS t8 FROM idempotency_acquire('k8', '"one"', scope => 'alice', ttl => '1 hour') \gset
+SELECT fencing_token AS t9 FROM idempotency_acquire('k9', '"one"', scope => 'alice', ttl => '1 hour') \gset
+SELECT idempotency_checkpoint('k9', :t9, NULL, '{"n": 1}', 'alice'), idempotency_release('k9', :t9, 'alice');
+UPDATE idempotency_key SET expires_at = clock_timestamp(), lease_expires_at = least(lease_expires_at, clock_timestamp()) WHERE key IN ('k8', 'k9');
+SELECT key, recovery_point, state, lease_expires_at = '-infinity' AS released FROM idempotency_abandoned('alice') WHERE key IN ('k8', 'k9') ORDER BY key;
+SELECT purge_idempotency_keys();
+SELECT outcome, state FROM idempotency_acquire('k8', '"two"', scope => 'alice');
+SELECT outcome, state FROM idempotency_acquire('k9', '"two"', scope => 'alice');
+SELECT outcome, state FROM idempotency_acquire('k9', '"one"', scope => 'alice');
 
 -- Purge: what is expired and nothing else, in batches; a token does not come back.
 SELECT fencing_token AS t10 FROM idempotency_acquire('p1', scope => 'purge') \gset
@@ -155,6 +174,7 @@ SELECT idempotency_finish('k', 1, NULL, NULL, scope => 'alice');
 SELECT idempotency_finish('k', 1, 99, NULL, scope => 'alice');
 SELECT idempotency_finish('k', 1, 200, NULL, '"h"', 'alice');
 SELECT idempotency_release('k', 1, 'alice');
+SELECT * FROM idempotency_abandoned('alice', 0);
 SELECT count(*) FROM idempotency_key WHERE key = 'k';
 
 DROP VIEW public.ledger;

@@ -90,7 +90,8 @@ sub row
 sub absent
 {
 	my $row = shift;
-	return !$row || ($row->{expired} && ($row->{status} || !$row->{live}));
+	# what was done under a lease is never forgotten before it is finished
+	return !$row || ($row->{expired} && ($row->{status} || (!$row->{live} && ($row->{point} // '') eq '')));
 }
 
 sub merge
@@ -254,6 +255,7 @@ sub pick { return $_[ rand @_ ]; }
 
 my $body = 0;
 my $expected;
+my $abandoned = 0;    # how often there was such work
 
 # A statement of a session: in its transaction, or in one of its own.
 sub statement
@@ -351,6 +353,12 @@ sub step
 		delete @committed{@gone};
 		return ($admin, 'SELECT taskapi.purge_idempotency_keys()');
 	}
+	if ($r < 0.14)
+	{
+		$expected = join ',', grep { my $row = $committed{$_}; $row && !$row->{status} && !$row->{live} } @keys;
+		$abandoned++ if $expected ne '';
+		return ($admin, "SELECT string_agg(key, ',' ORDER BY key) FROM taskapi.idempotency_abandoned('s')");
+	}
 	$body++;
 
 	# Mostly what fits the state, so that walks get far; the rest is what must be refused.
@@ -412,6 +420,7 @@ note join ', ', map { "$_: $seen{$_}" } sort keys %seen;
 is(join(' ', grep { !$seen{$_} } qw(new replay acquired 55000 idempotency_key_in_progress idempotency_key_reused idempotency_lease_lost)),
 	'', 'every outcome was met')
   if $steps >= 1000 && !$wrong;
+ok($abandoned, 'abandoned work was found') if $steps >= 1000 && !$wrong;
 
 for my $s (@sessions, $admin)
 {
