@@ -120,6 +120,14 @@ CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
 COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS
     'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
 
+-- Not to_regclass(), which wants USAGE of the schema.
+CREATE FUNCTION taskapi.relation_named(schema name, name name) RETURNS regclass
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2;
+    END;
+COMMENT ON FUNCTION taskapi.relation_named(name, name) IS 'Internal: the relation of that name, whoever may use it; NULL if there is none';
+
 CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC

@@ -123,7 +123,7 @@ BEGIN
             USING ERRCODE = 'invalid_name', DETAIL = 'It can have 55 bytes at most, since deleted_ comes before it.';
     END IF;
     IF meant.resources = 1 THEN
-        former := taskapi.registered_resource(to_regclass(format('%I.%I', api_schema, resource)));
+        former := taskapi.registered_resource(taskapi.relation_named(api_schema, resource));
     END IF;
 END
 $$;
@@ -136,8 +136,8 @@ CREATE FUNCTION taskapi.adoptable_resource(source regclass, api_schema name, res
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
-    view    CONSTANT regclass := to_regclass(format('%I.%I', api_schema, resource));
-    trash   CONSTANT regclass := to_regclass(format('%I.%I', api_schema, 'deleted_' || resource));
+    view    CONSTANT regclass := taskapi.relation_named(api_schema, resource);
+    trash   CONSTANT regclass := taskapi.relation_named(api_schema, 'deleted_' || resource);
     owner   CONSTANT regrole := taskapi.owner_of(source);
     found   taskapi.resource;
     sorted  text;
@@ -256,10 +256,11 @@ DECLARE
     taken record;
 BEGIN
     FOR taken IN
-        SELECT n.name, to_regclass(n.qualified) AS relation, to_regtype(n.qualified) AS type, n.own
-        FROM (VALUES (wanted.resource::text, format('%I.%I', wanted.api_schema, wanted.resource), (wanted.former).resource),
-                     ('deleted_' || wanted.resource, format('%I.%I', wanted.api_schema, 'deleted_' || wanted.resource),
-                      (wanted.former).deleted_resource)) n (name, qualified, own)
+        SELECT n.name, taskapi.relation_named(wanted.api_schema, n.name) AS relation, n.own,
+               (SELECT t.oid::regtype FROM pg_type t JOIN pg_namespace s ON s.oid = t.typnamespace
+                WHERE s.nspname = wanted.api_schema AND t.typname = n.name) AS type
+        FROM (VALUES (wanted.resource, (wanted.former).resource),
+                     (('deleted_' || wanted.resource)::name, (wanted.former).deleted_resource)) n (name, own)
         WHERE wanted.soft_delete OR n.name = wanted.resource
     LOOP
         IF taken.relation IS DISTINCT FROM taken.own AND taken.relation IS NOT NULL
@@ -395,7 +396,14 @@ BEGIN
     SELECT string_agg(quote_ident(k) || CASE WHEN terms.descending[cardinality(terms.descending)] THEN ' DESC' ELSE '' END, ', '
                       ORDER BY place)
     INTO tiebreaker FROM unnest(wanted.key) WITH ORDINALITY u (k, place) WHERE k <> ALL (terms.columns);
-    RETURN taskapi.order_by_canonical(concat_ws(', ', sorted, tiebreaker));
+    sorted := taskapi.order_by_canonical(concat_ws(', ', sorted, tiebreaker));
+    -- invalid_order_by, if no cursor can hold a type of it; as an element of an array, since a domain may refuse NULL
+    PERFORM taskapi.run_as(wanted.owner, format('SELECT taskapi.cursor(%L, %s)', sorted,
+                (SELECT string_agg(format('(NULL::%s[])[1]', coalesce(format_type(a.atttypid, NULL), n.type)), ', ' ORDER BY u.place)
+                 FROM taskapi.order_by_columns(sorted) o, unnest(o.columns) WITH ORDINALITY u (name, place)
+                 LEFT JOIN pg_attribute a ON a.attrelid = wanted.source AND a.attname = u.name
+                 LEFT JOIN taskapi.needed_columns(wanted) n ON n.name = u.name)));
+    RETURN sorted;
 END
 $$;
 COMMENT ON FUNCTION taskapi.resource_order(taskapi.wanted_resource) IS

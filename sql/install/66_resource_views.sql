@@ -156,10 +156,12 @@ CREATE FUNCTION taskapi.leaving_columns(wanted taskapi.wanted_resource) RETURNS 
                      OR ($1).soft_delete AND c.oid = (($1).former).resource
                         AND s.name IN (($1).deleted_at_column, 'deletion_id'))
               UNION ALL
-              SELECT c.name FROM pg_class v, LATERAL taskapi.resource_columns(v.oid::regclass) c, taskapi.source_columns($1) s
-              WHERE v.oid = (($1).former).deleted_resource AND c.name = 'deleted_at' AND s.attnum = c.source_attnum
-                AND s.name <> 'deleted_at'
-                AND EXISTS (SELECT FROM taskapi.source_columns($1) o WHERE o.name = 'deleted_at')) l;
+              SELECT c.name
+              FROM pg_class v, LATERAL taskapi.resource_columns(v.oid::regclass) c,
+                   LATERAL taskapi.resource_columns(v.oid::regclass) o
+              WHERE v.oid = (($1).former).deleted_resource AND c.name = 'deleted_at' AND o.name <> 'deleted_at'
+                AND o.source_attnum = c.source_attnum
+                AND EXISTS (SELECT FROM taskapi.source_columns($1) s WHERE s.name = 'deleted_at')) l;
     END;
 COMMENT ON FUNCTION taskapi.leaving_columns(taskapi.wanted_resource) IS
     'Internal: the columns that the views of a resource show and must not show any more';
@@ -342,8 +344,16 @@ CREATE FUNCTION taskapi.view_statements(wanted taskapi.wanted_resource, deleted 
 AS $$
 DECLARE
     view      CONSTANT regclass := taskapi.present_view(wanted, deleted);
-    qualified CONSTANT text := format('%I.%I', wanted.api_schema, CASE WHEN deleted THEN 'deleted_' ELSE '' END || wanted.resource);
+    name      CONSTANT name := CASE WHEN deleted THEN 'deleted_' ELSE '' END || wanted.resource;
+    qualified CONSTANT text := format('%I.%I', wanted.api_schema, name);
 BEGIN
+    -- the view of the deleted rows follows that of the live rows
+    RETURN QUERY
+        SELECT wanted.creator, format('ALTER VIEW %s SET SCHEMA %I', view, wanted.api_schema)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = view AND n.nspname <> wanted.api_schema
+        UNION ALL
+        SELECT wanted.creator, format('ALTER VIEW %I.%I RENAME TO %I', wanted.api_schema, c.relname, name)
+        FROM pg_class c WHERE c.oid = view AND c.relname <> name;
     RETURN QUERY SELECT wanted.creator, s FROM taskapi.rename_statements(wanted, deleted, qualified) s;
     RETURN QUERY
         SELECT wanted.creator,
@@ -389,9 +399,9 @@ BEGIN
                ARRAY(SELECT DISTINCT a.grantee FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                      WHERE a.grantee NOT IN (0, p.proowner) ORDER BY 1) AS callers
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE NOT wanted.remake AND n.nspname = wanted.api_schema AND p.proname = (wanted.former).page_function
-          AND (p.proname, p.proargtypes, p.proargnames, p.prorettype) IS DISTINCT FROM
-              (name, taskapi.page_arguments(), '{order_by,page_size,page_token,filter}'::text[],
+        WHERE NOT wanted.remake AND p.proname = (wanted.former).page_function
+          AND (n.nspname, p.proname, p.proargtypes, p.proargnames, p.prorettype) IS DISTINCT FROM
+              (wanted.api_schema, name, taskapi.page_arguments(), '{order_by,page_size,page_token,filter}'::text[],
                'taskapi.page_result'::regtype::oid)
           AND starts_with(obj_description(p.oid, 'pg_proc'), 'A page of ')
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid

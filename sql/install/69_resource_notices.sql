@@ -146,6 +146,19 @@ BEGIN
             CASE WHEN col.converted LIKE '%AT TIME ZONE%' AND NOT col.typed
                  THEN 'The time zone is the one that the values were written in.' END;
     END LOOP;
+    -- a new column of that name would begin again, and every row of it at the same version
+    FOR col IN
+        SELECT n.name, a.attname AS present
+        FROM taskapi.needed_columns(wanted) n, pg_class v, LATERAL taskapi.resource_columns(v.oid::regclass) c, pg_attribute a
+        WHERE v.oid = coalesce((wanted.former).deleted_resource, (wanted.former).resource) AND c.name = n.name
+          AND a.attrelid = source AND a.attnum = c.source_attnum
+          AND NOT EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = source AND o.attname = n.name)
+        ORDER BY n.place
+    LOOP
+        code := 'undefined_column';
+        RETURN QUERY SELECT code, format('Column %I was called %I.', col.present, col.name),
+                            format('ALTER TABLE %s RENAME COLUMN %I TO %I;', source, col.present, col.name), NULL::text, NULL::text;
+    END LOOP;
     IF code IS NOT NULL THEN
         RETURN QUERY SELECT code, NULL::text, NULL::text, NULL::text,
                             'Or rename them, or call taskapi.expose() with versioned or soft_delete set to false.';

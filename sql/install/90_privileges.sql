@@ -27,7 +27,7 @@ DECLARE
         'registered_resource', 'resources_of',
         'page_function_of', 'page_arguments', 'is_source', 'resource_columns', 'shown_columns', 'order_by_columns',
         'order_by_canonical', 'check_exposable', 'deletion_column', 'adoptable_resource', 'want_resource', 'check_owners',
-        'owned_by_others', 'creator_in', 'check_misfits', 'resolve_resource', 'expose_plan', 'sql_comment', 'is_own_view', 'order_by_renamed',
+        'owned_by_others', 'creator_in', 'check_misfits', 'resolve_resource', 'expose_plan', 'sql_comment', 'is_own_view', 'relation_named', 'order_by_renamed',
         'needed_columns', 'source_columns', 'column_statements', 'present_view', 'view_columns', 'leaving_columns',
         'drop_statements', 'trigger_statements', 'own_triggers', 'source_trigger_statements', 'rename_statements',
         'cursor_comment', 'dress_statements', 'view_statements', 'page_statements', 'schema_statements', 'resource_statements',

@@ -171,7 +171,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'deletion_column adoptable_resource want_resource check_owners owned_by_others creator_in check_misfits resolve_resource'
-        ' expose_plan sql_comment is_own_view order_by_renamed needed_columns source_columns column_statements present_view'
+        ' expose_plan sql_comment is_own_view relation_named order_by_renamed needed_columns source_columns column_statements present_view'
         ' view_columns leaving_columns drop_statements trigger_statements own_triggers source_trigger_statements rename_statements'
         ' cursor_comment dress_statements view_statements page_statements schema_statements resource_statements new_column_grants'
         ' revoke_statements table_misfits key_misfits column_misfits misfit_cures free_column trash_notices'
