@@ -478,11 +478,7 @@ BEGIN
     RETURN QUERY SELECT wanted.owner, s
                  FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true) s;
     IF wanted.remake THEN
-        RETURN QUERY SELECT wanted.owner, s FROM unnest(
-            taskapi.grants_on('pg_class', (wanted.former).resource, wanted.leaving)
-            || CASE WHEN wanted.soft_delete
-               THEN taskapi.grants_on('pg_class', (wanted.former).deleted_resource, wanted.leaving) ELSE '{}' END
-            || taskapi.grants_on('pg_proc', taskapi.page_function_of((wanted.former).resource), '{}')) s;
+        RETURN QUERY SELECT wanted.owner, s FROM taskapi.remade_grants(wanted) s;
     END IF;
     RETURN QUERY SELECT wanted.owner, s FROM taskapi.new_column_grants(wanted) s;
 END

@@ -53,6 +53,33 @@ CREATE FUNCTION taskapi.new_column_grants(wanted taskapi.wanted_resource) RETURN
 COMMENT ON FUNCTION taskapi.new_column_grants(taskapi.wanted_resource) IS
     'Internal: grant the columns that a resource shows since this call to those who were granted the resource';
 
+-- What was granted on the views and the page function, before they are made again; columns by the names that they will have.
+CREATE FUNCTION taskapi.remade_grants(wanted taskapi.wanted_resource) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH views AS (
+            SELECT v.view, v.place FROM (VALUES ((($1).former).resource, 1),
+                                                (CASE WHEN ($1).soft_delete THEN (($1).former).deleted_resource END, 2)) v (view, place))
+        SELECT s.statement
+        FROM (SELECT v.place, 0, g.statement
+              FROM views v, LATERAL unnest(taskapi.grants_on('pg_class', v.view, ARRAY(
+                       SELECT a.attname FROM pg_attribute a WHERE a.attrelid = v.view))) g (statement)
+              UNION ALL
+              SELECT v.place, 1, format('GRANT %s (%I) ON %s TO %s%s', g.privilege_type, coalesce(s.name, c.name), v.view,
+                                        taskapi.grantee_name(g.grantee), CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END)
+              FROM views v JOIN pg_class r ON r.oid = v.view CROSS JOIN LATERAL taskapi.resource_columns(v.view) c
+              JOIN pg_attribute a ON a.attrelid = v.view AND a.attname = c.name
+              LEFT JOIN taskapi.source_columns($1) s ON s.attnum = c.source_attnum CROSS JOIN LATERAL aclexplode(a.attacl) g
+              WHERE c.name <> ALL (($1).leaving) AND g.grantee <> r.relowner
+              UNION ALL
+              SELECT 3, 0, g.statement
+              FROM unnest(taskapi.grants_on('pg_proc', taskapi.page_function_of((($1).former).resource), '{}')) g (statement)
+             ) s (place, part, statement)
+        ORDER BY s.place, s.part, s.statement;
+    END;
+COMMENT ON FUNCTION taskapi.remade_grants(taskapi.wanted_resource) IS
+    'Internal: the grants on the views and the page function of a resource that are made again';
+
 -- Whoever was granted the resource was granted the columns of the table: those that leave the resource are taken back.
 CREATE FUNCTION taskapi.revoke_statements(wanted taskapi.wanted_resource) RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

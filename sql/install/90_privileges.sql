@@ -31,7 +31,7 @@ DECLARE
         'needed_columns', 'source_columns', 'column_statements', 'present_view', 'view_columns', 'leaving_columns',
         'drop_statements', 'trigger_statements', 'own_triggers', 'source_trigger_statements', 'rename_statements',
         'cursor_comment', 'dress_statements', 'view_statements', 'page_statements', 'schema_statements', 'resource_statements',
-        'new_column_grants', 'revoke_statements', 'table_misfits', 'key_misfits', 'column_misfits', 'misfit_cures',
+        'new_column_grants', 'revoke_statements', 'remade_grants', 'table_misfits', 'key_misfits', 'column_misfits', 'misfit_cures',
         'free_column', 'trash_notices', 'order_advice', 'owner_notices', 'resource_notices',
         'raise_notice', 'resource_names', 'check_names', 'resource_order', 'resource_triggers', 'make_resource',
         'drop_resource', 'finish_unexpose', 'grants_on', 'free_name', 'holds', 'expose', 'unexpose', 'resource_grants',
