@@ -219,7 +219,7 @@ $('#trash').onclick = async () => {
 // The same key for each attempt: however often it is sent, it is one task.
 $('#add').onsubmit = async (event) => {
     event.preventDefault();
-    const form = event.target, title = form.title.value.trim();
+    const form = event.target, title = form.elements.title.value.trim();
     if (!title) return;
     try {
         const { data } = await call('POST', `/projects/${project}/tasks`, { title }, { 'Idempotency-Key': `"${crypto.randomUUID()}"` });
