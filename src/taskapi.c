@@ -23,6 +23,7 @@
 #include "outbox/outbox_publish.h"
 #include "page/page.h"
 #include "ratelimit/ratelimit.h"
+#include "ratelimit/ratelimit_plan.h"
 #include "resource/resource.h"
 #include "resource/resource_idempotency.h"
 
@@ -47,6 +48,7 @@ _PG_init(void)
 	taskapi_outbox_bound_init();
 	taskapi_outbox_partition_init();
 	taskapi_outbox_publish_init();
+	taskapi_rate_limit_plan_init();
 	taskapi_resource_init();
 	taskapi_resource_idempotency_init();
 

@@ -76,6 +76,17 @@ CREATE TABLE taskapi.rate_limit_policy (
     burst       int,
     shadow      boolean NOT NULL DEFAULT false,
     description text,
+    counts      text,
+    plan        text,
+    method      text,
+    path        text,
+    CONSTRAINT rate_limit_policy_counts_check
+        CHECK (CASE WHEN counts IS NULL THEN plan IS NULL AND method IS NULL AND path IS NULL
+                    ELSE counts OPERATOR(pg_catalog.=) ANY ('{subject,api_key,address}')
+                         AND (plan IS NULL OR counts OPERATOR(pg_catalog.<>) 'address') END),
+    CONSTRAINT rate_limit_policy_route_check
+        CHECK ((method IS NULL OR method COLLATE "C" OPERATOR(pg_catalog.~) '^[A-Z]+$')
+               AND (path IS NULL OR path COLLATE "C" OPERATOR(pg_catalog.~) '^/')),
     CONSTRAINT rate_limit_policy_name_check
         CHECK (pg_catalog.octet_length(name) >= 1 AND pg_catalog.octet_length(name) <= 63
                AND name COLLATE "C" OPERATOR(pg_catalog.!~) '[^ -~]'),
@@ -91,12 +102,71 @@ COMMENT ON COLUMN taskapi.rate_limit_policy.per IS 'The interval';
 COMMENT ON COLUMN taskapi.rate_limit_policy.burst IS 'How much it admits at once; NULL is as much as the rate';
 COMMENT ON COLUMN taskapi.rate_limit_policy.shadow IS 'Count and report, but never deny';
 COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'For whoever reads this table';
+COMMENT ON COLUMN taskapi.rate_limit_policy.counts IS
+    'pre_request() applies it to each subject, api_key or address; NULL: it is applied by its name alone';
+COMMENT ON COLUMN taskapi.rate_limit_policy.plan IS 'Only to callers of this plan; NULL: to all';
+COMMENT ON COLUMN taskapi.rate_limit_policy.method IS 'Only to this method, GET to HEAD too; NULL: to all';
+COMMENT ON COLUMN taskapi.rate_limit_policy.path IS 'Only to this path, or with a * at its end, to those that begin so; NULL: to all';
 
 CREATE TRIGGER invalidate_cache
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_policy
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
 ALTER TABLE taskapi.rate_limit_policy ENABLE ALWAYS TRIGGER invalidate_cache;
 COMMENT ON TRIGGER invalidate_cache ON taskapi.rate_limit_policy IS 'A changed policy counts in every backend at once';
+
+-- What pre_request() applies by itself: policies that say what they count. C: src/ratelimit/ratelimit_plan.c
+
+CREATE TABLE taskapi.rate_limit_route (
+    path   text COLLATE "C",
+    method text COLLATE "C" DEFAULT '*',
+    cost   int NOT NULL,
+    PRIMARY KEY (path, method),
+    CONSTRAINT rate_limit_route_check
+        CHECK (path OPERATOR(pg_catalog.~) '^/' AND method OPERATOR(pg_catalog.~) '^([A-Z]+|[*])$'
+               AND cost OPERATOR(pg_catalog.>=) 0)
+);
+REVOKE ALL ON taskapi.rate_limit_route FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_route', '');
+COMMENT ON TABLE taskapi.rate_limit_route IS
+    'What a request costs the policies that say what they count; 1 if no route fits. The closest one that fits says it';
+COMMENT ON COLUMN taskapi.rate_limit_route.path IS 'Its path, or with a * at its end, how that begins';
+COMMENT ON COLUMN taskapi.rate_limit_route.method IS 'Its method, GET for HEAD too; * is any';
+COMMENT ON COLUMN taskapi.rate_limit_route.cost IS 'How much it is charged; 0 is nothing';
+
+CREATE TABLE taskapi.rate_limit_subject (
+    subject text COLLATE "C" PRIMARY KEY CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
+    plan    text NOT NULL
+);
+REVOKE ALL ON taskapi.rate_limit_subject FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_subject', '');
+COMMENT ON TABLE taskapi.rate_limit_subject IS
+    'The plan of a subject. Of one that is not here it is the claim plan of its token, else taskapi.default_plan';
+COMMENT ON COLUMN taskapi.rate_limit_subject.subject IS 'As current_subject() has it';
+COMMENT ON COLUMN taskapi.rate_limit_subject.plan IS 'As policies have it';
+
+CREATE TABLE taskapi.rate_limit_override (
+    subject text COLLATE "C" CHECK (subject OPERATOR(pg_catalog.=) taskapi.canonical_subject(subject)),
+    policy  text COLLATE "C",
+    rate    int NOT NULL,
+    per     interval NOT NULL DEFAULT '1 second',
+    burst   int,
+    PRIMARY KEY (subject, policy),
+    CONSTRAINT rate_limit_override_limit_check CHECK (taskapi.check_rate_limit_policy(rate, per, burst))
+);
+REVOKE ALL ON taskapi.rate_limit_override FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_override', '');
+COMMENT ON TABLE taskapi.rate_limit_override IS 'Another rate for one subject, of a policy that says what it counts';
+COMMENT ON COLUMN taskapi.rate_limit_override.subject IS 'As current_subject() has it';
+COMMENT ON COLUMN taskapi.rate_limit_override.policy IS 'The policy whose rate this is for the subject';
+COMMENT ON COLUMN taskapi.rate_limit_override.rate IS 'How much it admits per interval, sustained';
+COMMENT ON COLUMN taskapi.rate_limit_override.per IS 'The interval';
+COMMENT ON COLUMN taskapi.rate_limit_override.burst IS 'How much it admits at once; NULL is as much as the rate';
+
+CREATE TRIGGER invalidate_cache
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_route
+    FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();
+ALTER TABLE taskapi.rate_limit_route ENABLE ALWAYS TRIGGER invalidate_cache;
+COMMENT ON TRIGGER invalidate_cache ON taskapi.rate_limit_route IS 'A changed cost counts in every backend at once';
 
 -- Checks by policy. The caller's own subjects are current_subject(), its API key and session (claims api_key_id, session_id) and
 -- client_address(); for any other subject the current user needs EXECUTE on taskapi.rate_limit(), else the check is forbidden.

@@ -4,13 +4,13 @@
 CREATE FUNCTION taskapi.shipped_rate_limit_policies() RETURNS SETOF taskapi.rate_limit_policy
     LANGUAGE sql IMMUTABLE ROWS 6
     SET search_path = pg_catalog, pg_temp AS $$
-    VALUES ('per_key', 6000, '1 minute'::interval, 1000, false, 'requests with one API key'),
+    SELECT v.*, NULL, NULL, NULL, NULL FROM (VALUES ('per_key', 6000, '1 minute'::interval, 1000, false, 'requests with one API key'),
            ('per_user', 6000, '1 minute', 1000, false, 'requests of one subject, with whatever credential'),
            ('per_address', 600, '1 minute', 200, false,
             'requests of anonymous callers, and with bad credentials, from one address'),
            ('per_address_total', 30000, '1 minute', 5000, false, 'all requests from one address'),
            ('login_per_address', 60, '1 minute', 30, false, 'attempts to log in from one address'),
-           ('login_per_account', 10, '10 minutes', 10, false, 'attempts to log in to one account')
+           ('login_per_account', 10, '10 minutes', 10, false, 'attempts to log in to one account')) v
 $$;
 REVOKE ALL ON FUNCTION taskapi.shipped_rate_limit_policies() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.shipped_rate_limit_policies() IS 'The policies that CREATE EXTENSION makes';

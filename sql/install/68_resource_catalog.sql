@@ -86,8 +86,8 @@ CREATE FUNCTION taskapi.describe_columns(entry taskapi.resource) RETURNS jsonb
 COMMENT ON FUNCTION taskapi.describe_columns(taskapi.resource) IS
     'Internal: the columns of a resource that the current role may read or write, as a JSON array';
 
--- A barrier, so that no function in a condition meets a resource that the role may not use. A foreign key is shown if the role may
--- use the resource that it leads to, and if the view has all of its columns.
+-- A barrier, so that no function in a condition meets a resource that the role may not use. A foreign key is shown if the role
+-- may use the resource that it leads to, and if the view has all of its columns.
 CREATE VIEW taskapi.resources WITH (security_barrier = true) AS
     WITH usable AS MATERIALIZED (
         SELECT r, n.nspname, c.relname, k.actions

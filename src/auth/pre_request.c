@@ -25,7 +25,8 @@
  *
  * The policies, each of which applies as long as it exists: per_key (the API key),
  * per_user (the subject, however it came), per_address (anonymous callers and bad
- * credentials) and per_address_total (everybody behind an address).
+ * credentials) and per_address_total (everybody behind an address); and those that
+ * say themselves whom they count (ratelimit_plan.h).
  *
  * It runs as the caller, because a security definer may not change the role, and
  * without a SET clause, because that would give the role back at the end.
@@ -58,7 +59,7 @@
 #include "http/problem.h"
 #include "http/request.h"
 #include "http/response.h"
-#include "ratelimit/ratelimit_policy.h"
+#include "ratelimit/ratelimit_plan.h"
 
 /* Columns of taskapi.api_role, as sql/install/52_api_role.sql declares them */
 #define Anum_api_role_name 1
@@ -223,6 +224,11 @@ enforce(const Principal *principal)
 	else
 		taskapi_rate_limit_add_if_exists(check, "per_address", address);
 	taskapi_rate_limit_add_if_exists(check, "per_address_total", address);
+	taskapi_rate_limit_add_plan(check, &(TaskapiRateLimitCaller) {
+		.subject = principal->subject,
+		.api_key = principal->kind == PRINCIPAL_API_KEY ? principal->credential : NULL,
+		.address = address
+	});
 	taskapi_rate_limit_enforce(check);
 }
 

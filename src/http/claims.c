@@ -143,6 +143,17 @@ respell_subject(Jsonb *jsonb, const char *subject)
 	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(jsonb), JsonbPGetDatum(sub)));
 }
 
+char *
+taskapi_claim_text(Jsonb *claims, const char *name)
+{
+	JsonbValue	v;
+
+	if (claims == NULL || !JB_ROOT_IS_OBJECT(claims) ||
+		getKeyJsonValueFromContainer(&claims->root, name, strlen(name), &v) == NULL || v.type != jbvString)
+		return NULL;
+	return pnstrdup(v.val.string.val, v.val.string.len);
+}
+
 /*
  * jwt_claims() -> jsonb, current_subject() -> text, current_subject_id() -> uuid
  *

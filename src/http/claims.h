@@ -26,4 +26,7 @@ extern char *taskapi_current_subject(void);
 /* The same as a uuid; false for an anonymous caller, "unauthenticated" for a sub that is no uuid. */
 extern bool taskapi_current_subject_id(pg_uuid_t *id);
 
+/* The claim of that name, palloc'd, if it is a string; else NULL, also if there are no claims. */
+extern char *taskapi_claim_text(Jsonb *claims, const char *name);
+
 #endif							/* TASKAPI_CLAIMS_H */

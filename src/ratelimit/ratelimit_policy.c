@@ -74,6 +74,7 @@ typedef struct PolicySubject
 {
 	const Policy *policy;
 	const char *subject;
+	int			cost;
 } PolicySubject;
 
 /* What was asked, and what came out */
@@ -90,11 +91,11 @@ struct TaskapiRateLimitCheck
 static HTAB *get_policies(void);
 static const Policy *find_policy(const char *name);
 static int	get_cost(FunctionCallInfo fcinfo);
-static void add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject);
+static void add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject, int cost,
+						const TaskapiGcraLimit *limit);
 static TaskapiRateLimitCheck *subjects_to_check(FunctionCallInfo fcinfo, int cost, bool any_subject);
 static void add_subjects(TaskapiRateLimitCheck *check, Jsonb *subjects);
 static void require_own_subjects(const TaskapiRateLimitCheck *check);
-static char *claim_text(Jsonb *claims, const char *name);
 static bool may_check_anyone(void);
 static void run_check(TaskapiRateLimitCheck *check);
 static void enforce(TaskapiRateLimitCheck *check);
@@ -193,10 +194,18 @@ taskapi_rate_limit_check(int cost)
 void
 taskapi_rate_limit_add_if_exists(TaskapiRateLimitCheck *check, const char *policy, const char *subject)
 {
-	const Policy *found = subject != NULL ? find_policy(policy) : NULL;
+	if (subject != NULL)
+		taskapi_rate_limit_add(check, policy, subject, check->cost, NULL);
+}
+
+void
+taskapi_rate_limit_add(TaskapiRateLimitCheck *check, const char *policy, const char *subject, int cost,
+					   const TaskapiGcraLimit *limit)
+{
+	const Policy *found = find_policy(policy);
 
 	if (found != NULL)
-		add_subject(check, found, subject);
+		add_subject(check, found, subject, cost, limit);
 }
 
 void
@@ -214,8 +223,11 @@ get_cost(FunctionCallInfo fcinfo)
 	return PG_GETARG_INT32(1);
 }
 
+/*
+ * "limit": instead of the policy's; NULL is that.
+ */
 static void
-add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject)
+add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subject, int cost, const TaskapiGcraLimit *limit)
 {
 	char		key[MAX_POLICY_LEN + 1 + RATELIMIT_MAX_KEY_LEN];
 	Policy	   *policy;
@@ -232,16 +244,19 @@ add_subject(TaskapiRateLimitCheck *check, const Policy *found, const char *subje
 	/* Before anything that may come back to get_policies() */
 	policy = palloc(sizeof(Policy));
 	*policy = *found;
+	if (limit != NULL)
+		policy->limit = *limit;
 
 	subject = taskapi_canonical_subject(subject);
 	subject_len = strlen(subject);
 	taskapi_ratelimit_check_key("subject", subject_len);
 	check->subject[check->n].policy = policy;
 	check->subject[check->n].subject = subject;
+	check->subject[check->n].cost = cost;
 
 	item = &check->item[check->n];
 	item->request.limit = policy->limit;
-	gcra_request_init(&item->request, check->cost);
+	gcra_request_init(&item->request, cost);
 	item->shadow = policy->shadow;
 	name_len = strlen(policy->name);
 	memcpy(key, policy->name, name_len + 1);
@@ -282,8 +297,8 @@ require_own_subjects(const TaskapiRateLimitCheck *check)
 	own[0] = taskapi_current_subject();
 	own[1] = taskapi_client_address();
 	claims = taskapi_jwt_claims();
-	own[2] = claims ? claim_text(claims, "api_key_id") : NULL;
-	own[3] = claims ? claim_text(claims, "session_id") : NULL;
+	own[2] = taskapi_claim_text(claims, "api_key_id");
+	own[3] = taskapi_claim_text(claims, "session_id");
 	for (int i = 0; i < check->n; i++)
 	{
 		bool		is_own = false;
@@ -296,17 +311,6 @@ require_own_subjects(const TaskapiRateLimitCheck *check)
 							"The subject of rate limit policy \"%s\" is not the caller.",
 							check->subject[i].policy->name);
 	}
-}
-
-static char *
-claim_text(Jsonb *claims, const char *name)
-{
-	JsonbValue	v;
-
-	if (!JB_ROOT_IS_OBJECT(claims) ||
-		getKeyJsonValueFromContainer(&claims->root, name, strlen(name), &v) == NULL || v.type != jbvString)
-		return NULL;
-	return pnstrdup(v.val.string.val, v.val.string.len);
 }
 
 /* May the current user charge any key, that is, execute rate_limit()? */
@@ -360,7 +364,7 @@ add_subjects(TaskapiRateLimitCheck *check, Jsonb *subjects)
 						(errcode(ERRCODE_UNDEFINED_OBJECT),
 						 errmsg("rate limit policy \"%s\" does not exist", policy),
 						 errhint("Policies are the rows of taskapi.rate_limit_policy.")));
-			add_subject(check, found, subject);
+			add_subject(check, found, subject, check->cost, NULL);
 		}
 	}
 }
@@ -399,6 +403,7 @@ enforce(TaskapiRateLimitCheck *check)
 	StringInfoData denied;
 	StringInfoData hopeless;	/* those that can never admit this cost */
 	List	   *list = NIL;
+	int			cost = check->cost;
 
 	taskapi_rate_limit_headers_init(&headers);
 	initStringInfo(&denied);
@@ -420,7 +425,10 @@ enforce(TaskapiRateLimitCheck *check)
 		{
 			appendStringInfo(&denied, "%s\"%s\"", denied.len > 0 ? ", " : "", policy->name);
 			if (verdict->retry_after_ns < 0)
+			{
 				appendStringInfo(&hopeless, "%s\"%s\"", hopeless.len > 0 ? ", " : "", policy->name);
+				cost = Max(cost, check->subject[i].cost);
+			}
 		}
 	}
 	if (headers.policy.len == 0)
@@ -439,7 +447,7 @@ enforce(TaskapiRateLimitCheck *check)
 	list = taskapi_headers_add(list, "RateLimit", headers.state.data);
 	if (hopeless.len > 0)
 		taskapi_problem(PROBLEM_RATE_LIMITED, list, NULL,
-						"A cost of %d is more than rate limit %s ever admits at once.", check->cost, hopeless.data);
+						"A cost of %d is more than rate limit %s ever admits at once.", cost, hopeless.data);
 	list = taskapi_headers_add(list, "Retry-After", psprintf(INT64_FORMAT, headers.retry_after));
 	taskapi_problem(PROBLEM_RATE_LIMITED, list, NULL,
 					"Rate limit %s is exhausted. Try again in " INT64_FORMAT " %s.",

@@ -37,6 +37,12 @@ extern TaskapiRateLimitCheck *taskapi_rate_limit_check(int cost);
 extern void taskapi_rate_limit_add_if_exists(TaskapiRateLimitCheck *check, const char *policy, const char *subject);
 
 /*
+ * The same with a cost of its own, and with another limit than the policy's unless "limit" is NULL.
+ */
+extern void taskapi_rate_limit_add(TaskapiRateLimitCheck *check, const char *policy, const char *subject, int cost,
+								   const TaskapiGcraLimit *limit);
+
+/*
  * Charge the cost to every subject under its policy, or to none if any of them
  * denies.  Sets the RateLimit and RateLimit-Policy headers of the answer, or
  * raises rate_limited with them and Retry-After.
