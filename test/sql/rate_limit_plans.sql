@@ -34,7 +34,7 @@ INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, counts, plan) VAL
     ('pro-minute',       600, '1 minute',  200, 'subject', 'pro'),
     ('pro-day',        50000, '1 day',   50000, 'subject', 'pro'),
     ('enterprise-minute', 6000, '1 minute', 2000, 'subject', 'enterprise');
-UPDATE taskapi.rate_limit_policy SET rate = rate * 2400, per = per * 2400 WHERE counts IS NOT NULL;      -- none refills while this runs
+UPDATE taskapi.rate_limit_policy SET rate = 1, per = '1000 hours' WHERE counts IS NOT NULL;      -- none refills while this runs
 INSERT INTO taskapi.rate_limit_subject (subject, plan) VALUES ('ann', 'pro'), ('big', 'enterprise');
 COMMIT;
 SET taskapi.default_plan = 'free';
@@ -55,7 +55,7 @@ UPDATE taskapi.rate_limit_subject SET plan = 'enterprise' WHERE subject = 'big';
 
 -- A contract of its own
 INSERT INTO taskapi.rate_limit_override (subject, policy, rate, per, burst) VALUES ('big', 'enterprise-minute', 20000, '1 minute', 5000);
-UPDATE taskapi.rate_limit_override SET rate = rate * 2400, per = per * 2400;
+UPDATE taskapi.rate_limit_override SET rate = 1, per = '1000 hours';
 SELECT pg_temp.request('big', '/tasks');
 INSERT INTO taskapi.rate_limit_override (subject, policy, rate) VALUES ('BIG', 'nothing', 0);
 INSERT INTO taskapi.rate_limit_subject VALUES ('018FDB5C-6B3A-7CC1-9F3B-7D1F2A3B4C5D', 'pro');
@@ -71,7 +71,7 @@ SELECT pg_temp.request('ida', '/dear');
 
 -- A limit on a route
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, counts, method, path) VALUES
-    ('search-each', 3, '1000 hours', 3, 'subject', 'GET', '/rpc/search'), ('sign-up-address', 2, '1000 hours', 2, 'address', 'POST', '/rpc/sign_up'), ('key', 5, '1000 hours', 5, 'api_key', NULL, '/rpc/*');
+    ('search-each', 1, '1000 hours', 3, 'subject', 'GET', '/rpc/search'), ('sign-up-address', 1, '1000 hours', 2, 'address', 'POST', '/rpc/sign_up'), ('key', 1, '1000 hours', 5, 'api_key', NULL, '/rpc/*');
 SELECT path, method, pg_temp.request('kim', path, method) FROM (VALUES (1, '/rpc/search', 'GET'), (2, '/rpc/search', 'POST'), (3, '/rpc/s%65arch', 'HEAD'), (4, '/rpc/%73%65%61%72%63%68//', 'GET'), (5, '/rpc/search', 'GET'), (6, '/rpc/searched', 'GET')) v (n, path, method) ORDER BY n;
 SELECT pg_temp.request(NULL, '/rpc/sign_up', 'POST', headers => jsonb_build_object('x-forwarded-for', a)) FROM unnest('{203.0.113.1,203.0.113.1,203.0.113.2,203.0.113.1}'::text[]) a;
 SELECT pg_temp.request(NULL, '/rpc/x', headers => :'by_key'), pg_temp.request('big', '/rpc/x');
