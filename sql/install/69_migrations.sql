@@ -84,11 +84,60 @@ CREATE FUNCTION taskapi.page_function_over(view regclass) RETURNS regprocedure
     END;
 COMMENT ON FUNCTION taskapi.page_function_over(regclass) IS 'Internal: the page function of one of the two views of a resource';
 
+-- Grants a role, or PUBLIC for NULL, the columns of the table that a resource shows, but those that it lacked before: as
+-- expose() grants what a table got since, after a time in which there was no resource.
+CREATE FUNCTION taskapi.grant_shown_columns(resource regclass, grantee regrole, privilege text, but name[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    entry CONSTANT taskapi.resource := taskapi.registered_resource(resource);
+    list  text;
+BEGIN
+    IF entry.resource IS NULL OR but IS NULL OR coalesce(privilege, '') NOT IN ('SELECT', 'INSERT', 'UPDATE') THEN
+        RAISE EXCEPTION 'a resource, SELECT, INSERT or UPDATE, and a list of columns must be given'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO list
+    FROM pg_attribute a
+    WHERE a.attrelid = entry.source AND a.attnum = ANY (taskapi.shown_columns(entry.resource)) AND a.attname <> ALL (but)
+      AND (privilege = 'SELECT' OR a.attgenerated = '' AND NOT (entry.versioned AND a.attname IN ('version', 'updated_at')))
+      AND NOT taskapi.holds(coalesce(grantee::oid, 0), entry.source, a.attnum, privilege);
+    IF list IS NOT NULL THEN
+        PERFORM taskapi.run_as(taskapi.owner_of(entry.source),
+                               format('GRANT %s (%s) ON %s TO %s', privilege, list, entry.source,
+                                      taskapi.grantee_name(coalesce(grantee::oid, 0))));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION taskapi.grant_shown_columns(regclass, regrole, text, name[]) IS
+    'Internal: grants a role the columns of its table that a resource shows, but the given ones';
+
+-- Whoever was granted a view holds the same privilege on columns of the table, as statements that hold for any columns.
+CREATE FUNCTION taskapi.column_grants_of(entry taskapi.resource) RETURNS SETOF text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format('SELECT taskapi.grant_shown_columns(%L, %L, %L, %L)', ($1).resource,
+                      CASE WHEN h.grantee <> 0 THEN h.grantee::regrole END, h.privilege, h.lacked)
+        FROM (SELECT g.grantee, g.privilege_type AS privilege, count(*) FILTER (WHERE held.held) AS columns,
+                     coalesce(array_agg(a.attname ORDER BY a.attnum) FILTER (WHERE NOT held.held), '{}') AS lacked
+              FROM pg_class c, aclexplode(c.relacl) g, pg_attribute a,
+                   LATERAL (SELECT taskapi.holds(g.grantee, ($1).source, a.attnum, g.privilege_type) AS held) held
+              WHERE c.oid = ($1).resource AND g.grantee <> c.relowner
+                AND g.privilege_type IN ('SELECT', 'INSERT', 'UPDATE') AND a.attrelid = ($1).source
+                AND a.attnum = ANY (taskapi.shown_columns(($1).resource))
+              GROUP BY g.grantee, g.privilege_type) h
+        WHERE h.columns > 0
+        ORDER BY h.grantee, h.privilege;
+    END;
+COMMENT ON FUNCTION taskapi.column_grants_of(taskapi.resource) IS
+    'Internal: the privileges on columns that go with those on a resource''s view, as statements';
+
 -- resource_ddl(resource) -> statements
 --
 -- What makes a resource again, after unexpose() and whatever the table needed: expose() with every choice, then owners, privileges,
 -- comments and triggers that were given to its views and functions by hand. Statements end with a semicolon; each holds by itself,
--- so that one about a column that is gone can be left out. Privileges on the table are the table's, and unexpose() leaves them.
+-- so that one about a column that is gone can be left out. Privileges on the table are the table's, and unexpose() leaves them;
+-- columns that it gets meanwhile are granted as expose() would have.
 -- Errors: 42809 for what is no resource.
 CREATE FUNCTION taskapi.resource_ddl(resource regclass) RETURNS SETOF text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
@@ -137,6 +186,7 @@ BEGIN
             SELECT format('COMMENT ON FUNCTION %s IS %L;', page, obj_description(page, 'pg_proc'))
             WHERE NOT starts_with(obj_description(page, 'pg_proc'), 'A page of ');
     END LOOP;
+    RETURN QUERY SELECT s || ';' FROM taskapi.column_grants_of(entry) s;
 END
 $$;
 COMMENT ON FUNCTION taskapi.resource_ddl(regclass) IS

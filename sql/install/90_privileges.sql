@@ -21,6 +21,7 @@ DECLARE
         'resource_page', 'page_rows', 'index_advice',
         -- migrations, as the caller
         'run_ddl', 'expose_online', 'resource_ddl', 'revokes_on', 'own_comments', 'page_function_over',
+        'grant_shown_columns', 'column_grants_of',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
         'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',

@@ -223,6 +223,21 @@ s/extra bigint/extra integer/, s/NULL::bigint/NULL::integer/ for my @lines = key
 same('all but the type is what it was', $shape, { map { $_ => 1 } @lines });
 migrate('a column retyped with USING and another default', by_way('api.item', q{ALTER TABLE data.item ALTER extra DROP DEFAULT, ALTER extra TYPE text USING extra::text, ALTER extra SET DEFAULT 'x'}),
 	may => [ @newer, @replaced ]);
+migrate('a column dropped and another of its name added', by_way('api.item', 'ALTER TABLE data.item DROP extra; ALTER TABLE data.item ADD extra numeric DEFAULT 1, ADD fresh int'),
+	may => \@replaced);
+is($node->safe_psql('postgres', q{SELECT string_agg(p, ' ') FROM unnest('{SELECT,INSERT,UPDATE}'::text[]) p WHERE has_column_privilege('m_client', 'data.item', 'extra', p) AND has_column_privilege('m_client', 'data.item', 'fresh', p)}),
+	'SELECT INSERT UPDATE', 'who was granted the resource is granted its new columns');
+my $acl = q{SELECT string_agg(o || ' ' || acl, E'\n' ORDER BY o || ' ' || acl) FROM (
+	SELECT c.relname || coalesce('.' || a.attname, '') AS o, coalesce(CASE WHEN a.attname IS NULL THEN c.relacl ELSE a.attacl END::text, '') AS acl
+	FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL WHERE c.relnamespace IN ('api'::regnamespace, 'data'::regnamespace)
+	UNION ALL SELECT p.proname, p.proacl::text FROM pg_proc p WHERE p.pronamespace = 'api'::regnamespace) s};
+migrate('privileges granted and revoked by hand', q{REVOKE UPDATE (b) ON data.item FROM m_client; REVOKE INSERT ON api.item FROM m_heir; GRANT SELECT (id) ON data.item TO PUBLIC;});
+my $given = $node->safe_psql('postgres', $acl);
+migrate('exposed again', $again);
+is($node->safe_psql('postgres', $acl), $given, 'every privilege is as it was left');
+is($node->safe_psql('postgres', q{SELECT has_column_privilege('m_client', 'data.item', 'b', 'UPDATE'), has_column_privilege('m_client', 'data.item', 'b', 'SELECT')}), 'f|t', 'what was revoked stays so');
+migrate('taken away and made again, what was revoked stays so', by_way('api.item', 'NULL'), may => \@replaced);
+is($node->safe_psql('postgres', q{SELECT has_column_privilege('m_client', 'data.item', 'b', 'UPDATE'), has_column_privilege('m_client', 'data.item', 'b', 'SELECT')}), 'f|t', 'what was revoked stays so');
 migrate('the order and another choice changed, by way of expose()', "SELECT taskapi.expose('data.item', order_by => 'id DESC') \\g /dev/null\nSELECT taskapi.expose('data.item', order_by => 'id') \\g /dev/null\n", may => [ 'PT400', '22023', 'P0001' ]);
 migrate('a trigger more', q{CREATE FUNCTION data.stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := coalesce(NEW.note, '''') || ''!''; RETURN NEW; END';
 	CREATE TRIGGER aaa BEFORE UPDATE ON data.item FOR EACH ROW EXECUTE FUNCTION data.stamp();
