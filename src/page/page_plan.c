@@ -4,7 +4,8 @@
  *	  Preparing, running and steering the statements of branches (page_plan.h).
  *
  * Statements name everything with its schema, so that search_path does not count; what else a plan depends on is
- * the plan cache's to know.
+ * the plan cache's to know.  A schema may be renamed, and another take its name, after the query was found to be valid
+ * and before the server parses its text again: so the rows are not given out before it is seen whose they are.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +14,7 @@
 #include "utils/plancache.h"
 
 #include "base/compat.h"
+#include "http/problem.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
 
@@ -90,6 +92,8 @@ taskapi_page_run(TaskapiPageQuery *query, const TaskapiBranch *branch, ParamList
 
 	/* Now all relations that the rows came from are locked */
 	source = linitial(SPI_plan_get_plan_sources(plan->plan));
+	if (!list_member_oid(source->relationOids, query->source->relid))
+		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL, "Another relation has taken the name of the source.");
 	taskapi_page_check_storage(source->relationOids, &plan->seen);
 	if (plan->kept && plan->measured != source->gplan)
 	{

@@ -20,6 +20,7 @@
 #include "base/compat.h"
 #include "base/table_cache.h"
 #include "resource/resource_cache.h"
+#include "resource/resource_target.h"
 
 typedef struct CacheKey
 {
@@ -147,7 +148,10 @@ free_outdated(void)
 			continue;
 		}
 		foreach(lc2, entry->plans)
-			SPI_freeplan((SPIPlanPtr) lfirst(lc2));
+		{
+			taskapi_resource_forget_target(lfirst(lc2));
+			SPI_freeplan(lfirst(lc2));
+		}
 		MemoryContextDelete(entry->context);
 	}
 	list_free(outdated);

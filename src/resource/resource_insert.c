@@ -23,6 +23,7 @@
 #include "base/compat.h"
 #include "resource/resource_insert.h"
 #include "resource/resource_table.h"
+#include "resource/resource_target.h"
 #include "resource/resource_trash_hint.h"
 #include "resource/resource_write.h"
 
@@ -72,6 +73,7 @@ insert_plan(TaskapiView *view, const Bitmapset *columns, const Bitmapset *return
 	MemoryContextSwitchTo(oldcontext);
 
 	plan->plan = taskapi_resource_prepare_params(&view->entry, text, set_up_parser, plan);
+	(void) taskapi_resource_expect_target(plan->plan, view->registration.source);
 
 	oldcontext = MemoryContextSwitchTo(view->entry.context);
 	view->insert_plans = lappend(view->insert_plans, plan);

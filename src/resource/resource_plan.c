@@ -17,6 +17,7 @@
 #include "base/compat.h"
 #include "base/role.h"
 #include "resource/resource_plan.h"
+#include "resource/resource_target.h"
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
@@ -91,6 +92,7 @@ taskapi_resource_join(SPIPlanPtr plan)
 static void
 start_joined(QueryDesc *query, int eflags)
 {
+	taskapi_resource_check_target(query);
 	if (joining_text != NULL && query->sourceText == joining_text)
 	{
 		joining_text = NULL;

@@ -15,6 +15,7 @@
 #include "base/compat.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_table_plan.h"
+#include "resource/resource_target.h"
 
 /* What an answer about a parent is. */
 static const Oid parent_types[] = {BOOLOID, UUIDOID, TIMESTAMPTZOID};
@@ -279,7 +280,8 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 		case TASKAPI_FK_PLAN_COUNT:
 			Assert(false);
 	}
-	fk->plans[kind] = taskapi_resource_prepare(&table->entry, fk->other_owner, buf.data, n, argtypes);
+	fk->plans[kind] = taskapi_resource_expect_target(taskapi_resource_prepare(&table->entry, fk->other_owner, buf.data, n,
+																			  argtypes), fk->other);
 	return fk->plans[kind];
 }
 
@@ -325,7 +327,8 @@ table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 		argtypes[i] = table->columns[table->keys[i]].type;
 	initStringInfo(&buf);
 	n = append_table_statement(&buf, table, kind, argtypes);
-	table->plans[kind] = taskapi_resource_prepare(&table->entry, table->owner, buf.data, n, argtypes);
+	table->plans[kind] = taskapi_resource_expect_target(taskapi_resource_prepare(&table->entry, table->owner, buf.data, n,
+																				 argtypes), table->entry.relid);
 	return table->plans[kind];
 }
 

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "base/compat.h"
+#include "resource/resource_target.h"
 #include "resource/resource_view_plan.h"
 
 /* More plans of one view than this, and it starts again from none. */
@@ -54,6 +55,7 @@ taskapi_resource_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bi
 	initStringInfo(&text.buf);
 	append_statement(&text, kind, columns);
 	prepared = taskapi_resource_prepare(&view->entry, GetUserId(), text.buf.data, text.nargs, text.argtypes);
+	(void) taskapi_resource_expect_target(prepared, view->registration.source);
 
 	oldcontext = MemoryContextSwitchTo(view->entry.context);
 	plan = palloc(sizeof(TaskapiViewPlan));

@@ -47,11 +47,16 @@ $node->safe_psql('postgres', q{
 		(ARRAY['low', NULL, 'high'])[1 + i % 3]::ops.feeling, 's' || i % 3, 'k=>v' FROM generate_series(1, 12) i;
 	CREATE TABLE data.plain (id int PRIMARY KEY, s text COLLATE ops.plain NOT NULL);
 	INSERT INTO data.plain SELECT i, CASE i % 2 WHEN 0 THEN 'S' ELSE 's' END || i % 3 FROM generate_series(1, 12) i;
+	CREATE TABLE data.calc (id int PRIMARY KEY, n int);
 	CREATE VIEW data.seen AS SELECT id, p, c, w, ops.twice(id) AS twice FROM data.t;
 	-- keys that are compared by an extension's operators
 	CREATE TABLE data.parent (id int PRIMARY KEY, code ext.citext NOT NULL UNIQUE, n int NOT NULL DEFAULT 0);
 	CREATE TABLE data.child (id int PRIMARY KEY, code ops.word REFERENCES data.parent (code) ON DELETE CASCADE, p ops.point);
 	SELECT taskapi.expose('data.t', order_by => 's, id'), taskapi.expose('data.parent'), taskapi.expose('data.child');
+	-- its owner has given it a column more
+	SELECT taskapi.expose('data.calc');
+	CREATE OR REPLACE VIEW api.calc WITH (security_invoker = true) AS SELECT t.id, t.n, t.version, t.updated_at, taskapi.cursor('id', t.id) AS cursor, ops.twice(t.n) AS twice
+		FROM data.calc t WHERE t.deleted_at IS NULL;
 	INSERT INTO api.parent (id, code) VALUES (1, 'A'), (2, 'b');
 	INSERT INTO api.child (id, code, p) VALUES (1, 'a', ROW(1, 1)), (2, 'B', ROW(2, 2));
 	DELETE FROM api.parent WHERE id = 2;
@@ -84,6 +89,7 @@ $node->safe_psql('postgres', q{
 # What is kept, each by what uses it. Relations are named by OID, so that it is the same one whatever it is called.
 my %oid = map { split /\|/ } split /\n/, $node->safe_psql('postgres', q{SELECT relname, oid FROM public.oid_of});
 my $token = $node->safe_psql('postgres', "SELECT (taskapi.page($oid{t}::oid::regclass, 'c, id', 5)).next_page_token");
+my $by_collation = $node->safe_psql('postgres', "SELECT (taskapi.page($oid{plain}::oid::regclass, 's, id', 5)).next_page_token");
 my $cursor = $node->safe_psql('postgres', "SELECT taskapi.cursor('s, id', s, id) FROM data.t WHERE id = 6");
 my %probe = (
 	'a page by a type\'s own operators' => "SELECT walk($oid{t}, 'p, id')",
@@ -100,9 +106,11 @@ my %probe = (
 	'a page under a filter of a type of its own' => qq{SELECT walk($oid{t}, 'id', '{"p": {"gt": "(1,5)"}}')},
 	'a page under a filter of an enum' => qq{SELECT walk($oid{t}, 'id', '{"m": {"in": ["low", "high"]}, "f": {"eq": "low"}}')},
 	'a page token of before' => "SELECT string_agg(o ->> 'id', ' ') FROM taskapi.page($oid{t}::oid::regclass, 'c, id', 5, '$token') p, json_array_elements(p.items) o",
+	'a page token of before, by a collation' => "SELECT string_agg(o ->> 'id', ' ') FROM taskapi.page($oid{plain}::oid::regclass, 's, id', 5, '$by_collation') p, json_array_elements(p.items) o",
 	'a cursor of before, opened' => "SELECT taskapi.cursor_decode('$cursor')::text FROM (SELECT 1) s",
 	'advice' => "SELECT taskapi.index_advice($oid{t}::oid::regclass, 'p, id')",
 	'an INSERT' => 'INSERT INTO %api%.t (id, p, c, w, m, s, h) VALUES (100, ROW(1, 2), $$C$$, $$w$$, $$low$$, $$s$$, $$a=>1$$) RETURNING (id, p, c, m, h)::text',
+	'a row with a column that is computed' => 'INSERT INTO %api%.calc (id, n) VALUES (1, 6) RETURNING twice',
 	'an UPDATE' => 'UPDATE %api%.t SET c = $$D$$, p = ROW(7, 7), m = $$high$$ WHERE id = 3 RETURNING (id, p, c, w, f, s, version)::text',
 	'an UPDATE of a key that others refer to' => 'UPDATE %api%.parent SET code = $$a$$ WHERE n = 0 RETURNING (code, n, version)::text',
 	'a DELETE that cascades' => 'WITH d AS (DELETE FROM %api%.parent WHERE n = 0 RETURNING code) SELECT string_agg(code::text, $$ $$) FROM d',
@@ -200,6 +208,52 @@ foreach my $who ('another session', 'the session itself')
 	}
 }
 cmp_ok($changed, '>', 10, "the answers changed $changed times");
+
+# Names change hands while a statement is under way: a policy waits meanwhile, and what comes after it in the same row is text that the
+# server parses again.
+$node->safe_psql('postgres', q{
+	CREATE ROLE meaning_client;
+	GRANT USAGE ON SCHEMA data, api, ext, ops TO meaning_client;
+	CREATE TABLE data.turn (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+	CREATE SCHEMA data_new;
+	CREATE TABLE data_new.turn (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, version int NOT NULL DEFAULT 77, updated_at timestamptz NOT NULL DEFAULT now(), deleted_at timestamptz, deletion_id uuid);
+	INSERT INTO data.turn VALUES (1);
+	INSERT INTO data_new.turn VALUES (2);
+	SELECT taskapi.expose('data.turn');
+	SELECT taskapi.grant_resource('api.turn', 'meaning_client');
+	GRANT SELECT, UPDATE ON data_new.turn TO meaning_client;
+	GRANT USAGE ON SCHEMA data_new TO meaning_client;
+	CREATE FUNCTION public.wait(id int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN IF current_setting($$test.wait$$, true) = $$on$$ THEN PERFORM pg_advisory_xact_lock_shared(4711); END IF; RETURN true; END';
+	CREATE FUNCTION public.veto() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM public.wait(NEW.id); RETURN NULL; END';
+	CREATE TRIGGER veto BEFORE UPDATE ON data.turn FOR EACH ROW EXECUTE FUNCTION public.veto();
+	CREATE POLICY slow ON data.turn USING (current_setting('test.page', true) IS DISTINCT FROM 'on' OR public.wait(id)) WITH CHECK (true);
+	ALTER TABLE data.turn ENABLE ROW LEVEL SECURITY;});
+foreach my $what ([ 'a write that a trigger vetoes', 'UPDATE api.turn SET n = 5 WHERE id = 1 RETURNING n' ], [ 'a page', 'SELECT (taskapi.page(' . $node->safe_psql('postgres', q{SELECT 'data.turn'::regclass::oid}) . q{::oid::regclass, 'id', 5)).items} ])
+{
+	my ($name, $sql) = @$what;
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe('SELECT pg_advisory_lock(4711)');
+	my $waiting = session();
+	$waiting->query_safe('SET ROLE meaning_client');
+	# so that the plan of what comes afterwards is there, too
+	$waiting->query_safe('SET test.page = on') if $name eq 'a page';
+	my $first = $waiting->query("SELECT public.probe(\$probe\$$sql\$probe\$)");
+	unlike($first, qr/ERROR (?!PT)/, "$name: before");
+	$waiting->query_safe('SET test.wait = on');
+	$waiting->{stdout} = '';
+	$waiting->{stdin} .= "SELECT public.probe(\$probe\$$sql\$probe\$);\n\\echo waited\n";
+	$waiting->{run}->pump_nb;
+	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+	$node->safe_psql('postgres', 'BEGIN; ALTER SCHEMA data RENAME TO data_old; ALTER SCHEMA data_new RENAME TO data; COMMIT');
+	$holder->query_safe('SELECT pg_advisory_unlock(4711)');
+	$waiting->{run}->pump until $waiting->{stdout} =~ /waited/;
+	my ($answer) = $waiting->{stdout} =~ /^(.*)\nwaited/s;
+	like($answer, qr/^(?:\Q$first\E|.*could not complete because of concurrent requests)$/, "$name: it is about the table that it was about, or is refused");
+	unlike($answer, qr/:77,/, "$name: and not about the one that has the name now");
+	$waiting->quit;
+	$holder->quit;
+	$node->safe_psql('postgres', 'BEGIN; ALTER SCHEMA data RENAME TO data_new; ALTER SCHEMA data_old RENAME TO data; COMMIT');
+}
 
 # A search_path that puts others' operators, functions and types first, from the first use on and later.
 $node->safe_psql('postgres', q{
