@@ -233,6 +233,15 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_query_selected_columns(query, rte) ((rte)->selectedCols)
 #endif
 
+/* 18 took an argument of the executor's away */
+#if PG_VERSION_NUM >= 180000
+#define TASKAPI_EXECUTE_ONCE_PARAM
+#define TASKAPI_EXECUTE_ONCE_ARG
+#else
+#define TASKAPI_EXECUTE_ONCE_PARAM , bool execute_once
+#define TASKAPI_EXECUTE_ONCE_ARG , execute_once
+#endif
+
 /* 18 has foreign keys that are not enforced, and foreign keys over periods */
 #if PG_VERSION_NUM >= 180000
 #define taskapi_constraint_is_enforced(con) ((con)->conenforced)

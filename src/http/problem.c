@@ -69,7 +69,8 @@ static void append_key(StringInfo buf, const char *key);
 static void append_text(StringInfo buf, const char *key, const char *value);
 static void append_headers(StringInfo buf, const ProblemEntry *entry, List *headers);
 static void raise_problem(Node *escontext, TaskapiProblem problem, int sqlstate, List *headers,
-						  const char *hint, const char *details);
+						  const char *hint, const char *details, const ErrorData *origin);
+static int	keep_names(const ErrorData *origin);
 static bool find_problem(const char *name, TaskapiProblem *problem);
 
 #define FORMAT_DETAILS(details, fmt) \
@@ -96,7 +97,7 @@ taskapi_problem(TaskapiProblem problem, List *headers, const char *hint, const c
 	char	   *details;
 
 	FORMAT_DETAILS(details, fmt);
-	raise_problem(NULL, problem, 0, headers, hint, details);
+	raise_problem(NULL, problem, 0, headers, hint, details, NULL);
 	pg_unreachable();
 }
 
@@ -107,7 +108,18 @@ taskapi_problem_sqlstate(TaskapiProblem problem, int sqlstate, List *headers, co
 	char	   *details;
 
 	FORMAT_DETAILS(details, fmt);
-	raise_problem(NULL, problem, sqlstate, headers, hint, details);
+	raise_problem(NULL, problem, sqlstate, headers, hint, details, NULL);
+	pg_unreachable();
+}
+
+void
+taskapi_problem_from_error(TaskapiProblem problem, int sqlstate, const ErrorData *origin, const char *hint,
+						   const char *fmt,...)
+{
+	char	   *details;
+
+	FORMAT_DETAILS(details, fmt);
+	raise_problem(NULL, problem, sqlstate, NIL, hint, details, origin);
 	pg_unreachable();
 }
 
@@ -117,7 +129,7 @@ taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,..
 	char	   *details;
 
 	FORMAT_DETAILS(details, fmt);
-	raise_problem(escontext, problem, 0, NIL, NULL, details);
+	raise_problem(escontext, problem, 0, NIL, NULL, details, NULL);
 }
 
 /*
@@ -126,7 +138,7 @@ taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const char *fmt,..
  */
 static void
 raise_problem(Node *escontext, TaskapiProblem problem, int sqlstate, List *headers,
-			  const char *hint, const char *details)
+			  const char *hint, const char *details, const ErrorData *origin)
 {
 	const ProblemEntry *entry = &catalogue[problem];
 	StringInfoData detail;
@@ -151,7 +163,8 @@ raise_problem(Node *escontext, TaskapiProblem problem, int sqlstate, List *heade
 		errsave(escontext,
 				(errcode(MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T')),
 				 errmsg_internal("%s", message.data),
-				 errdetail_internal("%s", detail.data)));
+				 errdetail_internal("%s", detail.data),
+				 origin ? keep_names(origin) : 0));
 		return;
 	}
 
@@ -169,7 +182,24 @@ raise_problem(Node *escontext, TaskapiProblem problem, int sqlstate, List *heade
 			(errcode(sqlstate),
 			 errmsg_internal("%s", entry->title),
 			 errdetail_internal("%s", detail.data),
-			 hint ? errhint("%s", hint) : 0));
+			 hint ? errhint("%s", hint) : 0,
+			 origin ? keep_names(origin) : 0));
+}
+
+static int
+keep_names(const ErrorData *origin)
+{
+	if (origin->schema_name)
+		err_generic_string(PG_DIAG_SCHEMA_NAME, origin->schema_name);
+	if (origin->table_name)
+		err_generic_string(PG_DIAG_TABLE_NAME, origin->table_name);
+	if (origin->column_name)
+		err_generic_string(PG_DIAG_COLUMN_NAME, origin->column_name);
+	if (origin->datatype_name)
+		err_generic_string(PG_DIAG_DATATYPE_NAME, origin->datatype_name);
+	if (origin->constraint_name)
+		err_generic_string(PG_DIAG_CONSTRAINT_NAME, origin->constraint_name);
+	return 0;
 }
 
 static void
@@ -275,7 +305,7 @@ taskapi_raise_problem(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3))
 		headers = taskapi_headers_from_jsonb(PG_GETARG_JSONB_P(3), "headers");
 	raise_problem(NULL, problem, 0, headers,
-				  taskapi_arg_cstring(fcinfo, 2), taskapi_arg_cstring(fcinfo, 1));
+				  taskapi_arg_cstring(fcinfo, 2), taskapi_arg_cstring(fcinfo, 1), NULL);
 	pg_unreachable();
 }
 

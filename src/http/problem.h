@@ -66,6 +66,13 @@ pg_noreturn extern void taskapi_problem_sqlstate(TaskapiProblem problem, int sql
 												 const char *hint, const char *fmt,...) pg_attribute_printf(5, 6);
 
 /*
+ * What an error of the server's is to a client.  Its names of a constraint, column, table and type are kept as the fields
+ * that drivers have for them.
+ */
+pg_noreturn extern void taskapi_problem_from_error(TaskapiProblem problem, int sqlstate, const ErrorData *origin,
+												   const char *hint, const char *fmt,...) pg_attribute_printf(5, 6);
+
+/*
  * The same for input functions: saved in escontext (an ErrorSaveContext) where
  * there is one, else thrown.  The caller returns a dummy value afterwards.
  */

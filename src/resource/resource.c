@@ -40,22 +40,23 @@
 #include "resource/resource_insert.h"
 #include "resource/resource_insert_mark.h"
 #include "resource/resource_put.h"
+#include "resource/resource_query.h"
 #include "resource/resource_trash_hint.h"
 #include "resource/resource_write.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
 
 static int	deleted_retention = 30 * 24 * 60 * 60;
+static bool check_deferred_constraints = true;
 
 static TaskapiResourceStatement *statements = NULL;
 
 /*
- * How many row writes, and ends of statements, are under way, one within the other, and who made the outermost write.
+ * How many row writes, and ends of statements, are under way, one within the other.
  * While "ending" is set the innermost is an end, which runs the triggers that the rows of the statement have queued.
  */
 static int	write_depth = 0;
 static bool ending = false;
-static Oid	caller = InvalidOid;
 
 static ExecutorFinish_hook_type next_ExecutorFinish_hook = NULL;
 
@@ -67,6 +68,7 @@ static void finish_rows(QueryDesc *query);
 static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStmt *query);
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_statement(TaskapiResourceStatement *statement);
+static void check_deferred(const TaskapiResourceStatement *statement);
 static TaskapiRequestMethod request_method(void);
 static bool clients_statement_runs(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
@@ -91,11 +93,16 @@ taskapi_resource_init(void)
 							PGC_USERSET,
 							GUC_UNIT_S,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("taskapi.check_deferred_constraints",
+							 "Checks deferred constraints at the end of a request's statement, not at COMMIT.",
+							 "What fails at COMMIT cannot be answered with a problem any more.",
+							 &check_deferred_constraints, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	taskapi_registry_init();
 	taskapi_resource_cache_init();
 	taskapi_resource_put_init();
 	taskapi_delete_scan_init();
 	taskapi_resource_plan_init();
+	taskapi_resource_query_init();
 	next_ExecutorFinish_hook = ExecutorFinish_hook;
 	ExecutorFinish_hook = finish_query;
 	RegisterXactCallback(xact_callback, NULL);
@@ -112,6 +119,7 @@ finish_query(QueryDesc *query)
 	TaskapiResourceStatement *statement = NULL;
 	CmdType		operation;
 	const List *taken;
+	Oid			owner;
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
@@ -127,8 +135,7 @@ finish_query(QueryDesc *query)
 	}
 	operation = statement->operation;
 	taken = statement->taken;
-	if (depth == 0)
-		caller = GetUserId();
+	owner = statement->owner;
 	PG_TRY();
 	{
 		write_depth++;
@@ -142,7 +149,7 @@ finish_query(QueryDesc *query)
 		write_depth = depth;
 		ending = was_ending;
 		taskapi_trash_hint(context, false, taken);
-		taskapi_resource_rethrow(context, operation, caller);
+		taskapi_resource_rethrow(context, operation, owner);
 	}
 	PG_END_TRY();
 }
@@ -280,6 +287,7 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->taken = meta->taken;
 	s->first_command = GetCurrentCommandId(false);
 	s->registration = meta->registration;
+	s->owner = meta->source_owner;
 	s->deleted_rows = meta->deleted_rows;
 	s->method = write_depth == 0 ? request_method() : TASKAPI_METHOD_NONE;
 	if (s->method != TASKAPI_METHOD_NONE && !taskapi_resource_is_clients(view, clients_statement_runs()))
@@ -332,6 +340,7 @@ end_statement(TaskapiResourceStatement *statement)
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
 	taskapi_cascade_end_statement(statement);
+	check_deferred(statement);
 	if (taskapi_resource_hooks.statement_end)
 		taskapi_resource_hooks.statement_end(statement);
 
@@ -339,6 +348,26 @@ end_statement(TaskapiResourceStatement *statement)
 		link = &(*link)->outer;
 	*link = statement->outer;
 	MemoryContextDelete(statement->context);
+}
+
+/*
+ * A layer runs one statement in a request's transaction, and cannot answer an error of COMMIT with a problem.  A function under
+ * /rpc may run several that are right only together.
+ */
+static void
+check_deferred(const TaskapiResourceStatement *statement)
+{
+	ConstraintsSetStmt *immediate;
+	const char *path;
+
+	if (!check_deferred_constraints || statement->method == TASKAPI_METHOD_NONE)
+		return;
+	path = taskapi_request_path();
+	if (path != NULL && strncmp(path, "/rpc/", 5) == 0)
+		return;
+	immediate = makeNode(ConstraintsSetStmt);
+	immediate->deferred = false;
+	AfterTriggerSetState(immediate);
 }
 
 /*
@@ -383,8 +412,6 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	int			depth = write_depth;
 	bool		was_ending = ending;
 
-	if (depth == 0)
-		caller = GetUserId();
 	describe_write(&write, taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write"));
 	if (taskapi_resource_hooks.before_row)
 		result = taskapi_resource_hooks.before_row(&write);
@@ -411,7 +438,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		ending = was_ending;
 		taskapi_resource_join(NULL);
 		taskapi_trash_hint(context, write.statement->key_in_trash, write.statement->taken);
-		taskapi_resource_rethrow(context, write.statement->operation, caller);
+		taskapi_resource_rethrow(context, write.statement->operation, write.statement->owner);
 	}
 	PG_END_TRY();
 

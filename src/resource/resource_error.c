@@ -3,10 +3,6 @@
  * resource_error.c
  *	  Errors of a resource write, as problems (resource_error.h).
  *
- * Constraint violations, missing permission and conflicts between transactions
- * are what a client can act on.  Everything else stays what it is, and so does
- * a problem that a trigger of a table has raised.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,31 +12,64 @@
 #include "base/compat.h"
 #include "http/problem.h"
 #include "resource/resource_error.h"
+#include "resource/resource_plan.h"
 
-static const char *detail_of(const ErrorData *edata, bool readable);
-static bool names_are_the_servers(const ErrorData *edata);
-static bool is_referenced_side(const ErrorData *edata, CmdType operation);
-pg_noreturn static void raise_violation(const ErrorData *edata, CmdType operation, bool readable);
-pg_noreturn static void raise_unreadable(const ErrorData *edata);
-
-/*
- * The detail of the error, " Key (a)=(1) already exists.", which PostgreSQL
- * leaves out if the caller may not see the values.
- */
-static const char *
-detail_of(const ErrorData *edata, bool readable)
+/* What an SQLSTATE is to a client */
+typedef enum ErrorKind
 {
-	return edata->detail && readable ? psprintf(" %s", edata->detail) : "";
+	ERROR_CONFLICT,				/* unique, exclusion */
+	ERROR_REFERENCE,			/* foreign key */
+	ERROR_VALUE,
+	ERROR_RETRY,
+	ERROR_PERMISSION,
+	ERROR_OTHER
+} ErrorKind;
+
+static ErrorKind kind_of(int sqlerrcode);
+static bool is_the_servers(const ErrorData *edata);
+static bool is_referenced_side(const ErrorData *edata, CmdType operation);
+static const char *text_of(const ErrorData *edata);
+pg_noreturn static void raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation);
+pg_noreturn static void raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation);
+static ErrorData *named_only(const ErrorData *edata);
+
+static ErrorKind
+kind_of(int sqlerrcode)
+{
+	switch (sqlerrcode)
+	{
+		case ERRCODE_UNIQUE_VIOLATION:
+		case ERRCODE_EXCLUSION_VIOLATION:
+			return ERROR_CONFLICT;
+		case ERRCODE_FOREIGN_KEY_VIOLATION:
+		case ERRCODE_RESTRICT_VIOLATION:
+			return ERROR_REFERENCE;
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+			return ERROR_RETRY;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			return ERROR_PERMISSION;
+		case ERRCODE_GENERATED_ALWAYS:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:	/* a value that no index entry holds */
+			return ERROR_VALUE;
+		default:
+			return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_DATA_EXCEPTION ||
+				ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ? ERROR_VALUE : ERROR_OTHER;
+	}
 }
 
 /*
- * RAISE can give any text for the name of a constraint or a column, the value of a row too.
+ * Did the server find the violation?  RAISE can give any text for the message, and for the name of a constraint or a
+ * column, the value of a row too.
  */
 static bool
-names_are_the_servers(const ErrorData *edata)
+is_the_servers(const ErrorData *edata)
 {
 	static const char *const files[] = {
-		"execMain.c", "execIndexing.c", "execExprInterp.c", "nbtinsert.c", "ri_triggers.c", "domains.c"
+		"execMain.c", "execIndexing.c", "execExprInterp.c", "nbtinsert.c", "ri_triggers.c", "domains.c",
+		"rewriteHandler.c"
 	};
 
 	for (int i = 0; edata->filename != NULL && i < lengthof(files); i++)
@@ -58,109 +87,191 @@ names_are_the_servers(const ErrorData *edata)
 static bool
 is_referenced_side(const ErrorData *edata, CmdType operation)
 {
-	if (edata->message_id != NULL)
+	if (edata->sqlerrcode == ERRCODE_RESTRICT_VIOLATION)
+		return true;
+	if (edata->message_id != NULL && is_the_servers(edata))
 		return strncmp(edata->message_id, "update or delete", strlen("update or delete")) == 0;
 	return operation == CMD_DELETE;
 }
 
+/*
+ * Message and detail.
+ */
+static const char *
+text_of(const ErrorData *edata)
+{
+	const char *message = edata->message ? edata->message : "";
+	int			len = strlen(message);
+
+	/* messages of the server's have no full stop */
+	return edata->detail == NULL ? message :
+		psprintf("%s%s %s", message, len > 0 && strchr(".!?:", message[len - 1]) ? "" : ".", edata->detail);
+}
+
 void
-taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid caller)
+taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner)
 {
 	ErrorData  *edata;
-	bool		readable = (GetUserId() == caller);
 	TaskapiProblem problem;
+	ErrorKind	kind;
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
+	kind = kind_of(edata->sqlerrcode);
 
-	/* one that was raised as a problem already has its details, which were written for a client */
-	if (taskapi_problem_of_error(edata, &problem))
-		PG_RE_THROW();
-	if (!readable)
+	if (!taskapi_resource_raised_as_owner(edata))
 	{
-		/* without its detail: rows are in there, with whatever the client's role may not read */
+		/* one that was raised as a problem already has its details, which were written for a client */
+		if (kind == ERROR_OTHER || taskapi_problem_of_error(edata, &problem))
+			PG_RE_THROW();
+		FlushErrorState();
+		raise_readable(edata, kind, operation);
+	}
+	if (taskapi_problem_of_error(edata, &problem))
+	{
+		if (GetUserId() == owner)
+			PG_RE_THROW();
 		FlushErrorState();
 		ereport(LOG_SERVER_ONLY,
 				(errcode(edata->sqlerrcode),
-				 errmsg("a write with the rights of a table's owner failed: %s", edata->message)));
+				 errmsg("a table of another owner refused a write: %s", edata->message)));
+		taskapi_problem(problem, NIL, NULL, "A table behind the resource refuses it.");
 	}
+	FlushErrorState();
+	/* without its detail: rows are in there, with whatever the client's role may not read */
+	ereport(LOG_SERVER_ONLY,
+			(errcode(edata->sqlerrcode),
+			 errmsg("a write with the rights of a table's owner failed: %s", edata->message)));
+	raise_unreadable(edata, kind, operation);
+}
 
-	switch (edata->sqlerrcode)
-	{
-		case ERRCODE_UNIQUE_VIOLATION:
-		case ERRCODE_EXCLUSION_VIOLATION:
-		case ERRCODE_FOREIGN_KEY_VIOLATION:
-		case ERRCODE_RESTRICT_VIOLATION:
-		case ERRCODE_CHECK_VIOLATION:
-		case ERRCODE_NOT_NULL_VIOLATION:
-			if (readable)
-				FlushErrorState();
-			raise_violation(edata, operation, readable);
-
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-			if (readable)
-				FlushErrorState();
-			taskapi_problem_sqlstate(PROBLEM_TRY_AGAIN, edata->sqlerrcode, NIL, "Send the request again.",
-									 "Another request changed the same at the same time.");
-
-		case ERRCODE_INSUFFICIENT_PRIVILEGE:
-			if (readable)
-				FlushErrorState();
-			taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The server says: %s.",
-							readable ? edata->message : "permission denied");
-
-		default:
-			if (readable)
-				PG_RE_THROW();
-			raise_unreadable(edata);
-	}
+void
+taskapi_resource_rethrow_of_query(MemoryContext context, CmdType operation, Oid owner)
+{
+	if (kind_of(geterrcode()) == ERROR_PERMISSION)
+		PG_RE_THROW();
+	taskapi_resource_rethrow(context, operation, owner);
 }
 
 static void
-raise_violation(const ErrorData *edata, CmdType operation, bool readable)
+raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 {
-	bool		named = readable || names_are_the_servers(edata);
-	const char *constraint = named && edata->constraint_name ? edata->constraint_name : "";
+	bool		server = is_the_servers(edata);
+	const char *constraint = server ? edata->constraint_name : NULL;
+	const char *detail = edata->detail ? psprintf(" %s", edata->detail) : "";
 
-	switch (edata->sqlerrcode)
+	switch (kind)
 	{
-		case ERRCODE_UNIQUE_VIOLATION:
-		case ERRCODE_EXCLUSION_VIOLATION:
-			taskapi_problem(PROBLEM_ALREADY_EXISTS, NIL, readable ? edata->hint : NULL,
-							"It conflicts with constraint \"%s\".%s", constraint, detail_of(edata, readable));
+		case ERROR_CONFLICT:
+			if (constraint)
+				taskapi_problem_from_error(PROBLEM_ALREADY_EXISTS, 0, edata, edata->hint,
+										   "It conflicts with constraint \"%s\".%s", constraint, detail);
+			taskapi_problem_from_error(PROBLEM_ALREADY_EXISTS, 0, edata, edata->hint, "%s", text_of(edata));
 
-		case ERRCODE_FOREIGN_KEY_VIOLATION:
-		case ERRCODE_RESTRICT_VIOLATION:
-			if (edata->sqlerrcode == ERRCODE_RESTRICT_VIOLATION || is_referenced_side(edata, operation))
-				taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,
-								"Constraint \"%s\" keeps it.%s", constraint, detail_of(edata, readable));
-			taskapi_problem(PROBLEM_INVALID_REFERENCE, NIL, NULL,
-							"It violates constraint \"%s\".%s", constraint, detail_of(edata, readable));
+		case ERROR_REFERENCE:
+			if (is_referenced_side(edata, operation))
+			{
+				if (constraint)
+					taskapi_problem_from_error(PROBLEM_HAS_DEPENDENTS, 0, edata, NULL,
+											   "Constraint \"%s\" keeps it.%s", constraint, detail);
+				taskapi_problem_from_error(PROBLEM_HAS_DEPENDENTS, 0, edata, edata->hint, "%s", text_of(edata));
+			}
+			if (constraint)
+				taskapi_problem_from_error(PROBLEM_INVALID_REFERENCE, 0, edata, NULL,
+										   "It violates constraint \"%s\".%s", constraint, detail);
+			taskapi_problem_from_error(PROBLEM_INVALID_REFERENCE, 0, edata, edata->hint, "%s", text_of(edata));
 
-		case ERRCODE_CHECK_VIOLATION:
-			taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL, NULL,
-									 "It violates constraint \"%s\".", constraint);
+		case ERROR_VALUE:
+			if (constraint && edata->sqlerrcode == ERRCODE_CHECK_VIOLATION)
+				taskapi_problem_from_error(PROBLEM_INVALID_VALUE, edata->sqlerrcode, edata, NULL,
+										   "It violates constraint \"%s\".", constraint);
+			if (server && edata->column_name && edata->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION)
+				taskapi_problem_from_error(PROBLEM_INVALID_VALUE, edata->sqlerrcode, edata, NULL,
+										   "Column \"%s\" must have a value.", edata->column_name);
+			/* of the server's hint for it, OVERRIDING, no client of a resource can make use */
+			taskapi_problem_from_error(PROBLEM_INVALID_VALUE, edata->sqlerrcode, edata,
+									   server && edata->sqlerrcode == ERRCODE_GENERATED_ALWAYS ?
+									   "Leave the column out." : edata->hint,
+									   "%s", text_of(edata));
+
+		case ERROR_RETRY:
+			if (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+				taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, edata, "Send the request again.",
+										   "Another request holds a lock for too long.");
+			taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, edata, "Send the request again.",
+									   "Another request changed the same at the same time.");
+
+		case ERROR_PERMISSION:
+			if (edata->hint)
+				taskapi_problem_from_error(PROBLEM_FORBIDDEN, 0, edata, edata->hint, "%s", text_of(edata));
+			taskapi_problem_from_error(PROBLEM_FORBIDDEN, 0, edata, NULL, "The server says: %s.", text_of(edata));
 
 		default:
-			if (named && edata->column_name)
-				taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_NOT_NULL_VIOLATION, NIL, NULL,
-										 "Column \"%s\" must have a value.", edata->column_name);
-			taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_NOT_NULL_VIOLATION, NIL, NULL,
-									 "A value must not be null.");
+			elog(ERROR, "unexpected kind of error: %d", (int) kind);
 	}
 }
 
 /*
- * An error of another kind, whose text the caller may not read: the SQLSTATE tells a client what it can do.
+ * The SQLSTATE tells a client what it can do, and so do names that the server gave.
  */
 static void
-raise_unreadable(const ErrorData *edata)
+raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 {
-	if (edata->sqlerrcode == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T'))
-		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "A table behind the resource refuses it.");
-	ereport(ERROR,
-			(errcode(edata->sqlerrcode),
-			 errmsg("a write with the rights of a table's owner failed"),
-			 errhint("The server's log has the reason.")));
+	ErrorData  *names = named_only(edata);
+	const char *details = "A table behind the resource refuses it.";
+
+	switch (kind)
+	{
+		case ERROR_CONFLICT:
+			if (names->constraint_name)
+				details = psprintf("It conflicts with constraint \"%s\".", names->constraint_name);
+			taskapi_problem_from_error(PROBLEM_ALREADY_EXISTS, 0, names, NULL, "%s", details);
+
+		case ERROR_REFERENCE:
+			if (names->constraint_name)
+				details = psprintf(is_referenced_side(edata, operation) ? "Constraint \"%s\" keeps it." :
+								   "It violates constraint \"%s\".", names->constraint_name);
+			taskapi_problem_from_error(is_referenced_side(edata, operation) ? PROBLEM_HAS_DEPENDENTS :
+									   PROBLEM_INVALID_REFERENCE, 0, names, NULL, "%s", details);
+
+		case ERROR_VALUE:
+			if (names->constraint_name)
+				details = psprintf("It violates constraint \"%s\".", names->constraint_name);
+			else if (names->column_name)
+				details = psprintf("Column \"%s\" must have a value.", names->column_name);
+			else if (edata->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION)
+				details = "A value must not be null.";
+			taskapi_problem_from_error(PROBLEM_INVALID_VALUE, edata->sqlerrcode, names, NULL, "%s", details);
+
+		case ERROR_RETRY:
+			taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, names, "Send the request again.",
+									   "Another request changed the same at the same time.");
+
+		case ERROR_PERMISSION:
+			taskapi_problem_from_error(PROBLEM_FORBIDDEN, 0, names, NULL, "The server says: permission denied.");
+
+		default:
+			if (edata->sqlerrcode == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T'))
+				taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "%s", details);
+			ereport(ERROR,
+					(errcode(edata->sqlerrcode),
+					 errmsg("a write with the rights of a table's owner failed"),
+					 errhint("The server's log has the reason.")));
+	}
+}
+
+/*
+ * The names of the constraint and the column, if they are the server's.
+ */
+static ErrorData *
+named_only(const ErrorData *edata)
+{
+	ErrorData  *names = palloc0(sizeof(ErrorData));
+
+	if (is_the_servers(edata))
+	{
+		names->constraint_name = edata->constraint_name;
+		names->column_name = edata->column_name;
+	}
+	return names;
 }

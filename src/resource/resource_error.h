@@ -3,13 +3,24 @@
  * resource_error.h
  *	  Errors of a resource write, as problems.
  *
+ * What a client can act on is a problem: constraints, values that are none of
+ * their type or too large, values for columns that only the server writes,
+ * missing permission, conflicts and locks that were waited for too long.  The
+ * rest stays what it is: what a trigger raises with an SQLSTATE of its own, a
+ * canceled statement, faults of the database.  docs/errors.md has the list, and
+ * test/sql/error_contract.sql walks all SQLSTATEs.
+ *
+ * The text of an error that a trigger or function has raised is its author's, and
+ * is kept: message and detail are the details of the problem, the hint is its hint.
+ *
  * An error of a statement that ran with the caller's own rights is the caller's
  * to read: PostgreSQL leaves out of it what the caller may not see.  An error of
  * one that ran with an owner's rights is not: its DETAIL shows rows, and so may
  * the text that a trigger made.  Of such an error only the kind is passed on, with
  * the names of the constraint or the column if the server gave them; the text goes
  * to the server's log.  What raise_problem() raises is another thing: its author
- * wrote it for clients, and it is passed on.
+ * wrote it for clients.  It is passed on if the author's table has the owner of the
+ * resource's own; from the table of another owner, only which problem it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,9 +33,15 @@
 #include "base/compat.h"
 
 /*
- * In a PG_CATCH block: raise the problem that the error is for a client, or the error itself.  "caller" is the role that
- * made the outermost write: what a write within another one, as an owner, is told is not the client's either.
+ * In a PG_CATCH block, of a row or of the end of a query: raise the problem that the error is for a client, or the error
+ * itself.  "owner" owns the table of the resource.
  */
-pg_noreturn extern void taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid caller);
+pg_noreturn extern void taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner);
+
+/*
+ * The same for an error of a query that writes to a resource, outside its rows: the values that it computes, its conflicts.
+ * Missing permission is the layer's to answer, which knows whether the caller has said who it is.
+ */
+pg_noreturn extern void taskapi_resource_rethrow_of_query(MemoryContext context, CmdType operation, Oid owner);
 
 #endif							/* TASKAPI_RESOURCE_ERROR_H */

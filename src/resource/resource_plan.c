@@ -26,6 +26,10 @@ static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
 /* The text of the statement that is to be run next as a part of the client's: that very string, of its plan source. */
 static const char *joining_text = NULL;
 
+/* How the context of an error says that it happened with an owner's rights. */
+#define OWNER_CONTEXT "statement with the rights of a table's owner"
+
+static void note_owner(void *arg);
 static void start_joined(QueryDesc *query, int eflags);
 static SPIPlanPtr keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
@@ -37,14 +41,21 @@ taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, 
 	bool		other = (role != GetUserId());
 	SPIPlanPtr	plan;
 	TaskapiRole saved = {0};
+	ErrorContextCallback callback = {.callback = note_owner, .previous = error_context_stack};
 
 	if (other)
+	{
+		error_context_stack = &callback;
 		saved = taskapi_become(role, AS_OWNER);
+	}
 	plan = SPI_prepare(query, nargs, argtypes);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), query);
 	if (other)
+	{
 		taskapi_role_restore(saved);
+		error_context_stack = callback.previous;
+	}
 	return keep_plan(entry, plan);
 }
 
@@ -153,6 +164,7 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 	Snapshot	snapshot = InvalidSnapshot;
 	Snapshot	crosscheck = InvalidSnapshot;
 	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
 	int			result;
 
@@ -164,9 +176,13 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 		crosscheck = GetTransactionSnapshot();
 	}
 
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
 	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
@@ -179,6 +195,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 {
 	SPIExecuteOptions options = {0};
 	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
 	int			result;
 
@@ -194,9 +211,13 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	CHECK_FOR_INTERRUPTS();
 	options.params = make_params(nargs, argtypes, values, NULL);
 	options.dest = receiver;
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
 	result = SPI_execute_plan_extended(plan, &options);
 	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
@@ -208,14 +229,33 @@ uint64
 taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values)
 {
 	MemoryContext context = CurrentMemoryContext;
-	TaskapiRole saved = taskapi_become(owner, AS_OWNER);
-	int			result = SPI_execute_plan(plan, values, NULL, true, 1);
+	ErrorContextCallback callback = {.callback = note_owner};
+	TaskapiRole saved;
+	int			result;
 
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
+	saved = taskapi_become(owner, AS_OWNER);
+	result = SPI_execute_plan(plan, values, NULL, true, 1);
 	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+static void
+note_owner(void *arg)
+{
+	errcontext(OWNER_CONTEXT);
+}
+
+bool
+taskapi_resource_raised_as_owner(const ErrorData *edata)
+{
+	return edata->context != NULL && strstr(edata->context, OWNER_CONTEXT) != NULL;
 }
 
 /*

@@ -49,8 +49,7 @@ extern uint64 taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid 
 /*
  * Run a plan with a role's rights and, as referential integrity does, no row-level security and in every isolation
  * level with the newest state in view: a row that this transaction's snapshot does not show is a serialization failure
- * if it would be changed.  After an error GetUserId() is that role until the subtransaction ends, by which
- * resource_error.c knows that the error's text is not the caller's to read.
+ * if it would be changed.
  */
 extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit);
 
@@ -63,6 +62,12 @@ extern uint64 taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, c
 
 /* The same for a query that sees what the active snapshot shows; one row at the most. */
 extern uint64 taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values);
+
+/*
+ * Was the error raised in what runs with another role's rights by these three, at any depth?  Its text is not the caller's to
+ * read then.  The error's context says so, so that nothing has to be put back when an error is caught on the way.
+ */
+extern bool taskapi_resource_raised_as_owner(const ErrorData *edata);
 
 /* An error unless the last result begins with columns of these types. */
 extern void taskapi_resource_require_result(const Oid *types, int ntypes);

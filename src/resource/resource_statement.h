@@ -60,6 +60,7 @@ typedef struct TaskapiResourceStatement
 	SubTransactionId subid;
 	int			depth;			/* how many row writes it runs within */
 	TaskapiRegistration registration;
+	Oid			owner;			/* of the table */
 	bool		deleted_rows;	/* the view is deleted_RESOURCE */
 	TaskapiRequestMethod method;
 	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */

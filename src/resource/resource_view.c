@@ -138,6 +138,7 @@ build_view(Oid relid)
 				 errmsg("\"%s\" is not a view", RelationGetRelationName(rel))));
 	view->source_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(source)),
 												   RelationGetRelationName(source));
+	view->source_owner = source->rd_rel->relowner;
 	query = get_view_query(rel);
 	rtindex = find_source(rel, query, RelationGetRelid(source));
 	find_columns(view, rel, source, query, rtindex);

@@ -56,6 +56,7 @@ typedef struct TaskapiView
 	Bitmapset  *writable;		/* the columns that are "written" */
 	Bitmapset  *by_server;
 	char	   *source_name;	/* quoted, with its schema */
+	Oid			source_owner;
 	char	  **expressions;	/* the view's columns in terms of the table, as t */
 	char	   *returning;		/* all of them */
 	char	   *search_path;	/* under which it means that; NULL: under any */

@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_query.c
+ *	  Errors of a query that writes to a resource (resource_query.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "parser/parsetree.h"
+
+#include "base/compat.h"
+#include "resource/resource_error.h"
+#include "resource/resource_query.h"
+#include "resource/resource_view.h"
+
+static ExecutorRun_hook_type next_ExecutorRun_hook = NULL;
+
+static void run_query(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM);
+static void run(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM);
+static Oid	resource_owner(const PlannedStmt *query);
+
+void
+taskapi_resource_query_init(void)
+{
+	next_ExecutorRun_hook = ExecutorRun_hook;
+	ExecutorRun_hook = run_query;
+}
+
+static void
+run_query(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			owner = InvalidOid;
+
+	if (query->plannedstmt->resultRelations != NIL)
+		owner = resource_owner(query->plannedstmt);
+	if (!OidIsValid(owner))
+	{
+		run(query, direction, count TASKAPI_EXECUTE_ONCE_ARG);
+		return;
+	}
+	PG_TRY();
+	{
+		run(query, direction, count TASKAPI_EXECUTE_ONCE_ARG);
+	}
+	PG_CATCH();
+	{
+		taskapi_resource_rethrow_of_query(context, query->operation, owner);
+	}
+	PG_END_TRY();
+}
+
+static void
+run(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM)
+{
+	if (next_ExecutorRun_hook)
+		next_ExecutorRun_hook(query, direction, count TASKAPI_EXECUTE_ONCE_ARG);
+	else
+		standard_ExecutorRun(query, direction, count TASKAPI_EXECUTE_ONCE_ARG);
+}
+
+/*
+ * Who owns the table of a resource that the query writes to; InvalidOid if it writes to none.
+ */
+static Oid
+resource_owner(const PlannedStmt *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->resultRelations)
+	{
+		const RangeTblEntry *rte = rt_fetch(lfirst_int(lc), query->rtable);
+
+		if (rte->relkind == RELKIND_VIEW && taskapi_resource_find(rte->relid) != NULL)
+			return taskapi_resource_view_as_is(rte->relid)->source_owner;
+	}
+	return InvalidOid;
+}
