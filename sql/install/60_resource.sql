@@ -26,9 +26,11 @@ COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
 COMMENT ON COLUMN taskapi.resource.deleted_at_column IS
     'The column of the table that says when a row was deleted; the same for all resources made of the table';
 -- An entry with a view that was dropped by hand must not come back with a bare OID, which may be another relation then.
+-- In an order, so that two dumps of the same are the same.
 SELECT pg_catalog.pg_extension_config_dump('taskapi.resource',
     'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)'
-    ' AND (deleted_resource IS NULL OR deleted_resource IN (SELECT oid FROM pg_catalog.pg_class))');
+    ' AND (deleted_resource IS NULL OR deleted_resource IN (SELECT oid FROM pg_catalog.pg_class))'
+    ' ORDER BY resource::pg_catalog.text');
 
 CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.resource
     FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();

@@ -125,7 +125,10 @@ SELECT taskapi.expose('ex.post');
 RESET ROLE;
 GRANT CREATE, USAGE ON SCHEMA ex_two TO regress_existing_owner;
 SET ROLE regress_existing_owner;
+-- the message names the role that the views belong to
+\set VERBOSITY sqlstate
 SELECT taskapi.expose('ex.post');
+\set VERBOSITY default
 RESET ROLE;
 SELECT taskapi.expose('ex.post');
 SELECT relname, relowner::regrole, has_table_privilege('regress_existing_user', oid, 'SELECT') FROM pg_class WHERE relnamespace = 'ex_two'::regnamespace ORDER BY 1;
