@@ -125,7 +125,7 @@ $('#board').append(...STATES.map((status) => columns[status].box));
 function draw(task) {
     const states = STATES.map((s) => element('option', { value: s, textContent: words(s), selected: s === task.status }));
     const state = element('select', { ariaLabel: 'Status', onchange: () => change(task, { status: state.value }) }, ...states);
-    const facts = [task.due_date && `due ${task.due_date}`, task.priority && `P${task.priority}`, ...task.labels.slice(0, 2)].filter(Boolean).join(' · ');
+    const facts = [task.due_date, task.priority && `P${task.priority}`, ...task.labels.slice(0, 2)].filter(Boolean).join(' · ');
     const title = element('p', { textContent: task.title, onblur: () => finish(task, title) });
     const card = element('li', { className: 'card', tabIndex: 0 }, title,
         element('div', {}, element('small', { textContent: facts }), state, element('button', { textContent: '✕', title: 'Delete', ariaLabel: `Delete ${task.title}`, onclick: () => remove(task) })));

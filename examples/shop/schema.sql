@@ -1,4 +1,4 @@
--- The example's own table, and what its server may do. Run as a role that may create schemas; safe to repeat.
+-- The table of examples/node and examples/python, and what their server may do. Run as a superuser; safe to repeat.
 CREATE EXTENSION IF NOT EXISTS taskapi;
 CREATE SCHEMA IF NOT EXISTS shop;
 CREATE SCHEMA IF NOT EXISTS shop_api;
@@ -27,25 +27,12 @@ BEGIN
     END IF;
 END
 $$;
-GRANT USAGE ON SCHEMA shop_api TO shop_server;
 SELECT taskapi.grant_resource('shop_api.orders', 'shop_server');
+-- The server charges each of its customers, by a key of its own choice; and it stores answers under its customers' keys.
 GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin(text, jsonb, text, interval),
     taskapi.idempotency_complete(text, int, json, jsonb, text),
-    -- rate_limit: the server charges each of its customers
-    taskapi.enforce_rate_limits(jsonb, int), taskapi.rate_limit(text, int, interval, int, int), taskapi.jwt_verify(text, text) TO shop_server;
+    taskapi.enforce_rate_limits(jsonb, int), taskapi.rate_limit(text, int, interval, int, int) TO shop_server;
 
 INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, description)
 VALUES ('shop_per_customer', 20, '1 minute', 10, 'Requests of one customer of the example')
 ON CONFLICT (name) DO NOTHING;
-
--- The task API beside it: projects whose members are invited. The server's role is its authenticated one.
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'shop_anonymous') THEN
-        CREATE ROLE shop_anonymous;
-    END IF;
-    IF to_regclass('shop_tasks.account') IS NULL THEN
-        PERFORM taskapi.create_task_api('shop_tasks', 'shop_tasks_api', 'shop_anonymous', 'shop_server');
-    END IF;
-END
-$$;
