@@ -35,3 +35,6 @@ CREATE FUNCTION public.request(method text, path text, headers json) RETURNS voi
 $$;
 VACUUM (FREEZE, ANALYZE);
 CHECKPOINT;
+SELECT taskapi.create_outbox();
+CREATE TABLE data.message (seq bigint GENERATED ALWAYS AS IDENTITY, slot smallint NOT NULL, topic text NOT NULL, key text NOT NULL, payload jsonb NOT NULL, headers jsonb, created_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE INDEX ON data.message (slot, seq);
