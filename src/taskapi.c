@@ -17,6 +17,7 @@
 #include "cursor/cursor_token.h"
 #include "http/client_address.h"
 #include "http/origin.h"
+#include "http/problem_log.h"
 #include "idempotency/idempotency_claim.h"
 #include "outbox/outbox_bound.h"
 #include "outbox/outbox_partition.h"
@@ -41,6 +42,7 @@ _PG_init(void)
 	taskapi_cursor_check_init();
 	taskapi_client_address_init();
 	taskapi_origin_init();
+	taskapi_problem_log_init();
 	taskapi_idempotency_init();
 	taskapi_jwt_init();
 	taskapi_page_init();

@@ -280,6 +280,18 @@ taskapi_problem_of_error(const ErrorData *edata, TaskapiProblem *problem)
 	return end != NULL && find_problem(pnstrdup(text, end - text), problem);
 }
 
+const char *
+taskapi_problem_name(TaskapiProblem problem)
+{
+	return catalogue[problem].name;
+}
+
+int
+taskapi_problem_status(TaskapiProblem problem)
+{
+	return catalogue[problem].status;
+}
+
 /*
  * raise_problem(problem text, detail text, hint text, headers jsonb) -> void
  *

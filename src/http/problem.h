@@ -84,4 +84,8 @@ extern void taskapi_problem_soft(Node *escontext, TaskapiProblem problem, const 
  */
 extern bool taskapi_problem_of_error(const ErrorData *edata, TaskapiProblem *problem);
 
+/* Name and status in the catalogue. */
+extern const char *taskapi_problem_name(TaskapiProblem problem);
+extern int	taskapi_problem_status(TaskapiProblem problem);
+
 #endif							/* TASKAPI_PROBLEM_H */
