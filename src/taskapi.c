@@ -25,6 +25,7 @@
 #include "page/page.h"
 #include "ratelimit/ratelimit.h"
 #include "ratelimit/ratelimit_plan.h"
+#include "resource/idempotent_function.h"
 #include "resource/resource.h"
 #include "resource/resource_idempotency.h"
 
@@ -53,6 +54,7 @@ _PG_init(void)
 	taskapi_rate_limit_plan_init();
 	taskapi_resource_init();
 	taskapi_resource_idempotency_init();
+	taskapi_idempotent_function_init();
 
 	MarkGUCPrefixReserved("taskapi");
 }

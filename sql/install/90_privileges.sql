@@ -19,6 +19,8 @@ DECLARE
         'cursor_check', 'cursor_encode',
         'cursor_decode', 'cursor_value', 'cursor_support', 'cursor_constructor_support', 'cursor_sortsupport', 'page',
         'resource_page', 'page_rows', 'index_advice',
+        -- a declaration of a function of the caller's own
+        'make_idempotent', 'statement_returns',
         -- migrations, as the caller
         'run_ddl', 'expose_online', 'resource_ddl', 'revokes_on', 'own_comments', 'page_function_over',
         'grant_shown_columns', 'column_grants_of',

@@ -87,10 +87,16 @@ COMMENT ON COLUMN @api@.api_keys.prefix IS 'How the secret begins, to recognize 
 COMMENT ON COLUMN @api@.api_keys.scopes IS 'read: GET and HEAD; write: all other methods';
 COMMENT ON COLUMN @api@.api_keys.secret IS 'Shown once, in the answer to POST; NULL ever after';
 
+-- A repetition with the same Idempotency-Key is answered with the same key, whose secret stays in the ledger for that, for
+-- taskapi.idempotency_ttl and for its owner's eyes.
 CREATE FUNCTION @data@.create_api_key() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET taskapi.idempotent = on
 AS $body$
 BEGIN
+    IF NOT taskapi.statement_returns(TG_RELID::regclass, 'secret') THEN
+        PERFORM taskapi.raise_problem('invalid_value', 'The request does not ask for the secret, which is shown this once.',
+            'Send Prefer: return=representation, and select the secret.');
+    END IF;
     SELECT k.id, k.prefix, k.created_at, k.secret INTO NEW.id, NEW.prefix, NEW.created_at, NEW.secret
     FROM taskapi.create_my_api_key(NEW.name, NEW.scopes, NEW.expires_at) k;
     RETURN NEW;

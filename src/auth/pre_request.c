@@ -54,6 +54,7 @@
 #include "base/table_cache.h"
 #include "http/claims.h"
 #include "http/client_address.h"
+#include "http/key_notice.h"
 #include "http/layer.h"
 #include "http/origin.h"
 #include "http/problem.h"
@@ -102,6 +103,7 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 
 	if (taskapi_request_header("origin") != NULL)
 		taskapi_expose_response_headers();
+	taskapi_key_announce();
 	settle(&principal);
 
 	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)

@@ -24,6 +24,7 @@ typedef struct RunningQuery
 {
 	QueryDesc  *query;
 	struct RunningQuery *outer;
+	uint64		number;
 } RunningQuery;
 
 static RunningQuery *running = NULL;
@@ -35,7 +36,8 @@ static TimestampTz loaded_in = 0;
 static void
 run_query(TASKAPI_EXECUTOR_RUN_PARAMETERS)
 {
-	RunningQuery this_query = {queryDesc, running};
+	static uint64 queries = 0;
+	RunningQuery this_query = {queryDesc, running, ++queries};
 
 	running = &this_query;
 	PG_TRY();
@@ -67,6 +69,22 @@ taskapi_running_query(TaskapiQueryOwner *owner)
 		loaded_in = 0;
 	*owner = loaded_in != 0 ? TASKAPI_QUERY_UNKNOWN : TASKAPI_QUERY_NESTED;
 	return NULL;
+}
+
+uint64
+taskapi_running_query_number(void)
+{
+	return running == NULL ? 0 : running->number;
+}
+
+QueryDesc *
+taskapi_query_around(int level)
+{
+	RunningQuery *query = running;
+
+	while (level-- > 0 && query != NULL)
+		query = query->outer;
+	return query == NULL ? NULL : query->query;
 }
 
 void

@@ -24,6 +24,12 @@ typedef enum TaskapiQueryOwner
  */
 extern QueryDesc *taskapi_running_query(TaskapiQueryOwner *owner);
 
+/* A number of that query which no other one of this backend has; 0 if it is not known. */
+extern uint64 taskapi_running_query_number(void);
+
+/* The same query, and those around it by "level"; NULL if there are not so many. */
+extern QueryDesc *taskapi_query_around(int level);
+
 extern void taskapi_client_query_init(void);
 
 #endif							/* TASKAPI_CLIENT_QUERY_H */

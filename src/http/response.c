@@ -33,7 +33,7 @@ static struct
 
 /* What this library sends that a browser does not show by itself */
 #define EXPOSED_HEADERS \
-	"ETag, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
+	"ETag, Idempotency-Key, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
 
 /* What is true of a refusal too */
 static const char *const kept_headers[] = {"Access-Control-Expose-Headers", "RateLimit-Policy", "RateLimit"};
@@ -94,6 +94,24 @@ taskapi_response_header(const char *name)
 	TaskapiHeader *header = read_response_headers() ? find_header(response.headers, name) : NULL;
 
 	return header ? header->value : NULL;
+}
+
+List *
+taskapi_response_headers(void)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (read_response_headers())
+	{
+		foreach(lc, response.headers)
+		{
+			TaskapiHeader *header = lfirst(lc);
+
+			result = taskapi_headers_add(result, header->name, header->value);
+		}
+	}
+	return result;
 }
 
 void

@@ -35,4 +35,7 @@ extern void taskapi_expose_response_headers(void);
  */
 extern List *taskapi_refusal_headers(List *headers);
 
+/* The headers that are set, a List of TaskapiHeader in the current context. */
+extern List *taskapi_response_headers(void);
+
 #endif							/* TASKAPI_RESPONSE_H */

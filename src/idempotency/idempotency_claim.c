@@ -43,6 +43,7 @@
 #include "base/counters.h"
 #include "base/own_objects.h"
 #include "idempotency/idempotency_claim.h"
+#include "http/key_notice.h"
 #include "http/layer.h"
 #include "http/problem.h"
 #include "http/response.h"
@@ -256,6 +257,7 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 	TaskapiLedgerRow *row;
 
 	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_BEGINS, 1);
+	taskapi_key_honoured();
 	*locked = taskapi_idempotency_lock(key, true);
 	if (!*locked)
 	{

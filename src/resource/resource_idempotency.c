@@ -83,7 +83,7 @@ typedef struct StatementKey
 	int			answered;
 } StatementKey;
 
-static bool require_idempotency_key = false;
+bool		taskapi_require_idempotency_key = false;
 
 static void statement_start(TaskapiResourceStatement *statement);
 static void start_replay(TaskapiResourceStatement *statement, StatementKey *state);
@@ -107,9 +107,9 @@ void
 taskapi_resource_idempotency_init(void)
 {
 	DefineCustomBoolVariable("taskapi.require_idempotency_key",
-							 "Refuses a POST to a resource without an Idempotency-Key.",
+							 "Refuses a POST to a resource, or to an idempotent function, without an Idempotency-Key.",
 							 NULL,
-							 &require_idempotency_key,
+							 &taskapi_require_idempotency_key,
 							 false,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
@@ -136,7 +136,7 @@ key_applies(TaskapiResourceStatement *statement, const char **key)
 		case TASKAPI_METHOD_POST:
 			if (statement->operation != CMD_INSERT)
 				return false;
-			required = require_idempotency_key;
+			required = taskapi_require_idempotency_key;
 			break;
 		case TASKAPI_METHOD_PUT:
 			if (statement->operation != CMD_INSERT)

@@ -10,6 +10,9 @@
 #define TASKAPI_RESOURCE_IDEMPOTENCY_H
 
 /* Set the hooks. */
+/* GUC variable: a POST has to have a key */
+extern bool taskapi_require_idempotency_key;
+
 extern void taskapi_resource_idempotency_init(void);
 
 #endif							/* TASKAPI_RESOURCE_IDEMPOTENCY_H */

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -26,10 +27,12 @@
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/client_query.h"
 #include "base/compat.h"
 #include "resource/resource_replay.h"
 
@@ -148,6 +151,34 @@ next_stored_row(PlanState *node)
 	slot->tts_isnull[rel->ri_RowIdAttNo - 1] = false;
 	MemoryContextSwitchTo(oldcontext);
 	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * statement_returns(view regclass, "column" name) -> boolean
+ *
+ * For a trigger of the view: does the INSERT that fired it return the column?  If it is not known, it may.
+ */
+PG_FUNCTION_INFO_V1(taskapi_statement_returns);
+Datum
+taskapi_statement_returns(PG_FUNCTION_ARGS)
+{
+	Oid			view = PG_GETARG_OID(0);
+	AttrNumber	attno = get_attnum(view, NameStr(*PG_GETARG_NAME(1)));
+	QueryDesc  *query;
+
+	for (int level = 0; (query = taskapi_query_around(level)) != NULL; level++)
+	{
+		ModifyTableState *target = taskapi_replay_target(query, view, CMD_INSERT);
+		Bitmapset  *returned = NULL;
+
+		if (target == NULL)
+			continue;
+		pull_varattnos((Node *) ((ModifyTable *) target->ps.plan)->returningLists,
+					   target->resultRelInfo->ri_RangeTableIndex, &returned);
+		PG_RETURN_BOOL(bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, returned) ||
+					   bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, returned));
+	}
+	PG_RETURN_BOOL(true);
 }
 
 /* ---------- the new values ---------- */

@@ -192,6 +192,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'run_ddl expose_online resource_ddl revokes_on own_comments page_function_over grant_shown_columns column_grants_of', 'EXECUTE', 'use', 'x x x x x x x x x'),
+    ('function', 'make_idempotent statement_returns', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
     ('function', 'add_secret api_key_last_used api_key_usage'
         ' bcrypt block_subject'
