@@ -34,7 +34,7 @@ INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst, counts, plan) VAL
     ('pro-minute',       600, '1 minute',  200, 'subject', 'pro'),
     ('pro-day',        50000, '1 day',   50000, 'subject', 'pro'),
     ('enterprise-minute', 6000, '1 minute', 2000, 'subject', 'enterprise');
-UPDATE taskapi.rate_limit_policy SET rate = 1, per = '1000 hours' WHERE counts IS NOT NULL;      -- none refills while this runs
+UPDATE taskapi.rate_limit_policy SET per = '1000 hours' WHERE counts IS NOT NULL;      -- none refills while this runs
 INSERT INTO taskapi.rate_limit_subject (subject, plan) VALUES ('ann', 'pro'), ('big', 'enterprise');
 COMMIT;
 SET taskapi.default_plan = 'free';
@@ -55,7 +55,7 @@ UPDATE taskapi.rate_limit_subject SET plan = 'enterprise' WHERE subject = 'big';
 
 -- A contract of its own
 INSERT INTO taskapi.rate_limit_override (subject, policy, rate, per, burst) VALUES ('big', 'enterprise-minute', 20000, '1 minute', 5000);
-UPDATE taskapi.rate_limit_override SET rate = 1, per = '1000 hours';
+UPDATE taskapi.rate_limit_override SET per = '1000 hours';
 SELECT pg_temp.request('big', '/tasks');
 INSERT INTO taskapi.rate_limit_override (subject, policy, rate) VALUES ('BIG', 'nothing', 0);
 INSERT INTO taskapi.rate_limit_subject VALUES ('018FDB5C-6B3A-7CC1-9F3B-7D1F2A3B4C5D', 'pro');
