@@ -102,11 +102,12 @@ CREATE FUNCTION taskapi.page_arguments() RETURNS oidvector
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         -- element by element, so that a dump of it is parsed to the same again
-        SELECT array_to_string(ARRAY['text'::regtype::oid, 'int4'::regtype::oid, 'text'::regtype::oid, 'jsonb'::regtype::oid],
-                               ' ')::oidvector;
+        SELECT array_to_string(ARRAY['text'::regtype::oid, 'int4'::regtype::oid, 'text'::regtype::oid, 'jsonb'::regtype::oid,
+                                     'text'::regtype::oid, 'text[]'::regtype::oid, 'bool'::regtype::oid], ' ')::oidvector;
     END;
 COMMENT ON FUNCTION taskapi.page_arguments() IS
-    'Internal: the types of the arguments of every RESOURCE_page(): order_by, page_size, page_token, filter';
+    'Internal: the types of the arguments of every RESOURCE_page(): order_by, page_size, page_token, filter, count, fields,'
+    ' show_deleted';
 
 CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -120,7 +121,7 @@ CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid);
     END;
 COMMENT ON FUNCTION taskapi.page_function_of(regclass) IS
-    'Internal: the RESOURCE_page() of a resource; NULL if there is none any more';
+    'Internal: the RESOURCE_page() of a resource, or that of its view of deleted rows; NULL if there is none';
 
 -- Not to_regclass(), which wants USAGE of the schema.
 CREATE FUNCTION taskapi.relation_named(schema name, name name) RETURNS regclass

@@ -273,14 +273,17 @@ BEGIN
         END IF;
     END LOOP;
     FOR taken IN
-        SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner
+        SELECT p.oid::regprocedure AS function, p.proname AS name, p.proowner::regrole AS owner
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = wanted.api_schema AND p.proname = wanted.resource || '_page'
+        WHERE n.nspname = wanted.api_schema
+          AND (p.proname = wanted.resource || '_page'
+               OR wanted.soft_delete AND p.proname::text = 'deleted_' || wanted.resource || '_page')
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                              AND d.refclassid = 'pg_class'::regclass AND d.refobjid = (wanted.former).resource)
+                              AND d.refclassid = 'pg_class'::regclass
+                              AND d.refobjid IN ((wanted.former).resource, (wanted.former).deleted_resource))
           AND (taskapi.is_stranger(p.proowner, wanted.owner) OR p.proargtypes = taskapi.page_arguments())
     LOOP
-        RAISE EXCEPTION 'name "%_page" is taken in schema "%"', wanted.resource, wanted.api_schema
+        RAISE EXCEPTION 'name "%" is taken in schema "%"', taken.name, wanted.api_schema
             USING ERRCODE = 'duplicate_function',
                   DETAIL = format('%s, which belongs to role %s, does not belong to a resource made of %s.',
                                   taken.function, taken.owner, wanted.source),
@@ -300,7 +303,8 @@ CREATE FUNCTION taskapi.owned_by_others(wanted taskapi.wanted_resource) RETURNS 
         WHERE c.oid IN ((($1).former).resource, (($1).former).deleted_resource) AND c.relowner <> ($1).owner
         UNION ALL
         SELECT 'FUNCTION ' || p.oid::regprocedure, p.proowner::regrole FROM pg_proc p
-        WHERE p.oid = taskapi.page_function_of((($1).former).resource) AND p.proowner <> ($1).owner
+        WHERE p.oid IN (taskapi.page_function_of((($1).former).resource),
+                        taskapi.page_function_of((($1).former).deleted_resource)) AND p.proowner <> ($1).owner
         ORDER BY 1;
     END;
 COMMENT ON FUNCTION taskapi.owned_by_others(taskapi.wanted_resource) IS

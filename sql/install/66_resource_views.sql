@@ -97,6 +97,21 @@ CREATE FUNCTION taskapi.deleted_order(key name[], deleted_at_column name) RETURN
 COMMENT ON FUNCTION taskapi.deleted_order(name[], name) IS
     'Internal: the order of the deleted rows of a resource with that primary key';
 
+-- A layer finds relations by the columns of foreign keys that views pass on, and would take the deleted rows for a second table
+-- of that name: with a second junction many-to-many is ambiguous, and foreign keys lead to the trash. So the columns that others may
+-- refer to hide there where they come from (src/base/simple_view.h); to the planner they are the table's.
+CREATE FUNCTION taskapi.column_expression(wanted taskapi.wanted_resource, deleted boolean, name name) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT format(CASE WHEN $2 AND ($3 = ANY (($1).key)
+                                        OR EXISTS (SELECT FROM pg_constraint f
+                                                   JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = ANY (f.confkey)
+                                                   WHERE f.contype = 'f' AND f.confrelid = ($1).source AND a.attname = $3))
+                           THEN 'CASE WHEN true THEN t.%1$I ELSE t.%1$I END' ELSE 't.%1$I' END, $3);
+    END;
+COMMENT ON FUNCTION taskapi.column_expression(taskapi.wanted_resource, boolean, name) IS
+    'Internal: what a view of the live or deleted rows of a resource shows as a column of its table';
+
 -- The columns that a view will have, in order. Those of a view that is there are bound to the columns of the table by number, and
 -- follow their names. The view of the deleted rows shows the column that marks them under the name deleted_at too, by which every
 -- client restores, unless the table has another column of that name.
@@ -124,10 +139,11 @@ CREATE FUNCTION taskapi.view_columns(wanted taskapi.wanted_resource, deleted boo
         wanted AS (
             SELECT 1 AS part, p.place, p.was, p.source_attnum,
                    CASE WHEN p.source_attnum IS NULL THEN p.was WHEN p.alias THEN 'deleted_at' ELSE p.name END AS name,
-                   CASE WHEN p.source_attnum IS NULL THEN c.expression ELSE format('t.%I', p.name) END AS expression
+                   CASE WHEN p.source_attnum IS NULL THEN c.expression
+                        ELSE taskapi.column_expression($1, $2, p.name::name) END AS expression
             FROM present p, cursor c
             UNION ALL
-            SELECT 2, s.attnum, NULL, s.attnum, s.name, format('t.%I', s.name) FROM source s
+            SELECT 2, s.attnum, NULL, s.attnum, s.name, taskapi.column_expression($1, $2, s.name::name) FROM source s
             WHERE NOT s.hidden AND (NOT s.private OR s.name = ANY (($1).key))
               AND s.attnum NOT IN (SELECT p.source_attnum FROM present p WHERE p.source_attnum IS NOT NULL)
             UNION ALL
@@ -172,7 +188,7 @@ CREATE FUNCTION taskapi.drop_statements(entry taskapi.resource) RETURNS TABLE (r
     BEGIN ATOMIC
         SELECT d.owner::regrole, d.statement
         FROM (SELECT 1, p.proowner, format('DROP FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
-              WHERE p.oid = taskapi.page_function_of(($1).resource)
+              WHERE p.oid IN (taskapi.page_function_of(($1).resource), taskapi.page_function_of(($1).deleted_resource))
               UNION ALL
               SELECT 2, c.relowner, format('DROP VIEW %s', c.oid::regclass) FROM pg_class c
               WHERE c.oid = ($1).deleted_resource AND taskapi.is_own_view(c.oid, ($1).source)
@@ -290,7 +306,8 @@ BEGIN
         INTO forth, back FROM unnest(sorted.columns) WITH ORDINALITY u (c, place);
     END IF;
     RETURN format('Where the row stands in order_by %s. Next page: /%s?order=%s&limit=50&cursor=gt.TOKEN, with the cursor of the'
-                  ' last row; previous page, backwards: /%s?order=%s&limit=50&cursor=lt.TOKEN, with that of the first',
+                  ' last row, until a page is empty; previous page, backwards: /%s?order=%s&limit=50&cursor=lt.TOKEN, with'
+                  ' that of the first',
                   order_by, name, forth, name, back);
 END
 $$;
@@ -378,34 +395,46 @@ $$;
 COMMENT ON FUNCTION taskapi.view_statements(taskapi.wanted_resource, boolean) IS
     'Internal: create the view of the live or deleted rows of a resource, or bring it up to date';
 
--- RESOURCE_page(order_by, page_size, page_token, filter). One that an earlier version made with other arguments or another result
--- cannot be replaced: it goes, and what roles were granted passes on. A new one is for those who may read the resource.
-CREATE FUNCTION taskapi.page_statements(wanted taskapi.wanted_resource) RETURNS TABLE (runs_as regrole, statement text)
+-- RESOURCE_page(order_by, page_size, page_token, filter, count, fields, show_deleted), and deleted_RESOURCE_page() with the same
+-- arguments, whose rows are deleted in any case; that one is left out if its name would be too long. The columns of a page are called
+-- fields here: in a URL, columns is PostgREST's own. One that an earlier version
+-- made with other arguments or another result cannot be replaced: it goes, and what roles were granted passes on. A new one is for
+-- those who may read the view.
+CREATE FUNCTION taskapi.page_statements(wanted taskapi.wanted_resource, deleted boolean)
+    RETURNS TABLE (runs_as regrole, statement text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    name      CONSTANT name := wanted.resource || '_page';
-    qualified CONSTANT text := format('%I.%I(text, int, text, jsonb)', wanted.api_schema, name);
-    comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise: GET /rpc/%s?page_size=50&page_token=TOKEN',
-                                      wanted.resource, wanted.order_by, name);
+    view      CONSTANT text := CASE WHEN deleted THEN 'deleted_' ELSE '' END || wanted.resource;
+    name      CONSTANT text := view || '_page';
+    arguments CONSTANT text[] := '{order_by,page_size,page_token,filter,count,fields,show_deleted}';
+    qualified CONSTANT text := format('%I.%I(text, int, text, jsonb, text, text[], boolean)', wanted.api_schema, name);
+    order_by  CONSTANT text := CASE WHEN deleted THEN taskapi.deleted_order(wanted.key, wanted.deleted_at_column)
+                               ELSE wanted.order_by END;
+    comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise: GET /rpc/%s?page_size=50&page_token=TOKEN,'
+                                      ' until next_page_token is empty', view, order_by, name);
+    former    CONSTANT regclass := CASE WHEN deleted THEN (wanted.former).deleted_resource ELSE (wanted.former).resource END;
     old       record;
     made      regprocedure := CASE WHEN NOT wanted.remake THEN to_regprocedure(qualified) END;
     readers   oid[] := ARRAY(
         SELECT DISTINCT a.grantee FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = (wanted.former).resource AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner ORDER BY 1);
+        WHERE c.oid = former AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner ORDER BY 1);
 BEGIN
+    IF octet_length(name) > 63 THEN
+        RETURN;
+    END IF;
     FOR old IN
         SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner,
                ARRAY(SELECT DISTINCT a.grantee FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
                      WHERE a.grantee NOT IN (0, p.proowner) ORDER BY 1) AS callers
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE NOT wanted.remake AND p.proname = (wanted.former).page_function
+        WHERE NOT wanted.remake
+          AND (p.proname = (wanted.former).page_function AND NOT deleted OR p.oid = taskapi.page_function_of(former))
           AND (n.nspname, p.proname, p.proargtypes, p.proargnames, p.prorettype) IS DISTINCT FROM
-              (wanted.api_schema, name, taskapi.page_arguments(), '{order_by,page_size,page_token,filter}'::text[],
-               'taskapi.page_result'::regtype::oid)
+              (wanted.api_schema, name::name, taskapi.page_arguments(), arguments, 'taskapi.page_result'::regtype::oid)
           AND starts_with(obj_description(p.oid, 'pg_proc'), 'A page of ')
           AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = (wanted.former).resource)
+                          AND d.refclassid = 'pg_class'::regclass AND d.refobjid = former)
     LOOP
         readers := old.callers;
         made := nullif(made, old.function);
@@ -413,9 +442,11 @@ BEGIN
     END LOOP;
     RETURN QUERY SELECT wanted.creator, format(
         'CREATE OR REPLACE FUNCTION %I.%I(order_by text DEFAULT NULL, page_size int DEFAULT NULL, page_token text DEFAULT NULL,'
-        ' filter jsonb DEFAULT NULL) RETURNS taskapi.page_result'
-        ' LANGUAGE sql STABLE RETURN taskapi.resource_page(%L::regclass, false, %L, $1, $2, $3, $4, NULL, NULL, NULL)',
-        wanted.api_schema, name, format('%I.%I', wanted.api_schema, wanted.resource), wanted.order_by);
+        ' filter jsonb DEFAULT NULL, count text DEFAULT NULL, fields text[] DEFAULT NULL, show_deleted boolean DEFAULT false)'
+        ' RETURNS taskapi.page_result LANGUAGE sql STABLE'
+        ' RETURN taskapi.resource_page(%L::regclass, %L::boolean, %L, $1, $2, $3, $4, $5, $6, %s)',
+        wanted.api_schema, name, format('%I.%I', wanted.api_schema, view), wanted.soft_delete AND NOT deleted, order_by,
+        CASE WHEN deleted THEN 'false' ELSE '$7' END);
     IF made IS NULL THEN
         IF wanted.creator <> wanted.owner THEN
             RETURN QUERY SELECT wanted.creator, format('ALTER FUNCTION %s OWNER TO %s', qualified, wanted.owner);
@@ -429,8 +460,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION taskapi.page_statements(taskapi.wanted_resource) IS
-    'Internal: create the function that answers with a page of a resource, or bring it up to date';
+COMMENT ON FUNCTION taskapi.page_statements(taskapi.wanted_resource, boolean) IS
+    'Internal: create the function that answers with a page of the live or deleted rows, or bring it up to date';
 
 -- A schema that expose() creates is out of the reach of others.
 CREATE FUNCTION taskapi.schema_statements(wanted taskapi.wanted_resource) RETURNS TABLE (runs_as regrole, statement text)
@@ -474,7 +505,10 @@ BEGIN
         RETURN QUERY SELECT s.* FROM taskapi.drop_statements(
             ROW(NULL, source, (wanted.former).deleted_resource, NULL, NULL, NULL, NULL, NULL, NULL)::taskapi.resource) s;
     END IF;
-    RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted) s;
+    RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted, false) s;
+    IF wanted.soft_delete THEN
+        RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted, true) s;
+    END IF;
     RETURN QUERY SELECT wanted.owner, s
                  FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true) s;
     IF wanted.remake THEN

@@ -72,8 +72,8 @@ CREATE FUNCTION taskapi.remade_grants(wanted taskapi.wanted_resource) RETURNS SE
               LEFT JOIN taskapi.source_columns($1) s ON s.attnum = c.source_attnum CROSS JOIN LATERAL aclexplode(a.attacl) g
               WHERE c.name <> ALL (($1).leaving) AND g.grantee <> r.relowner
               UNION ALL
-              SELECT 3, 0, g.statement
-              FROM unnest(taskapi.grants_on('pg_proc', taskapi.page_function_of((($1).former).resource), '{}')) g (statement)
+              SELECT 3, v.place, g.statement
+              FROM views v, LATERAL unnest(taskapi.grants_on('pg_proc', taskapi.page_function_of(v.view), '{}')) g (statement)
              ) s (place, part, statement)
         ORDER BY s.place, s.part, s.statement;
     END;
@@ -145,7 +145,6 @@ CREATE FUNCTION taskapi.grant_resource(resource regclass, grantee regrole, actio
 AS $$
 DECLARE
     entry   CONSTANT taskapi.resource := taskapi.registered_resource(resource);
-    page    regprocedure;
     unknown text;
     owned   name;
     target  record;
@@ -194,11 +193,13 @@ BEGIN
         PERFORM taskapi.run_as(taskapi.owner_of(target.relation),
                                format('GRANT %s ON %s TO %s', target.privilege, target.relation, grantee));
     END LOOP;
-    page := taskapi.page_function_of(entry.resource);
-    IF 'read' = ANY (actions) AND page IS NOT NULL THEN
-        PERFORM taskapi.run_as((SELECT p.proowner FROM pg_proc p WHERE p.oid = page),
-                               format('GRANT EXECUTE ON FUNCTION %s TO %s', page, grantee));
-    END IF;
+    FOR target IN
+        SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner FROM pg_proc p
+        WHERE 'read' = ANY (actions) AND p.oid = taskapi.page_function_of(entry.resource)
+           OR actions && '{read_deleted,restore,purge}' AND p.oid = taskapi.page_function_of(entry.deleted_resource)
+    LOOP
+        PERFORM taskapi.run_as(target.owner, format('GRANT EXECUTE ON FUNCTION %s TO %s', target.function, grantee));
+    END LOOP;
     IF 'create' = ANY (actions) THEN
         -- Of serial columns, whose default is the caller's to compute. A default may name a sequence of any other role, which
         -- the owner of the table has no say over.

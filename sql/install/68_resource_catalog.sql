@@ -105,6 +105,9 @@ CREATE VIEW taskapi.resources WITH (security_barrier = true) AS
            (SELECT d.relname FROM pg_catalog.pg_class d WHERE d.oid = t.trash) AS deleted_resource,
            CASE WHEN t.trash IS NOT NULL
                 THEN taskapi.deleted_order(taskapi.key_columns((u.r).source), (u.r).deleted_at_column) END AS deleted_order_by,
+           (SELECT p.proname FROM pg_catalog.pg_proc p
+            WHERE p.oid = taskapi.page_function_of((u.r).deleted_resource)
+              AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS deleted_page_function,
            taskapi.describe_columns(u.r) AS columns,
            (SELECT coalesce(pg_catalog.jsonb_agg(f.parent ORDER BY f.parent), '[]')
             FROM (SELECT pg_catalog.jsonb_build_object(
@@ -142,6 +145,8 @@ COMMENT ON COLUMN taskapi.resources.page_function IS
 COMMENT ON COLUMN taskapi.resources.deleted_resource IS
     'The view of the deleted rows; NULL without soft deletion, or if the role may neither read, restore nor purge';
 COMMENT ON COLUMN taskapi.resources.deleted_order_by IS 'The default order of the deleted rows, and that of their cursor';
+COMMENT ON COLUMN taskapi.resources.deleted_page_function IS
+    'The function that answers with a page of the deleted rows; NULL if there is none that the role may call';
 COMMENT ON COLUMN taskapi.resources.columns IS
     'The columns that the role may read or write, in their order: an array of objects with name, type, description and'
     ' the booleans readable, insertable, updatable, required (of an INSERT), generated (by the server) and nullable';

@@ -28,7 +28,7 @@ DECLARE
         'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
         'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',
         'registered_resource', 'resources_of',
-        'page_function_of', 'page_arguments', 'is_source', 'resource_columns', 'shown_columns', 'order_by_columns',
+        'page_function_of', 'page_arguments', 'column_expression', 'is_source', 'resource_columns', 'shown_columns', 'order_by_columns',
         'order_by_canonical', 'check_exposable', 'deletion_column', 'adoptable_resource', 'want_resource', 'check_owners',
         'owned_by_others', 'creator_in', 'check_misfits', 'resolve_resource', 'expose_plan', 'sql_comment', 'is_own_view', 'relation_named', 'order_by_renamed',
         'needed_columns', 'source_columns', 'column_statements', 'present_view', 'view_columns', 'leaving_columns',

@@ -135,7 +135,7 @@ append_link(StringInfo buf, const TaskapiPageArguments *given, const char *token
 	if (given->count)
 		append_parameter(buf, "count", text_to_cstring(given->count));
 	if (given->columns)
-		append_parameter(buf, "columns", OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(given->columns)));
+		append_parameter(buf, "fields", OidOutputFunctionCall(F_ARRAY_OUT, PointerGetDatum(given->columns)));
 	if (given->show_deleted)
 		append_parameter(buf, "show_deleted", "true");
 	appendStringInfo(buf, ">; rel=\"%s\"", rel);

@@ -215,7 +215,7 @@ sub check
 	is($new->psql($db, 'DROP EXTENSION taskapi', stderr => \$err), 3, "$name: DROP EXTENSION is refused");
 	like($err, qr/view api\.orders depends on/, "$name: for the resources");
 	$new->safe_psql($db, q{SELECT taskapi.unexpose('api.orders'), taskapi.unexpose('api.events')});
-	is($new->safe_psql($db, q{SELECT to_regclass('api.orders'), to_regprocedure('api.orders_page(text,int,text,jsonb)'), count(*) FROM "My Data"."Order"}), '||801', "$name: unexpose() leaves the rows");
+	is($new->safe_psql($db, q{SELECT to_regclass('api.orders'), to_regprocedure('api.orders_page(text,int,text,jsonb,text,text[],boolean)'), count(*) FROM "My Data"."Order"}), '||801', "$name: unexpose() leaves the rows");
 	return;
 }
 

@@ -113,7 +113,7 @@ ALTER VIEW ex_api.thing SET SCHEMA ex_two;
 SELECT taskapi.expose('ex.post');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'ex_two'::regnamespace UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'ex_two'::regnamespace ORDER BY 1;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'ex_api'::regnamespace AND relname ~ 'post|thing';
-SELECT has_column_privilege('regress_existing_user', 'ex_two.deleted_thing', 'removed_at', 'UPDATE'), has_function_privilege('regress_existing_user', 'ex_two.thing_page(text,int,text,jsonb)', 'EXECUTE');
+SELECT has_column_privilege('regress_existing_user', 'ex_two.deleted_thing', 'removed_at', 'UPDATE'), has_function_privilege('regress_existing_user', 'ex_two.thing_page(text,int,text,jsonb,text,text[],boolean)', 'EXECUTE');
 ALTER VIEW ex_two.thing RENAME TO post;
 SELECT taskapi.expose('ex.post');
 

@@ -109,6 +109,33 @@ SET ROLE regress_options;
 SELECT opt.ids(items) FROM opt.both('id', 3, NULL);
 RESET ROLE;
 
+-- The page functions of a resource: with its deleted rows if asked, and of those alone.
+SELECT opt.ids(items) FROM opt_api.things_page(page_size => 5, show_deleted => true);
+SELECT opt.ids(items), total_size FROM opt_api.things_page('id', 5, NULL, NULL, 'exact', '{id}');
+SELECT items, total_size FROM opt_api.deleted_things_page('id', 2, 'last', NULL, 'exact', '{id,n}', false);
+SELECT opt.ids(items) FROM opt_api.deleted_things_page(NULL, 3);
+SELECT count(*) FROM opt_api.deleted_things WHERE id IN (SELECT id FROM opt_api.deleted_things ORDER BY id LIMIT 2) AND cursor IS NOT NULL;
+UPDATE opt_api.deleted_things SET deleted_at = NULL WHERE id = 30 RETURNING id;
+DELETE FROM opt_api.deleted_things WHERE id = 27 RETURNING id;
+-- a key that hides where it comes from bounds the same index, is of the same type, and tells who follows foreign keys nothing
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT 1 FROM opt_api.deleted_things WHERE id = 3;
+RESET enable_seqscan;
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = 'opt_api.deleted_things'::regclass AND a.attnum > 0 AND a.attname IN ('id', 'kind');
+SELECT (SELECT count(*) FROM regexp_matches(ev_action, ':resname id [^}]*:resorigtbl 0 ', 'g')) AS hidden, (SELECT count(*) FROM regexp_matches(ev_action, ':resname kind [^}]*:resorigtbl 0 ', 'g')) AS other
+FROM pg_rewrite WHERE ev_class = 'opt_api.deleted_things'::regclass;
+-- without soft deletion both are gone; a name that would be too long is left out
+SELECT taskapi.expose('opt.item', soft_delete => false);
+SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'opt_api'::regnamespace ORDER BY 1;
+SELECT opt_api.things_page(show_deleted => true);
+SELECT taskapi.expose('opt.item', soft_delete => true);
+SELECT taskapi.expose('opt.none', 'opt_api', repeat('n', 51));
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'opt_api'::regnamespace ORDER BY 1;
+SELECT taskapi.unexpose(format('opt_api.%I', repeat('n', 51))::regclass);
+-- a function of one's own under that name is not taken over
+CREATE FUNCTION opt_api.deleted_none_page(text, int, text, jsonb, text, text[], boolean) RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT taskapi.expose('opt.none', 'opt_api');
+
 -- Link: relative to the URL, with the arguments as they were given, each token once.
 \t on
 CREATE FUNCTION opt.link(path text, statement text, search_path text DEFAULT '"$user", public') RETURNS SETOF text LANGUAGE plpgsql AS $$

@@ -54,13 +54,13 @@ END
 $$;
 
 \x
-SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c; ALTER TABLE trust.c DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559$$);
-SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_b; ALTER TABLE trust.b DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559; UPDATE trust.b SET deleted_at = now()$$);
-SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_a; ALTER TABLE trust.a ALTER COLUMN deletion_id TYPE text$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c CASCADE; ALTER TABLE trust.c DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_b CASCADE; ALTER TABLE trust.b DROP COLUMN deletion_id, ADD COLUMN deletion_id int8 DEFAULT 3735928559; UPDATE trust.b SET deleted_at = now()$$);
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_a CASCADE; ALTER TABLE trust.a ALTER COLUMN deletion_id TYPE text$$);
 SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c, trust_api.c CASCADE; ALTER TABLE trust.c ALTER COLUMN deleted_at TYPE text$$);
 SELECT * FROM trust.attack($$ALTER TABLE trust.c RENAME COLUMN deletion_id TO x$$);
 SELECT * FROM trust.attack($$ALTER TABLE trust.c RENAME COLUMN version TO x$$);
-SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c; CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor, o.x
+SELECT * FROM trust.attack($$DROP VIEW trust_api.deleted_c CASCADE; CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor, o.x
     FROM (VALUES ('x'::bytea)) o (x), trust.c$$);
 SELECT * FROM trust.attack($$CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor FROM trust.c$$);
 SELECT * FROM trust.attack($$CREATE OR REPLACE VIEW trust_api.c WITH (security_invoker) AS SELECT c.id, c.a, c.b, c.n, c.version, c.updated_at, taskapi.cursor('id', c.id) AS cursor FROM trust.c WHERE c.deleted_at IS NULL AND c.id > 2$$);

@@ -38,7 +38,7 @@ GRANT SELECT ON columns_of TO PUBLIC;
 SET ROLE regress_catalog_reader;
 \x on
 SELECT api_schema, resource, description, actions, key_columns, order_by, cursor_column, page_function, deleted_resource,
-       deleted_order_by, parents, versioned, soft_delete, idempotent
+       deleted_order_by, deleted_page_function, parents, versioned, soft_delete, idempotent
 FROM taskapi.resources WHERE api_schema = 'shop_api' ORDER BY resource;
 \x off
 SELECT name, type, readable, insertable, updatable, required, generated, nullable, left(description, 12) AS description

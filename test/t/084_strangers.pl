@@ -128,7 +128,7 @@ refused('a planted view', $db, "BEGIN; $grab CREATE VIEW shared.note AS SELECT 1
 refused('a planted type', $db, "BEGIN; $grab CREATE TYPE shared.deleted_note AS ENUM (); $leave $expose", qr/name "deleted_note" is taken/);
 refused('a planted page function', $db, "BEGIN; $grab CREATE FUNCTION shared.note_page(page_size int) RETURNS int LANGUAGE sql AS 'SELECT 1'; $leave $expose",
 	qr/name "note_page" is taken/);
-refused('a page function of one\'s own is not overwritten', $db, "BEGIN; CREATE FUNCTION shared.note_page(text, int, text, jsonb) RETURNS int LANGUAGE sql AS 'SELECT 1'; $expose",
+refused('a page function of one\'s own is not overwritten', $db, "BEGIN; CREATE FUNCTION shared.note_page(text, int, text, jsonb, text, text[], boolean) RETURNS int LANGUAGE sql AS 'SELECT 1'; $expose",
 	qr/name "note_page" is taken/);
 refused('a view that was handed to another role', $db, "BEGIN; $expose; ALTER VIEW shared.note OWNER TO mallory; $expose", qr/view shared\.note belongs to role mallory/);
 is($node->safe_psql($db, "SET client_min_messages = warning; $expose"), 'shared.note', 'a superuser exposes the table of another role in a schema of his own');
