@@ -39,6 +39,7 @@
 #include "resource/resource_error.h"
 #include "resource/resource_insert.h"
 #include "resource/resource_insert_mark.h"
+#include "resource/resource_purge.h"
 #include "resource/resource_put.h"
 #include "resource/resource_query.h"
 #include "resource/resource_trash_hint.h"
@@ -67,6 +68,7 @@ static void finish(QueryDesc *query);
 static void finish_rows(QueryDesc *query);
 static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStmt *query);
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
+static void end_deletions(TaskapiResourceStatement *statement);
 static void end_statement(TaskapiResourceStatement *statement);
 static void check_deferred(const TaskapiResourceStatement *statement);
 static TaskapiRequestMethod request_method(void);
@@ -328,6 +330,21 @@ read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view)
 		taskapi_precondition_required();
 }
 
+/*
+ * What deletions, restores and purges have left for the end of the statement.
+ */
+static void
+end_deletions(TaskapiResourceStatement *statement)
+{
+	if (statement->deleted == NIL && statement->restored == NIL && statement->waiting == NIL)
+		return;
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	taskapi_cascade_end_statement(statement);
+	taskapi_purge_end_statement(statement);
+	SPI_finish();
+}
+
 static void
 end_statement(TaskapiResourceStatement *statement)
 {
@@ -339,7 +356,7 @@ end_statement(TaskapiResourceStatement *statement)
 	if (statement->rows == 0 && !statement->vetoed &&
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
-	taskapi_cascade_end_statement(statement);
+	end_deletions(statement);
 	check_deferred(statement);
 	if (taskapi_resource_hooks.statement_end)
 		taskapi_resource_hooks.statement_end(statement);
@@ -531,7 +548,7 @@ xact_callback(XactEvent event, void *arg)
 		/* what was left for the end of a statement must not be left out because its trigger is gone */
 		for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
 		{
-			if (s->deleted != NIL || s->restored != NIL)
+			if (s->deleted != NIL || s->restored != NIL || s->waiting != NIL)
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						 errmsg("resource \"%s\" lacks its statement triggers", get_rel_name(s->view)),

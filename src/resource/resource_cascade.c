@@ -120,10 +120,6 @@ taskapi_cascade_end_statement(TaskapiResourceStatement *statement)
 {
 	ListCell   *lc;
 
-	if (statement->deleted == NIL && statement->restored == NIL)
-		return;
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	foreach(lc, statement->deleted)
 	{
 		TaskapiForeignKey *fk = find_dependents(lfirst(lc));
@@ -140,7 +136,6 @@ taskapi_cascade_end_statement(TaskapiResourceStatement *statement)
 			taskapi_problem(PROBLEM_PARENT_DELETED, NIL, "Restore that one first.",
 							"A row of %s that it belongs to by \"%s\" is deleted.", fk->other_relname, fk->name);
 	}
-	SPI_finish();
 	statement->deleted = statement->restored = NIL;
 }
 

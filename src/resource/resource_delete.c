@@ -183,7 +183,7 @@ taskapi_resource_purge(const TaskapiWrite *write)
 		return by_us ? write->old : NULL;
 	if (row->live)
 		return NULL;
-	if (taskapi_purge_row(row))
+	if (taskapi_purge_row(write->statement, row))
 		return write->old;
 	write->statement->vetoed = true;
 	return NULL;

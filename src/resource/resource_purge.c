@@ -10,6 +10,7 @@
 
 #include "nodes/parsenodes.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 
 #include "base/compat.h"
 #include "http/problem.h"
@@ -38,6 +39,8 @@ static void collect_below(TaskapiDoomed *doomed, const TaskapiRow *row);
 static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
 static void require_gone(const TaskapiDoomed *doomed);
+static const char *try_purge(const TaskapiRow *row, bool *removed);
+static TaskapiRow *lock_again(const TaskapiRow *row);
 
 static bool
 same_deletion(const TaskapiRow *a, const TaskapiRow *b)
@@ -257,17 +260,82 @@ require_gone(const TaskapiDoomed *doomed)
 	}
 }
 
-bool
-taskapi_purge_row(const TaskapiRow *row)
+/*
+ * What is in the way, or NULL if nothing is; then "removed" tells.
+ */
+static const char *
+try_purge(const TaskapiRow *row, bool *removed)
 {
 	TaskapiDoomed doomed = {0};
-	bool		removed;
 
 	taskapi_purge_collect(&doomed, row);
-	if (doomed.obstacle != NULL)
-		taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL, "%s", doomed.obstacle);
-	removed = taskapi_purge_remove(&doomed);
+	if (doomed.obstacle == NULL)
+		*removed = taskapi_purge_remove(&doomed);
 	taskapi_rows_free(doomed.rows);
 	hash_destroy(doomed.visited);
+	return doomed.obstacle;
+}
+
+bool
+taskapi_purge_row(TaskapiResourceStatement *statement, const TaskapiRow *row)
+{
+	bool		removed = true;
+
+	if (try_purge(row, &removed) != NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(statement->context);
+
+		statement->waiting = lappend(statement->waiting, taskapi_row_copy(row));
+		MemoryContextSwitchTo(oldcontext);
+	}
 	return removed;
+}
+
+/*
+ * Rows wait for others that come after them.  So they are tried backwards, and the other way round again, as long as
+ * that removes any.
+ */
+void
+taskapi_purge_end_statement(TaskapiResourceStatement *statement)
+{
+	List	   *waiting = statement->waiting;
+	const char *obstacle = NULL;
+	int			before;
+
+	statement->waiting = NIL;
+	do
+	{
+		List	   *left = NIL;
+
+		before = list_length(waiting);
+		for (int i = before - 1; i >= 0; i--)
+		{
+			const TaskapiRow *row = list_nth(waiting, i);
+			TaskapiRow *current = lock_again(row);
+			bool		removed = true;
+
+			obstacle = current == NULL ? NULL : try_purge(current, &removed);
+			if (obstacle != NULL)
+				left = lappend(left, unconstify(TaskapiRow *, row));
+			else if (!removed)
+				taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+								"A trigger keeps rows of %s from being purged.", get_rel_name(row->table->entry.relid));
+		}
+		waiting = left;
+	} while (waiting != NIL && list_length(waiting) < before);
+	if (waiting != NIL)
+		taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL, "%s", obstacle);
+}
+
+/*
+ * The row as it is now; NULL if it is gone.
+ */
+static TaskapiRow *
+lock_again(const TaskapiRow *row)
+{
+	Datum		key[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < row->table->nkeys; i++)
+		key[i] = row->values[row->table->keys[i]];
+	return taskapi_resource_lock_row(row->table, key, false);
 }

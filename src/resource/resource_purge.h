@@ -15,6 +15,7 @@
 
 #include "utils/hsearch.h"
 
+#include "resource/resource_statement.h"
 #include "resource/resource_table_plan.h"
 
 /* All that goes together. */
@@ -43,8 +44,12 @@ extern bool taskapi_purge_remove(const TaskapiDoomed *doomed);
 
 /*
  * Remove a deleted row, locked already, with what goes along below it.  False if a trigger of its table vetoed it;
- * has_dependents if something is in the way, forbidden if a trigger keeps a row that should have gone along.
+ * forbidden if a trigger keeps a row that should have gone along.  What is in the way may be removed by the same
+ * statement: then the row waits for its end.
  */
-extern bool taskapi_purge_row(const TaskapiRow *row);
+extern bool taskapi_purge_row(TaskapiResourceStatement *statement, const TaskapiRow *row);
+
+/* The statement ends: remove the rows that have waited; has_dependents if something is still in the way. */
+extern void taskapi_purge_end_statement(TaskapiResourceStatement *statement);
 
 #endif							/* TASKAPI_RESOURCE_PURGE_H */

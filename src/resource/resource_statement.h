@@ -77,6 +77,7 @@ typedef struct TaskapiResourceStatement
 	CommandId	first_command;	/* when it began */
 	Bitmapset  *written;		/* the commands by which it has written rows, from first_command; resource_own_change.h */
 	List	   *deleted;		/* of TaskapiRow: rows referred to them when they were deleted; see resource_cascade.h */
+	List	   *waiting;		/* of TaskapiRow: to be purged, see resource_purge.h */
 	List	   *restored;		/* of TaskapiRow: they referred to deleted rows when they were restored */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;

@@ -35,7 +35,8 @@ BEGIN
             outcome := n || ' rows';
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, state = RETURNED_SQLSTATE;
-            outcome := concat_ws(' ', state, CASE WHEN detail LIKE '{%' THEN detail::json ->> 'code' END);
+            -- 18 has another code for RESTRICT
+            outcome := concat_ws(' ', CASE i WHEN 1 THEN left(state, 2) ELSE state END, CASE WHEN detail LIKE '{%' THEN detail::json ->> 'code' END);
         END;
         rows := '';
         FOREACH t IN ARRAY tables LOOP

@@ -1,7 +1,6 @@
 -- One statement deletes, restores or purges rows that belong together, in whatever order it comes to them, and tells of each.
 \set SHOW_CONTEXT never
 SET client_min_messages = error;
-SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_material = off;
 CREATE SCHEMA ts;
 CREATE SCHEMA ts_api;
 -- A tree by each action; the rows come in the order of "at", up or down.
@@ -14,7 +13,9 @@ BEGIN
     INSERT INTO ts_api.tree (id, p) VALUES (1, NULL), (2, 1), (3, 2), (4, 1), (5, NULL);
 END
 $$;
-CREATE FUNCTION ts.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+-- Without other plans, so that rows come in the order of the list.
+CREATE FUNCTION ts.refused(statement text) RETURNS text LANGUAGE plpgsql SET enable_hashjoin = off SET enable_mergejoin = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_material = off SET jit = off AS $$
 DECLARE
     detail text;
     n      int;
