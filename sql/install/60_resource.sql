@@ -129,7 +129,8 @@ CREATE FUNCTION taskapi.relation_named(schema name, name name) RETURNS regclass
     BEGIN ATOMIC
         SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2;
     END;
-COMMENT ON FUNCTION taskapi.relation_named(name, name) IS 'Internal: the relation of that name, whoever may use it; NULL if there is none';
+COMMENT ON FUNCTION taskapi.relation_named(name, name) IS
+    'Internal: the relation of that name, whoever may use it; NULL if there is none';
 
 CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp

@@ -395,7 +395,8 @@ BEGIN
     IF FOUND THEN
         PERFORM taskapi.raise_problem('invalid_order_by',
             format('Table %s has no column %I to order by.', wanted.source, unknown),
-            CASE WHEN wanted.order_by IS NULL THEN format('It was exposed in order %s. Name another one with order_by.', sorted) END);
+            CASE WHEN wanted.order_by IS NULL
+                 THEN format('It was exposed in order %s. Name another one with order_by.', sorted) END);
     END IF;
     SELECT string_agg(quote_ident(k) || CASE WHEN terms.descending[cardinality(terms.descending)] THEN ' DESC' ELSE '' END, ', '
                       ORDER BY place)
@@ -403,7 +404,8 @@ BEGIN
     sorted := taskapi.order_by_canonical(concat_ws(', ', sorted, tiebreaker));
     -- invalid_order_by, if no cursor can hold a type of it; as an element of an array, since a domain may refuse NULL
     PERFORM taskapi.run_as(wanted.owner, format('SELECT taskapi.cursor(%L, %s)', sorted,
-                (SELECT string_agg(format('(NULL::%s[])[1]', coalesce(format_type(a.atttypid, NULL), n.type)), ', ' ORDER BY u.place)
+                (SELECT string_agg(format('(NULL::%s[])[1]', coalesce(format_type(a.atttypid, NULL), n.type)), ', '
+                                   ORDER BY u.place)
                  FROM taskapi.order_by_columns(sorted) o, unnest(o.columns) WITH ORDINALITY u (name, place)
                  LEFT JOIN pg_attribute a ON a.attrelid = wanted.source AND a.attname = u.name
                  LEFT JOIN taskapi.needed_columns(wanted) n ON n.name = u.name)));
@@ -569,7 +571,8 @@ DECLARE
 BEGIN
     IF entry.resource IS NULL
        AND (EXISTS (SELECT FROM taskapi.resources_of(resource))
-            OR NOT EXISTS (SELECT FROM taskapi.own_triggers(resource) t WHERE t.function <> 'taskapi.resource_write()'::regprocedure)) THEN
+            OR NOT EXISTS (SELECT FROM taskapi.own_triggers(resource) t
+                           WHERE t.function <> 'taskapi.resource_write()'::regprocedure)) THEN
         RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null')
             USING ERRCODE = 'wrong_object_type', HINT = 'taskapi.resource lists the resources.';
     END IF;
@@ -602,7 +605,8 @@ BEGIN
           FROM (SELECT t.grantee, t.privilege_type FROM pg_class c, aclexplode(c.relacl) t
                 WHERE c.oid = source AND t.grantee <> c.relowner
                 UNION
-                SELECT t.grantee, t.privilege_type FROM pg_class c JOIN pg_attribute u ON u.attrelid = c.oid, aclexplode(u.attacl) t
+                SELECT t.grantee, t.privilege_type
+                FROM pg_class c JOIN pg_attribute u ON u.attrelid = c.oid, aclexplode(u.attacl) t
                 WHERE c.oid = source AND t.grantee <> c.relowner) a
           GROUP BY 1) g;
     IF granted IS NOT NULL THEN

@@ -48,8 +48,8 @@ CREATE FUNCTION taskapi.source_columns(wanted taskapi.wanted_resource)
 COMMENT ON FUNCTION taskapi.source_columns(taskapi.wanted_resource) IS
     'Internal: the columns that a table will have as a resource, by number';
 
--- Columns that are missing are added, and what a client cannot send has a default. None of it rewrites the table: the defaults are
--- the same for all its rows.
+-- Columns that are missing are added, and what a client cannot send has a default. None of it rewrites the table: the defaults
+-- are the same for all its rows.
 CREATE FUNCTION taskapi.column_statements(wanted taskapi.wanted_resource) RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -98,8 +98,8 @@ COMMENT ON FUNCTION taskapi.deleted_order(name[], name) IS
     'Internal: the order of the deleted rows of a resource with that primary key';
 
 -- A layer finds relations by the columns of foreign keys that views pass on, and would take the deleted rows for a second table
--- of that name: with a second junction many-to-many is ambiguous, and foreign keys lead to the trash. So the columns that others may
--- refer to hide there where they come from (src/base/simple_view.h); to the planner they are the table's.
+-- of that name: with a second junction many-to-many is ambiguous, and foreign keys lead to the trash. So the columns that others
+-- may refer to hide there where they come from (src/base/simple_view.h); to the planner they are the table's.
 CREATE FUNCTION taskapi.column_expression(wanted taskapi.wanted_resource, deleted boolean, name name) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -132,7 +132,8 @@ CREATE FUNCTION taskapi.view_columns(wanted taskapi.wanted_resource, deleted boo
         ordered AS (
             SELECT taskapi.deleted_order(($1).key, ($1).deleted_at_column) AS deleted, ($1).order_by AS live),
         cursor AS (
-            SELECT format('taskapi.cursor(%L, %s)', o.order_by, string_agg(format('t.%I', s.c), ', ' ORDER BY s.place)) AS expression
+            SELECT format('taskapi.cursor(%L, %s)', o.order_by,
+                          string_agg(format('t.%I', s.c), ', ' ORDER BY s.place)) AS expression
             FROM (SELECT CASE WHEN $2 THEN o.deleted ELSE o.live END AS order_by FROM ordered o) o,
                  taskapi.order_by_columns(o.order_by) t, unnest(t.columns) WITH ORDINALITY s (c, place)
             GROUP BY o.order_by),
@@ -200,8 +201,8 @@ CREATE FUNCTION taskapi.drop_statements(entry taskapi.resource) RETURNS TABLE (r
 COMMENT ON FUNCTION taskapi.drop_statements(taskapi.resource) IS
     'Internal: drop the views and the page function of a resource';
 
--- The triggers that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead of.
--- Those of a table are for writers who go round the resource; their names sort after all other triggers'.
+-- The triggers that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead
+-- of. Those of a table are for writers who go round the resource; their names sort after all other triggers'.
 CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     RETURNS TABLE (name name, type smallint, events text, level text, function regprocedure)
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -333,7 +334,8 @@ CREATE FUNCTION taskapi.dress_statements(wanted taskapi.wanted_resource, deleted
               WHERE s.value IS DISTINCT FROM pg_get_expr(d.adbin, d.adrelid)
               UNION ALL
               SELECT 2, 0, format('ALTER VIEW %s ALTER COLUMN cursor SET DEFAULT taskapi.insert_columns()', $3)
-              WHERE NOT $2 AND NOT EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+              WHERE NOT $2 AND NOT EXISTS (SELECT FROM pg_attrdef d
+                                           JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
                                            WHERE d.adrelid = taskapi.present_view($1, $2) AND a.attname = 'cursor')
               UNION ALL
               SELECT 3, s.place, format('COMMENT ON COLUMN %s.%I IS %L', $3, s.name, s.comment)
@@ -348,7 +350,8 @@ CREATE FUNCTION taskapi.dress_statements(wanted taskapi.wanted_resource, deleted
               FROM (SELECT coalesce(obj_description(($1).source, 'pg_class'), 'Rows of ' || ($1).source)
                            || CASE WHEN $2 THEN E'\n\nThose that are deleted. PATCH {"deleted_at": null} restores,'
                                                 ' DELETE purges for good.' ELSE '' END) c (comment)
-              WHERE c.comment IS DISTINCT FROM obj_description(taskapi.present_view($1, $2), 'pg_class')) s (part, place, statement)
+              WHERE c.comment IS DISTINCT FROM obj_description(taskapi.present_view($1, $2), 'pg_class')
+             ) s (part, place, statement)
         ORDER BY s.part, s.place;
     END;
 COMMENT ON FUNCTION taskapi.dress_statements(taskapi.wanted_resource, boolean, text) IS
@@ -396,10 +399,9 @@ COMMENT ON FUNCTION taskapi.view_statements(taskapi.wanted_resource, boolean) IS
     'Internal: create the view of the live or deleted rows of a resource, or bring it up to date';
 
 -- RESOURCE_page(order_by, page_size, page_token, filter, count, fields, show_deleted), and deleted_RESOURCE_page() with the same
--- arguments, whose rows are deleted in any case; that one is left out if its name would be too long. The columns of a page are called
--- fields here: in a URL, columns is PostgREST's own. One that an earlier version
--- made with other arguments or another result cannot be replaced: it goes, and what roles were granted passes on. A new one is for
--- those who may read the view.
+-- arguments, whose rows are deleted in any case; that one is left out if its name would be too long. The columns of a page are
+-- called fields here: in a URL, columns is PostgREST's own. One that an earlier version made with other arguments or another
+-- result cannot be replaced: it goes, and what roles were granted passes on. A new one is for those who may read the view.
 CREATE FUNCTION taskapi.page_statements(wanted taskapi.wanted_resource, deleted boolean)
     RETURNS TABLE (runs_as regrole, statement text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -411,8 +413,8 @@ DECLARE
     qualified CONSTANT text := format('%I.%I(text, int, text, jsonb, text, text[], boolean)', wanted.api_schema, name);
     order_by  CONSTANT text := CASE WHEN deleted THEN taskapi.deleted_order(wanted.key, wanted.deleted_at_column)
                                ELSE wanted.order_by END;
-    comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise: GET /rpc/%s?page_size=50&page_token=TOKEN,'
-                                      ' until next_page_token is empty', view, order_by, name);
+    comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise:'
+                                      ' GET /rpc/%s?page_size=50&page_token=TOKEN, until next_page_token is empty', view, order_by, name);
     former    CONSTANT regclass := CASE WHEN deleted THEN (wanted.former).deleted_resource ELSE (wanted.former).resource END;
     old       record;
     made      regprocedure := CASE WHEN NOT wanted.remake THEN to_regprocedure(qualified) END;
@@ -472,7 +474,8 @@ BEGIN
         RETURN QUERY SELECT me.oid::regrole, format('CREATE SCHEMA %I AUTHORIZATION %s', wanted.api_schema, wanted.creator)
                      FROM pg_roles me WHERE me.rolname = current_user;
         RETURN QUERY SELECT wanted.creator,
-                            format('SELECT taskapi.revoke_from_others(''pg_namespace'', %L::regnamespace)', quote_ident(wanted.api_schema));
+                            format('SELECT taskapi.revoke_from_others(''pg_namespace'', %L::regnamespace)',
+                                   quote_ident(wanted.api_schema));
     END IF;
     IF wanted.creator <> wanted.owner
        AND has_schema_privilege(wanted.owner, to_regnamespace(quote_ident(wanted.api_schema))::oid, 'USAGE') IS NOT TRUE THEN

@@ -58,8 +58,9 @@ CREATE FUNCTION taskapi.remade_grants(wanted taskapi.wanted_resource) RETURNS SE
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH views AS (
-            SELECT v.view, v.place FROM (VALUES ((($1).former).resource, 1),
-                                                (CASE WHEN ($1).soft_delete THEN (($1).former).deleted_resource END, 2)) v (view, place))
+            SELECT v.view, v.place
+            FROM (VALUES ((($1).former).resource, 1),
+                         (CASE WHEN ($1).soft_delete THEN (($1).former).deleted_resource END, 2)) v (view, place))
         SELECT s.statement
         FROM (SELECT v.place, 0, g.statement
               FROM views v, LATERAL unnest(taskapi.grants_on('pg_class', v.view, ARRAY(
@@ -116,7 +117,8 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
             ('read',         ($1).resource,         'SELECT'),
             ('read',         ($1).source,           format('SELECT (%s)', list.shown)),
             -- which the view of the live rows asks for
-            ('read',         ($1).source,           CASE WHEN ($1).soft_delete THEN format('SELECT (%I)', ($1).deleted_at_column) END),
+            ('read',         ($1).source,           CASE WHEN ($1).soft_delete
+                                                    THEN format('SELECT (%I)', ($1).deleted_at_column) END),
             ('read_deleted', ($1).deleted_resource, 'SELECT'),
             ('read_deleted', ($1).source,           format('SELECT (%s, %I, deletion_id)', list.shown, ($1).deleted_at_column)),
             ('create',       ($1).resource,         'INSERT'),

@@ -13,8 +13,8 @@ CREATE PROCEDURE taskapi.run_ddl(command text, lock_timeout interval DEFAULT '10
 COMMENT ON PROCEDURE taskapi.run_ddl(text, interval, interval) IS
     'Runs a command that takes strong locks, in tries that wait shortly, so that no queue forms behind it';
 
--- expose_online(source, ..., lock_timeout, give_up_after): expose() as run_ddl() runs it. It has no search_path of its own, since a
--- procedure that has any setting cannot end a transaction.
+-- expose_online(source, ..., lock_timeout, give_up_after): expose() as run_ddl() runs it. It has no search_path of its own, since
+-- a procedure that has any setting cannot end a transaction.
 CREATE PROCEDURE taskapi.expose_online(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                        order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL,
                                        versioned boolean DEFAULT NULL, idempotent boolean DEFAULT NULL,
@@ -24,8 +24,9 @@ CREATE PROCEDURE taskapi.expose_online(source regclass, api_schema name DEFAULT 
 AS $$
 BEGIN
     CALL taskapi.run_ddl(
-        pg_catalog.format('SELECT taskapi.expose(%s::pg_catalog.oid, %L, %L, %L, %L, %L, %L, %L)', source::pg_catalog.oid, api_schema,
-                          resource, order_by, soft_delete, versioned, idempotent, deleted_at_column),
+        pg_catalog.format('SELECT taskapi.expose(%s::pg_catalog.oid, %L, %L, %L, %L, %L, %L, %L)',
+                          source::pg_catalog.oid, api_schema, resource, order_by, soft_delete, versioned, idempotent,
+                          deleted_at_column),
         lock_timeout, give_up_after);
 END
 $$;
@@ -134,10 +135,10 @@ COMMENT ON FUNCTION taskapi.column_grants_of(taskapi.resource) IS
 
 -- resource_ddl(resource) -> statements
 --
--- What makes a resource again, after unexpose() and whatever the table needed: expose() with every choice, then owners, privileges,
--- comments and triggers that were given to its views and functions by hand. Statements end with a semicolon; each holds by itself,
--- so that one about a column that is gone can be left out. Privileges on the table are the table's, and unexpose() leaves them;
--- columns that it gets meanwhile are granted as expose() would have.
+-- What makes a resource again, after unexpose() and whatever the table needed: expose() with every choice, then owners,
+-- privileges, comments and triggers that were given to its views and functions by hand. Statements end with a semicolon; each
+-- holds by itself, so that one about a column that is gone can be left out. Privileges on the table are the table's, and
+-- unexpose() leaves them; columns that it gets meanwhile are granted as expose() would have.
 -- Errors: 42809 for what is no resource.
 CREATE FUNCTION taskapi.resource_ddl(resource regclass) RETURNS SETOF text
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off

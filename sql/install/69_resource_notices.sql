@@ -34,8 +34,9 @@ BEGIN
     INTO found FROM taskapi.source_columns(wanted) s;
     IF greatest(found.numbers, found.shown) > 1600 THEN
         RETURN QUERY SELECT 'too_many_columns',
-                            format('Its views would have %s columns, and it would have used up %s. The limit is 1600.', found.shown,
-                                   found.numbers), NULL, NULL, 'Move columns to another table, into a new table if it had many.';
+                            format('Its views would have %s columns, and it would have used up %s. The limit is 1600.',
+                                   found.shown, found.numbers),
+                            NULL, NULL, 'Move columns to another table, into a new table if it had many.';
     END IF;
 END
 $$;
@@ -51,7 +52,8 @@ DECLARE
     key  record;
     cols text;
 BEGIN
-    SELECT i.indimmediate AS immediate, i.indisvalid AS valid, i.indisexclusion AS overlaps, k.conname AS name, i.indexrelid AS index
+    SELECT i.indimmediate AS immediate, i.indisvalid AS valid, i.indisexclusion AS overlaps, k.conname AS name,
+           i.indexrelid AS index
     INTO key
     FROM pg_index i JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'p'
     WHERE i.indrelid = source AND i.indisprimary;
@@ -157,7 +159,8 @@ BEGIN
     LOOP
         code := 'undefined_column';
         RETURN QUERY SELECT code, format('Column %I was called %I.', col.present, col.name),
-                            format('ALTER TABLE %s RENAME COLUMN %I TO %I;', source, col.present, col.name), NULL::text, NULL::text;
+                            format('ALTER TABLE %s RENAME COLUMN %I TO %I;', source, col.present, col.name),
+                            NULL::text, NULL::text;
     END LOOP;
     IF code IS NOT NULL THEN
         RETURN QUERY SELECT code, NULL::text, NULL::text, NULL::text,
@@ -223,8 +226,8 @@ BEGIN
       AND NOT t.tgisinternal AND t.tgtype & 8 <> 0;
     IF names IS NOT NULL THEN
         RETURN QUERY SELECT format('triggers of table %s for DELETE fire when a row is purged, not when it is deleted', source),
-                            format('They are %s. A deletion is an UPDATE of %s and deletion_id, and so is a restore.', names, marks),
-                            NULL;
+                            format('They are %s. A deletion is an UPDATE of %s and deletion_id, and so is a restore.',
+                                   names, marks), NULL;
     END IF;
     SELECT string_agg(quote_ident(p.polname), ', ' ORDER BY p.polname) INTO names FROM pg_policy p
     WHERE p.polrelid = source AND p.polcmd IN ('r', '*')
@@ -260,7 +263,8 @@ BEGIN
                                 CASE WHEN i.conname IS NULL THEN format('DROP INDEX %s', i.index::regclass)
                                      ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', source, i.conname) END) END
         FROM (SELECT i.indexrelid AS index, c.relname, c.relnamespace, k.conname, i.indisexclusion AS excludes, k.contype,
-                     CASE WHEN i.indisexclusion THEN pg_get_constraintdef(k.oid) ELSE pg_get_indexdef(i.indexrelid) END AS definition
+                     CASE WHEN i.indisexclusion THEN pg_get_constraintdef(k.oid)
+                          ELSE pg_get_indexdef(i.indexrelid) END AS definition
               FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
               LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = source AND k.contype IN ('u', 'x')
               WHERE i.indrelid = source AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary AND i.indpred IS NULL) i
@@ -280,7 +284,8 @@ BEGIN
     IF EXISTS (SELECT FROM taskapi.order_by_columns(wanted.order_by) o, taskapi.source_columns(wanted) s
                WHERE s.added AND s.name = ANY (o.columns)) THEN
         RETURN format('CREATE INDEX %sON %s (%s)%s',
-                      CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = wanted.source) = 'r' THEN 'CONCURRENTLY ' ELSE '' END,
+                      CASE (SELECT c.relkind FROM pg_class c WHERE c.oid = wanted.source)
+                      WHEN 'r' THEN 'CONCURRENTLY ' ELSE '' END,
                       wanted.source, wanted.order_by, CASE WHEN wanted.soft_delete THEN live ELSE '' END);
     ELSIF NOT wanted.soft_delete THEN
         RETURN taskapi.index_advice(wanted.source, wanted.order_by);
@@ -309,8 +314,8 @@ DECLARE
     advice  text;
 BEGIN
     IF wanted.leaving <> '{}' THEN
-        RETURN QUERY SELECT 'notice', format('columns of %s leave the resource: %s', source, array_to_string(wanted.leaving, ', ')),
-                            NULL, NULL;
+        RETURN QUERY SELECT 'notice', format('columns of %s leave the resource: %s', source,
+                                             array_to_string(wanted.leaving, ', ')), NULL, NULL;
     END IF;
     IF NOT wanted.soft_delete AND EXISTS (SELECT FROM pg_class c WHERE c.oid = (wanted.former).deleted_resource) THEN
         RETURN QUERY SELECT 'notice', format('rows of %s that are deleted show up in %I.%I again', source, wanted.api_schema,
@@ -351,7 +356,7 @@ BEGIN
                OR pg_get_expr(i.indpred, source) = format('(%I IS NOT NULL)', wanted.deleted_at_column))) THEN
         RETURN QUERY SELECT 'notice', format('no index leads to the deleted rows of %s', source), NULL,
             format('CREATE INDEX %sON %s (%s) WHERE %I IS NOT NULL',
-                   CASE WHEN (SELECT c.relkind FROM pg_class c WHERE c.oid = source) = 'r' THEN 'CONCURRENTLY ' ELSE '' END, source,
+                   CASE (SELECT c.relkind FROM pg_class c WHERE c.oid = source) WHEN 'r' THEN 'CONCURRENTLY ' ELSE '' END, source,
                    (SELECT string_agg(quote_ident(u.name), ', ' ORDER BY u.place)
                     FROM taskapi.order_by_columns(taskapi.deleted_order(wanted.key, wanted.deleted_at_column)) o,
                          unnest(o.columns) WITH ORDINALITY u (name, place)), wanted.deleted_at_column);
