@@ -171,15 +171,18 @@ make_mark(Query *query)
 }
 
 /*
- * In hexadecimal digits.  The key is this backend's: a plan never leaves it.
+ * In hexadecimal digits.  The key is this backend's: a plan never leaves it.  Statements of one shape follow each other, so the
+ * last one is kept.
  */
 static Datum
 mark_mac(const Datum *values)
 {
 	static uint8 key[PG_SHA256_DIGEST_LENGTH];
 	static bool have_key = false;
+	static char *last_text = NULL;
+	static int	last_len = 0;
+	static uint8 mac[PG_SHA256_DIGEST_LENGTH];
 	StringInfoData buf;
-	uint8		mac[PG_SHA256_DIGEST_LENGTH];
 	text	   *result = palloc(VARHDRSZ + 2 * sizeof(mac));
 
 	if (!have_key)
@@ -199,7 +202,18 @@ mark_mac(const Datum *values)
 		appendBinaryStringInfo(&buf, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 		appendStringInfoChar(&buf, '\0');
 	}
-	taskapi_hmac_sha256(key, sizeof(key), false, buf.data, buf.len, mac);
+	if (last_text == NULL || last_len != buf.len || memcmp(last_text, buf.data, buf.len) != 0)
+	{
+		char	   *text = MemoryContextAlloc(TopMemoryContext, buf.len);
+
+		memcpy(text, buf.data, buf.len);
+		if (last_text != NULL)
+			pfree(last_text);
+		last_text = NULL;
+		taskapi_hmac_sha256(key, sizeof(key), false, buf.data, buf.len, mac);
+		last_text = text;
+		last_len = buf.len;
+	}
 	pfree(buf.data);
 	hex_encode((const char *) mac, sizeof(mac), VARDATA(result));
 	SET_VARSIZE(result, VARHDRSZ + 2 * sizeof(mac));
