@@ -2,6 +2,7 @@
 // as the API's role, so what that role may not use is not there.
 'use strict';
 const { ask, settings } = require('./database.js');
+const { readFunctions } = require('./modules/functions.js');
 const config = require('./config.js');
 
 // Of the view of the deleted rows, taskapi.resources tells in the row of the live ones.
@@ -19,21 +20,6 @@ const VIEWS = `
     WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND has_schema_privilege(n.oid, 'USAGE')
       AND (has_any_column_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'INSERT'))
     ORDER BY 1`;
-
-// Without triggers. A function of one row of a view computes a column of it: "computes" names that view.
-const FUNCTIONS = `
-    SELECT p.proname AS name, obj_description(p.oid, 'pg_proc') AS description, p.provolatile = 'v' AS writes, p.proretset AS many,
-           p.prorettype = 'void'::regtype AS void, t.typtype = 'c' OR p.prorettype = 'record'::regtype AS row,
-           format_type(p.prorettype, NULL) AS type, (SELECT v.relname FROM pg_type a JOIN pg_class v ON v.oid = a.typrelid AND v.relnamespace = n.oid
-                WHERE p.pronargs = 1 AND a.oid = p.proargtypes[0]) AS computes,
-           (SELECT coalesce(json_agg(json_build_object('name', a.name, 'type', format_type(p.proargtypes[a.i - 1], NULL),
-                'optional', a.i > p.pronargs - p.pronargdefaults) ORDER BY a.i), '[]')
-            FROM (SELECT n.name, row_number() OVER (ORDER BY n.place) AS i FROM unnest(p.proargnames, p.proargmodes) WITH ORDINALITY n(name, mode, place)
-                  WHERE coalesce(n.mode, 'i') IN ('i', 'b', 'v')) a) AS arguments
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
-    WHERE n.nspname = $1 AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
-      AND (p.pronargs = 0 OR p.proargnames IS NOT NULL)
-    ORDER BY 1, p.oid`;
 
 // What the roles that callers become have set for themselves (ALTER ROLE ... SET). SET ROLE does not bring it along.
 const SETTINGS = `
@@ -81,7 +67,7 @@ function addChildren(resources) {
 async function read() {
     const resources = new Map((await ask(config.apiRole, VIEWS, [config.schema])).map((row) => [row.name, prepareResource(row)]));
     const functions = new Map();
-    for (const f of await ask(config.apiRole, FUNCTIONS, [config.schema])) {
+    for (const f of await readFunctions()) {
         if (f.computes) resources.get(f.computes)?.byName.set(f.name, { name: f.name, type: f.type, readable: true });
         else functions.set(f.name, [...(functions.get(f.name) ?? []), f]);
     }

@@ -10,8 +10,7 @@ const list = (name) => (env[name] ?? '').split(',').map((s) => s.trim()).filter(
 const schema = env.API_SCHEMA ?? 'api';
 
 module.exports = {
-    host: env.HOST ?? '127.0.0.1',
-    port: number('PORT', 8080),
+    host: env.HOST ?? '127.0.0.1', port: number('PORT', 8080),
     workers: number('WORKERS', 0) || require('node:os').cpus().length,     // processes
     schema,
     searchPath: env.SEARCH_PATH ?? `"${schema.replace(/"/g, '""')}", public`,
@@ -25,8 +24,7 @@ module.exports = {
     origins: list('CORS_ORIGINS'),                          // whose pages may call with credentials
     publicUrl: (env.PUBLIC_URL ?? '').replace(/\/$/, ''),   // a prefix that a proxy takes away, for Location
     files: env.STATIC,                                      // a folder of static files, served at /
-    title: env.API_TITLE ?? 'Task API',
-    version: env.API_VERSION ?? '1',
+    title: env.API_TITLE ?? 'Task API', version: env.API_VERSION ?? '1',
     pool: number('DB_POOL', 10),                            // connections of each process
     poolTimeout: number('DB_POOL_TIMEOUT_MS', 5000),
     prepared: env.PREPARED === 'off' ? 0 : 500,             // off behind a pooler that knows no prepared statements

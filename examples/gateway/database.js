@@ -1,11 +1,13 @@
-// One request, one transaction, one round trip. Its statements travel together and are prepared once per connection; the first
-// that fails takes the rest with it, and what is not committed is rolled back.
+// One request, one transaction, one round trip. Its statements travel together and are prepared once per connection (see
+// modules/pipeline.js); the first that fails takes the rest with it, and what is not committed is rolled back.
 'use strict';
 const { Pool } = require('pg');
 const { unauthenticated } = require('./problem.js');
+const run = require('./modules/pipeline.js');
+const control = require('./modules/control.js');
 const config = require('./config.js');
 
-const pool = new Pool({ max: config.pool, connectionTimeoutMillis: config.poolTimeout, application_name: 'gateway' });
+const pool = new Pool({ max: config.pool, connectionTimeoutMillis: config.poolTimeout, idleTimeoutMillis: 300000, application_name: 'gateway' });
 pool.on('error', (error) => console.error(JSON.stringify({ level: 'error', message: error.message })));
 
 // The statements of the transaction around the one that does the work.
@@ -24,59 +26,6 @@ const settings = new Map();
 function settingsOf(role) {
     const own = Object.entries(settings.get(role) ?? {});
     return own.length ? [{ text: `SELECT ${own.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, true)`).join(', ')}`, values: own.flat() }] : [];
-}
-
-// Clients choose columns and filters, and so texts: only so many are prepared, any other is parsed each time.
-const names = new Map();
-function nameOf(text) {
-    if (!names.has(text) && names.size < config.prepared) names.set(text, `gateway_${names.size}`);
-    return names.get(text);
-}
-
-// Several statements for node-pg's queue: parsed where they are new to the connection, bound, executed, and one Sync. Values are
-// text, in and out, and NULL is null.
-class Pipeline {
-    constructor(statements) {
-        this.statements = statements;
-        this.rows = statements.map(() => []);
-        this.at = 0;
-        this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-    }
-
-    submit(connection) {
-        const known = (this.known = connection.knownToGateway ??= new Set());
-        connection.stream.cork();
-        for (const { text, values = [] } of this.statements) {
-            const name = nameOf(text);
-            if (!known.has(name)) {
-                // whether an earlier one of this name was parsed before it failed is not known; to close none is no error
-                if (name) connection.close({ type: 'S', name });
-                connection.parse({ name, text, types: [] });
-            }
-            connection.bind({ statement: name, values });
-            connection.execute({ portal: '', rows: 0 });
-        }
-        connection.sync();
-        connection.stream.uncork();
-        return null;
-    }
-
-    handleDataRow(message) { this.rows[this.at].push(message.fields); }
-    handleCommandComplete() {
-        const name = nameOf(this.statements[this.at++].text);
-        if (name) this.known.add(name);
-    }
-    handleReadyForQuery() { this.resolve(this.rows); }
-    handleError(error) { this.reject(Object.assign(error, { step: this.at })); }
-    handleRowDescription() {}
-    handlePortalSuspended() {}
-    handleEmptyQuery() {}
-}
-
-async function run(client, statements) {
-    const pipeline = new Pipeline(statements);
-    client.query(pipeline);
-    return pipeline.done;
 }
 
 // transaction(REQUEST, STATEMENT): { rows, headers, status, inserted } after COMMIT. Of the request it needs method, path, headers,
@@ -101,7 +50,7 @@ async function once(request, statement) {
     const begin = request.method === 'GET' || request.method === 'HEAD' ? READ_ONLY : BEGIN;
     const about = { text: REQUEST, values: [request.method, request.path, JSON.stringify(request.headers), JSON.stringify(request.cookies), config.searchPath] };
     let broken, cancelled;
-    const cancel = () => { cancelled = control?.query('SELECT pg_cancel_backend($1)', [client.processID]).catch(() => {}); };
+    const cancel = () => { cancelled = control.cancel(client); };
     try {
         if (request.signal?.aborted) throw Object.assign(new Error('the client is gone'), { code: '57014' });
         request.signal?.addEventListener('abort', cancel, { once: true });
@@ -109,12 +58,12 @@ async function once(request, statement) {
         const [rows, [[headers, status, inserted]]] = results.slice(-3);
         return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, inserted: inserted === '1' };
     } catch (error) {
-        await cancelled;                    // else it could hit whoever has the connection next
         await client.query('ROLLBACK').catch((e) => { broken = e; });
         if (error.step === 2 && error.code !== 'PGRST' && /^(22|42)/.test(error.code)) throw unauthenticated('The role of the token is none of this API.');
         throw error;
     } finally {
         request.signal?.removeEventListener('abort', cancel);
+        await cancelled;                    // else it could hit whoever has the connection next
         client.release(broken);
     }
 }
@@ -135,28 +84,6 @@ async function ask(role, text, values) {
     } finally { client.release(broken); }
 }
 
-// A connection beside the pool, for notifications and cancellations. onChange is called when it is there, and at each NOTIFY pgrst,
-// which expose() sends; a lost connection comes back.
-let control, closing = false;
-async function listen(onChange) {
-    const { Client } = require('pg');
-    const client = new Client({ application_name: 'gateway control' });
-    client.on('notification', onChange);
-    client.on('error', () => {});
-    client.on('end', () => {
-        control = undefined;
-        if (!closing) setTimeout(() => listen(onChange).catch(() => {}), 1000);
-    });
-    await client.connect();
-    await client.query('LISTEN pgrst');
-    control = client;
-    onChange();
-}
+const close = () => Promise.all([control.end(), pool.end()]);
 
-async function close() {
-    closing = true;
-    await control?.end();
-    await pool.end();
-}
-
-module.exports = { settings, transaction, ask, listen, close };
+module.exports = { settings, transaction, ask, close };

@@ -1,23 +1,17 @@
 // What each method does, as one statement. Names are quoted, values are parameters, and each answer is { status, headers, body }.
 'use strict';
 const crypto = require('node:crypto');
-const http = require('node:http');
 const { transaction } = require('./database.js');
-const { Problem, notFound, invalid } = require('./problem.js');
-const { OPERATORS, conditions, ordering, selection, pageSize, body, preferred } = require('./request.js');
+const { notFound, invalid } = require('./problem.js');
+const { name, Statement, headersOf } = require('./statement.js');
+const { OPERATORS, conditions, selection, pageSize } = require('./request.js');
+const { keyIn, ordering, preferred } = require('./modules/postgrest.js');
+const body = require('./modules/body.js');
 const config = require('./config.js');
 
-const name = (text) => `"${text.replaceAll('"', '""')}"`;
 const literal = (text) => `'${text.replaceAll("'", "''")}'`;
 const view = (resource) => `${name(config.schema)}.${name(resource.name)}`;
 const weakTag = (text) => `W/"${crypto.createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
-
-// A statement in the making: bind() adds a value and gives its place.
-class Statement {
-    constructor() { this.values = []; }
-    bind(value) { return `$${this.values.push(value)}`; }
-    of(text) { return { text, values: this.values }; }
-}
 
 const rowOf = (columns) => `(SELECT row_to_json(x)::text FROM (SELECT ${columns.map((c) => `r.${name(c)}`).join(', ')}) x)`;
 const arrayLiteral = (values) => `{${values.map((v) => `"${v.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
@@ -31,21 +25,6 @@ function where(statement, key, filter = []) {
         else terms.push(left + statement.bind(value));
     }
     return terms.length ? ` WHERE ${terms.join(' AND ')}` : '';
-}
-
-// The headers that the database set, by their names in lower case. A cookie each has a line of its own.
-function headersOf(answer, own = {}) {
-    const headers = {};
-    for (const pair of answer.headers) {
-        for (const [key, value] of Object.entries(pair)) {
-            const lower = key.toLowerCase();
-            http.validateHeaderName(lower);
-            http.validateHeaderValue(lower, value);
-            headers[lower] = lower === 'set-cookie' ? [...(headers[lower] ?? []), value] : value;
-        }
-    }
-    for (const [key, value] of Object.entries(own)) if (value !== undefined) headers[key.toLowerCase()] = value;
-    return headers;
 }
 
 const linkTo = (query, token, rel) => {
@@ -132,13 +111,6 @@ async function create({ resource, fixed }, request) {
     return { status: answer.status ?? 201, headers: headersOf(answer, { Location }), body: wish === 'minimal' ? '' : many || wish === 'representation' ? `[${bodies}]` : bodies[0] };
 }
 
-// The key as PostgREST's clients write it: ?id=eq.ID
-function keyIn(resource, query) {
-    const filter = conditions(resource, query), found = new Map(filter.filter((c) => c.operator === 'eq').map((c) => [c.column, c.value]));
-    if (filter.length !== resource.key.length || !resource.key.every((k) => found.has(k))) throw invalid('invalid_filter', `PUT names one row, by ${resource.key}.`);
-    return found;
-}
-
 // PUT /tasks/ID replaces: what the body leaves out takes its default; a row that is not there is created.
 async function put(what, request) {
     const { resource } = what, key = what.key ?? keyIn(resource, request.query);
@@ -184,24 +156,7 @@ async function remove(what, request) {
     return changed(what, request, answer, false);
 }
 
-// /rpc/my_tasks: arguments by name, from the query or from a JSON object. Of several functions of one name the first that takes them.
-async function call({ functions, name: called }, request) {
-    const safe = request.method !== 'POST', { text, rows: [args] } = safe ? { rows: [Object.fromEntries(request.query)] } : await body(request.stream, { onlyObject: true });
-    const fits = functions.find((f) => Object.keys(args).every((a) => f.arguments.some((p) => p.name === a)) && f.arguments.every((p) => p.optional || Object.hasOwn(args, p.name)));
-    if (!fits) throw notFound(`No function ${called} takes these arguments.`);
-    if (safe && fits.writes) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: 'POST, OPTIONS' });
-    const statement = new Statement(), given = fits.arguments.filter((p) => Object.hasOwn(args, p.name));
-    const passed = given.map((p) => `${name(p.name)} => ${safe ? `${statement.bind(args[p.name])}::${p.type}` : `(SELECT a.${name(p.name)} FROM a)`}`).join(', ');
-    const record = safe || !given.length ? '' : `WITH a AS (SELECT * FROM json_to_record(${statement.bind(text)}) AS a(${given.map((p) => `${name(p.name)} ${p.type}`).join(', ')})) `;
-    const source = `${name(config.schema)}.${name(called)}(${passed})`;
-    const answer = await transaction(request, statement.of(fits.row ? `${record}SELECT row_to_json(r)::text FROM ${source} AS r` : `${record}SELECT to_json(r.value)::text FROM ${source} AS r(value)`));
-    const values = answer.rows.map(([value]) => value ?? 'null'), headers = headersOf(answer);
-    if (fits.void) return { status: answer.status ?? 204, headers, body: '' };
-    return { status: answer.status ?? 200, headers, body: fits.many ? `[${values}]` : values[0] ?? 'null' };
-}
-
 module.exports = {
     collection: { GET: list, HEAD: list, POST: create, PUT: put, PATCH: patch, DELETE: remove },
     row: { GET: read, HEAD: read, PUT: put, PATCH: patch, DELETE: remove },
-    function: { GET: call, HEAD: call, POST: call },
 };

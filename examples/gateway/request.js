@@ -1,9 +1,8 @@
 // What a request asks for: path, query and body, checked against the catalog. The query language is PostgREST's, as far as
 // taskapi.page() knows it: column=operator.value, select, order, limit; and page_token, from the Link of the page before.
 'use strict';
-const { Problem, notFound, invalid } = require('./problem.js');
+const { notFound, invalid } = require('./problem.js');
 const { catalog } = require('./catalog.js');
-const config = require('./config.js');
 
 const OPERATORS = { eq: '=', neq: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=', like: 'LIKE', ilike: 'ILIKE', in: '= ANY', is: 'IS', cs: '@>', cd: '<@', ov: '&&' };
 const RESERVED = new Set(['select', 'order', 'limit', 'page_size', 'page_token']);
@@ -65,16 +64,6 @@ function conditions(resource, query) {
     return found;
 }
 
-// due_date.desc.nullslast,id as ORDER BY.
-function ordering(resource, query) {
-    const terms = (query.get('order') ?? '').split(',').filter(Boolean).map((term) => {
-        const [, column, direction, nulls] = /^([^.]+)(?:\.(asc|desc))?(?:\.nulls(first|last))?$/.exec(term) ?? [];
-        if (!resource.byName.get(column)?.readable) throw invalid('invalid_order_by', `What is "${term}"?`);
-        return `r."${column.replaceAll('"', '""')}"${direction ? ` ${direction}` : ''}${nulls ? ` NULLS ${nulls}` : ''}`;
-    });
-    return terms.length ? ` ORDER BY ${terms.join(', ')}` : '';
-}
-
 // The columns of the answer, in the order that is asked for.
 function selection(resource, query) {
     const text = query.get('select');
@@ -93,33 +82,4 @@ function pageSize(query) {
     return text;
 }
 
-const JSON_TYPES = /^application\/(merge-patch\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i;
-
-// The body: { text, rows }. PostgreSQL reads the text, since numbers lose digits on their way through JavaScript.
-async function body(stream, { onlyObject }) {
-    const tooLarge = () => new Problem(413, 'body_too_large', 'body is too large', `It may have ${config.maxBody} bytes.`, { Connection: 'close' });
-    if (Number(stream.headers['content-length']) > config.maxBody) throw tooLarge();
-    const parts = [];
-    let size = 0;
-    try {
-        for await (const part of stream) {
-            if ((size += part.length) > config.maxBody) throw tooLarge();
-            parts.push(part);
-        }
-    } catch (error) { throw error.status ? error : new Problem(400, 'bad_request', 'bad request', 'The body ends too early.'); }
-    if (!size) return { text: undefined, rows: [{}] };
-    if (!JSON_TYPES.test(stream.headers['content-type'] ?? '') || stream.headers['content-encoding']) {
-        throw new Problem(415, 'unsupported_media_type', 'media type is not supported', 'The body is application/json, in UTF-8 and not compressed.', { 'Accept-Post': 'application/json', 'Accept-Patch': 'application/merge-patch+json, application/json' });
-    }
-    try {
-        const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts)), parsed = JSON.parse(text);
-        const rows = Array.isArray(parsed) ? parsed : [parsed];
-        if (rows.every((r) => r !== null && typeof r === 'object' && !Array.isArray(r)) && !(onlyObject && rows === parsed)) return { text, rows, many: rows === parsed };
-    } catch (error) { if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error; }
-    throw invalid('invalid_json', onlyObject ? 'The body is a JSON object.' : 'The body is a JSON object, or an array of objects.');
-}
-
-// Prefer (RFC 7240): return=minimal, return=representation; undefined if neither.
-const preferred = (headers) => /(?:^|[,;\s])return\s*=\s*"?(minimal|representation|headers-only)"?/i.exec(headers.prefer ?? '')?.[1].toLowerCase();
-
-module.exports = { OPERATORS, target, conditions, ordering, selection, pageSize, body, preferred };
+module.exports = { OPERATORS, target, conditions, selection, pageSize };

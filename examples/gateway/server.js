@@ -1,31 +1,32 @@
 // HTTP: from a request to an operation, and from its answer back. What a request may cost before it reaches the database is
 // bounded here: the size and time of its headers and body, its connection, and what goes on once its client is gone.
 'use strict';
-const http = require('node:http');
 const crypto = require('node:crypto');
 const { ask } = require('./database.js');
 const { Problem, problemOf, answerOf, unauthenticated } = require('./problem.js');
 const { catalog } = require('./catalog.js');
 const { target } = require('./request.js');
 const operations = require('./operations.js');
-const bearer = require('./bearer.js');
-const openapi = require('./openapi.js');
-const files = require('./files.js');
+const bearer = require('./modules/bearer.js');
+const openapi = require('./modules/openapi.js');
+const files = require('./modules/files.js');
+const { call } = require('./modules/functions.js');
+const { crossOrigin } = require('./modules/cors.js');
+const { listen, watch } = require('./modules/connections.js');
 const config = require('./config.js');
 
 let closing = false;
-const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, WWW-Authenticate, X-Request-Id';
 const json = (body) => ({ status: 200, headers: {}, body: JSON.stringify(body) });
 
 // Paths of the gateway's own; any other is a resource or a function.
 const OWN = {
+    '/openapi.json': async () => openapi(),
     '/livez': async () => json({ status: 'alive' }),
     '/readyz': async () => {
         if (closing || !catalog.version) throw new Problem(503, 'unavailable', closing ? 'shutting down' : 'starting');
         await ask(config.apiRole, 'SELECT', []);
         return json({ status: 'ready' });
     },
-    '/openapi.json': async () => openapi(),
 };
 
 async function answer(request) {
@@ -39,7 +40,7 @@ async function answer(request) {
     if (!accepts(request.headers.accept)) throw new Problem(406, 'not_acceptable', 'not acceptable', 'Answers are application/json.');
     if (own) return own();
     Object.assign(request, await callerOf(request.headers.authorization));
-    return operations[kind][request.method](what, request);
+    return what.functions ? call(what, request) : operations[kind][request.method](what, request);
 }
 
 const accepts = (accept) => !accept || /(^|[,\s])(application|\*)\/(json|problem\+json|\*)\s*(;|,|$)/i.test(accept) || /text\/html/i.test(accept);
@@ -71,34 +72,10 @@ function requestOf(req) {
     return { method: req.method, path, query: new URLSearchParams(query), headers, cookies: cookiesOf(req.headers.cookie), stream: req, id, traceId };
 }
 
-// A client that is gone wants no answer, and one that closed its side may still read. So the query is cancelled at once in the
-// first case, and after a while in the second.
-function watch(req, res, request) {
-    const abort = new AbortController(), { socket } = req;
-    let timer;
-    const half = () => { timer ??= setTimeout(() => abort.abort(), config.cancelAfter); };
-    if (socket.readableEnded) half(); else socket.once('end', half);
-    res.once('close', () => {
-        socket.off('end', half);
-        clearTimeout(timer);
-        if (!res.writableFinished) abort.abort();
-    });
-    request.signal = abort.signal;
-}
-
 function notModified(request, { status, headers }) {
     if (status !== 200 || !headers.etag || !['GET', 'HEAD'].includes(request.method)) return false;
     const tags = request.headers['if-none-match']?.split(',').map((t) => t.trim().replace(/^W\//, ''));
     return Boolean(tags?.includes('*') || tags?.includes(headers.etag.replace(/^W\//, '')));
-}
-
-function crossOrigin(request, headers) {
-    const { origin } = request.headers;
-    if (!config.origins.includes(origin)) return;
-    Object.assign(headers, { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', 'access-control-expose-headers': EXPOSED });
-    if (request.method !== 'OPTIONS') return;
-    Object.assign(headers, { 'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE', 'access-control-max-age': '600',
-        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Traceparent, X-API-Key, X-Request-Id' });
 }
 
 async function serve(req, res) {
@@ -131,24 +108,6 @@ function send(request, res, { status, headers: own, body }) {
     res.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
 }
 
-// What the parser refuses never becomes a request. The connection is of no use afterwards.
-const REFUSED = { HPE_HEADER_OVERFLOW: [431, 'headers_too_large'], HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'body_too_large'], ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout'] };
-function refuse(error, socket) {
-    if (!socket.writable || error.code === 'ECONNRESET') return socket.destroy();
-    const [status, code] = REFUSED[error.code] ?? [400, 'bad_request'];
-    const { headers, body } = answerOf(new Problem(status, code, code.replaceAll('_', ' ')));
-    socket.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: ${headers['Content-Type']}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
-    setTimeout(() => socket.destroy(), 1000).unref();
-}
-
-function start() {
-    const server = http.createServer({ connectionsCheckingInterval: Math.min(config.headersTimeout, 1000), requireHostHeader: true, insecureHTTPParser: false }, serve);
-    Object.assign(server, { headersTimeout: config.headersTimeout, requestTimeout: config.requestTimeout, keepAliveTimeout: config.keepAlive, maxConnections: config.maxConnections,
-        maxHeadersCount: 100, timeout: config.requestTimeout + config.headersTimeout, httpAllowHalfOpen: true });
-    server.on('clientError', refuse);
-    return new Promise((resolve, reject) => server.once('error', reject).listen({ port: config.port, host: config.host, backlog: 4096 }, () => resolve(server)));
-}
-
 // What runs is finished; /readyz says meanwhile that nothing new should come.
 async function stop(server) {
     closing = true;
@@ -156,4 +115,4 @@ async function stop(server) {
     await new Promise((resolve) => { server.close(resolve); server.closeIdleConnections(); });
 }
 
-module.exports = { start, stop };
+module.exports = { start: () => listen(serve), stop };

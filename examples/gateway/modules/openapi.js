@@ -2,8 +2,8 @@
 // each reading of the catalog.
 'use strict';
 const crypto = require('node:crypto');
-const { catalog } = require('./catalog.js');
-const config = require('./config.js');
+const { catalog } = require('../catalog.js');
+const config = require('../config.js');
 
 const integer = (format) => ({ type: 'integer', format });
 const string = (format) => ({ type: 'string', format });

@@ -5,8 +5,8 @@
 // secret, an RSA key never verifies ES256); "none" is none of the three; a token has one form, and unknown "crit" is refused.
 'use strict';
 const crypto = require('node:crypto');
-const { unauthenticated } = require('./problem.js');
-const config = require('./config.js');
+const { unauthenticated } = require('../problem.js');
+const config = require('../config.js');
 
 const ALGORITHMS = { RS256: { type: 'rsa' }, ES256: { type: 'ec', curve: 'prime256v1' } };
 const PART = /^[A-Za-z0-9_-]+$/;

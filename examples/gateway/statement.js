@@ -1,0 +1,29 @@
+// The parts of a statement, and of what comes back with its answer.
+'use strict';
+const http = require('node:http');
+
+const name = (text) => `"${text.replaceAll('"', '""')}"`;
+
+// A statement in the making: bind() adds a value and gives its place.
+class Statement {
+    constructor() { this.values = []; }
+    bind(value) { return `$${this.values.push(value)}`; }
+    of(text) { return { text, values: this.values }; }
+}
+
+// The headers that the database set, by their names in lower case. A cookie each has a line of its own.
+function headersOf(answer, own = {}) {
+    const headers = {};
+    for (const pair of answer.headers) {
+        for (const [key, value] of Object.entries(pair)) {
+            const lower = key.toLowerCase();
+            http.validateHeaderName(lower);
+            http.validateHeaderValue(lower, value);
+            headers[lower] = lower === 'set-cookie' ? [...(headers[lower] ?? []), value] : value;
+        }
+    }
+    for (const [key, value] of Object.entries(own)) if (value !== undefined) headers[key.toLowerCase()] = value;
+    return headers;
+}
+
+module.exports = { name, Statement, headersOf };
