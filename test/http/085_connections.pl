@@ -26,7 +26,7 @@ my $layer = Layer->task_api('connections', q{
 			RETURN at;
 		END $$;
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA api TO authenticated;
-}, 'gateway', HEADERS_TIMEOUT_MS => 4000, KEEP_ALIVE_MS => 1000, CANCEL_AFTER_MS => 300, DB_POOL => 4, DB_POOL_TIMEOUT_MS => 1000, ATTEMPTS => 3, DRAIN_MS => 500);
+}, 'gateway', HEADERS_TIMEOUT_MS => 15000, KEEP_ALIVE_MS => 1000, CANCEL_AFTER_MS => 300, DB_POOL => 4, DB_POOL_TIMEOUT_MS => 1000, ATTEMPTS => 3, DRAIN_MS => 500);
 my ($host, $port) = $layer->{base} =~ m{//(.*):(\d+)};
 my $token = $layer->token('ann');
 my $get = "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\n\r\n";
