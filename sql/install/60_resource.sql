@@ -73,6 +73,16 @@ CREATE FUNCTION taskapi.insert_columns() RETURNS taskapi.cursor
 COMMENT ON FUNCTION taskapi.insert_columns() IS
     'Internal: the default of a resource''s column cursor, by which its trigger knows the columns that an INSERT names';
 
+CREATE FUNCTION taskapi.insert_arguments(mark taskapi.cursor, arguments record) RETURNS taskapi.cursor
+    LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_insert_arguments';
+COMMENT ON FUNCTION taskapi.insert_arguments(taskapi.cursor, record) IS
+    'Internal: adds the values of parameters that stand in ON CONFLICT to what the INSERT says';
+
+CREATE FUNCTION taskapi.insert_conflict(live boolean, version bigint, key record) RETURNS boolean
+    LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'taskapi_insert_conflict';
+COMMENT ON FUNCTION taskapi.insert_conflict(boolean, bigint, record) IS
+    'Internal: may the row be changed that ON CONFLICT DO UPDATE of a resource has met?';
+
 CREATE FUNCTION taskapi.table_default_support(internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_table_default_support';
 COMMENT ON FUNCTION taskapi.table_default_support(internal) IS

@@ -26,6 +26,7 @@ DECLARE
         'grant_shown_columns', 'column_grants_of',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
         'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
+        'insert_arguments', 'insert_conflict',
         'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'column_expression', 'is_source',
         'resource_columns', 'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable', 'deletion_column',

@@ -272,8 +272,10 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
  */
 #if PG_VERSION_NUM < 160000
 #define TASKAPI_WALKER(walker) ((bool (*) ()) (void (*) (void)) (walker))
+#define TASKAPI_MUTATOR(mutator) ((Node *(*) ()) (void (*) (void)) (mutator))
 #else
 #define TASKAPI_WALKER(walker) (walker)
+#define TASKAPI_MUTATOR(mutator) (mutator)
 #endif
 
 /* 16 lets others find a setting by its name */

@@ -38,6 +38,7 @@ static const ProblemEntry catalogue[] = {
 	[PROBLEM_INVALID_ORDER_BY] = {"invalid_order_by", 400, "22023", "order_by is not valid"},
 	[PROBLEM_INVALID_FILTER] = {"invalid_filter", 400, "22023", "filter is not valid"},
 	[PROBLEM_INVALID_PAGE_SIZE] = {"invalid_page_size", 400, "22023", "page size is not valid"},
+	[PROBLEM_INVALID_ON_CONFLICT] = {"invalid_on_conflict", 400, "42P10", "ON CONFLICT is not valid"},
 	[PROBLEM_UNAUTHENTICATED] = {"unauthenticated", 401, "PT401", "authentication failed",
 	{"WWW-Authenticate", "Bearer"}},
 	[PROBLEM_FORBIDDEN] = {"forbidden", 403, "PT403", "not allowed"},

@@ -39,10 +39,12 @@
 #include "resource/resource_error.h"
 #include "resource/resource_insert.h"
 #include "resource/resource_insert_mark.h"
+#include "resource/resource_planner.h"
 #include "resource/resource_purge.h"
 #include "resource/resource_put.h"
 #include "resource/resource_query.h"
 #include "resource/resource_trash_hint.h"
+#include "resource/resource_upsert.h"
 #include "resource/resource_write.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
@@ -101,7 +103,7 @@ taskapi_resource_init(void)
 							 &check_deferred_constraints, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	taskapi_registry_init();
 	taskapi_resource_cache_init();
-	taskapi_resource_put_init();
+	taskapi_resource_planner_init();
 	taskapi_delete_scan_init();
 	taskapi_resource_plan_init();
 	taskapi_resource_query_init();
@@ -298,9 +300,9 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	s->may_read = (operation != CMD_INSERT || taskapi_resource_may_read(meta));
 	s->version_sent = (operation == CMD_UPDATE && meta->version >= 0 &&
 					   bms_is_member(meta->version + 1 - FirstLowInvalidHeapAttributeNumber, updated));
+	MemoryContextSwitchTo(oldcontext);
 	if (s->method == TASKAPI_METHOD_PATCH || s->method == TASKAPI_METHOD_PUT || s->method == TASKAPI_METHOD_DELETE)
 		read_preconditions(s, meta);
-	MemoryContextSwitchTo(oldcontext);
 
 	s->outer = statements;
 	statements = s;
@@ -309,19 +311,21 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 }
 
 /*
- * Preconditions are the client's, about the resource that it names by PATCH, PUT
- * or DELETE; not about what a function that it called does on the way.
+ * Preconditions are about the resource that the client names by PATCH, PUT or
+ * DELETE; those of a POST about the rows in the way, so it is asked for them only
+ * if it says what to do with these.
  */
 static void
 read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view)
 {
 	const char *field = taskapi_request_header("If-Match");
 
+	statement->preconditions_read = true;
 	if (field)
-		statement->if_match = pstrdup(field);
+		statement->if_match = MemoryContextStrdup(statement->context, field);
 	field = taskapi_request_header("If-None-Match");
 	if (field)
-		statement->if_none_match = pstrdup(field);
+		statement->if_none_match = MemoryContextStrdup(statement->context, field);
 	statement->require_if_match = taskapi_require_if_match && view->version >= 0;
 
 	/* of a PUT, whether it changes something shows at the row; of a version that is sent, whether it is null */
@@ -353,7 +357,7 @@ end_statement(TaskapiResourceStatement *statement)
 	if (statement->rows == 0 && statement->forbidden > 0)
 		taskapi_resource_forbidden(statement);
 	/* RFC 9110, 13.1.1: what is not there matches nothing, not even "*" */
-	if (statement->rows == 0 && !statement->vetoed &&
+	if (statement->rows == 0 && !statement->vetoed && statement->method != TASKAPI_METHOD_POST &&
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
 	end_deletions(statement);
@@ -503,13 +507,19 @@ static HeapTuple
 write_row(const TaskapiWrite *write)
 {
 	bool		deleted_rows = write->view->deleted_rows;
+	const TaskapiConflict *conflict;
 
 	switch (write->statement->operation)
 	{
 		case CMD_INSERT:
-			if (write->statement->method == TASKAPI_METHOD_PUT)
-				return taskapi_resource_put(write);
-			return taskapi_resource_insert(write);
+			conflict = taskapi_conflict(write->view, write->conflict);
+			if (conflict == NULL)
+				return taskapi_resource_insert(write);
+			if (conflict->replaces && write->statement->method == TASKAPI_METHOD_PUT)
+				return taskapi_resource_put(write, conflict);
+			if (write->statement->method == TASKAPI_METHOD_POST && !write->statement->preconditions_read)
+				read_preconditions(write->statement, write->view);
+			return taskapi_resource_upsert(write, conflict);
 		case CMD_UPDATE:
 			return deleted_rows ? taskapi_resource_restore(write) : taskapi_resource_update(write);
 		default:

@@ -18,9 +18,12 @@
 #ifndef TASKAPI_RESOURCE_INSERT_H
 #define TASKAPI_RESOURCE_INSERT_H
 
-#include "resource/resource_statement.h"
+#include "resource/resource_conflict.h"
 
 /* As the caller, with SPI connected.  NULL if a trigger of the table vetoed it. */
 extern HeapTuple taskapi_resource_insert(const TaskapiWrite *write);
+
+/* The same with a clause ON CONFLICT: NULL also if that kept the row from being written. */
+extern HeapTuple taskapi_resource_insert_on_conflict(const TaskapiWrite *write, const TaskapiConflict *conflict);
 
 #endif							/* TASKAPI_RESOURCE_INSERT_H */

@@ -19,6 +19,7 @@
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
 #include "parser/parse_coerce.h"
+#include "parser/parse_func.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "tcop/pquery.h"
@@ -26,11 +27,14 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/typcache.h"
 
+#include "base/args.h"
 #include "base/compat.h"
 #include "base/hmac.h"
 #include "base/own_objects.h"
 #include "cursor/cursor_shape.h"
+#include "resource/resource_conflict.h"
 #include "resource/resource_insert_mark.h"
 
 /* The keys of a mark, as a cursor: texts all of them. */
@@ -47,6 +51,8 @@ static TaskapiCursorShape *mark_shape(void);
 static List *insert_target_list(const Query *query);
 static bool is_table_default(const Node *node);
 static Node *make_mark(Query *query);
+static Node *with_arguments(Const *mark, List *arguments);
+static bool open_mark(const struct varlena *value, Datum *keys, bool *nulls);
 static Datum mark_mac(const Datum *values);
 static Datum columns_to_text(const Bitmapset *columns);
 static Bitmapset *columns_from_text(Datum value, int ncolumns);
@@ -150,6 +156,9 @@ make_mark(Query *query)
 	Datum		values[MARK_KEYS];
 	bool		nulls[MARK_KEYS] = {false};
 	List	   *list = insert_target_list(query);
+	List	   *arguments = NIL;
+	const char *conflict;
+	Const	   *mark;
 	ListCell   *lc;
 
 	if (list == NIL && query->commandType == CMD_MERGE)
@@ -163,11 +172,82 @@ make_mark(Query *query)
 			given = bms_add_member(given, tle->resno - 1);
 	}
 	values[1] = columns_to_text(given);
-	values[2] = columns_to_text(view_columns(taskapi_query_selected_columns(query, rte), taskapi_resource_view_as_is(rte->relid)->ncolumns));
-	values[3] = PointerGetDatum(cstring_to_text(""));
+	values[2] = columns_to_text(view_columns(taskapi_query_selected_columns(query, rte),
+											 taskapi_resource_view_as_is(rte->relid)->ncolumns));
+	conflict = query->commandType == CMD_INSERT ? taskapi_conflict_take(query, &arguments) : NULL;
+	values[3] = PointerGetDatum(cstring_to_text(conflict ? conflict : ""));
 	values[0] = mark_mac(values);
-	return (Node *) makeConst(taskapi_type_oid("cursor"), -1, InvalidOid, -1,
-							  PointerGetDatum(taskapi_cursor_build(mark_shape(), values, nulls)), false, false);
+	mark = makeConst(taskapi_type_oid("cursor"), -1, InvalidOid, -1,
+					 PointerGetDatum(taskapi_cursor_build(mark_shape(), values, nulls)), false, false);
+	return arguments == NIL ? (Node *) mark : with_arguments(mark, arguments);
+}
+
+/*
+ * A call that adds the values of the arguments to the mark, when they are known.
+ */
+static Node *
+with_arguments(Const *mark, List *arguments)
+{
+	Oid			types[] = {mark->consttype, RECORDOID};
+	RowExpr    *row = makeNode(RowExpr);
+
+	row->args = arguments;
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_EXPLICIT_CALL;
+	row->location = -1;
+	return (Node *) makeFuncExpr(LookupFuncName(list_make2(makeString(TASKAPI_SCHEMA), makeString("insert_arguments")),
+												lengthof(types), types, false),
+								 mark->consttype, list_make2(mark, row), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/*
+ * insert_arguments(mark cursor, arguments record) -> cursor
+ *
+ * The mark with the values of a clause's arguments, which are the same for all rows of a statement.
+ */
+PG_FUNCTION_INFO_V1(taskapi_insert_arguments);
+Datum
+taskapi_insert_arguments(PG_FUNCTION_ARGS)
+{
+	Datum		keys[MARK_KEYS];
+	bool		nulls[MARK_KEYS];
+	HeapTupleHeader header;
+	HeapTupleData row;
+	TupleDesc	desc;
+	List	   *arguments = NIL;
+	MemoryContext oldcontext;
+
+	if (fcinfo->flinfo->fn_extra != NULL)
+		PG_RETURN_POINTER(fcinfo->flinfo->fn_extra);
+	taskapi_require_arg(fcinfo, 0, "mark");
+	taskapi_require_arg(fcinfo, 1, "arguments");
+	if (!open_mark(PG_GETARG_VARLENA_PP(0), keys, nulls))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("insert_arguments() is for the plan of an INSERT into a resource")));
+
+	header = PG_GETARG_HEAPTUPLEHEADER(1);
+	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
+	row.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&row.t_self);
+	row.t_tableOid = InvalidOid;
+	row.t_data = header;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		bool		isnull;
+		Datum		value = heap_getattr(&row, i + 1, desc, &isnull);
+
+		arguments = lappend(arguments, makeConst(att->atttypid, -1, att->attcollation, att->attlen, value, isnull,
+												 att->attbyval));
+	}
+	keys[3] = PointerGetDatum(cstring_to_text(taskapi_conflict_with_arguments(TextDatumGetCString(keys[3]), arguments)));
+	keys[0] = mark_mac(keys);
+	ReleaseTupleDesc(desc);
+	oldcontext = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	fcinfo->flinfo->fn_extra = taskapi_cursor_build(mark_shape(), keys, nulls);
+	MemoryContextSwitchTo(oldcontext);
+	PG_RETURN_POINTER(fcinfo->flinfo->fn_extra);
 }
 
 /*
@@ -314,20 +394,14 @@ columns_from_text(Datum value, int ncolumns)
 /* ---------- at the row ---------- */
 
 /*
- * Is it a mark that this backend has made?  Then it is the last one.
+ * The keys of a mark; false for anything that this backend has not made.
  */
 static bool
-is_mark(const struct varlena *value, int ncolumns)
+open_mark(const struct varlena *value, Datum *keys, bool *nulls)
 {
 	TaskapiCursorView cursor;
-	Datum		keys[MARK_KEYS];
-	bool		nulls[MARK_KEYS];
 	const text *mac;
-	MemoryContext oldcontext;
 
-	if (last_mark != NULL && VARSIZE_ANY_EXHDR(value) == VARSIZE_ANY_EXHDR(last_mark) &&
-		memcmp(VARDATA_ANY(value), VARDATA_ANY(last_mark), VARSIZE_ANY_EXHDR(value)) == 0)
-		return true;
 	if (!taskapi_cursor_try_view(value, &cursor) ||
 		taskapi_cursor_shape_compares(mark_shape(), &cursor) != CURSOR_MATCHES ||
 		!taskapi_cursor_read_keys(mark_shape(), &cursor, keys, nulls))
@@ -338,10 +412,25 @@ is_mark(const struct varlena *value, int ncolumns)
 			return false;
 	}
 	mac = (const text *) DatumGetPointer(mark_mac(keys));
-	if (VARSIZE_ANY_EXHDR(DatumGetPointer(keys[0])) != VARSIZE_ANY_EXHDR(mac) ||
-		timingsafe_bcmp(VARDATA_ANY(DatumGetPointer(keys[0])), VARDATA_ANY(mac), VARSIZE_ANY_EXHDR(mac)) != 0)
-		return false;
+	return VARSIZE_ANY_EXHDR(DatumGetPointer(keys[0])) == VARSIZE_ANY_EXHDR(mac) &&
+		timingsafe_bcmp(VARDATA_ANY(DatumGetPointer(keys[0])), VARDATA_ANY(mac), VARSIZE_ANY_EXHDR(mac)) == 0;
+}
 
+/*
+ * Is it a mark that this backend has made?  Then it is the last one.
+ */
+static bool
+is_mark(const struct varlena *value, int ncolumns)
+{
+	Datum		keys[MARK_KEYS];
+	bool		nulls[MARK_KEYS];
+	MemoryContext oldcontext;
+
+	if (last_mark != NULL && VARSIZE_ANY_EXHDR(value) == VARSIZE_ANY_EXHDR(last_mark) &&
+		memcmp(VARDATA_ANY(value), VARDATA_ANY(last_mark), VARSIZE_ANY_EXHDR(value)) == 0)
+		return true;
+	if (!open_mark(value, keys, nulls))
+		return false;
 	oldcontext = MemoryContextSwitchTo(TopMemoryContext);
 	forget_last_mark();
 	last_given = columns_from_text(keys[1], ncolumns);
@@ -462,5 +551,6 @@ taskapi_insert_read_mark(TaskapiWrite *write)
 		given = columns_not_null(write);
 		write->returned = write->statement->may_read && view->ncolumns > 0 ? bms_add_range(NULL, 0, view->ncolumns - 1) : NULL;
 	}
+	write->version_given = view->version >= 0 && bms_is_member(view->version, given);
 	write->given = bms_int_members(given, view->writable);
 }

@@ -1,140 +1,172 @@
 /*-------------------------------------------------------------------------
  *
  * resource_put.c
- *	  Lets the statement through that an HTTP layer makes of PUT.
+ *	  PUT of one row (resource_put.h).
  *
- * PostgREST sends PUT as INSERT ... ON CONFLICT (key) DO UPDATE, in a WITH.  On a
- * view with an INSTEAD OF trigger PostgreSQL cannot infer what the clause is
- * about: the planner raises 42P10.  The trigger knows by request.method what is
- * asked for, and does it, so the clause is taken off before planning.
- *
- * Only for a PUT, and only from an INSERT ... DO UPDATE into a resource, in a
- * database that has resources; the privileges that
- * the clause needs, UPDATE above all, are still checked.  The query is changed in
- * a copy, since it may belong to a prepared statement.
+ * A row that is there is replaced as PATCH changes one: only columns that differ
+ * are written, and the preconditions are checked.  A row that is not there is
+ * created by an INSERT that does nothing to a row which came in between; then
+ * that one is replaced.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
-#include "optimizer/planner.h"
-#include "parser/parsetree.h"
+#include "commands/comment.h"
+#include "executor/executor.h"
+#include "nodes/params.h"
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
-#include "http/layer.h"
-#include "resource/resource_insert_mark.h"
+#include "resource/resource_default.h"
 #include "resource/resource_put.h"
-#include "resource/resource_registry.h"
+#include "resource/resource_upsert.h"
+#include "resource/resource_write.h"
 
-static planner_hook_type next_planner_hook = NULL;
+static HeapTuple create(const TaskapiWrite *write, const TaskapiConflict *clause, bool *met);
+static Bitmapset *kept_columns(const TaskapiWrite *write);
+static HeapTuple replacing_row(const TaskapiWrite *write, HeapTuple old);
+static bool condition_holds(const TaskapiWrite *write, const TaskapiConflict *clause);
 
-static PlannedStmt *put_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
-static bool is_put(const Query *query);
-static bool is_resource_insert(const Query *query);
-static bool any_insert(const Query *query, bool (*is_such) (const Query *));
-static void strip(Query *query);
-static void mark(Query *query);
-
-void
-taskapi_resource_put_init(void)
+HeapTuple
+taskapi_resource_put(const TaskapiWrite *write, const TaskapiConflict *clause)
 {
-	next_planner_hook = planner_hook;
-	planner_hook = put_planner;
-}
+	TaskapiWrite replacement = *write;
+	TaskapiVersion version;
+	HeapTuple	row;
+	bool		met = true;
 
-static PlannedStmt *
-put_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
-{
-	if (any_insert(parse, is_put))
+	write->statement->version_sent = write->version_given;
+	for (int attempt = 1;; attempt++)
 	{
-		parse = copyObject(parse);
-		strip(parse);
+		switch (taskapi_resource_probe(write, write->new, &version))
+		{
+			case TASKAPI_ROW_LIVE:
+				replacement.old = taskapi_resource_current_row(write, write->new);
+				if (replacement.old == NULL)
+					break;		/* gone meanwhile */
+				replacement.new = replacing_row(write, replacement.old);
+				if (!condition_holds(write, clause))
+					return NULL;
+				row = taskapi_resource_update(&replacement);
+				if (row != NULL || taskapi_resource_probe(write, write->new, &version) == TASKAPI_ROW_LIVE)
+					return row;
+				break;
+			case TASKAPI_ROW_DELETED:
+				taskapi_resource_refuse_deleted(write, write->new);
+				break;			/* restored meanwhile */
+			case TASKAPI_ROW_ABSENT:
+				row = create(write, clause, &met);
+				if (row != NULL || !met)
+					return row;
+				break;
+		}
+		/* a row that is in the way, and that the caller does not see */
+		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
+			taskapi_resource_forbidden(write->statement);
 	}
-	if (any_insert(parse, is_resource_insert))
-	{
-		parse = copyObject(parse);
-		mark(parse);
-	}
-	if (next_planner_hook)
-		return next_planner_hook(parse, query_string, cursor_options, params);
-	return standard_planner(parse, query_string, cursor_options, params);
 }
 
-static bool
-is_put(const Query *query)
+static HeapTuple
+create(const TaskapiWrite *write, const TaskapiConflict *clause, bool *met)
 {
-	const char *method;
-	Oid			relid;
+	TaskapiVersion sent = {0};
 
-	if (query->commandType != CMD_INSERT || query->onConflict == NULL ||
-		query->onConflict->action != ONCONFLICT_UPDATE)
-		return false;
-	method = taskapi_request_method();
-	if (method == NULL || strcmp(method, "PUT") != 0)
-		return false;
-	relid = rt_fetch(query->resultRelation, query->rtable)->relid;
-	return get_rel_relkind(relid) == RELKIND_VIEW && taskapi_resource_find(relid) != NULL;
-}
-
-static bool
-is_resource_insert(const Query *query)
-{
-	return query->commandType == CMD_INSERT && OidIsValid(taskapi_insert_resource(query));
+	if (write->version_given)
+		sent = taskapi_resource_version_sent(write, (TaskapiVersion) {.known = true});
+	if (write->statement->if_match != NULL || sent.known)
+		taskapi_resource_version_conflict((TaskapiVersion) {0});
+	return taskapi_resource_insert_unless_there(write, clause->create, met);
 }
 
 /*
- * Data-modifying statements stand at the top, or in a WITH at the top.
+ * The columns that keep their value.
+ */
+static Bitmapset *
+kept_columns(const TaskapiWrite *write)
+{
+	const TaskapiView *view = write->view;
+	Bitmapset  *kept = bms_copy(view->by_server);
+	Bitmapset  *left_out = bms_difference(view->writable, write->given);
+	int			i = -1;
+
+	while ((i = bms_next_member(left_out, i)) >= 0)
+	{
+		const char *comment;
+
+		if (!bms_is_member(i, view->changing_defaults))
+		{
+			/* asked each time: a comment that changes invalidates nothing */
+			comment = GetComment(view->registration.source, RelationRelationId, view->columns[i].source_attno);
+			if (comment == NULL || strncmp(comment, "@kept", strlen("@kept")) != 0)
+				continue;
+		}
+		kept = bms_add_member(kept, i);
+	}
+	return kept;
+}
+
+/*
+ * The new row, with what the body left out, and with what only the server writes as it is in the old one.
+ */
+static HeapTuple
+replacing_row(const TaskapiWrite *write, HeapTuple old)
+{
+	HeapTuple	new = taskapi_resource_fill_defaults(write);
+	Bitmapset  *kept = kept_columns(write);
+	int			n = 0;
+	int			i = -1;
+	int		   *columns;
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (bms_is_empty(kept))
+		return new;
+	columns = palloc(sizeof(int) * bms_num_members(kept));
+	values = palloc(sizeof(Datum) * bms_num_members(kept));
+	nulls = palloc(bms_num_members(kept));
+	while ((i = bms_next_member(kept, i)) >= 0)
+	{
+		columns[n] = i + 1;
+		values[n] = heap_getattr(old, i + 1, write->desc, &nulls[n]);
+		n++;
+	}
+	return heap_modify_tuple_by_cols(new, write->desc, n, columns, values, nulls);
+}
+
+/*
+ * A condition without a column in it.  PostgREST counts the rows by one that are replaced, to answer with 200 or 201.
  */
 static bool
-any_insert(const Query *query, bool (*is_such) (const Query *))
+condition_holds(const TaskapiWrite *write, const TaskapiConflict *clause)
 {
+	List	   *arguments;
+	EState	   *estate;
+	ExprContext *econtext;
+	Datum		value;
+	bool		isnull;
 	ListCell   *lc;
 
-	if (is_such(query))
+	if (clause->where == NULL)
 		return true;
-	foreach(lc, query->cteList)
+	arguments = taskapi_conflict_arguments(clause, write->conflict);
+	estate = CreateExecutorState();
+	econtext = GetPerTupleExprContext(estate);
+	if (arguments != NIL)
+		econtext->ecxt_param_list_info = makeParamList(list_length(arguments));
+	foreach(lc, arguments)
 	{
-		const Query *cte = (const Query *) lfirst_node(CommonTableExpr, lc)->ctequery;
+		const Const *argument = lfirst_node(Const, lc);
+		ParamExternData *param = &econtext->ecxt_param_list_info->params[foreach_current_index(lc)];
 
-		if (is_such(cte))
-			return true;
+		param->value = argument->constvalue;
+		param->isnull = argument->constisnull;
+		param->pflags = PARAM_FLAG_CONST;
+		param->ptype = argument->consttype;
 	}
-	return false;
-}
-
-static void
-strip(Query *query)
-{
-	ListCell   *lc;
-
-	if (is_put(query))
-		query->onConflict = NULL;
-	foreach(lc, query->cteList)
-	{
-		Query	   *cte = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
-
-		if (is_put(cte))
-			cte->onConflict = NULL;
-	}
-}
-
-/*
- * A client that sends the cursor that it got leaves no room for the view's default (resource_insert_mark.h).
- */
-static void
-mark(Query *query)
-{
-	ListCell   *lc;
-
-	if (is_resource_insert(query))
-		taskapi_insert_mark(query);
-	foreach(lc, query->cteList)
-	{
-		Query	   *cte = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
-
-		if (is_resource_insert(cte))
-			taskapi_insert_mark(cte);
-	}
+	value = ExecEvalExprSwitchContext(ExecPrepareExpr(copyObject((Expr *) clause->where), estate), econtext, &isnull);
+	FreeExecutorState(estate);
+	return !isnull && DatumGetBool(value);
 }

@@ -66,6 +66,7 @@ typedef struct TaskapiResourceStatement
 	Bitmapset  *updated;		/* UPDATE: the columns that were set, offset by FirstLowInvalidHeapAttributeNumber */
 	bool		may_read;		/* INSERT: the caller may read all that the view shows of a row */
 	bool		version_sent;	/* UPDATE: version is among them */
+	bool		preconditions_read; /* the next three are the request's */
 	bool		require_if_match;	/* the change must say which version it is made from */
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;
@@ -79,6 +80,7 @@ typedef struct TaskapiResourceStatement
 	List	   *deleted;		/* of TaskapiRow: rows referred to them when they were deleted; see resource_cascade.h */
 	List	   *waiting;		/* of TaskapiRow: to be purged, see resource_purge.h */
 	List	   *restored;		/* of TaskapiRow: they referred to deleted rows when they were restored */
+	struct HTAB *upserted;		/* INSERT ... DO UPDATE: the rows that it has written, see resource_upsert.c */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;
 
@@ -90,6 +92,7 @@ typedef struct TaskapiWrite
 	HeapTuple	old;			/* NULL for INSERT */
 	HeapTuple	new;			/* NULL for DELETE */
 	bool		columns_known;	/* INSERT: the next three are the statement's own; see resource_insert_mark.h */
+	bool		version_given;	/* INSERT: the client gave a version, which may be null */
 	Bitmapset  *given;			/* the columns that the client gave and may write, by index */
 	const Bitmapset *returned;	/* the columns that its statement returns; none: it needs no right to read */
 	const char *conflict;		/* its ON CONFLICT clause, or NULL */

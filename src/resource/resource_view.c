@@ -40,7 +40,8 @@ static void lock_source(Oid relid);
 static TaskapiView *build_view(Oid relid);
 static int	find_source(Relation rel, const Query *query, Oid source);
 static void find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex);
-static void describe_column(TaskapiView *view, int index, Form_pg_attribute att, AttrNumber attno);
+static void describe_column(TaskapiView *view, int index, Relation source, AttrNumber attno);
+static bool has_changing_default(Relation source, AttrNumber attno);
 static void deparse_columns(TaskapiView *view, Relation source, Query *query, int rtindex);
 static bool append_qualified(StringInfo buf, const Node *node, Relation source);
 static const char *find_fault(TaskapiView *view, Relation source, const Query *query);
@@ -211,8 +212,7 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
 
 		/* a virtual generated column is computed, as far as rows are concerned */
 		if (var)
-			describe_column(view, tle->resno - 1, TupleDescAttr(RelationGetDescr(source), var->varattno - 1),
-							var->varattno);
+			describe_column(view, tle->resno - 1, source, var->varattno);
 		else if (column->type == cursor)
 			view->cursor = tle->resno - 1;
 	}
@@ -222,8 +222,9 @@ find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int
  * A column that is the table's.
  */
 static void
-describe_column(TaskapiView *view, int index, Form_pg_attribute att, AttrNumber attno)
+describe_column(TaskapiView *view, int index, Relation source, AttrNumber attno)
 {
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(source), attno - 1);
 	TaskapiViewColumn *column = &view->columns[index];
 	const TaskapiRegistration *registration = &view->registration;
 	const char *name = NameStr(att->attname);
@@ -251,6 +252,19 @@ describe_column(TaskapiView *view, int index, Form_pg_attribute att, AttrNumber 
 		view->by_server = bms_add_member(view->by_server, index);
 	if (column->written)
 		view->writable = bms_add_member(view->writable, index);
+	if (column->written && !column->by_server && has_changing_default(source, attno))
+		view->changing_defaults = bms_add_member(view->changing_defaults, index);
+}
+
+/*
+ * A default that is made for each row says something of its creation.
+ */
+static bool
+has_changing_default(Relation source, AttrNumber attno)
+{
+	Node	   *expr = build_column_default(source, attno);
+
+	return expr != NULL && contain_mutable_functions(expr);
 }
 
 /*
@@ -420,7 +434,9 @@ find_keys(TaskapiView *view, Relation source)
 			if (view->columns[j].source_attno == key[i].attno)
 				view->keys[i].column = j;
 		}
-		if (view->keys[i].column < 0)
+		if (view->keys[i].column >= 0)
+			view->key_columns = bms_add_member(view->key_columns, view->keys[i].column);
+		else
 			return psprintf("It does not have all columns of the primary key of table \"%s\".",
 							RelationGetRelationName(source));
 	}

@@ -49,12 +49,14 @@ typedef struct TaskapiView
 	TaskapiViewColumn *columns;
 	int			nkeys;
 	TaskapiViewKey *keys;
+	Bitmapset  *key_columns;
 	const char *fault;			/* why it is no resource any more, or NULL */
 	int			version;		/* index of the column version, or -1 */
 	Bitmapset  *deleted_at;		/* the columns that show when the row was deleted: one, or its alias too */
 	int			cursor;			/* index of the computed column cursor, or -1 */
 	Bitmapset  *writable;		/* the columns that are "written" */
 	Bitmapset  *by_server;
+	Bitmapset  *changing_defaults;	/* the columns whose default is made for each row */
 	char	   *source_name;	/* quoted, with its schema */
 	Oid			source_owner;
 	char	  **expressions;	/* the view's columns in terms of the table, as t */
@@ -62,6 +64,7 @@ typedef struct TaskapiView
 	char	   *search_path;	/* under which it means that; NULL: under any */
 	List	   *taken;			/* names of indexes in which deleted rows stay, see resource_trash_hint.h */
 	List	   *view_plans;		/* of TaskapiViewPlan */
+	List	   *conflicts;		/* of TaskapiConflict */
 	List	   *insert_plans;	/* resource_insert.c's */
 	TaskapiValueIO *io;		/* NULL until it is asked for */
 	struct TaskapiAnswerType *answer;	/* resource_answer.c's, or NULL */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_write.c
- *	  UPDATE and PUT of one row of a resource, as the caller.
+ *	  UPDATE of one row of a resource, as the caller.
  *
  * The caller's own privileges and policies on the table decide: each statement
  * here runs as the caller.
@@ -29,8 +29,6 @@
 #include "http/layer.h"
 #include "http/precondition.h"
 #include "http/problem.h"
-#include "resource/resource_default.h"
-#include "resource/resource_insert.h"
 #include "resource/resource_own_change.h"
 #include "resource/resource_table.h"
 #include "resource/resource_write.h"
@@ -38,12 +36,10 @@
 static int	add_arguments(const TaskapiWrite *write, HeapTuple row, const Bitmapset *columns, Datum *values, char *nulls);
 static Bitmapset *changed_columns(const TaskapiWrite *write);
 static bool has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *columns);
-static void count_replaced(void);
 static HeapTuple update_row(const TaskapiWrite *write, const Bitmapset *changed, TaskapiViewPlanKind kind);
 static HeapTuple write_changes(const TaskapiWrite *write, const Bitmapset *changed, bool guarded, bool *settled);
 static HeapTuple keep_row(const TaskapiWrite *write, bool guarded, bool *settled);
 static bool explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded);
-static HeapTuple keep_by_server(const TaskapiWrite *write);
 
 TaskapiVersion
 taskapi_resource_version(const TaskapiWrite *write, HeapTuple row)
@@ -388,69 +384,4 @@ explain_update(const TaskapiWrite *write, const Bitmapset *changed, bool guarded
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.",
 						"Another request changed the same columns at the same time.");
 	return true;
-}
-
-/*
- * PostgREST answers a PUT with 201 or 200 by a count of its own, which goes up for
- * every row and down again in the DO UPDATE that resource_put.c took off.
- */
-static void
-count_replaced(void)
-{
-	const char *count = GetConfigOption("pgrst.inserted", true, false);
-
-	if (count != NULL && *count != '\0')
-		taskapi_set_local("pgrst.inserted", psprintf("%d", atoi(count) - 1));
-}
-
-/*
- * The new row, with what only the server writes as it is in the old one.
- */
-static HeapTuple
-keep_by_server(const TaskapiWrite *write)
-{
-	const TaskapiView *view = write->view;
-	int			n = bms_num_members(view->by_server);
-	int		   *columns = palloc(sizeof(int) * n);
-	Datum	   *replaced = palloc(sizeof(Datum) * n);
-	bool	   *isnull = palloc(sizeof(bool) * n);
-	int			i = -1;
-
-	n = 0;
-	while ((i = bms_next_member(view->by_server, i)) >= 0)
-	{
-		columns[n] = i + 1;
-		replaced[n] = heap_getattr(write->old, i + 1, write->desc, &isnull[n]);
-		n++;
-	}
-	return heap_modify_tuple_by_cols(write->new, write->desc, n, columns, replaced, isnull);
-}
-
-/*
- * The row in write->new is the whole of it: what the body left out is at its default.
- */
-HeapTuple
-taskapi_resource_put(const TaskapiWrite *write)
-{
-	TaskapiResourceStatement *statement = write->statement;
-	TaskapiWrite replacement = *write;
-	TaskapiVersion sent = taskapi_resource_version(write, write->new);
-	TaskapiVersion version;
-
-	if (taskapi_resource_probe(write, write->new, &version) == TASKAPI_ROW_LIVE)
-		replacement.old = taskapi_resource_current_row(write, write->new);
-	if (replacement.old == NULL)
-	{
-		if (statement->if_match != NULL || sent.known)
-			taskapi_resource_version_conflict((TaskapiVersion) {0});
-		return taskapi_resource_insert(write);
-	}
-
-	statement->version_sent = sent.known;
-
-	count_replaced();
-	replacement.new = taskapi_resource_fill_defaults(write);
-	if (write->view->by_server != NULL)
-		replacement.new = keep_by_server(&replacement);
-	return taskapi_resource_update(&replacement);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * resource_write.h
- *	  UPDATE and PUT of one row, and what other writes share with them.
+ *	  UPDATE of one row, and what other writes share with it.
  *
  * The functions that write a row do so as the caller, with SPI connected.  They
  * return the row as the view shows it, in the memory context that SPI was
@@ -18,9 +18,6 @@
 #include "resource/resource_view_plan.h"
 
 extern HeapTuple taskapi_resource_update(const TaskapiWrite *write);
-
-/* PUT: replace the row of that key, or create it. */
-extern HeapTuple taskapi_resource_put(const TaskapiWrite *write);
 
 /* The first row of the last result, which has to be of the view's row type; frees the result. */
 extern HeapTuple taskapi_resource_take_row(const TaskapiWrite *write);

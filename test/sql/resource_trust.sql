@@ -140,7 +140,8 @@ SELECT taskapi.expose('trust.s', 'trust_api') \g /dev/null
 SET request.method = 'POST';
 INSERT INTO trust_api.s (id, a) SELECT i, set_config('request.method', CASE i WHEN 1 THEN '' ELSE 'PUT' END, false) FROM generate_series(1, 2) i;
 SET request.method = 'PUT';
-INSERT INTO trust_api.s (id, a) SELECT i, set_config('request.method', '', false) FROM generate_series(1, 2) i RETURNING id, version;
+INSERT INTO trust_api.s (id, a) SELECT i, set_config('request.method', '', false) FROM generate_series(1, 2) i
+    ON CONFLICT (id) DO UPDATE SET id = excluded.id, a = excluded.a RETURNING id, version;
 SET request.method = '';
 
 -- A version of null, or one that no row has, names no version that a change could be made from.
@@ -151,9 +152,9 @@ UPDATE trust_api.s SET a = 'x', version = -1;
 UPDATE trust_api.s SET a = 'x', version = -2147483648;
 UPDATE trust_api.s SET a = 'x', version = 1 WHERE id = 1 RETURNING version;
 SET request.method = 'PUT';
-INSERT INTO trust_api.s (id, a) VALUES (1, 'x');
-INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', -1);
-INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', 2) RETURNING version;
+INSERT INTO trust_api.s (id, a) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET id = excluded.id, a = excluded.a;
+INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', -1) ON CONFLICT (id) DO UPDATE SET id = excluded.id, a = excluded.a;
+INSERT INTO trust_api.s (id, a, version) VALUES (1, 'y', 2) ON CONFLICT (id) DO UPDATE SET id = excluded.id, a = excluded.a RETURNING version;
 RESET taskapi.require_if_match;
 RESET request.method;
 
