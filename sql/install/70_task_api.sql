@@ -70,6 +70,10 @@ BEGIN
         IF to_regnamespace(quote_ident(name)) IS NULL THEN
             EXECUTE format('CREATE SCHEMA %I', name);
             PERFORM taskapi.revoke_from_others('pg_namespace', to_regnamespace(quote_ident(name)));
+            IF name = api_schema THEN
+                -- what layers call the API: the title, and what it is about
+                EXECUTE format('COMMENT ON SCHEMA %I IS %L', name, E'Tasks\n\nProjects, their members, and their tasks.');
+            END IF;
         END IF;
         PERFORM taskapi.check_task_api_schema(name);
     END LOOP;

@@ -144,12 +144,12 @@ respell_subject(Jsonb *jsonb, const char *subject)
 }
 
 char *
-taskapi_claim_text(Jsonb *claims, const char *name)
+taskapi_claim_text(Jsonb *object, const char *name)
 {
 	JsonbValue	v;
 
-	if (claims == NULL || !JB_ROOT_IS_OBJECT(claims) ||
-		getKeyJsonValueFromContainer(&claims->root, name, strlen(name), &v) == NULL || v.type != jbvString)
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object) ||
+		getKeyJsonValueFromContainer(&object->root, name, strlen(name), &v) == NULL || v.type != jbvString)
 		return NULL;
 	return pnstrdup(v.val.string.val, v.val.string.len);
 }
