@@ -189,8 +189,11 @@ collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey
 	while (doomed->obstacle == NULL && (child = taskapi_rows_next(children)) != NULL)
 	{
 		if (child->live || (!cascades && !same_deletion(child, row)))
+		{
+			doomed->waits = !child->live;
 			doomed->obstacle = psprintf("%s rows of %s refer to it by \"%s\".", child->live ? "Live" : "Deleted",
 										fk->other_relname, fk->name);
+		}
 		else
 			visit(doomed, child, false, cascades);
 	}

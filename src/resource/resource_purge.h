@@ -25,6 +25,7 @@ typedef struct TaskapiDoomed
 	HTAB	   *visited;		/* by the place of a row: 40 bytes for each */
 	bool		whole;			/* the first row's deletion as a whole, and not only what is below the row */
 	const char *obstacle;		/* why it has to stay, or NULL */
+	bool		waits;			/* the obstacle is another deletion, which may go first */
 } TaskapiDoomed;
 
 /*

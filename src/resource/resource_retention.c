@@ -14,6 +14,11 @@
  * its halves are tried, down to the one that cannot go.  So a batch needs few
  * transaction ids, and a row that fails keeps only its own deletion.
  *
+ * A deletion can be in the way of another one that could go as well: one statement
+ * that deletes a tree by keys that do not cascade makes a deletion of each row.  So
+ * those that were kept for that are tried again, in the other order, as long as it
+ * helps.
+ *
  * A row that was written since the run began, such as one that a trigger leaves
  * for each one that goes, is none of its business; so every run ends.
  *
@@ -45,6 +50,16 @@
 /* How many deletions one subtransaction takes at most. */
 #define CHUNK 100
 
+/* How often deletions that wait for others are tried. */
+#define MAX_PASSES 10
+
+/* A deletion that has to stay. */
+typedef struct KeptDeletion
+{
+	pg_uuid_t	id;
+	bool		waits;			/* unless others go first */
+} KeptDeletion;
+
 /* A row that is old enough. */
 typedef struct Candidate
 {
@@ -58,7 +73,9 @@ typedef struct PurgeRun
 {
 	TaskapiTable *table;
 	TimestampTz before;
-	HTAB	   *kept;			/* ids of deletions that have to stay */
+	HTAB	   *kept;			/* of KeptDeletion */
+	int64		waiting;		/* of them wait for others */
+	int			pass;
 	MemoryContext context;		/* of one attempt */
 	int64		failed;			/* deletions that an error kept */
 	bool		stopped;		/* by a lock */
@@ -70,7 +87,9 @@ static bool is_cancel(const ErrorData *edata);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
 static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
 static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
-static void keep(PurgeRun *run, const pg_uuid_t *deletion_id);
+static void keep(PurgeRun *run, const pg_uuid_t *deletion_id, bool waits);
+static void forget_waiting(PurgeRun *run);
+static int64 purge_pass(PurgeRun *run, TransactionId horizon, int64 max);
 static int	next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max);
 static void set_constraints_immediate(TaskapiTable *table);
 
@@ -96,11 +115,33 @@ is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before)
 }
 
 static void
-keep(PurgeRun *run, const pg_uuid_t *deletion_id)
+keep(PurgeRun *run, const pg_uuid_t *deletion_id, bool waits)
 {
 	bool		found;
+	KeptDeletion *kept = hash_search(run->kept, deletion_id, HASH_ENTER, &found);
 
-	(void) hash_search(run->kept, deletion_id, HASH_ENTER, &found);
+	if (found)
+		return;
+	kept->waits = waits;
+	run->waiting += waits;
+}
+
+/*
+ * Those that have waited are tried again.
+ */
+static void
+forget_waiting(PurgeRun *run)
+{
+	HASH_SEQ_STATUS seq;
+	KeptDeletion *kept;
+
+	hash_seq_init(&seq, run->kept);
+	while ((kept = hash_seq_search(&seq)) != NULL)
+	{
+		if (kept->waits)
+			(void) hash_search(run->kept, &kept->id, HASH_REMOVE, NULL);
+	}
+	run->waiting = 0;
 }
 
 /*
@@ -118,7 +159,8 @@ purge_deletion(PurgeRun *run, const Candidate *candidate)
 
 	if (candidate->in_deletion)
 		(void) hash_search(run->kept, &candidate->deletion_id, HASH_FIND, &found);
-	if (found)
+	/* one that was deleted round the resource waits for none, and has been tried */
+	if (found || (run->pass > 1 && !candidate->in_deletion))
 		return false;
 	first = taskapi_resource_lock_row(run->table, candidate->key, true);
 	if (first == NULL || first->live || first->deletion.at >= run->before)
@@ -141,7 +183,7 @@ purge_deletion(PurgeRun *run, const Candidate *candidate)
 		while ((row = taskapi_rows_next(doomed.rows)) != NULL)
 		{
 			if (row->in_deletion)
-				keep(run, &row->deletion.id);
+				keep(run, &row->deletion.id, doomed.waits);
 		}
 	}
 	taskapi_rows_free(doomed.rows);
@@ -216,7 +258,7 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 			run->failed += n;
 			run->sqlerrcode = edata->sqlerrcode;
 			if (candidates[0].in_deletion)
-				keep(run, &candidates[0].deletion_id);
+				keep(run, &candidates[0].deletion_id, false);
 			purged = 0;
 		}
 		FreeErrorData(edata);
@@ -278,6 +320,35 @@ next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *
 		taskapi_resource_free_result();
 	}
 	return n;
+}
+
+/*
+ * Once through the old rows: the number of deletions that went.
+ */
+static int64
+purge_pass(PurgeRun *run, TransactionId horizon, int64 max)
+{
+	Datum		before = TimestampTzGetDatum(run->before);
+	Candidate	candidates[CHUNK];
+	MemoryContext chunk = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge: candidates", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext;
+	Portal		portal;
+	int64		purged = 0;
+	int			n;
+
+	run->pass++;
+	portal = SPI_cursor_open(NULL, taskapi_resource_old_rows_plan(run->table, run->pass % 2 == 0), &before, NULL, false);
+	oldcontext = MemoryContextSwitchTo(chunk);
+	while (purged < max && !run->stopped &&
+		   (n = next_candidates(run, portal, horizon, candidates, (int) Min(CHUNK, max - purged))) > 0)
+	{
+		purged += purge_range(run, candidates, n);
+		MemoryContextReset(chunk);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(chunk);
+	SPI_cursor_close(portal);
+	return purged;
 }
 
 /*
@@ -350,17 +421,12 @@ PG_FUNCTION_INFO_V1(taskapi_purge_source);
 Datum
 taskapi_purge_source(PG_FUNCTION_ARGS)
 {
-	Datum		before = PG_GETARG_DATUM(1);
 	int64		batch = PG_GETARG_INT32(2);
 	TransactionId horizon = XidFromFullTransactionId(PG_GETARG_FULLTRANSACTIONID(3));
-	PurgeRun	run = {.before = DatumGetTimestampTz(before)};
+	PurgeRun	run = {.before = PG_GETARG_TIMESTAMPTZ(1)};
 	HASHCTL		ctl = {0};
-	MemoryContext chunk;
-	MemoryContext oldcontext;
-	Candidate	candidates[CHUNK];
 	int64		purged = 0;
-	int			n;
-	Portal		portal;
+	int64		went;
 	TaskapiRole saved;
 	int			nestlevel;
 
@@ -370,27 +436,22 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	ctl.keysize = sizeof(pg_uuid_t);
-	ctl.entrysize = sizeof(pg_uuid_t);
+	ctl.entrysize = sizeof(KeptDeletion);
 	ctl.hcxt = CurrentMemoryContext;
 	run.kept = hash_create("taskapi purge: kept", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	run.context = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge", ALLOCSET_DEFAULT_SIZES);
-	chunk = AllocSetContextCreate(CurrentMemoryContext, "taskapi purge: candidates", ALLOCSET_DEFAULT_SIZES);
 
 	/* what the triggers of the owner set, such as a search_path, must not stay with whoever purges */
 	nestlevel = NewGUCNestLevel();
 	saved = taskapi_become(run.table->owner,
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	set_constraints_immediate(run.table);
-	portal = SPI_cursor_open(NULL, taskapi_resource_old_rows_plan(run.table), &before, NULL, false);
-	oldcontext = MemoryContextSwitchTo(chunk);
-	while (purged < batch && !run.stopped &&
-		   (n = next_candidates(&run, portal, horizon, candidates, (int) Min(CHUNK, batch - purged))) > 0)
+	do
 	{
-		purged += purge_range(&run, candidates, n);
-		MemoryContextReset(chunk);
-	}
-	MemoryContextSwitchTo(oldcontext);
-	SPI_cursor_close(portal);
+		forget_waiting(&run);
+		went = purge_pass(&run, horizon, batch - purged);
+		purged += went;
+	} while (run.waiting > 0 && went > 0 && purged < batch && !run.stopped && run.pass < MAX_PASSES);
 	taskapi_role_restore(saved);
 	AtEOXact_GUC(false, nestlevel);
 

@@ -209,9 +209,9 @@ taskapi_resource_parent(TaskapiTable *table, TaskapiForeignKey *fk, const Datum 
 }
 
 SPIPlanPtr
-taskapi_resource_old_rows_plan(TaskapiTable *table)
+taskapi_resource_old_rows_plan(TaskapiTable *table, bool last_first)
 {
-	return table_plan(table, TASKAPI_TABLE_PLAN_OLD);
+	return table_plan(table, last_first ? TASKAPI_TABLE_PLAN_OLD_LAST : TASKAPI_TABLE_PLAN_OLD);
 }
 
 void
@@ -375,6 +375,7 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.%s IS NOT NULL", table->name, key, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_OLD:
+		case TASKAPI_TABLE_PLAN_OLD_LAST:
 			n = 0;
 			argtypes[n++] = TIMESTAMPTZOID;
 			appendStringInfoString(buf, "SELECT t.xmin, t.deletion_id");
@@ -382,6 +383,8 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 				appendStringInfo(buf, ", t.%s", table->columns[table->keys[i]].name);
 			appendStringInfo(buf, " FROM %s AS t WHERE t.%s OPERATOR(pg_catalog.<) $1 ORDER BY t.%s",
 							 table->name, deleted_at, deleted_at);
+			if (kind == TASKAPI_TABLE_PLAN_OLD_LAST)
+				appendStringInfoString(buf, " DESC, t.deletion_id DESC");
 			break;
 		case TASKAPI_TABLE_PLAN_COUNT:
 			Assert(false);

@@ -54,7 +54,7 @@ extern bool taskapi_resource_parent(TaskapiTable *table, TaskapiForeignKey *fk, 
 									TaskapiParent *parent);
 
 /* The plan of old rows, for a cursor; its result begins with these columns, and the key follows. */
-extern SPIPlanPtr taskapi_resource_old_rows_plan(TaskapiTable *table);
+extern SPIPlanPtr taskapi_resource_old_rows_plan(TaskapiTable *table, bool last_first);
 extern void taskapi_resource_require_old_rows(const TaskapiTable *table);
 
 #endif							/* TASKAPI_RESOURCE_TABLE_PLAN_H */

@@ -51,6 +51,18 @@ SELECT ids, t.* FROM (VALUES ('{1,2,3,4}'::int[]), ('{4,3,2,1}'), ('{1,2,4}')) v
 -- With a key that deletes nothing, each row is a deletion.
 SELECT ids, t.* FROM (VALUES ('{1,2,3,4}'::int[])) v (ids), ts.try('SET NULL', VARIADIC ids) t;
 
+-- The purge of what is old takes a tree of such deletions in one run, whichever way it went.
+SELECT ts.make('NO ACTION') \g /dev/null
+DELETE FROM ts_api.tree;
+UPDATE ts.tree SET deleted_at = deleted_at - interval '40 days';
+SELECT taskapi.purge_deleted(), ts.state();
+SELECT ts.make('RESTRICT') \g /dev/null
+DELETE FROM ts_api.tree t USING (SELECT * FROM (VALUES (3), (2), (4), (1)) l (i) OFFSET 0) l WHERE id = i;
+UPDATE ts.tree SET deleted_at = deleted_at - interval '40 days' WHERE id <> 4;
+SELECT taskapi.purge_deleted(), ts.state();
+UPDATE ts.tree SET deleted_at = deleted_at - interval '40 days' WHERE id = 4;
+SELECT taskapi.purge_deleted(), ts.state();
+
 -- What only a part of the statement could set right stays refused, all of it.
 SELECT ts.make('CASCADE');
 DELETE FROM ts_api.tree WHERE id = 3;
