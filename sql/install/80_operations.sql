@@ -95,6 +95,27 @@ COMMENT ON PROCEDURE taskapi.maintain(int) IS
     'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
     ' by batch; makes and drops partitions of the outbox; writes down when API keys were used, and saves the limiter. For a scheduler';
 
+-- grant_maintain(grantee): lets a role that is nothing else call maintain(), and the functions that it calls.
+CREATE FUNCTION taskapi.grant_maintain(grantee regrole) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    IF grantee IS NULL OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = grantee) THEN
+        RAISE EXCEPTION 'role % does not exist', coalesce(grantee::text, 'null') USING ERRCODE = 'undefined_object';
+    END IF;
+    FOREACH routine IN ARRAY '{taskapi.maintain(int),taskapi.purge_idempotency_keys(int),taskapi.purge_sessions(int),'
+        '"taskapi.purge_deleted(interval,int,xid8)",taskapi.extend_outbox(int),taskapi.prune_outbox(),'
+        'taskapi.flush_api_key_usage(),taskapi.save_rate_limits()}'::regprocedure[]
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, grantee);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.grant_maintain(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.grant_maintain(regrole) IS 'Lets a role call maintain() and the functions that it calls, and nothing else';
+
 CREATE VIEW taskapi.stats AS
     SELECT c.name, c.value FROM taskapi.counters() c
     UNION ALL

@@ -208,7 +208,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' hash_password'
         ' idempotency_abandoned idempotency_acquire idempotency_begin idempotency_checkpoint idempotency_complete idempotency_finish idempotency_release insert_api_key invalidate_cache'
         ' jwt_sign lock_subject'
-        ' maintain'
+        ' grant_maintain maintain'
         ' new_credential'
         ' one_of_support outbox_lag_rows outbox_location'
         ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source'
