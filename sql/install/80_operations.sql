@@ -114,7 +114,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.grant_maintain(regrole) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.grant_maintain(regrole) IS 'Lets a role call maintain() and the functions that it calls, and nothing else';
+COMMENT ON FUNCTION taskapi.grant_maintain(regrole) IS
+    'Lets a role call maintain() and the functions that it calls, and nothing else';
 
 CREATE VIEW taskapi.stats AS
     SELECT c.name, c.value FROM taskapi.counters() c

@@ -170,6 +170,7 @@ my @ddl = (
 		'CREATE OPERATOR CLASS ops.point_ops DEFAULT FOR TYPE ops.point USING btree AS OPERATOR 1 ops.<, OPERATOR 2 ops.<=, OPERATOR 3 ops.=, OPERATOR 4 ops.>=, OPERATOR 5 ops.>, FUNCTION 1 ops.cmp(ops.point, ops.point)',
 	'ALTER OPERATOR FAMILY ops.point_ops USING btree RENAME TO p; ALTER OPERATOR FAMILY ops.p USING btree SET SCHEMA ops_new' => 'ALTER OPERATOR FAMILY ops_new.p USING btree SET SCHEMA ops; ALTER OPERATOR FAMILY ops.p USING btree RENAME TO point_ops',
 	'ALTER TYPE ops.point RENAME TO spot; ALTER TYPE ops.spot SET SCHEMA ops_new' => 'ALTER TYPE ops_new.spot SET SCHEMA ops; ALTER TYPE ops.spot RENAME TO point',
+	'ALTER TYPE ext.citext RENAME TO ci' => 'ALTER TYPE ext.ci RENAME TO citext',
 	'ALTER TYPE ops.mood RENAME TO humour; CREATE TYPE ops.mood AS ENUM ($$other$$)' => 'DROP TYPE ops.mood; ALTER TYPE ops.humour RENAME TO mood',
 	q{ALTER TYPE ops.mood ADD VALUE IF NOT EXISTS 'middle' BEFORE 'high'} => 'SELECT 1',
 	q{ALTER TYPE ops.mood RENAME VALUE 'low' TO 'down'} => q{ALTER TYPE ops.mood RENAME VALUE 'down' TO 'low'},
