@@ -10,6 +10,7 @@ my $layer = Layer->new('credentials', q{
 	SELECT taskapi.create_task_api('tasks', 'api', 'anonymous', 'authenticated');
 	SELECT tasks.create_account('ann@example.org', 'correct horse battery'), tasks.create_account('bob@example.org', 'staple'), tasks.create_account('no-password@example.org');
 	UPDATE taskapi.rate_limit_policy SET rate = 1000000, burst = NULL, per = '1 second';
+	ALTER DATABASE postgres SET taskapi.log_refusals = full;
 });
 my $ann = $layer->sql(q{SELECT id FROM tasks.account WHERE email = 'ann@example.org'});
 my $bob = $layer->sql(q{SELECT id FROM tasks.account WHERE email = 'bob@example.org'});
