@@ -129,6 +129,7 @@ taskapi_table_default_support(PG_FUNCTION_ARGS)
 	if (!IsA(source, Const) || source->constisnull || !IsA(attnum, Const) || attnum->constisnull)
 		PG_RETURN_POINTER(NULL);
 
+	taskapi_insert_require_mark(request->root->parse);
 	view = taskapi_resource_view_as_is(resource);
 	if (DatumGetObjectId(source->constvalue) != view->registration.source)
 		PG_RETURN_POINTER(NULL);

@@ -34,6 +34,7 @@
 #include "base/hmac.h"
 #include "base/own_objects.h"
 #include "cursor/cursor_shape.h"
+#include "http/problem.h"
 #include "resource/resource_conflict.h"
 #include "resource/resource_insert_mark.h"
 
@@ -49,6 +50,7 @@ static char *last_conflict = NULL;
 
 static TaskapiCursorShape *mark_shape(void);
 static List *insert_target_list(const Query *query);
+static bool is_own_call(const Node *node, const char *function);
 static bool is_table_default(const Node *node);
 static Node *make_mark(Query *query);
 static Node *with_arguments(Const *mark, List *arguments);
@@ -118,12 +120,40 @@ insert_target_list(const Query *query)
 }
 
 static bool
-is_table_default(const Node *node)
+is_own_call(const Node *node, const char *function)
 {
 	const FuncExpr *call = (const FuncExpr *) strip_implicit_coercions(unconstify(Node *, node));
 
 	return IsA(call, FuncExpr) && get_func_namespace(call->funcid) == taskapi_schema_oid() &&
-		strcmp(get_func_name(call->funcid), "table_default") == 0;
+		strcmp(get_func_name(call->funcid), function) == 0;
+}
+
+static bool
+is_table_default(const Node *node)
+{
+	return is_own_call(node, "table_default");
+}
+
+/*
+ * The planner hook has marked any INSERT that is still to come, and taken its clause off.  This one loads the library itself.
+ */
+void
+taskapi_insert_require_mark(const Query *query)
+{
+	const TaskapiView *view = taskapi_resource_view_as_is(taskapi_insert_resource(query));
+	ListCell   *lc;
+
+	if (query->onConflict == NULL)
+		return;
+	foreach(lc, query->targetList)
+	{
+		const TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && tle->resno == view->cursor + 1 && !is_own_call((const Node *) tle->expr, "insert_columns"))
+			taskapi_problem(PROBLEM_TRY_AGAIN, NIL,
+							"Send the request again; session_preload_libraries or taskapi.pre_request() spares it.",
+							"The session had not loaded the library before it planned an INSERT that gives a cursor.");
+	}
 }
 
 /*

@@ -34,6 +34,12 @@ extern Oid	taskapi_insert_resource(const Query *query);
 /* Put the mark into such a query, which is changed in place: call it before planning. */
 extern void taskapi_insert_mark(Query *query);
 
+/*
+ * While such a query is being planned: try_again if the clause ON CONFLICT cannot be taken off any more, since the planner hook was not
+ * there when planning began and the client gives a cursor, where the mark would be.
+ */
+extern void taskapi_insert_require_mark(const Query *query);
+
 /* Is a column, by its index, one that the query leaves to its default? */
 extern bool taskapi_insert_leaves_out(const Query *query, int column);
 

@@ -25,6 +25,7 @@
 #include "resource/resource_upsert.h"
 #include "resource/resource_write.h"
 
+static void lock(const TaskapiWrite *write);
 static HeapTuple create(const TaskapiWrite *write, const TaskapiConflict *clause, bool *met);
 static Bitmapset *kept_columns(const TaskapiWrite *write);
 static HeapTuple replacing_row(const TaskapiWrite *write, HeapTuple old);
@@ -44,6 +45,7 @@ taskapi_resource_put(const TaskapiWrite *write, const TaskapiConflict *clause)
 		switch (taskapi_resource_probe(write, write->new, &version))
 		{
 			case TASKAPI_ROW_LIVE:
+				lock(write);
 				replacement.old = taskapi_resource_current_row(write, write->new);
 				if (replacement.old == NULL)
 					break;		/* gone meanwhile */
@@ -67,6 +69,21 @@ taskapi_resource_put(const TaskapiWrite *write, const TaskapiConflict *clause)
 		if (attempt == TASKAPI_RESOURCE_ATTEMPTS)
 			taskapi_resource_forbidden(write->statement);
 	}
+}
+
+/*
+ * Two that replace the same row both succeed, each with all of its own row: the second starts from what the first has made of it.
+ * A row that the caller may not change is not locked, which the update finds out.
+ */
+static void
+lock(const TaskapiWrite *write)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	char		nulls[INDEX_MAX_KEYS];
+
+	taskapi_resource_key_arguments(write, write->new, values, nulls);
+	taskapi_resource_run(taskapi_resource_view_plan(write->view, TASKAPI_VIEW_PLAN_LOCK, NULL), values, nulls);
+	taskapi_resource_free_result();
 }
 
 static HeapTuple
