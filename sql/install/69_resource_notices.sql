@@ -102,6 +102,7 @@ DECLARE
 BEGIN
     FOR col IN
         SELECT n.*, a.attnotnull AS is_notnull, a.atttypid = ANY (n.types) AS typed, a.attgenerated <> '' AS generated,
+               a.attgenerated = 'v' AS is_virtual,
                a.attidentity <> '' AS identity, a.atthasdef AND a.attgenerated = '' AS has_default,
                pg_get_expr(d.adbin, d.adrelid) AS expression,
                -- how a value of the column becomes one of the type that fits; NULL if only a person can say
@@ -127,7 +128,8 @@ BEGIN
                          CASE WHEN col.value IS NULL THEN ', and may be NULL, without default'
                               WHEN col.required THEN ', NOT NULL, with default ' || col.value ELSE '' END);
         code := 'datatype_mismatch';
-        IF NOT col.typed AND col.converted IS NULL THEN
+        -- DROP EXPRESSION is not for virtual columns
+        IF NOT col.typed AND col.converted IS NULL OR col.is_virtual THEN
             RETURN QUERY SELECT code, misfit, format('ALTER TABLE %s RENAME COLUMN %I TO %I;', source, col.name,
                                                      taskapi.free_column(source, 'old_' || col.name)), NULL::text, NULL::text;
             CONTINUE;

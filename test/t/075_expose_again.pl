@@ -104,7 +104,7 @@ my %old = (
 		CREATE OR REPLACE TRIGGER zz_taskapi_reference AFTER INSERT OR UPDATE ON data."order" FOR EACH ROW EXECUTE FUNCTION taskapi.touch_row();
 		ALTER TRIGGER taskapi_write ON api.deleted_orders RENAME TO taskapi_restore},
 	'the views have no cursor' => q{
-		DROP FUNCTION api.orders_page; DROP VIEW api.orders, api.deleted_orders;
+		DROP FUNCTION api.orders_page, api.deleted_orders_page; DROP VIEW api.orders, api.deleted_orders;
 		CREATE VIEW api.orders AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at FROM data."order" t WHERE t.deleted_at IS NULL;
 		CREATE VIEW api.deleted_orders AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at, t.deleted_at, t.deletion_id FROM data."order" t WHERE t.deleted_at IS NOT NULL;
 		GRANT SELECT, INSERT, UPDATE, DELETE ON api.orders TO again_user; GRANT SELECT ON api.orders TO again_reader;
@@ -124,7 +124,7 @@ my %old = (
 	'the page function names its arguments otherwise' => q{DROP FUNCTION api.orders_page;
 		CREATE FUNCTION api.orders_page(o text DEFAULT NULL, s int DEFAULT NULL, t text DEFAULT NULL, f jsonb DEFAULT NULL) RETURNS taskapi.page_result LANGUAGE sql STABLE RETURN taskapi.page('api.orders'::regclass, $1, $2, $3);
 		COMMENT ON FUNCTION api.orders_page IS 'A page of orders'; GRANT EXECUTE ON FUNCTION api.orders_page TO again_user, again_reader},
-	'there is no trash' => q{DROP VIEW api.deleted_orders;
+	'there is no trash' => q{DROP FUNCTION api.deleted_orders_page; DROP VIEW api.deleted_orders;
 		RESET ROLE; UPDATE taskapi.resource SET deleted_resource = NULL, soft_delete = false WHERE source = 'data.order'::regclass; SET ROLE again_owner;
 		REVOKE SELECT (deleted_at, deletion_id) ON data."order" FROM again_user, again_reader;
 		CREATE OR REPLACE VIEW api.orders WITH (security_invoker = true) AS SELECT t.id, t.customer_id, t.total, t.note, t.created_at, t.version, t.updated_at, taskapi.cursor('created_at DESC, id DESC', t.created_at, t.id) AS cursor FROM data."order" t});
