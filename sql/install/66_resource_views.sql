@@ -320,37 +320,43 @@ COMMENT ON FUNCTION taskapi.cursor_comment(taskapi.wanted_resource, boolean) IS
 CREATE FUNCTION taskapi.dress_statements(wanted taskapi.wanted_resource, deleted boolean, qualified text) RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        WITH shown AS (
-            SELECT v.name, v.place, s.comment, a.attrelid, a.attnum,
-                   CASE WHEN NOT $2 AND NOT (($1).versioned AND s.name IN ('version', 'updated_at'))
-                        THEN s.default_expression END AS value
-            FROM taskapi.view_columns($1, $2) WITH ORDINALITY v (name, was, source_attnum, expression, place)
-            JOIN taskapi.source_columns($1) s ON s.attnum = v.source_attnum
-            LEFT JOIN pg_attribute a ON a.attrelid = taskapi.present_view($1, $2) AND a.attname = v.was AND NOT a.attisdropped)
+        -- each is computed once: a table can have many columns
+        WITH view AS MATERIALIZED (
+            SELECT taskapi.present_view($1, $2) AS id),
+        present AS MATERIALIZED (
+            -- a default names no column, and without a relation that is a matter of its length only
+            SELECT a.attname AS name, pg_get_expr(d.adbin, 0) AS value, col_description(a.attrelid, a.attnum) AS comment
+            FROM view v JOIN pg_attribute a ON a.attrelid = v.id AND a.attnum > 0
+            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum),
+        columns AS MATERIALIZED (
+            SELECT c.* FROM taskapi.view_columns($1, $2) WITH ORDINALITY c (name, was, source_attnum, expression, place)),
+        source AS MATERIALIZED (
+            SELECT s.attnum, s.comment, CASE WHEN NOT $2 AND NOT (($1).versioned AND s.name IN ('version', 'updated_at'))
+                                             THEN s.default_expression END AS value
+            FROM taskapi.source_columns($1) s),
+        shown AS MATERIALIZED (
+            SELECT c.name, c.place, s.comment, s.value, p.value AS former_value, p.comment AS former_comment
+            FROM columns c JOIN source s ON s.attnum = c.source_attnum LEFT JOIN present p ON p.name = c.was)
         SELECT s.statement
         FROM (SELECT 1, s.place, format('ALTER VIEW %s ALTER COLUMN %I %s', $3, s.name,
                                         coalesce('SET DEFAULT ' || s.value, 'DROP DEFAULT'))
-              FROM shown s LEFT JOIN pg_attrdef d ON d.adrelid = s.attrelid AND d.adnum = s.attnum
-              WHERE s.value IS DISTINCT FROM pg_get_expr(d.adbin, d.adrelid)
+              FROM shown s WHERE s.value IS DISTINCT FROM s.former_value
               UNION ALL
               SELECT 2, 0, format('ALTER VIEW %s ALTER COLUMN cursor SET DEFAULT taskapi.insert_columns()', $3)
-              WHERE NOT $2 AND NOT EXISTS (SELECT FROM pg_attrdef d
-                                           JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-                                           WHERE d.adrelid = taskapi.present_view($1, $2) AND a.attname = 'cursor')
+              WHERE NOT $2 AND NOT EXISTS (SELECT FROM present p WHERE p.name = 'cursor' AND p.value IS NOT NULL)
               UNION ALL
               SELECT 3, s.place, format('COMMENT ON COLUMN %s.%I IS %L', $3, s.name, s.comment)
-              FROM shown s WHERE s.comment IS DISTINCT FROM col_description(s.attrelid, s.attnum)
+              FROM shown s WHERE s.comment IS DISTINCT FROM s.former_comment
               UNION ALL
               SELECT 4, 0, format('COMMENT ON COLUMN %s.cursor IS %L', $3, c.comment)
               FROM taskapi.cursor_comment($1, $2) c (comment)
-              WHERE c.comment IS DISTINCT FROM (SELECT col_description(a.attrelid, a.attnum) FROM pg_attribute a
-                                                WHERE a.attrelid = taskapi.present_view($1, $2) AND a.attname = 'cursor')
+              WHERE c.comment IS DISTINCT FROM (SELECT p.comment FROM present p WHERE p.name = 'cursor')
               UNION ALL
               SELECT 5, 0, format('COMMENT ON VIEW %s IS %L', $3, c.comment)
               FROM (SELECT coalesce(obj_description(($1).source, 'pg_class'), 'Rows of ' || ($1).source)
                            || CASE WHEN $2 THEN E'\n\nThose that are deleted. PATCH {"deleted_at": null} restores,'
                                                 ' DELETE purges for good.' ELSE '' END) c (comment)
-              WHERE c.comment IS DISTINCT FROM obj_description(taskapi.present_view($1, $2), 'pg_class')
+              WHERE c.comment IS DISTINCT FROM (SELECT obj_description(v.id, 'pg_class') FROM view v)
              ) s (part, place, statement)
         ORDER BY s.part, s.place;
     END;

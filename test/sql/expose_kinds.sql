@@ -46,7 +46,7 @@ INSERT INTO kinds.kind VALUES
 ('columns dropped and added', 'CREATE TABLE $.t (x int, id int PRIMARY KEY, y text, a int); ALTER TABLE $.t DROP x, DROP y; ALTER TABLE $.t ADD b int DEFAULT 6', '{into (id) VALUES (1),"into (id, b) VALUES (2, NULL)",set b = 7}'),
 ('a column as wide as a page', 'CREATE TABLE $.t (id int PRIMARY KEY, a text)', '{"into VALUES (1, repeat(''x'', 100000))","set a = repeat(''y'', 100001)"}');
 DO $$ BEGIN
-    INSERT INTO kinds.kind SELECT 'many columns', format('CREATE TABLE $.t (id int PRIMARY KEY, %s)', string_agg('c' || i || ' int DEFAULT ' || i, ', ')), '{into (id) VALUES (1),set c700 = 2}' FROM generate_series(1, 700) i;
+    INSERT INTO kinds.kind SELECT 'many columns', format('CREATE TABLE $.t (id int PRIMARY KEY, %s)', string_agg('c' || i || ' int DEFAULT ' || i, ', ')), '{into (id) VALUES (1),set c100 = 2}' FROM generate_series(1, 100) i;
     IF current_setting('server_version_num')::int >= 180000 THEN
         INSERT INTO kinds.kind VALUES ('virtual', 'CREATE TABLE $.t (id int PRIMARY KEY, a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)', '{"into (id, a) VALUES (1, 4)","into (id, b) VALUES (2, 4)",set a = 5,set b = 5}');
     END IF;
@@ -106,8 +106,9 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
-SELECT kind, said, coalesce(nullif(differs, ''), 'as the table does') AS compared FROM kinds.walk() WHERE kind <> 'virtual';
-SELECT count(*) FROM kinds.walk() WHERE kind = 'virtual' AND differs <> '';
+CREATE TABLE kinds.walked AS SELECT * FROM kinds.walk();
+SELECT kind, said, coalesce(nullif(differs, ''), 'as the table does') AS compared FROM kinds.walked WHERE kind <> 'virtual';
+SELECT * FROM kinds.walked WHERE kind = 'virtual' AND (differs <> '' OR said NOT LIKE 'exposed%');
 
 -- What is no table that can be exposed: the reason, and nothing is changed.
 CREATE TABLE kinds.t (id int PRIMARY KEY);
