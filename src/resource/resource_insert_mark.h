@@ -35,8 +35,8 @@ extern Oid	taskapi_insert_resource(const Query *query);
 extern void taskapi_insert_mark(Query *query);
 
 /*
- * While such a query is being planned: try_again if the clause ON CONFLICT cannot be taken off any more, since the planner hook was not
- * there when planning began and the client gives a cursor, where the mark would be.
+ * While such a query is being planned: try_again if the clause ON CONFLICT cannot be taken off any more, since the planner
+ * hook was not there when planning began and the client gives a cursor, where the mark would be.
  */
 extern void taskapi_insert_require_mark(const Query *query);
 
