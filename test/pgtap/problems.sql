@@ -34,8 +34,8 @@ INSERT INTO bad (what, status, code, sqlstate, statement) VALUES
     ('a negative page size', 400, 'invalid_page_size', '22023', 'SELECT * FROM {api}.my_tasks(-1)'),
     ('a token that is none', 400, 'invalid_cursor', '22P02', 'SELECT * FROM {api}.my_tasks(1, ''AAAA'')'),
     -- what PostgreSQL says of itself, which PostgREST answers with 400
-    ('a number that is none', NULL, '22P02', '22P02', 'INSERT INTO {api}.tasks (project_id, title, priority) SELECT {project}, title, priority FROM json_populate_record(NULL::{api}.tasks, ''[BRACE]"title": "x", "priority": "high"[ECARB]'')'),
-    ('a NUL byte', NULL, '22P05', '22P05', 'INSERT INTO {api}.tasks (project_id, title) SELECT {project}, title FROM json_populate_record(NULL::{api}.tasks, ''[BRACE]"title": "a\u0000b"[ECARB]'')'),
+    ('a number that is none', 400, 'invalid_value', '22P02', 'INSERT INTO {api}.tasks (project_id, title, priority) SELECT {project}, title, priority FROM json_populate_record(NULL::{api}.tasks, ''[BRACE]"title": "x", "priority": "high"[ECARB]'')'),
+    ('a NUL byte', 400, 'invalid_value', '22P05', 'INSERT INTO {api}.tasks (project_id, title) SELECT {project}, title FROM json_populate_record(NULL::{api}.tasks, ''[BRACE]"title": "a\u0000b"[ECARB]'')'),
     ('a day that is none', NULL, '22008', '22008', 'UPDATE {api}.tasks SET due_date = ''2026-02-30'' WHERE id = {task}');
 
 -- What comes of it, inside and outside a request: code or SQLSTATE, and status.
