@@ -40,21 +40,40 @@ static const char *const kept_headers[] = {"Access-Control-Expose-Headers", "Rat
 
 static bool read_response_headers(void);
 static bool parse_response_headers(Jsonb *array);
+static void put_header(const char *name, const char *value);
 static TaskapiHeader *find_header(List *headers, const char *name);
 static void write_response_headers(void);
 
 void
 taskapi_set_response_header(const char *name, const char *value)
 {
-	MemoryContext oldcontext;
-	TaskapiHeader *header = NULL;
+	taskapi_set_response_headers(&(TaskapiHeader) {unconstify(char *, name), unconstify(char *, value)}, 1);
+}
 
-	taskapi_check_header(name, value ? value : "");
+void
+taskapi_set_response_headers(const TaskapiHeader *headers, int n)
+{
+	MemoryContext oldcontext;
+
+	for (int i = 0; i < n; i++)
+		taskapi_check_header(headers[i].name, headers[i].value ? headers[i].value : "");
 	if (!read_response_headers())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("response.headers must be a JSON array of objects of strings")));
 	oldcontext = MemoryContextSwitchTo(response.context);
+	for (int i = 0; i < n; i++)
+		put_header(headers[i].name, headers[i].value);
+	MemoryContextSwitchTo(oldcontext);
+
+	write_response_headers();
+}
+
+static void
+put_header(const char *name, const char *value)
+{
+	TaskapiHeader *header = NULL;
+
 	if (pg_strcasecmp(name, "Set-Cookie") != 0)
 		header = find_header(response.headers, name);
 	if (value == NULL && header)
@@ -73,9 +92,6 @@ taskapi_set_response_header(const char *name, const char *value)
 	}
 	else if (value)
 		response.headers = taskapi_headers_add(response.headers, name, value);
-	MemoryContextSwitchTo(oldcontext);
-
-	write_response_headers();
 }
 
 void

@@ -8,7 +8,7 @@
 #ifndef TASKAPI_RESPONSE_H
 #define TASKAPI_RESPONSE_H
 
-#include "nodes/pg_list.h"
+#include "http/header.h"
 
 /*
  * Set a header or the status of the answer for the rest of the transaction
@@ -17,6 +17,9 @@
  */
 extern void taskapi_set_response_header(const char *name, const char *value);
 extern void taskapi_set_response_status(int status);
+
+/* Several at once, which is cheaper. */
+extern void taskapi_set_response_headers(const TaskapiHeader *headers, int n);
 
 /* What a header was set to; NULL if it was not, or if response.headers cannot be read.  Valid until the next is set. */
 extern const char *taskapi_response_header(const char *name);

@@ -45,6 +45,7 @@
 #include "base/table_cache.h"
 #include "http/claims.h"
 #include "http/client_address.h"
+#include "http/layer.h"
 #include "http/problem.h"
 #include "http/response.h"
 #include "ratelimit/ratelimit_denials.h"
@@ -433,13 +434,15 @@ enforce(TaskapiRateLimitCheck *check)
 	}
 	if (headers.policy.len == 0)
 		return;
-	taskapi_rate_limit_headers_merge(&headers, taskapi_response_header("RateLimit-Policy"),
-									 taskapi_response_header("RateLimit"));
+	if (taskapi_layer_setting("response.headers") != NULL)
+		taskapi_rate_limit_headers_merge(&headers, taskapi_response_header("RateLimit-Policy"),
+										 taskapi_response_header("RateLimit"));
 
 	if (check->allowed)
 	{
-		taskapi_set_response_header("RateLimit-Policy", headers.policy.data);
-		taskapi_set_response_header("RateLimit", headers.state.data);
+		taskapi_set_response_headers((TaskapiHeader[]) {
+			{"RateLimit-Policy", headers.policy.data}, {"RateLimit", headers.state.data}
+		}, 2);
 		return;
 	}
 

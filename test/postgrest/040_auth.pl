@@ -52,7 +52,7 @@ my %by_key = ('X-API-Key' => $secret);
 is($layer->call('GET', '/projects', %by_key)->{json}[0]{name}, 'Garden', 'GET with a key');
 is($layer->call('POST', '/tasks', %by_key, json => { project_id => $p, title => 'by key' })->{status}, 201, 'POST with a key');
 ok($layer->call('GET', '/api_keys', as => 'ann')->{json}[0]{last_used_at}, 'its last use is known');
-$layer->is_problem($layer->call('POST', '/api_keys', %by_key, json => { name => 'child' }), 403, 'forbidden', 'a key makes no key');
+$layer->is_problem($layer->call('POST', '/api_keys', %by_key, json => { name => 'child' }, @wanted), 403, 'forbidden', 'a key makes no key');
 my $reader = $layer->created($layer->call('POST', '/api_keys', as => 'ann', json => { name => 'reader', scopes => ['read'] }, @wanted), 'a key that only reads');
 is($layer->call('GET', '/projects', 'X-API-Key' => $reader->{secret})->{status}, 200, 'reads');
 $layer->is_problem($layer->call('POST', '/tasks', 'X-API-Key' => $reader->{secret}, json => { project_id => $p, title => 'x' }), 403, 'forbidden', 'and does not write');
