@@ -37,7 +37,7 @@ typedef struct StatementText
 	bool		quoted;			/* the token is a quoted identifier, without its quotes */
 } StatementText;
 
-static char *last_segment(const char *path);
+static Oid	named_relation(const char *path, Oid view);
 static bool portal_writes_to(Oid view);
 static bool find_target(StatementText *text, const char *name);
 static bool next_token(StatementText *text);
@@ -61,30 +61,44 @@ taskapi_resource_is_clients(Oid view, bool another)
 		return false;
 	if (path != NULL)
 	{
-		char	   *name;
+		Oid			relation;
 
 		if (strncmp(path, "/rpc/", 5) == 0)
 			return false;
-		name = last_segment(path);
-		named = strcmp(name, get_rel_name(view)) == 0;
-		if (!named && OidIsValid(get_relname_relid(name, get_rel_namespace(view))))
+		relation = named_relation(path, view);
+		if (OidIsValid(relation) && relation != view)
 			return false;
+		named = (relation == view);
 	}
 	return named || path == NULL || owner == TASKAPI_QUERY_CLIENT ||
 		(owner == TASKAPI_QUERY_UNKNOWN && portal_writes_to(view));
 }
 
-static char *
-last_segment(const char *path)
+/*
+ * What the last segment of the path names that names a relation beside the view, or the view: /tasks, or /tasks/ID.
+ */
+static Oid
+named_relation(const char *path, Oid view)
 {
 	int			end = strlen(path);
-	int			start;
 
-	while (end > 0 && path[end - 1] == '/')
-		end--;
-	for (start = end; start > 0 && path[start - 1] != '/'; start--)
-		;
-	return pnstrdup(path + start, Min(end - start, NAMEDATALEN - 1));
+	while (end > 0)
+	{
+		int			start = end;
+		char	   *name;
+		Oid			relation;
+
+		while (start > 0 && path[start - 1] != '/')
+			start--;
+		name = pnstrdup(path + start, Min(end - start, NAMEDATALEN - 1));
+		if (strcmp(name, get_rel_name(view)) == 0)
+			return view;
+		relation = *name == '\0' ? InvalidOid : get_relname_relid(name, get_rel_namespace(view));
+		if (OidIsValid(relation))
+			return relation;
+		end = start - 1;
+	}
+	return InvalidOid;
 }
 
 static bool

@@ -1,7 +1,8 @@
 # Once, under any crash: clients send the same keys again and again while backends and the postmaster are killed.
 #
 # After each recovery every acknowledged key has exactly one effect and one answer, every other key has both or
-# neither, and a fencing token has been given once. TASKAPI_CRASH_ROUNDS sets the number of crashes (3).
+# neither, and a fencing token has been given once. So it is for keys that the application begins and completes (r), those of an idempotent
+# function (f), and those of POST (p) and PATCH (u) on a resource. TASKAPI_CRASH_ROUNDS sets the number of crashes (3).
 use strict;
 use warnings;
 use IPC::Run ();
@@ -72,6 +73,19 @@ BEGIN
     RAISE INFO 'done % %', k, lease.fencing_token;
 END
 $$;
+
+-- Through a resource and by an idempotent function.
+CREATE SCHEMA data;
+CREATE SCHEMA api;
+CREATE TABLE data.item (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), key text NOT NULL, taken boolean NOT NULL DEFAULT false);
+CREATE INDEX ON data.item (key);
+SELECT taskapi.expose('data.item', 'api');
+CREATE FUNCTION api.make(k text) RETURNS uuid LANGUAGE sql AS $$ INSERT INTO data.item (key) VALUES (k) RETURNING id $$;
+SELECT taskapi.make_idempotent('api.make(text)');
+CREATE FUNCTION request(method text, path text, key text) RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('request.method', method, true), set_config('request.path', path, true), set_config('request.jwt.claims', '{"sub": "crash"}', true),
+           set_config('request.headers', json_build_object('idempotency-key', key)::text, true), taskapi.current_subject();
+$$;
 SQL
 
 my (%answer, %token, %done);
@@ -80,6 +94,20 @@ my $problems = 0;
 sub bad
 {
 	diag(shift) if $problems++ < 10;
+}
+
+# A request with a key of the round, and what is to be printed of its answer.
+sub request
+{
+	my ($round, $n) = @_;
+	my %statements = (
+		"f$round-$n" => [ 'POST', '/rpc/make', "SELECT 'f$round-$n' AS key, api.make('f$round-$n') AS answer" ],
+		"p$round-$n" => [ 'POST', '/item', "WITH i AS (INSERT INTO api.item (key) VALUES ('p$round-$n') RETURNING *) SELECT key, id AS answer FROM i" ],
+		"u$round-$n" => [ 'PATCH', '/item', "WITH i AS (UPDATE api.item SET taken = true WHERE key = 'u$round-$n' AND NOT taken RETURNING *) SELECT key, id || ':' || version AS answer FROM i" ]);
+	my $key = (sort keys %statements)[ rand 3 ];
+	my ($method, $path, $statement) = @{ $statements{$key} };
+	# it is acknowledged when it is committed
+	return "BEGIN; SELECT FROM request('$method', '$path', '$key'); $statement \\gset\nCOMMIT;\nSELECT :'key', :'answer';\n";
 }
 
 # One client: its statements, with repeats at once and later, in a psql that dies with the server.
@@ -91,6 +119,7 @@ sub client
 	{
 		my $key = "r$round-" . int(rand($keys));
 		$script .= "SELECT '$key', post('$key');\n" x (rand() < 0.3 ? 2 : 1);
+		$script .= request($round, int(rand($keys))) x (rand() < 0.3 ? 2 : 1) if rand() < 0.5;
 		$script .= "CALL work('w$round-" . int(rand(30)) . "');\n" if $number == 0 || rand() < 0.05;
 	}
 	my $file = $node->basedir . "/client$number";
@@ -110,7 +139,7 @@ sub acknowledged
 	my $n = 0;
 	for (split /\n/, slurp_file("$client->{file}.out"))
 	{
-		next unless /^(r\S+) ("[0-9a-f-]{36}")$/;
+		next unless /^([rfpu]\d+-\d+) ("[0-9a-f-]{36}"|[0-9a-f-]{36}(?::\d+)?)$/;
 		$n++;
 		$answer{$1} //= $2;
 		bad("key $1 was answered with $answer{$1} and $2") if $answer{$1} ne $2;
@@ -148,6 +177,7 @@ sub start_again
 
 for my $round (1 .. $rounds)
 {
+	$node->safe_psql('postgres', "INSERT INTO data.item (key) SELECT 'u$round-' || n FROM generate_series(0, $keys - 1) n");
 	my @clients = map { client($round, $_) } 0 .. $clients - 1;
 	sleep 1 + rand(2);
 
@@ -159,7 +189,7 @@ for my $round (1 .. $rounds)
 	else
 	{
 		my $pids = $node->safe_psql('postgres',
-			"SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE query LIKE '%post(%' AND pid <> pg_backend_pid()");
+			"SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
 		my @pids = split / /, $pids;
 		kill 'KILL', $pids[ rand @pids ];
 	}
@@ -173,6 +203,10 @@ for my $round (1 .. $rounds)
 	# Acknowledged: one effect, and the answer that was given.
 	my %effects = map { split / / } split /\n/,
 	  $node->safe_psql('postgres', "SELECT key || ' ' || string_agg(to_json(id)::text, ',') FROM effect GROUP BY key");
+	my %items = map { split / / } split /\n/, $node->safe_psql('postgres', <<'SQL');
+SELECT key || ' ' || string_agg(CASE WHEN key LIKE 'u%' THEN id || ':' || version ELSE id::text END, ',') FROM data.item GROUP BY key
+SQL
+	$effects{$_} = $items{$_} for keys %items;
 	for my $key (keys %answer)
 	{
 		bad("key $key: acknowledged as $answer{$key}, effect " . ($effects{$key} // 'none'))
@@ -185,8 +219,16 @@ FULL JOIN (SELECT key, body FROM taskapi.idempotency_key WHERE scope = 'crash') 
 WHERE e.ids IS NULL OR k.key IS NULL OR cardinality(e.ids) <> 1 OR to_json(e.ids[1])::text <> k.body::text
 SQL
 
+	is( $node->safe_psql('postgres', <<'SQL'), '', "round $round: so do those of resources and functions");
+SELECT key, i.n, i.version, k.key IS NOT NULL
+FROM (SELECT key, count(*) AS n, max(version) AS version FROM data.item GROUP BY key) i
+FULL JOIN (SELECT key FROM taskapi.idempotency_key WHERE scope LIKE '["crash",%') k USING (key)
+WHERE i.n IS DISTINCT FROM 1 OR (key LIKE 'u%' AND i.version <> CASE WHEN k.key IS NULL THEN 1 ELSE 2 END) OR (key NOT LIKE 'u%' AND k.key IS NULL)
+SQL
+
 	# The clients' retries get the same answers, and complete what was cut off.
 	my $retries = join '', map { "SELECT 'r$round-$_', post('r$round-$_');\n" } 0 .. $keys - 1;
+	$retries .= join '', map { request($round, $_) } 0 .. $keys - 1;
 	my %retried = map { split / / } split /\n/, $node->safe_psql('postgres', $retries, extra_params => [ '-F', ' ' ]);
 	for my $key (grep { exists $answer{$_} } keys %retried)
 	{
