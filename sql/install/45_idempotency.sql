@@ -111,8 +111,8 @@ REVOKE ALL ON FUNCTION taskapi.idempotency_release(text, bigint, text) FROM PUBL
 COMMENT ON FUNCTION taskapi.idempotency_release(text, bigint, text) IS
     'Gives a lease up: the next acquire goes on from the recovery point, or starts anew where there is none';
 
--- Work whose owner died, or gave its lease up: whoever is to go on acquires the key again; whoever is not to, finishes it with the
--- token that stands here. scope NULL is all scopes.
+-- Work whose owner died, or gave its lease up. To go on, acquire the key again; to give up, finish it with the token that stands
+-- here. scope NULL is all scopes.
 CREATE FUNCTION taskapi.idempotency_abandoned(INOUT scope text DEFAULT NULL, "limit" int DEFAULT 100, OUT key text,
         OUT fencing_token bigint, OUT recovery_point text, OUT state jsonb, OUT created_at timestamptz,
         OUT lease_expires_at timestamptz)
@@ -133,8 +133,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.idempotency_abandoned(text, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.idempotency_abandoned(text, int) IS
-    'Work under leases that ran out or were released before it was finished, the oldest first; -infinity in lease_expires_at is one'
-    ' that was released';
+    'Work under leases that ran out or were released before it was finished, the oldest first; -infinity in lease_expires_at'
+    ' is one that was released';
 
 -- Deletes what counts as absent already, so it may overlook a row but never takes a live one. A row that a request is
 -- replacing at this moment is locked, and skipped.

@@ -1,8 +1,8 @@
 -- Functions that are called once for each Idempotency-Key. C: src/resource/idempotent_function.c
 
--- The declaration is the function's own setting, so it can as well stand in CREATE FUNCTION ... SET taskapi.idempotent = on, and has
--- to if the function is created anew by CREATE OR REPLACE. A result whose type is known only to the caller (record, without OUT
--- arguments) cannot be stored, and a function that is not VOLATILE has nothing to do twice.
+-- The declaration is the function's own setting, so it can as well stand in CREATE FUNCTION ... SET taskapi.idempotent = on. It
+-- has to if CREATE OR REPLACE makes the function again. A result whose type only the caller knows (record, without OUT arguments)
+-- cannot be stored, and a function that is not VOLATILE has nothing to do twice.
 CREATE FUNCTION taskapi.make_idempotent(function regprocedure, idempotent boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -106,7 +106,8 @@ taskapi_answer_read_value(TaskapiAnswerReader *reader, char **text)
 		return true;
 	if (taskapi_answer_skip(reader, "\""))
 		return (*text = taskapi_answer_read_string(reader)) != NULL;
-	return taskapi_answer_skip(reader, "{\"base64\":\"") && (*text = read_base64(reader)) != NULL && taskapi_answer_skip(reader, "}");
+	return taskapi_answer_skip(reader, "{\"base64\":\"") && (*text = read_base64(reader)) != NULL &&
+		taskapi_answer_skip(reader, "}");
 }
 
 /*

@@ -28,7 +28,8 @@ extern void taskapi_replay_begin(ModifyTableState *target, TaskapiReplayNext nex
 
 /*
  * Add the columns that the UPDATE of the view sets, with their new values, to a digest, without looking at a row of the
- * view.  "client" says that the query is what the client sent.  False if the values depend on the row, or cannot be computed apart for another reason.
+ * view.  "client" says that the query is what the client sent.  False if the values depend on the row, or cannot be
+ * computed apart for another reason.
  */
 extern bool taskapi_replay_digest_update(QueryDesc *query, bool client, Oid view, TaskapiRequestDigest *digest);
 
