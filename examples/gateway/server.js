@@ -82,7 +82,7 @@ async function serve(req, res) {
     const started = process.hrtime.bigint();
     let request = { method: req.method, headers: req.headers, id: crypto.randomUUID() }, out;
     try {
-        if (!req.url.startsWith('/')) throw new Problem(400, 'bad_request', 'bad request', 'The target of a request is a path.');
+        if (!req.url.startsWith('/') || (!req.headers.host && req.httpVersion !== '1.0')) throw new Problem(400, 'bad_request', 'bad request', 'The target of a request is a path, and the host has a header.');
         request = requestOf(req);
         watch(req, res, request);
         out = await answer(request);
