@@ -60,23 +60,24 @@ done
 
 # ticks PID...: CPU time of these processes so far, in hundredths of a second, with their threads.
 ticks() { for p in "$@"; do sed 's/.*) //' "/proc/$p/stat" 2>/dev/null; done | awk '{ n += $12 + $13 } END { print n + 0 }'; }
-backends() { psql -qAtc "SELECT pid FROM pg_stat_activity WHERE usename = 'bench_$1'"; }
+# database_ticks LAYER: "pid ticks" of each of its connections. One that ended meanwhile takes its time along.
+database_ticks() { for p in $(psql -qAtc "SELECT pid FROM pg_stat_activity WHERE usename = 'bench_$1'"); do echo "$p $(ticks "$p")"; done; }
 
 n=${BENCH_REQUESTS:-2000}
 for run in $(seq 0 "$BENCH_RUNS"); do
     for operation in 'one row' 'page of 50' 'POST under a key'; do
         for layer in $layers; do
             eval "port=\$${layer}_port pid=\$${layer}_pid"
-            # shellcheck disable=SC2046 # a list
-            set -- $(backends "$layer")
-            layer_before=$(ticks "$pid") before=$(ticks "$@")
+            layer_before=$(ticks "$pid")
+            database_ticks "$layer" >"$scratch/ticks"
             perl "$top/bench/layers.pl" "$layer" "http://127.0.0.1:$port" "$token" "$project" "$task" "$operation" "$n" "$run" || die "$layer: $operation failed"
-            layer_after=$(ticks "$pid") after=$(ticks "$@")
+            layer_ms=$((($(ticks "$pid") - layer_before) * 10))
+            database_ms=$(database_ticks "$layer" | awk 'NR == FNR { before[$1] = $2; next } { n += $2 - before[$1] } END { print n * 10 }' "$scratch/ticks" -)
             # run 0 opens connections and prepares
             [ "$run" = 0 ] || {
-                record "CPU a request, $operation" "$layer" 'layer ms' "$run" "$(awk "BEGIN { print ($layer_after - $layer_before) * 10 / $n }")"
-                record "CPU a request, $operation" "$layer" 'database ms' "$run" "$(awk "BEGIN { print ($after - $before) * 10 / $n }")"
-                record "CPU a request, $operation" "$layer" 'both ms' "$run" "$(awk "BEGIN { print ($layer_after - $layer_before + $after - $before) * 10 / $n }")"
+                record "CPU a request, $operation" "$layer" 'layer ms' "$run" "$(awk "BEGIN { print $layer_ms / $n }")"
+                record "CPU a request, $operation" "$layer" 'database ms' "$run" "$(awk "BEGIN { print $database_ms / $n }")"
+                record "CPU a request, $operation" "$layer" 'both ms' "$run" "$(awk "BEGIN { print ($layer_ms + $database_ms) / $n }")"
             }
         done
     done
