@@ -9,7 +9,8 @@ CREATE TYPE taskapi.page_result AS (
     total_size bigint
 );
 COMMENT ON TYPE taskapi.page_result IS
-    'A page: its rows as a JSON array, and where its neighbours are. An empty next_page_token is the end; the number of rows is not';
+    'A page: its rows as a JSON array, and where its neighbours are. An empty next_page_token is the end; the number of'
+    ' rows is not';
 COMMENT ON COLUMN taskapi.page_result.items IS 'The rows, in page order whichever way the token went';
 COMMENT ON COLUMN taskapi.page_result.next_page_token IS 'The page_token of the next page; empty if there is none';
 COMMENT ON COLUMN taskapi.page_result.previous_page_token IS 'The page_token of the page before; empty if there is none';

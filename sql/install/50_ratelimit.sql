@@ -106,7 +106,8 @@ COMMENT ON COLUMN taskapi.rate_limit_policy.counts IS
     'pre_request() applies it to each subject, api_key or address; NULL: it is applied by its name alone';
 COMMENT ON COLUMN taskapi.rate_limit_policy.plan IS 'Only to callers of this plan; NULL: to all';
 COMMENT ON COLUMN taskapi.rate_limit_policy.method IS 'Only to this method, GET to HEAD too; NULL: to all';
-COMMENT ON COLUMN taskapi.rate_limit_policy.path IS 'Only to this path, or with a * at its end, to those that begin so; NULL: to all';
+COMMENT ON COLUMN taskapi.rate_limit_policy.path IS
+    'Only to this path, or with a * at its end, to those that begin so; NULL: to all';
 
 CREATE TRIGGER invalidate_cache
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.rate_limit_policy

@@ -4,7 +4,8 @@
 CREATE FUNCTION taskapi.shipped_rate_limit_policies() RETURNS SETOF taskapi.rate_limit_policy
     LANGUAGE sql IMMUTABLE ROWS 6
     SET search_path = pg_catalog, pg_temp AS $$
-    SELECT v.*, NULL, NULL, NULL, NULL FROM (VALUES ('per_key', 6000, '1 minute'::interval, 1000, false, 'requests with one API key'),
+    SELECT v.*, NULL, NULL, NULL, NULL
+    FROM (VALUES ('per_key', 6000, '1 minute'::interval, 1000, false, 'requests with one API key'),
            ('per_user', 6000, '1 minute', 1000, false, 'requests of one subject, with whatever credential'),
            ('per_address', 600, '1 minute', 200, false,
             'requests of anonymous callers, and with bad credentials, from one address'),

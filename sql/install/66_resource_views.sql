@@ -420,7 +420,8 @@ DECLARE
     order_by  CONSTANT text := CASE WHEN deleted THEN taskapi.deleted_order(wanted.key, wanted.deleted_at_column)
                                ELSE wanted.order_by END;
     comment   CONSTANT text := format('A page of %s, in order %s unless told otherwise:'
-                                      ' GET /rpc/%s?page_size=50&page_token=TOKEN, until next_page_token is empty', view, order_by, name);
+                                      ' GET /rpc/%s?page_size=50&page_token=TOKEN, until next_page_token is empty',
+                                      view, order_by, name);
     former    CONSTANT regclass := CASE WHEN deleted THEN (wanted.former).deleted_resource ELSE (wanted.former).resource END;
     old       record;
     made      regprocedure := CASE WHEN NOT wanted.remake THEN to_regprocedure(qualified) END;

@@ -150,7 +150,8 @@ CREATE FUNCTION taskapi.outbox_location() RETURNS TABLE (message regclass, schem
 REVOKE ALL ON FUNCTION taskapi.outbox_location() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.outbox_location() IS 'Internal: where the outbox is; no row if there is none';
 
--- Makes the partitions of the next numbers. ATTACH takes a lock on the table of messages that stops neither publishers nor readers.
+-- Makes the partitions of the next numbers. ATTACH takes a lock on the table of messages that stops neither publishers nor
+-- readers.
 CREATE FUNCTION taskapi.extend_outbox(partitions int DEFAULT 3) RETURNS void
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'taskapi_extend_outbox';
@@ -205,8 +206,8 @@ CREATE FUNCTION taskapi.receive("group" text, worker text, batch int DEFAULT 100
     AS 'MODULE_PATHNAME', 'taskapi_receive';
 REVOKE ALL ON FUNCTION taskapi.receive(text, text, int, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.receive(text, text, int, interval) IS
-    'Takes a lease on one slot of a group and returns its next messages, in order; no row if there is nothing to do. Commit, do the'
-    ' work, settle(). A worker that dies loses its lease to the next one. READ COMMITTED only';
+    'Takes a lease on one slot of a group and returns its next messages, in order; no row if there is nothing to do. Commit, do'
+    ' the work, settle(). A worker that dies loses its lease to the next one. READ COMMITTED only';
 
 CREATE FUNCTION taskapi.extend_lease("group" text, slot int, fencing_token bigint, lease interval DEFAULT '30 seconds')
     RETURNS void
@@ -223,9 +224,9 @@ CREATE FUNCTION taskapi.settle("group" text, slot int, fencing_token bigint, upt
     AS 'MODULE_PATHNAME', 'taskapi_settle';
 REVOKE ALL ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) IS
-    'Says that all messages of the lease up to number upto are done but those that failed, and ends the lease. A failed message is'
-    ' tried again later, those of its key behind it wait; after max_attempts it is a dead letter. lease_lost if another worker has'
-    ' the slot: nothing of this counts then';
+    'Says that all messages of the lease up to number upto are done but those that failed, and ends the lease. A failed message'
+    ' is tried again later, those of its key behind it wait; after max_attempts it is a dead letter. lease_lost if another'
+    ' worker has the slot: nothing of this counts then';
 
 CREATE FUNCTION taskapi.redrive("group" text, seq bigint) RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

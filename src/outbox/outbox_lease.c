@@ -39,7 +39,8 @@ static TaskapiOutboxStatement lock_slot = {
 static TaskapiOutboxStatement was_handed_out = {
 	"SELECT n.seq FROM unnest($5) n(seq) WHERE n.seq IS NULL"
 	" OR NOT (EXISTS (SELECT FROM @.message m WHERE m.slot = $2 AND m.seq = n.seq AND m.seq > $4)"
-	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.seq = n.seq AND p.slot = $2 AND p.fencing_token = $3)) LIMIT 1",
+	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.seq = n.seq AND p.slot = $2 AND p.fencing_token = $3))"
+	" LIMIT 1",
 	"tibbB", "b"
 };
 

@@ -101,9 +101,12 @@ taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number)
 	if (partition_exists(outbox, partition))
 		return;
 	name = psprintf("%s.%s", outbox->schema, partition_name(partition));
-	taskapi_outbox_command(psprintf("CREATE TABLE %s (LIKE %s.message INCLUDING DEFAULTS INCLUDING COMMENTS)", name, outbox->schema));
-	taskapi_outbox_command(psprintf("ALTER TABLE %s.message ATTACH PARTITION %s FOR VALUES FROM (" INT64_FORMAT ") TO (" INT64_FORMAT ")",
-									outbox->schema, name, partition * outbox->partition_size, (partition + 1) * outbox->partition_size));
+	taskapi_outbox_command(psprintf("CREATE TABLE %s (LIKE %s.message INCLUDING DEFAULTS INCLUDING COMMENTS)",
+									name, outbox->schema));
+	taskapi_outbox_command(psprintf("ALTER TABLE %s.message ATTACH PARTITION %s"
+									" FOR VALUES FROM (" INT64_FORMAT ") TO (" INT64_FORMAT ")",
+									outbox->schema, name,
+									partition * outbox->partition_size, (partition + 1) * outbox->partition_size));
 	taskapi_outbox_command(psprintf("SELECT taskapi.revoke_from_others('pg_catalog.pg_class', %s::pg_catalog.regclass)",
 									quote_literal_cstr(name)));
 }

@@ -99,7 +99,8 @@ check_text(const text *value, const char *name)
 	if (VARSIZE_ANY_EXHDR(value) == 0)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be empty.", name);
 	if (VARSIZE_ANY_EXHDR(value) > MAX_NAME_LEN)
-		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be longer than %d bytes.", name, MAX_NAME_LEN);
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be longer than %d bytes.",
+						name, MAX_NAME_LEN);
 }
 
 static void
@@ -133,7 +134,8 @@ choose_partition(const TaskapiOutbox *outbox, int64 number)
 	char	   *name;
 	const char *text;
 
-	if (partition == insert_partition && taskapi_outbox_is_prepared(&insert) && taskapi_outbox_partition_name(outbox, number) != NULL)
+	if (partition == insert_partition && taskapi_outbox_is_prepared(&insert) &&
+		taskapi_outbox_partition_name(outbox, number) != NULL)
 		return;
 	taskapi_outbox_partition(outbox, number);
 	name = taskapi_outbox_partition_name(outbox, number);
@@ -142,7 +144,8 @@ choose_partition(const TaskapiOutbox *outbox, int64 number)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the outbox has no partition for message " INT64_FORMAT, number)));
 	text = MemoryContextStrdup(TopMemoryContext,
-							   psprintf("INSERT INTO %s (seq, slot, topic, key, payload, headers) VALUES ($1, $2, $3, $4, $5, $6)", name));
+							   psprintf("INSERT INTO %s (seq, slot, topic, key, payload, headers)"
+										" VALUES ($1, $2, $3, $4, $5, $6)", name));
 	if (insert.text)
 		pfree(unconstify(char *, insert.text));
 	insert.text = text;

@@ -196,7 +196,8 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 		case FORM_ARRAY:
 		case FORM_ROW:
 			{
-				text	   *nested = DatumGetTextPP(DirectFunctionCall1(column->form == FORM_ARRAY ? array_to_json : row_to_json, value));
+				PGFunction	to_json = column->form == FORM_ARRAY ? array_to_json : row_to_json;
+				text	   *nested = DatumGetTextPP(DirectFunctionCall1(to_json, value));
 
 				appendBinaryStringInfo(buf, VARDATA_ANY(nested), VARSIZE_ANY_EXHDR(nested));
 				return;
