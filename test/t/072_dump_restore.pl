@@ -105,7 +105,7 @@ is($node->safe_psql('target', q{SELECT taskapi.rotate_secret('cursor')}), $node-
 	'the next signing key follows those of the dump');
 
 # A view of deleted rows that was dropped by hand: no number of it stands in a dump, where it might be another relation's.
-$node->safe_psql('source', q{CREATE SCHEMA gone; CREATE TABLE gone.t (id int PRIMARY KEY); SELECT taskapi.expose('gone.t', 'gone', 'r'); DROP VIEW gone.deleted_r});
+$node->safe_psql('source', q{CREATE SCHEMA gone; CREATE TABLE gone.t (id int PRIMARY KEY); SELECT taskapi.expose('gone.t', 'gone', 'r'); DROP VIEW gone.deleted_r CASCADE});
 unlike(dump_of('source'), qr/^gone\.r\t/m, 'the entry with a view that is gone is not in a dump');
 $node->safe_psql('source', 'CALL taskapi.maintain()');
 like(dump_of('source'), qr/^gone\.r\tgone\.t\t\\N\t/m, 'and without it once maintain() has run');
