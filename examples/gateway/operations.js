@@ -117,7 +117,7 @@ async function put(what, request) {
     const { text, rows } = await body(request.stream, { onlyObject: true });
     const statement = new Statement(), columns = columnsOf(resource, rows, key), keys = resource.key.map(name).join(', ');
     const set = [...key.keys(), ...columns].map((c) => `${name(c)} = excluded.${name(c)}`).join(', ');
-    const answer = await transaction(request, statement.of(`${insertion(statement, resource, text, columns, key, false)} ON CONFLICT (${keys}) DO UPDATE SET ${set} RETURNING ${rowOf(selection(resource, request.query))}`));
+    const answer = await transaction(request, statement.of(`${insertion(statement, resource, text, columns, key, false)} ON CONFLICT (${keys}) DO UPDATE SET ${set} WHERE set_config('pgrst.inserted', '0', true) = '0' RETURNING ${rowOf(selection(resource, request.query))}`));
     const created = answer.inserted, wish = preferred(request.headers), bodies = answer.rows.map(([row]) => row);
     return { status: answer.status ?? (created ? 201 : 200), headers: headersOf(answer, { Location: created ? locationOf(resource, resource.key.map((k) => key.get(k))) : undefined }),
         body: wish === 'minimal' ? '' : what.key ? bodies[0] : `[${bodies}]` };
