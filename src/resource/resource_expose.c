@@ -17,7 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -312,14 +312,22 @@ Datum
 taskapi_resource_columns(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(rel);
-	const TaskapiRegistration *registration = taskapi_resource_find(RelationGetRelid(rel));
-	Query	   *query = rel->rd_rel->relkind == RELKIND_VIEW ? get_view_query(rel) : NULL;
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	const TaskapiRegistration *registration = taskapi_resource_find(relid);
+	TupleDesc	desc;
+	Query	   *query;
 	int			rtindex;
-	RangeTblEntry *rte = query ? taskapi_simple_view(query, &rtindex) : NULL;
+	RangeTblEntry *rte;
 	AttrNumber *columns;
 
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	desc = RelationGetDescr(rel);
+	query = rel->rd_rel->relkind == RELKIND_VIEW ? get_view_query(rel) : NULL;
+	rte = query ? taskapi_simple_view(query, &rtindex) : NULL;
 	if (rte == NULL || (registration != NULL && registration->source != rte->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -335,7 +343,7 @@ taskapi_resource_columns(PG_FUNCTION_ARGS)
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	table_close(rel, AccessShareLock);
+	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
 }
 
