@@ -85,7 +85,7 @@ random_bytes(unsigned char *bytes)
 {
 	static unsigned char pool[RANDOM_POOL];
 	static size_t left = 0;
-	static int owner = 0;
+	static int	owner = 0;
 
 	if (left == 0 || owner != MyProcPid)
 	{

@@ -69,7 +69,7 @@ static Oid	last_function = InvalidOid;
 static void before_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private);
 static bool wants_key(void);
 static bool is_declared(Oid function);
-static Datum call_once(PG_FUNCTION_ARGS);
+static Datum call_or_replay(PG_FUNCTION_ARGS);
 static bool is_requested(FunctionCallInfo fcinfo);
 static Datum call_with_key(FunctionCallInfo fcinfo, const char *header);
 static Datum make_call(FunctionCallInfo fcinfo, TaskapiFunctionResult *result);
@@ -103,9 +103,9 @@ before_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *private)
 	{
 		pending.flinfo = flinfo;
 		pending.function = flinfo->fn_addr;
-		flinfo->fn_addr = call_once;
+		flinfo->fn_addr = call_or_replay;
 	}
-	else if (event == FHET_ABORT && flinfo->fn_addr == call_once && pending.flinfo == flinfo)
+	else if (event == FHET_ABORT && flinfo->fn_addr == call_or_replay && pending.flinfo == flinfo)
 		flinfo->fn_addr = pending.function;
 }
 
@@ -147,7 +147,7 @@ is_declared(Oid function)
 }
 
 static Datum
-call_once(PG_FUNCTION_ARGS)
+call_or_replay(PG_FUNCTION_ARGS)
 {
 	const char *header;
 

@@ -74,6 +74,7 @@ SELECT taskapi.grant_maintain(NULL);
 DROP OWNED BY regress_operations;
 DROP ROLE regress_operations;
 DROP SCHEMA regress_hostile CASCADE;
+DROP SCHEMA regress_outbox CASCADE;
 DROP VIEW IF EXISTS notes CASCADE;
 DROP TABLE note CASCADE;
 DROP EXTENSION taskapi CASCADE;

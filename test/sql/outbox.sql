@@ -22,8 +22,8 @@ SELECT public.problem('SELECT taskapi.create_outbox(''pg_outbox'')');
 
 SELECT taskapi.create_outbox('regress "out" box''s');
 SELECT public.problem('SELECT taskapi.create_outbox(''another'')');
-ALTER SCHEMA "regress ""out"" box's" RENAME TO regress_outbox;
-SET search_path = regress_outbox, public;
+ALTER SCHEMA "regress ""out"" box's" RENAME TO regress_messages;
+SET search_path = regress_messages, public;
 -- what is taken, without times and tokens
 CREATE VIEW positions AS SELECT "group", slot, position, delivered, owner, lease_expires_at IS NOT NULL AS leased FROM consumer WHERE slot = 63 ORDER BY 1;
 CREATE VIEW parking AS SELECT "group", seq, key, payload, attempts, due_at IS NOT NULL AS due, error, fencing_token IS NOT NULL AS taken FROM parked ORDER BY 1, 2;
@@ -199,12 +199,12 @@ SELECT taskapi.create_consumer_group('lazy', from_seq => 0);
 SELECT payload FROM take('lazy');
 
 -- The tables are the caller's: other roles have nothing of them, and they outlive the extension.
-SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'regress_outbox'::regnamespace AND a.grantee <> c.relowner;
+SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'regress_messages'::regnamespace AND a.grantee <> c.relowner;
 CREATE ROLE regress_publisher;
 GRANT EXECUTE ON FUNCTION taskapi.publish TO regress_publisher;
 SET ROLE regress_publisher;
 SELECT taskapi.publish('f', 'a', '13') > 0 AS may_publish;
-SELECT public.problem('SELECT count(*) FROM regress_outbox.message');
+SELECT public.problem('SELECT count(*) FROM regress_messages.message');
 SELECT public.problem($$SELECT taskapi.receive('f', 'w')$$);
 SELECT public.problem('SELECT * FROM taskapi.outbox_lag');
 RESET ROLE;
@@ -212,9 +212,9 @@ REVOKE EXECUTE ON FUNCTION taskapi.publish FROM regress_publisher;
 DROP ROLE regress_publisher;
 DROP TABLE message CASCADE;
 SELECT public.problem($$SELECT taskapi.publish('t', 'k', '1')$$);
-DROP SCHEMA regress_outbox CASCADE;
+DROP SCHEMA regress_messages CASCADE;
 RESET search_path;
-SELECT taskapi.create_outbox('regress_outbox');
+SELECT taskapi.create_outbox('regress_messages');
 SELECT taskapi.publish('t', 'k', '1');
-DROP SCHEMA regress_outbox CASCADE;
+DROP SCHEMA regress_messages CASCADE;
 DROP FUNCTION public.problem(text);
