@@ -28,6 +28,7 @@
 #include "resource/idempotent_function.h"
 #include "resource/resource.h"
 #include "resource/resource_idempotency.h"
+#include "resource/resource_insert_portal.h"
 
 TASKAPI_MODULE_MAGIC;
 
@@ -53,6 +54,7 @@ _PG_init(void)
 	taskapi_outbox_publish_init();
 	taskapi_rate_limit_plan_init();
 	taskapi_resource_init();
+	taskapi_insert_portal_init();
 	taskapi_resource_idempotency_init();
 	taskapi_idempotent_function_init();
 

@@ -250,6 +250,10 @@ require_result(const TaskapiOutboxStatement *statement)
 Datum
 taskapi_outbox_value(uint64 row, int column, bool *isnull)
 {
+	if (row >= SPI_processed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a trigger of the outbox keeps rows from being written")));
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
 }
 

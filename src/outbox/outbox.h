@@ -59,7 +59,7 @@ extern uint64 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *value
 /* Would it run without being prepared again? */
 extern bool taskapi_outbox_is_prepared(const TaskapiOutboxStatement *statement);
 
-/* A column of a row of the last result, both from 0.  (Datum) 0 if it is NULL. */
+/* A column of a row of the last result, both from 0.  (Datum) 0 if it is NULL; an error if there is no such row. */
 extern Datum taskapi_outbox_value(uint64 row, int column, bool *isnull);
 extern int64 taskapi_outbox_int64(uint64 row, int column);
 

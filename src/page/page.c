@@ -85,8 +85,8 @@ static int	depth = 0;
 static Oid	deleted_resource(Oid resource);
 static Datum page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid linked);
 static void make_result(const PageRequest *request, PageResult *page, Datum *values, bool *nulls);
-static void leave(TaskapiPageQuery **borrowed);
-static void fill_result(const PageRequest *request, TaskapiPageQuery **borrowed, PageResult *page, Datum *values);
+static void leave(TaskapiPageQuery *volatile *borrowed);
+static void fill_result(const PageRequest *request, TaskapiPageQuery *volatile *borrowed, PageResult *page, Datum *values);
 static void check_result_type(TupleDesc desc);
 static void check_row_type(TupleDesc desc, TupleDesc expected, TupleDesc fetched);
 static void read_request(FunctionCallInfo fcinfo, int first, Oid relid, PageRequest *request);
@@ -197,7 +197,7 @@ page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid linked)
 static void
 make_result(const PageRequest *request, PageResult *page, Datum *values, bool *nulls)
 {
-	TaskapiPageQuery *borrowed[2] = {NULL, NULL};
+	TaskapiPageQuery *volatile borrowed[2] = {NULL, NULL};
 
 	depth++;
 	PG_TRY();
@@ -219,7 +219,7 @@ make_result(const PageRequest *request, PageResult *page, Datum *values, bool *n
 }
 
 static void
-leave(TaskapiPageQuery **borrowed)
+leave(TaskapiPageQuery *volatile *borrowed)
 {
 	depth--;
 	for (int i = 0; i < 2 && borrowed[i]; i++)
@@ -227,7 +227,7 @@ leave(TaskapiPageQuery **borrowed)
 }
 
 static void
-fill_result(const PageRequest *request, TaskapiPageQuery **borrowed, PageResult *page, Datum *values)
+fill_result(const PageRequest *request, TaskapiPageQuery *volatile *borrowed, PageResult *page, Datum *values)
 {
 	int64		total = 0;
 

@@ -46,6 +46,8 @@ taskapi_page_columns(ArrayType *array)
 	if (array == NULL)
 		return columns;
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &columns.n);
+	if (columns.n > MaxHeapAttributeNumber)
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "At most %d columns can be named.", MaxHeapAttributeNumber);
 	columns.names = palloc(sizeof(char *) * Max(columns.n, 1));
 	for (int i = 0; i < columns.n; i++)
 	{

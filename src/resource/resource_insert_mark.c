@@ -22,11 +22,9 @@
 #include "parser/parse_func.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
-#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 #include "utils/typcache.h"
 
 #include "base/args.h"
@@ -37,6 +35,7 @@
 #include "http/problem.h"
 #include "resource/resource_conflict.h"
 #include "resource/resource_insert_mark.h"
+#include "resource/resource_insert_portal.h"
 
 /* The keys of a mark, as a cursor: texts all of them. */
 #define MARK_ORDER "insert_mac, insert_given, insert_returned, insert_conflict"
@@ -60,8 +59,7 @@ static Datum columns_to_text(const Bitmapset *columns);
 static Bitmapset *columns_from_text(Datum value, int ncolumns);
 static bool is_mark(const struct varlena *value, int ncolumns);
 static void forget_last_mark(void);
-static bool ask_portal(TaskapiWrite *write, Bitmapset **given);
-static Bitmapset *view_columns(const Bitmapset *attributes, int ncolumns);
+static Bitmapset *all_columns(const TaskapiView *view);
 static Bitmapset *columns_not_null(const TaskapiWrite *write);
 
 /*
@@ -202,7 +200,7 @@ make_mark(Query *query)
 			given = bms_add_member(given, tle->resno - 1);
 	}
 	values[1] = columns_to_text(given);
-	values[2] = columns_to_text(view_columns(taskapi_query_selected_columns(query, rte),
+	values[2] = columns_to_text(taskapi_insert_view_columns(taskapi_query_selected_columns(query, rte),
 											 taskapi_resource_view_as_is(rte->relid)->ncolumns));
 	conflict = query->commandType == CMD_INSERT ? taskapi_conflict_take(query, &arguments) : NULL;
 	values[3] = PointerGetDatum(cstring_to_text(conflict ? conflict : ""));
@@ -486,58 +484,10 @@ forget_last_mark(void)
 	last_given = last_returned = NULL;
 }
 
-/*
- * What the session's statement says; false if it is another one, which called a function that ran this one.
- */
-static bool
-ask_portal(TaskapiWrite *write, Bitmapset **given)
-{
-	bool		found = false;
-	Bitmapset  *returned = NULL;
-	ListCell   *lc;
-
-	*given = NULL;
-	if (ActivePortal == NULL)
-		return false;
-	foreach(lc, ActivePortal->stmts)
-	{
-		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
-		ListCell   *lr;
-
-		foreach(lr, stmt->resultRelations)
-		{
-			RangeTblEntry *rte = rt_fetch(lfirst_int(lr), stmt->rtable);
-
-			if (rte->relid != write->statement->view)
-				continue;
-			*given = bms_add_members(*given, view_columns(taskapi_inserted_columns(stmt, rte), write->view->ncolumns));
-			returned = bms_add_members(returned, view_columns(taskapi_selected_columns(stmt, rte), write->view->ncolumns));
-			found = true;
-		}
-	}
-	write->returned = returned;
-	return found;
-}
-
-/*
- * Attribute numbers, offset as in a statement's permissions, as indexes.  The whole row is all columns.
- */
 static Bitmapset *
-view_columns(const Bitmapset *attributes, int ncolumns)
+all_columns(const TaskapiView *view)
 {
-	Bitmapset  *columns = NULL;
-	int			i = -1;
-
-	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attributes))
-		return ncolumns > 0 ? bms_add_range(NULL, 0, ncolumns - 1) : NULL;
-	while ((i = bms_next_member(attributes, i)) >= 0)
-	{
-		int			column = i + FirstLowInvalidHeapAttributeNumber - 1;
-
-		if (column >= 0 && column < ncolumns)
-			columns = bms_add_member(columns, column);
-	}
-	return columns;
+	return view->ncolumns > 0 ? bms_add_range(NULL, 0, view->ncolumns - 1) : NULL;
 }
 
 static Bitmapset *
@@ -560,6 +510,7 @@ taskapi_insert_read_mark(TaskapiWrite *write)
 	bool		isnull = true;
 	Datum		value = (Datum) 0;
 	Bitmapset  *given;
+	Bitmapset  *not_used;
 
 	if (view->cursor >= 0)
 		value = heap_getattr(write->new, view->cursor + 1, write->desc, &isnull);
@@ -569,17 +520,20 @@ taskapi_insert_read_mark(TaskapiWrite *write)
 	{
 		/* a row that is written within this one may bring another mark */
 		given = bms_copy(last_given);
-		write->returned = bms_copy(last_returned);
 		if (last_conflict[0] != '\0')
 			write->conflict = pstrdup(last_conflict);
+		write->returned = NULL;
+		if (taskapi_insert_planned_before_load() && !taskapi_insert_ask_portal(write, &not_used))
+			write->returned = all_columns(view);
+		write->returned = bms_union(write->returned, last_returned);
 	}
-	else if (ask_portal(write, &given))
+	else if (taskapi_insert_ask_portal(write, &given))
 		;
 	else
 	{
 		write->columns_known = false;
 		given = columns_not_null(write);
-		write->returned = write->statement->may_read && view->ncolumns > 0 ? bms_add_range(NULL, 0, view->ncolumns - 1) : NULL;
+		write->returned = taskapi_insert_copies_into(write->statement->view) ? NULL : all_columns(view);
 	}
 	write->version_given = view->version >= 0 && bms_is_member(view->version, given);
 	write->given = bms_int_members(given, view->writable);

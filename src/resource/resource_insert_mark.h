@@ -12,8 +12,11 @@
  * that sends a cursor.  A mark comes with each row, so two INSERTs of one WITH
  * are told apart.
  *
- * A mark is a cursor to whoever meets it on the way (EXPLAIN prints it), with a MAC
- * under a key of this backend, so that no client can make one.
+ * A mark is a cursor to whoever meets it on the way, with a MAC under a key of this
+ * backend, so that no client can make one.  But EXPLAIN prints it, and a statement
+ * that was planned before the library was loaded takes what its rows bring.  So
+ * loading makes the server plan everything again, and in a statement that was under
+ * way then the right to read is asked for all that it may return.
  *
  * Without a mark (COPY; a view that expose() has not brought up to date) the
  * session's statement is asked, and if it is not the one, what is not null is

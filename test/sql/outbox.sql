@@ -198,6 +198,12 @@ SELECT payload FROM take('f');
 SELECT taskapi.create_consumer_group('lazy', from_seq => 0);
 SELECT payload FROM take('lazy');
 
+-- A trigger of its owner's that keeps the row of a group from being written is an error, and not a look at memory that is not there.
+CREATE FUNCTION veto() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER veto BEFORE INSERT ON consumer_group FOR EACH ROW EXECUTE FUNCTION veto();
+SELECT public.problem($$SELECT taskapi.create_consumer_group('vetoed')$$);
+DROP TRIGGER veto ON consumer_group;
+
 -- The tables are the caller's: other roles have nothing of them, and they outlive the extension.
 SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'regress_messages'::regnamespace AND a.grantee <> c.relowner;
 CREATE ROLE regress_publisher;

@@ -44,6 +44,7 @@ SELECT taskapi.page('opt.item', columns => '{id,n}');
 RESET ROLE;
 SELECT items FROM taskapi.page('opt.item', 'id', 1, columns => '{}');
 SELECT taskapi.page('opt.item', columns => '{id,nothing}');
+SELECT taskapi.page('opt.item', columns => (SELECT array_agg('c' || i) FROM generate_series(1, 1601) i));
 SELECT taskapi.page('opt.item', columns => '{id,kind,id}');
 SELECT taskapi.page('opt.item', columns => '{id,NULL}');
 SELECT taskapi.page('opt.item', columns => '{ctid}');
