@@ -39,7 +39,9 @@ CREATE FUNCTION taskapi.source_columns(wanted taskapi.wanted_resource)
         LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
         WHERE a.attrelid = ($1).source AND a.attnum > 0 AND NOT a.attisdropped
         UNION ALL
-        SELECT (c.relnatts + row_number() OVER (ORDER BY n.place))::smallint, n.name, false, false, NULL, NULL, true
+        -- with names for what has none: without, pg_upgrade changes the text
+        SELECT (c.relnatts + row_number() OVER (ORDER BY n.place))::smallint AS attnum, n.name, false AS private,
+               false AS generated, NULL::text AS comment, NULL::text AS default_expression, true AS added
         FROM taskapi.needed_columns($1) n, pg_class c
         WHERE c.oid = ($1).source
           AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = n.name)
@@ -144,16 +146,21 @@ CREATE FUNCTION taskapi.view_columns(wanted taskapi.wanted_resource, deleted boo
                         ELSE taskapi.column_expression($1, $2, p.name::name) END AS expression
             FROM present p, cursor c
             UNION ALL
-            SELECT 2, s.attnum, NULL, s.attnum, s.name, taskapi.column_expression($1, $2, s.name::name) FROM source s
+            SELECT 2 AS part, s.attnum AS place, NULL::name AS was, s.attnum AS source_attnum, s.name,
+                   taskapi.column_expression($1, $2, s.name::name) AS expression
+            FROM source s
             WHERE NOT s.hidden AND (NOT s.private OR s.name = ANY (($1).key))
               AND s.attnum NOT IN (SELECT p.source_attnum FROM present p WHERE p.source_attnum IS NOT NULL)
             UNION ALL
-            SELECT 3, 0, NULL, s.attnum, 'deleted_at', format('t.%I', s.name) FROM source s
+            SELECT 3 AS part, 0 AS place, NULL::name AS was, s.attnum AS source_attnum, 'deleted_at'::name AS name,
+                   format('t.%I', s.name) AS expression
+            FROM source s
             WHERE $2 AND s.name = ($1).deleted_at_column AND s.name <> 'deleted_at'
               AND NOT EXISTS (SELECT FROM present p WHERE p.alias)
               AND NOT EXISTS (SELECT FROM source o WHERE o.name = 'deleted_at')
             UNION ALL
-            SELECT 4, 0, NULL, NULL, 'cursor', c.expression FROM cursor c
+            SELECT 4 AS part, 0 AS place, NULL::name AS was, NULL::smallint AS source_attnum, 'cursor'::name AS name, c.expression
+            FROM cursor c
             WHERE NOT EXISTS (SELECT FROM present p WHERE p.source_attnum IS NULL))
         SELECT w.name::name, w.was::name, w.source_attnum, w.expression FROM wanted w ORDER BY w.part, w.place;
     END;

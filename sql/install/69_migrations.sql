@@ -42,7 +42,7 @@ CREATE FUNCTION taskapi.revokes_on(class regclass, object oid) RETURNS SETOF tex
         FROM (SELECT 'r'::"char" AS kind, c.relowner AS owner, c.relacl AS acl, c.oid::regclass::text AS name
               FROM pg_class c WHERE $1 = 'pg_class'::regclass AND c.oid = $2
               UNION ALL
-              SELECT 'f', p.proowner, p.proacl, 'FUNCTION ' || p.oid::regprocedure
+              SELECT 'f'::"char" AS kind, p.proowner AS owner, p.proacl AS acl, 'FUNCTION ' || p.oid::regprocedure AS name
               FROM pg_proc p WHERE $1 = 'pg_proc'::regclass AND p.oid = $2) o,
              aclexplode(acldefault(o.kind, o.owner)) d
         WHERE o.acl IS NOT NULL AND d.grantee = o.owner

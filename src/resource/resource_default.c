@@ -88,7 +88,11 @@ taskapi_table_default(PG_FUNCTION_ARGS)
 	taskapi_require_arg(fcinfo, 0, "source");
 	taskapi_require_arg(fcinfo, 1, "attnum");
 	attno = PG_GETARG_INT16(1);
-	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", PG_GETARG_OID(0))));
 	if (attno < 1 || attno > RelationGetNumberOfAttributes(rel) ||
 		TupleDescAttr(RelationGetDescr(rel), attno - 1)->attisdropped)
 		ereport(ERROR,

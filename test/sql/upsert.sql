@@ -192,13 +192,14 @@ SET ROLE upsert_user;
 SELECT i, note, problem(format('INSERT INTO upsert_api.owned (id, note) VALUES (%s, %L) ON CONFLICT (id) DO UPDATE SET note = excluded.note', i, note))
 FROM (VALUES (1, 'x'), (2, 'x'), (3, 'x'), (3, 'forbidden'), (4, 'new')) v (i, note);
 SELECT i, problem(format('INSERT INTO upsert_api.owned (id, note) VALUES (%s, %L) ON CONFLICT (id) DO NOTHING', i, 'y')) FROM generate_series(1, 5) i;
--- a precondition does not tell what is in a row that is hidden
+-- a precondition does not tell what is in a row that is hidden; of one that is seen and not theirs, servers ask first for the
+-- policy or first for the condition
 SET request.headers = '{"if-none-match": "*"}';
 SELECT i, problem(format('INSERT INTO upsert_api.owned (id, note) VALUES (%s, %L) ON CONFLICT (id) DO UPDATE SET note = excluded.note', i, 'z'))
-FROM (VALUES (1), (2), (3), (6)) v (i);
+FROM (VALUES (1), (3), (6)) v (i);
 SET request.headers = '{"if-match": "\"2\""}';
 SELECT i, problem(format('INSERT INTO upsert_api.owned (id, note) VALUES (%s, %L) ON CONFLICT (id) DO UPDATE SET note = excluded.note', i, 'z'))
-FROM (VALUES (1), (2), (3), (7)) v (i);
+FROM (VALUES (1), (3), (7)) v (i);
 SET request.headers = '{}';
 SET taskapi.require_if_match = on;
 SELECT problem($$INSERT INTO upsert_api.owned (id, note) VALUES (3, 'blind') ON CONFLICT (id) DO UPDATE SET note = excluded.note$$);

@@ -169,7 +169,7 @@ is($node->safe_psql('postgres', q{
 $node->safe_psql('postgres', q{INSERT INTO taskapi.rate_limit_policy (name, rate, per, burst) VALUES ('dumped', 5, '2 seconds', 7)});
 my $dump = $node->basedir . '/dump.sql';
 $node->command_ok([ 'pg_dump', '-p', $node->port, '-h', $node->host, '-f', $dump, 'postgres' ], 'pg_dump');
-like(slurp($dump), qr/^dumped\t5\t00:00:02\t7\tf\t\\N$/m, 'a dump holds the policies');
+like(slurp($dump), qr/^dumped\t5\t00:00:02\t7\tf\t\\N\t/m, 'a dump holds the policies');
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-p', $node->port, '-h', $node->host, '-f', $dump, 'restored' ], 'restore');
 is($node->safe_psql('restored', q{SELECT "limit" FROM taskapi.rate_limit_status('{"dumped": "s"}')}), 7, 'and they work where it is restored');
