@@ -66,6 +66,7 @@ my %pool = (
 	_text => [ "'{}'", "'{read}'", "'{read,write}'", "'{NULL}'", "'{{a,b},{c,d}}'", "'{nope}'" ],
 	_name => [ "'{}'", "'{id}'", "'{NULL}'" ],
 	_uuid => [ "'{}'", "'{NULL}'" ],
+	regprocedure => [ "'taskapi.uuidv7()'", '0', '1', '4294967295', "'pg_catalog.lower(text)'" ],
 	record => [ 'NULL', 'ROW()', 'ROW(1, NULL)', 'ROW(NULL::public.canary)', "ROW('a'::text)" ],
 	_int8 => [ "'{}'", "'{NULL}'", "'{0,-1,9223372036854775807}'", "'{{1},{2}}'" ],
 	anyelement => [ 'NULL::int', '1', "'a'::text", 'NULL::public.canary', 'NULL::public.canaries', "'NaN'::numeric", 'NULL::taskapi.cursor', 'NULL::timestamptz' ],
