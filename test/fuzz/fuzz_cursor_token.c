@@ -43,8 +43,10 @@ body(const uint8 *data, size_t size)
 	payload = open_token(PURPOSE, token, &len);
 	PROPERTY(payload != NULL && len == size && memcmp(payload, data, size) == 0);
 	PROPERTY(open_token("page", token, &len) == NULL);
+	/* made without a limit it holds no time, and expires once there is one; made under a limit it lives as long */
 	taskapi_cursor_ttl = 1;
-	PROPERTY(open_token(PURPOSE, token, &len) != NULL);
+	PROPERTY(open_token(PURPOSE, token, &len) == NULL);
+	PROPERTY(open_token(PURPOSE, taskapi_token_seal(PURPOSE, data, size), &len) != NULL);
 	taskapi_cursor_ttl = 0;
 	token[size * 31 % strlen(token)] ^= 1 << (size % 7);
 	PROPERTY(open_token(PURPOSE, token, &len) == NULL);
