@@ -218,7 +218,7 @@ build_conflict(TaskapiView *view, const char *clause, int len)
 	conflict->text = pnstrdup(clause, len);
 	conflict->unchanged = view->keys[0].column;
 	members = castNode(List, stringToNode(conflict->text));
-	numbers = list_nth_node(List, members, CLAUSE_NUMBERS);
+	numbers = (List *) list_nth(members, CLAUSE_NUMBERS);	/* of integers, which is another node */
 	if ((Oid) list_nth_int(numbers, CLAUSE_VIEW) != view->entry.relid)
 		elog(ERROR, "ON CONFLICT of another resource");
 	conflict->update = list_nth_int(numbers, CLAUSE_UPDATE) != 0;
