@@ -10,6 +10,7 @@
 #include "access/sysattr.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "tcop/pquery.h"
 #include "utils/plancache.h"
