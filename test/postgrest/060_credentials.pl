@@ -103,9 +103,9 @@ is($layer->call('GET', '/projects', 'X-Api-Key' => $made->{secret})->{status}, 2
 is($layer->call('POST', '/projects', 'X-Api-Key' => $made->{secret}, json => { name => 'by key' })->{status}, 201, 'and writes');
 is($layer->call('GET', '/projects', 'X-Api-Key' => $reader->{secret})->{status}, 200, 'a key for reading reads');
 $layer->is_problem($layer->call('POST', '/projects', 'X-Api-Key' => $reader->{secret}, json => { name => 'x' }), 403, 'forbidden', 'and does not write');
-$layer->is_problem($layer->call('POST', '/api_keys', 'X-Api-Key' => $made->{secret}, json => { name => 'child' }), 403, 'forbidden', 'a key makes no key');
-$layer->is_problem($layer->call('POST', '/api_keys', as => $ann, json => { scopes => ['admin'] }), 400, 'invalid_value', 'no such scope');
-$layer->is_problem($layer->call('POST', '/api_keys', as => $ann, json => { expires_at => '2001-01-01' }), 400, 'invalid_value', 'expired from the start');
+$layer->is_problem($layer->call('POST', '/api_keys', 'X-Api-Key' => $made->{secret}, json => { name => 'child' }, @representation), 403, 'forbidden', 'a key makes no key');
+$layer->is_problem($layer->call('POST', '/api_keys', as => $ann, json => { scopes => ['admin'] }, @representation), 400, 'invalid_value', 'no such scope');
+$layer->is_problem($layer->call('POST', '/api_keys', as => $ann, json => { expires_at => '2001-01-01' }, @representation), 400, 'invalid_value', 'expired from the start');
 is_deeply($layer->call('GET', '/api_keys', as => $bob)->{json}, [], 'keys of others are not seen');
 is_deeply($layer->call('DELETE', "/api_keys?id=eq.$made->{id}", as => $bob, @representation)->{json}, [], 'nor ended');
 ok($layer->call('GET', "/api_keys?id=eq.$made->{id}", as => $ann)->{json}[0]{last_used_at}, 'its use is known');
