@@ -205,7 +205,7 @@ prepare(TaskapiOutboxStatement *statement)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for %s", SPI_result_code_string(SPI_result), text.data);
 	SPI_keepplan(plan);
-	if (statement->plan)
+	if (statement->plan && statement->running == 0)
 		SPI_freeplan(statement->plan);
 	statement->plan = plan;
 	statement->epoch = epoch;
@@ -221,11 +221,20 @@ uint64
 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char *nulls)
 {
 	TaskapiRole saved = taskapi_become(current.owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	int			result;
+	volatile int result = 0;
 
 	if (!taskapi_outbox_is_prepared(statement))
 		prepare(statement);
-	result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	statement->running++;
+	PG_TRY();
+	{
+		result = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	}
+	PG_FINALLY();
+	{
+		statement->running--;
+	}
+	PG_END_TRY();
 	taskapi_role_restore(saved);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));

@@ -45,6 +45,7 @@ typedef struct TaskapiOutboxStatement
 	const char *result;
 	bool		literal;
 	SPIPlanPtr	plan;
+	int			running;		/* a trigger of the owner's may come back here */
 	uint64		epoch;			/* of the outbox that the plan is for */
 } TaskapiOutboxStatement;
 

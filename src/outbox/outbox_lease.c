@@ -74,7 +74,8 @@ static TaskapiOutboxStatement park = {
 	" SELECT $1, m.seq, m.slot, m.topic, m.key, m.payload, m.headers, m.created_at, CASE WHEN m.seq = f.seq THEN 1 ELSE 0 END,"
 	" CASE WHEN m.seq = f.seq THEN " DUE_AGAIN("1") " END, CASE WHEN m.seq = f.seq THEN $3 END"
 	" FROM failure f JOIN @.message m ON m.key = f.key AND m.slot = $2 AND m.seq >= f.seq AND m.seq > $4 AND m.seq <= $6"
-	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ON CONFLICT DO NOTHING",
+	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics) OR m.seq = f.seq)"
+	" ON CONFLICT DO NOTHING",
 	"titbBb", ""
 };
 
@@ -82,7 +83,8 @@ static TaskapiOutboxStatement bury = {
 	"WITH dead AS (DELETE FROM @.parked p USING @.consumer_group g WHERE g.name = $1 AND p.\"group\" = $1 AND p.slot = $2"
 	" AND p.attempts >= g.max_attempts RETURNING p.*)"
 	" INSERT INTO @.dead_letter (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, error)"
-	" SELECT d.\"group\", d.seq, d.slot, d.topic, d.key, d.payload, d.headers, d.created_at, d.attempts, d.error FROM dead d",
+	" SELECT d.\"group\", d.seq, d.slot, d.topic, d.key, d.payload, d.headers, d.created_at, d.attempts, d.error FROM dead d"
+	" ON CONFLICT (\"group\", seq) DO UPDATE SET attempts = excluded.attempts, error = excluded.error, died_at = excluded.died_at",
 	"ti", ""
 };
 
@@ -109,7 +111,8 @@ static TaskapiOutboxStatement revive = {
 	" behind AS (UPDATE @.parked p SET due_at = NULL FROM alive a WHERE p.\"group\" = $1 AND p.slot = a.slot AND p.key = a.key"
 	" AND p.seq > a.seq)"
 	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, due_at)"
-	" SELECT a.\"group\", a.seq, a.slot, a.topic, a.key, a.payload, a.headers, a.created_at, clock_timestamp() FROM alive a",
+	" SELECT a.\"group\", a.seq, a.slot, a.topic, a.key, a.payload, a.headers, a.created_at, clock_timestamp() FROM alive a"
+	" ON CONFLICT (\"group\", seq) DO UPDATE SET attempts = 0, due_at = excluded.due_at, error = NULL, fencing_token = NULL",
 	"tb", ""
 };
 

@@ -63,15 +63,19 @@ static const Oid message_types[] = {
 
 /* The slot that was served longest ago, is free and has something. */
 static TaskapiOutboxStatement claim = {
-	"SELECT c.slot::int4, c.position, g.topics,"
-	" EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot), c.missed"
+	"SELECT c.slot::int4, c.position, g.topics, c.missed"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
 	" WHERE c.\"group\" = $1 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
 	" AND (EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
 	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot AND p.seq <= c.position"
 	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL)"
 	" ORDER BY c.received_at NULLS FIRST, c.slot LIMIT 1 FOR UPDATE OF c SKIP LOCKED",
-	"tb", "ibTnb"
+	"tb", "ibTb"
+};
+
+/* With a snapshot that is younger than the lock: whoever had the slot before may have parked something meanwhile. */
+static TaskapiOutboxStatement parks = {
+	"SELECT EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2)", "ti", "n"
 };
 
 static TaskapiOutboxStatement take_parked = {
@@ -230,8 +234,10 @@ claim_slot(Datum group, int64 bound, Claim *claimed)
 	claimed->slot = DatumGetInt32(taskapi_outbox_value(0, 0, &isnull));
 	claimed->position = taskapi_outbox_int64(0, 1);
 	claimed->topics = taskapi_outbox_value(0, 2, &claimed->all_topics);
-	claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 3, &isnull));
-	claimed->missed = taskapi_outbox_int64(0, 4);
+	claimed->missed = taskapi_outbox_int64(0, 3);
+	values[1] = Int32GetDatum(claimed->slot);
+	(void) taskapi_outbox_run(&parks, values, NULL);
+	claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
 	return true;
 }
 
