@@ -13,13 +13,13 @@ pool.on('error', (error) => console.error(JSON.stringify({ level: 'error', messa
 // The statements of the transaction around the one that does the work.
 const BEGIN = { text: 'BEGIN' }, READ_ONLY = { text: 'BEGIN READ ONLY' }, COMMIT = { text: 'COMMIT' };
 const REQUEST = `SELECT set_config('request.method', $1, true), set_config('request.path', $2, true), set_config('request.headers', $3, true),
-    set_config('request.cookies', $4, true), set_config('pgrst.inserted', '1', true), set_config('search_path', $5, true)`;
+    set_config('request.cookies', $4, true), set_config('gateway.met', '0', true), set_config('search_path', $5, true)`;
 const CALLER = `SELECT set_config('request.jwt.claims', $1, true), set_config('role', $2, true)`;
 // The database verifies HS256 with its own secret, so this process has none.
 const CALLER_BY_TOKEN = `SELECT set_config('request.jwt.claims', claims::text, true), set_config('role', coalesce(nullif(claims ->> 'role', ''), $2), true)
     FROM (SELECT taskapi.jwt_verify($1) AS claims OFFSET 0) AS verified`;
 const PRE_REQUEST = { text: 'SELECT taskapi.pre_request()' };
-const RESPONSE = { text: `SELECT current_setting('response.headers', true), current_setting('response.status', true), current_setting('pgrst.inserted', true)` };
+const RESPONSE = { text: `SELECT current_setting('response.headers', true), current_setting('response.status', true), current_setting('gateway.met', true)` };
 
 // What roles have set for themselves, as catalog.js read it: { name: value } by role.
 const settings = new Map();
@@ -28,9 +28,10 @@ function settingsOf(role) {
     return own.length ? [{ text: `SELECT ${own.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, true)`).join(', ')}`, values: own.flat() }] : [];
 }
 
-// transaction(REQUEST, STATEMENT): { rows, headers, status, inserted } after COMMIT. Of the request it needs method, path, headers,
-// cookies, and claims (verified) or token (to be verified here), with the role of either. Who the caller is, which limits apply, and what else is to be
-// answered is the database's to say. Serialization failures and deadlocks undid everything, so the request runs again.
+// transaction(REQUEST, STATEMENT): { rows, headers, status, met } after COMMIT; rows.count are those that were read or written, and "met" those
+// that an ON CONFLICT found there. Of the request it needs method, path, headers, cookies, and claims (verified) or token (to be verified
+// here), with the role of either. Who the caller is, which limits apply, and what else is to be answered is the database's to say.
+// Serialization failures and deadlocks undid everything, so the request runs again.
 async function transaction(request, statement) {
     for (let attempt = 1; ; attempt++) {
         try {
@@ -55,8 +56,8 @@ async function once(request, statement) {
         if (request.signal?.aborted) throw Object.assign(new Error('the client is gone'), { code: '57014' });
         request.signal?.addEventListener('abort', cancel, { once: true });
         const results = await run(client, [begin, about, caller, ...settingsOf(role), PRE_REQUEST, statement, RESPONSE, COMMIT]);
-        const [rows, [[headers, status, inserted]]] = results.slice(-3);
-        return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, inserted: inserted === '1' };
+        const [rows, [[headers, status, met]]] = results.slice(-3);
+        return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, met: Number(met) };
     } catch (error) {
         await client.query('ROLLBACK').catch((e) => { broken = e; });
         if (error.step === 2 && error.code !== 'PGRST' && /^(22|42)/.test(error.code)) throw unauthenticated('The role of the token is none of this API.');

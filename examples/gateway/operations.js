@@ -5,7 +5,7 @@ const { transaction } = require('./database.js');
 const { notFound, invalid } = require('./problem.js');
 const { name, Statement, headersOf } = require('./statement.js');
 const { OPERATORS, conditions, selection, pageSize } = require('./request.js');
-const { keyIn, ordering, preferred } = require('./modules/postgrest.js');
+const { keyIn, ordering, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
 const body = require('./modules/body.js');
 const config = require('./config.js');
 
@@ -37,31 +37,32 @@ const linkTo = (query, token, rel) => {
 // last one. With ?cursor=gt.TOKEN the client pages by the cursor of the last row that it has, which must be the cursor of the order
 // that it asks for. What expose() did not make, such as /sessions, has no order of its own and comes whole.
 async function list(what, request) {
-    const { resource, fixed, parent } = what, { query } = request, statement = new Statement();
+    const { resource, fixed, parent } = what, { query } = request, statement = new Statement(), { count } = preferences(request.headers);
     const filter = conditions(resource, query), columns = selection(resource, query);
     if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || !columns.every((c) => resource.visible.includes(c))) {
-        return rows(what, request, statement, columns, filter);
+        return rows(what, request, statement, columns, filter, count);
     }
     const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
     for (const { column, operator, value } of filter) (json[column] ??= {})[operator] = value;
     for (const [column, value] of fixed) json[column] = { ...json[column], eq: value };
-    const answer = await transaction(request, statement.of(`SELECT p.items::text, p.next_page_token, p.previous_page_token, ${exists}
+    const shown = count ? 'json_array_length(p.items), p.total_size' : 'NULL, NULL';
+    const answer = await transaction(request, statement.of(`SELECT p.items::text, p.next_page_token, p.previous_page_token, ${exists}, ${shown}
         FROM taskapi.page(${literal(view(resource))}, ${statement.bind(query.get('order') || resource.order_by)}, ${statement.bind(pageSize(query))}, ${statement.bind(query.get('page_token'))},
-            ${statement.bind(Object.keys(json).length ? JSON.stringify(json) : null)}) p`));
-    const [[items, next, previous, found]] = answer.rows;
+            ${statement.bind(Object.keys(json).length ? JSON.stringify(json) : null)}, ${count ? literal(count === 'exact' ? count : 'estimated') : 'NULL'},
+            ${columns === resource.visible ? 'NULL' : statement.bind(arrayLiteral(columns))}) p`));
+    const [[text, next, previous, found, here, total]] = answer.rows;
     if (found === 'f') throw notFound(`${parent.resource.name} have no such row.`);
-    const text = columns === resource.visible ? items : JSON.stringify(JSON.parse(items).map((row) => Object.fromEntries(columns.map((c) => [c, row[c]]))));
     const link = [next && linkTo(query, next, 'next'), previous && linkTo(query, previous, 'prev')].filter(Boolean).join(', ');
-    const headers = headersOf(answer, { ETag: weakTag(text) });
+    const headers = headersOf(answer, { ETag: weakTag(text), 'Content-Range': count && rangeOf(query.get('page_token') ? 0 : Number(here), total) });
     if (link) headers.link = link; else delete headers.link;
     return { status: answer.status ?? 200, headers, body: text };
 }
 
-async function rows({ resource, fixed }, request, statement, columns, filter) {
+async function rows({ resource, fixed }, request, statement, columns, filter, count) {
     const { query } = request, scope = where(statement, fixed, filter), limit = pageSize(query) ?? (resource.order_by ? `coalesce(current_setting('taskapi.default_page_size', true), '50')::int` : 'ALL');
-    const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)} FROM ${view(resource)} AS r${scope}${ordering(resource, query)} LIMIT ${limit}`));
+    const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query)} LIMIT ${limit}`));
     const text = `[${answer.rows.map(([row]) => row)}]`;
-    return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(text) }), body: text };
+    return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(text), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: text };
 }
 
 // GET /tasks/ID. Its ETag is the version, which If-Match asks for.
@@ -98,29 +99,45 @@ function insertion(statement, resource, text, columns, given, many) {
     return `INSERT INTO ${view(resource)} AS r (${all}) SELECT ${values.join(', ')}${source}`;
 }
 
-// POST /tasks: one object, or an array of them, all or none. Idempotency-Key covers either. Who says return=representation is a
-// client of PostgREST, and gets an array.
-async function create({ resource, fixed }, request) {
-    const { text, rows, many = false } = await body(request.stream, {});
+// How a write answers: with a row as an object, with an array of rows, or with none, for which no right to read is needed. "unsaid" is for who
+// has no wish; who says return=representation is a client of PostgREST, and gets an array of a collection.
+function formOf({ resource, key }, request, wish, unsaid) {
+    if (!selection(resource, request.query).length && wish.return !== 'representation') return 'none';
+    return wish.return === 'representation' ? (key ? 'object' : 'array') : wish.return ? 'none' : unsaid;
+}
+
+function returning(resource, request, form, keys = []) {
+    const wanted = selection(resource, request.query), row = form === 'none' ? (keys.length ? ['NULL'] : []) : [wanted.length ? rowOf(wanted) : 'row_to_json(r)::text'];
+    return row.length ? ` RETURNING ${[...row, ...keys.map((k) => `r.${name(k)}`)].join(', ')}` : '';
+}
+
+function written(form, wish, answer, status, Location) {
+    const bodies = answer.rows.map(([row]) => row), body = form === 'none' ? '' : form === 'array' ? `[${bodies}]` : bodies[0] ?? '';
+    return { status: answer.status ?? (status === 200 && !body ? 204 : status), body, headers: headersOf(answer, { Location,
+        'Content-Range': wish.count && `*/${answer.rows.count}`, 'Preference-Applied': Object.entries(wish).map((pair) => pair.join('=')).join(', ') || undefined }) };
+}
+
+// POST /tasks: one object, or an array of them, all or none. Idempotency-Key covers either.
+async function create(what, request) {
+    const { resource, fixed } = what, { text, rows, many = false } = await body(request.stream, {}), wish = preferences(request.headers);
     if (!rows.length) return { status: 201, headers: {}, body: '[]' };
-    const statement = new Statement(), columns = columnsOf(resource, rows, fixed), wanted = selection(resource, request.query);
-    const keys = resource.key.length ? `, ${resource.key.map((k) => `r.${name(k)}`).join(', ')}` : '';
-    const answer = await transaction(request, statement.of(`${insertion(statement, resource, text, columns, fixed, many)} RETURNING ${rowOf(wanted)}${keys}`));
-    const wish = preferred(request.headers), bodies = answer.rows.map(([row]) => row), [[, ...key]] = answer.rows.length ? answer.rows : [[]];
-    const Location = many || !key.length || key.includes(null) ? undefined : locationOf(resource, key);
-    return { status: answer.status ?? 201, headers: headersOf(answer, { Location }), body: wish === 'minimal' ? '' : many || wish === 'representation' ? `[${bodies}]` : bodies[0] };
+    const statement = new Statement(), columns = columnsOf(resource, rows, fixed), form = formOf(what, request, wish, many ? 'array' : 'object');
+    const keys = many || wish.return === 'minimal' ? [] : resource.key.filter((k) => resource.byName.get(k).readable);
+    const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, fixed, many) +
+        conflictOf(resource, request.query, wish, [...columns, ...fixed.keys()]) + returning(resource, request, form, keys)));
+    const created = answer.rows.count > answer.met, [[, ...key] = []] = answer.rows;
+    const named = created && keys.length === resource.key.length && key.length === keys.length && !key.includes(null);
+    return written(form, wish, answer, created ? 201 : 200, named ? locationOf(resource, key) : undefined);
 }
 
 // PUT /tasks/ID replaces: what the body leaves out takes its default; a row that is not there is created.
 async function put(what, request) {
-    const { resource } = what, key = what.key ?? keyIn(resource, request.query);
+    const { resource } = what, key = what.key ?? keyIn(resource, request.query), wish = preferences(request.headers), form = formOf(what, request, wish, what.key ? 'object' : 'array');
     const { text, rows } = await body(request.stream, { onlyObject: true });
-    const statement = new Statement(), columns = columnsOf(resource, rows, key), keys = resource.key.map(name).join(', ');
-    const set = [...key.keys(), ...columns].map((c) => `${name(c)} = excluded.${name(c)}`).join(', ');
-    const answer = await transaction(request, statement.of(`${insertion(statement, resource, text, columns, key, false)} ON CONFLICT (${keys}) DO UPDATE SET ${set} WHERE set_config('pgrst.inserted', '0', true) = '0' RETURNING ${rowOf(selection(resource, request.query))}`));
-    const created = answer.inserted, wish = preferred(request.headers), bodies = answer.rows.map(([row]) => row);
-    return { status: answer.status ?? (created ? 201 : 200), headers: headersOf(answer, { Location: created ? locationOf(resource, resource.key.map((k) => key.get(k))) : undefined }),
-        body: wish === 'minimal' ? '' : what.key ? bodies[0] : `[${bodies}]` };
+    const statement = new Statement(), columns = columnsOf(resource, rows, key), replace = onConflict(resource.key, [...key.keys(), ...columns]);
+    const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, key, false) + replace + returning(resource, request, form)));
+    const created = answer.met === 0;
+    return written(form, wish, answer, created ? 201 : 200, created ? locationOf(resource, resource.key.map((k) => key.get(k))) : undefined);
 }
 
 // Without a filter it would be all rows.
@@ -130,30 +147,28 @@ function scope(statement, what, request) {
     return where(statement, what.key ?? what.fixed, filter);
 }
 
-// One row as an object, or 404; of a collection those that there were, as an array.
-function changed({ resource, key }, request, answer, whole) {
-    if (key && !answer.rows.length) throw notFound(`${resource.name} have no such row.`);
-    const wish = preferred(request.headers), bodies = answer.rows.map(([row]) => row);
-    const shown = wish === 'representation' || (whole && key && wish === undefined);
-    return { status: answer.status ?? (shown ? 200 : 204), headers: headersOf(answer), body: !shown ? '' : key ? bodies[0] : `[${bodies}]` };
+// Of one row, 404 if there is none.
+function changed({ resource, key }, form, wish, answer) {
+    if (key && !answer.rows.count) throw notFound(`${resource.name} have no such row.`);
+    return written(form, wish, answer, 200);
 }
 
 // PATCH: a JSON object whose members replace columns (RFC 7396, as far as columns go). Of the trash, {"deleted_at": null} restores.
 async function patch(what, request) {
-    const { text, rows } = await body(request.stream, { onlyObject: true });
+    const { text, rows } = await body(request.stream, { onlyObject: true }), wish = preferences(request.headers), form = formOf(what, request, wish, what.key ? 'object' : 'none');
     const columns = columnsOf(what.resource, rows), statement = new Statement();
     if (!columns.length) throw invalid('invalid_value', 'The body names no column.');
     const source = statement.bind(text);
     const answer = await transaction(request, statement.of(`UPDATE ${view(what.resource)} AS r SET ${columns.map((c) => `${name(c)} = j.${name(c)}`).join(', ')}
-        FROM json_populate_record(NULL::${view(what.resource)}, ${source}) j${scope(statement, what, request)} RETURNING ${rowOf(selection(what.resource, request.query))}`));
-    return changed(what, request, answer, true);
+        FROM json_populate_record(NULL::${view(what.resource)}, ${source}) j${scope(statement, what, request)}${returning(what.resource, request, form)}`));
+    return changed(what, form, wish, answer);
 }
 
 // DELETE puts a row into the trash; of the trash, it purges.
 async function remove(what, request) {
-    const statement = new Statement();
-    const answer = await transaction(request, statement.of(`DELETE FROM ${view(what.resource)} AS r${scope(statement, what, request)} RETURNING ${rowOf(selection(what.resource, request.query))}`));
-    return changed(what, request, answer, false);
+    const statement = new Statement(), wish = preferences(request.headers), form = formOf(what, request, wish, 'none');
+    const answer = await transaction(request, statement.of(`DELETE FROM ${view(what.resource)} AS r${scope(statement, what, request)}${returning(what.resource, request, form)}`));
+    return changed(what, form, wish, answer);
 }
 
 module.exports = {

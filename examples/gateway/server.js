@@ -13,6 +13,7 @@ const files = require('./modules/files.js');
 const { call } = require('./modules/functions.js');
 const { crossOrigin } = require('./modules/cors.js');
 const { listen, watch } = require('./modules/connections.js');
+const requestOf = require('./modules/context.js');
 const config = require('./config.js');
 
 let closing = false;
@@ -50,26 +51,6 @@ async function callerOf(authorization) {
     const token = /^Bearer +([\w.~+/=-]{1,8192})$/i.exec(authorization)?.[1];
     if (!token) throw unauthenticated('Authorization is: Bearer, and a token.');
     return bearer(token);
-}
-
-function cookiesOf(text = '') {
-    const cookies = {};
-    for (const pair of text.split(';')) {
-        const [, key, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
-        if (key && !Object.hasOwn(cookies, key)) Object.defineProperty(cookies, key, { value, enumerable: true });
-    }
-    return cookies;
-}
-
-// What the database is told: the client's headers, with its address at the end of X-Forwarded-For (so that
-// taskapi.trusted_proxy_hops counts the gateway itself), and this request's place in its trace.
-function requestOf(req) {
-    const [path, query = ''] = req.url.split(/\?(.*)/s), trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})$/.exec(req.headers.traceparent ?? '');
-    const traceId = trace?.[1] ?? crypto.randomBytes(16).toString('hex');
-    const id = /^[\w-]{1,64}$/.exec(req.headers['x-request-id'] ?? '')?.[0] ?? crypto.randomUUID();
-    const headers = { ...req.headers, traceparent: `00-${traceId}-${crypto.randomBytes(8).toString('hex')}-${trace?.[2] ?? '01'}`, 'x-request-id': id,
-        'x-forwarded-for': [req.headers['x-forwarded-for'], req.socket.remoteAddress?.replace(/^::ffff:/, '')].filter(Boolean).join(', ') };
-    return { method: req.method, path, query: new URLSearchParams(query), headers, cookies: cookiesOf(req.headers.cookie), stream: req, id, traceId };
 }
 
 function notModified(request, { status, headers }) {

@@ -6,8 +6,6 @@ use lib $FindBin::RealBin;
 use Layer;
 use Test::More;
 
-plan skip_all => 'the gateway has no Prefer: resolution' if ($ENV{LAYER} // '') eq 'gateway';
-
 my $layer = Layer->task_api(
 	'upsert', q{
 	CREATE TABLE public.parts (id int PRIMARY KEY, code text UNIQUE, n int NOT NULL DEFAULT 0, note text DEFAULT 'none', created_at timestamptz NOT NULL DEFAULT now());

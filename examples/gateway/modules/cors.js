@@ -2,7 +2,7 @@
 'use strict';
 const config = require('../config.js');
 
-const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, WWW-Authenticate, X-Request-Id';
+const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, WWW-Authenticate, Content-Range, Preference-Applied, X-Request-Id';
 
 function crossOrigin(request, headers) {
     const { origin } = request.headers;

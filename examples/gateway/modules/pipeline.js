@@ -11,7 +11,7 @@ function nameOf(text) {
 }
 
 // Several statements for node-pg's queue: parsed where they are new to the connection, bound, executed, and one Sync. Values are
-// text, in and out, and NULL is null.
+// text, in and out, and NULL is null; each answer is its rows, with the number of rows that were read or written as "count".
 class Pipeline {
     constructor(statements) {
         this.statements = statements;
@@ -39,7 +39,8 @@ class Pipeline {
     }
 
     handleDataRow(message) { this.rows[this.at].push(message.fields); }
-    handleCommandComplete() {
+    handleCommandComplete({ text }) {
+        this.rows[this.at].count = Number(/\d+$/.exec(text)?.[0]);
         const name = nameOf(this.statements[this.at++].text);
         if (name) this.known.add(name);
     }

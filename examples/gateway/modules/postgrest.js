@@ -1,7 +1,8 @@
-// What clients of PostgREST say otherwise: the key of a row in the query, an order with its own words, and Prefer.
+// What clients of PostgREST say otherwise: the key of a row in the query, an order with its own words, Prefer, and upserts.
 'use strict';
 const { invalid } = require('../problem.js');
 const { conditions } = require('../request.js');
+const { name } = require('../statement.js');
 
 // The key as PostgREST's clients write it: ?id=eq.ID
 function keyIn(resource, query) {
@@ -15,12 +16,38 @@ function ordering(resource, query) {
     const terms = (query.get('order') ?? '').split(',').filter(Boolean).map((term) => {
         const [, column, direction, nulls] = /^([^.]+)(?:\.(asc|desc))?(?:\.nulls(first|last))?$/.exec(term) ?? [];
         if (!resource.byName.get(column)?.readable) throw invalid('invalid_order_by', `What is "${term}"?`);
-        return `r."${column.replaceAll('"', '""')}"${direction ? ` ${direction}` : ''}${nulls ? ` NULLS ${nulls}` : ''}`;
+        return `r.${name(column)}${direction ? ` ${direction}` : ''}${nulls ? ` NULLS ${nulls}` : ''}`;
     });
     return terms.length ? ` ORDER BY ${terms.join(', ')}` : '';
 }
 
-// Prefer (RFC 7240): return=minimal, return=representation; undefined if neither.
-const preferred = (headers) => /(?:^|[,;\s])return\s*=\s*"?(minimal|representation|headers-only)"?/i.exec(headers.prefer ?? '')?.[1].toLowerCase();
+// Prefer (RFC 7240): { return, resolution, count }, as far as they were said; of one that is said twice the first counts.
+const PREFERENCES = { return: ['minimal', 'headers-only', 'representation'], resolution: ['merge-duplicates', 'ignore-duplicates'], count: ['exact', 'planned', 'estimated'] };
+function preferences({ prefer }) {
+    const found = {};
+    for (const [, name, value] of prefer?.toLowerCase().matchAll(/(?:^|[,;])\s*([a-z-]+)\s*=\s*"?([a-z-]+)"?/g) ?? []) {
+        if (Object.hasOwn(PREFERENCES, name) && PREFERENCES[name].includes(value)) found[name] ??= value;
+    }
+    return found;
+}
 
-module.exports = { keyIn, ordering, preferred };
+// ON CONFLICT of a POST with Prefer: resolution. The row in the way is that of the key, or of the columns that on_conflict names.
+function conflictOf(resource, query, { resolution }, columns) {
+    if (!resolution) return '';
+    const keys = query.get('on_conflict')?.split(',') ?? resource.key;
+    for (const key of keys) if (!resource.byName.has(key)) throw invalid('invalid_on_conflict', `${resource.name} have no column "${key}".`);
+    return onConflict(keys, resolution === 'merge-duplicates' ? columns : []);
+}
+
+// What is set if there is such a row; without a column, nothing is. The setting counts the rows that were there.
+function onConflict(keys, columns) {
+    const quoted = (names) => names.map(name).join(', ');
+    if (!keys.length || !columns.length) return ` ON CONFLICT${keys.length ? ` (${quoted(keys)})` : ''} DO NOTHING`;
+    return ` ON CONFLICT (${quoted(keys)}) DO UPDATE SET ${columns.map((c) => `${name(c)} = excluded.${name(c)}`).join(', ')}
+        WHERE set_config('gateway.met', (current_setting('gateway.met')::int + 1)::text, true) <> '0'`;
+}
+
+// How many there are of what is shown, if one asked.
+const rangeOf = (shown, total) => `${shown ? `0-${shown - 1}` : '*'}/${total}`;
+
+module.exports = { keyIn, ordering, preferences, conflictOf, onConflict, rangeOf };
