@@ -72,14 +72,22 @@ BEGIN
         END LOOP;
     END IF;
 
-    PERFORM taskapi.extend_outbox();
+    BEGIN
+        PERFORM taskapi.extend_outbox();
+    EXCEPTION WHEN OTHERS THEN                          -- what its owner made of it must not keep the rest from being done
+        RAISE WARNING 'could not extend the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
+    END;
     COMMIT;
     FOR try IN 1 .. 100 LOOP
         done := 1;
         BEGIN
             done := taskapi.prune_outbox();
-        EXCEPTION WHEN lock_not_available THEN          -- readers go first
-            PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 10);
+        EXCEPTION
+            WHEN lock_not_available THEN                -- readers go first
+                PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 10);
+            WHEN OTHERS THEN
+                RAISE WARNING 'could not prune the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
+                done := 0;
         END;
         COMMIT;
         EXIT WHEN done OPERATOR(pg_catalog.=) 0;

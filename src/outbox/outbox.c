@@ -12,10 +12,12 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -39,8 +41,20 @@ static char *quoted_schema = NULL;
 static uint64 epoch = 0;
 static uint64 names_generation = 0;
 
+/* What end_as_owner() puts back */
+typedef struct Owner
+{
+	TaskapiRole role;
+	int			settings;
+} Owner;
+
+#define OWNER_SEARCH_PATH "pg_catalog, pg_temp"
+
 static void load_registry(void);
 static bool describe(TaskapiOutbox *outbox);
+static void require_sequence(Oid sequence);
+static Owner begin_as_owner(void);
+static void end_as_owner(Owner saved);
 static Oid	type_of(char letter);
 static void prepare(TaskapiOutboxStatement *statement);
 static void require_result(const TaskapiOutboxStatement *statement);
@@ -148,9 +162,62 @@ describe(TaskapiOutbox *outbox)
 	outbox->message_seq = get_relname_relid("message_seq", form->relnamespace);
 	outbox->fencing_token = get_relname_relid("fencing_token", form->relnamespace);
 	ReleaseSysCache(tuple);
-	return registered_partition_size > 0 &&
-		OidIsValid(outbox->message_seq) && get_rel_relkind(outbox->message_seq) == RELKIND_SEQUENCE &&
-		OidIsValid(outbox->fencing_token) && get_rel_relkind(outbox->fencing_token) == RELKIND_SEQUENCE;
+	if (registered_partition_size <= 0 || !OidIsValid(outbox->message_seq) || !OidIsValid(outbox->fencing_token))
+		return false;
+	require_sequence(outbox->message_seq);
+	require_sequence(outbox->fencing_token);
+	return true;
+}
+
+/*
+ * A session would hand out numbers that it has cached long after larger ones, and every reader is beyond them by then.
+ */
+static void
+require_sequence(Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	bool		fits = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_sequence form = (Form_pg_sequence) GETSTRUCT(tuple);
+
+		fits = form->seqincrement == 1 && form->seqcache == 1 && !form->seqcycle;
+		ReleaseSysCache(tuple);
+	}
+	if (!fits)
+	{
+		const char *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)), get_rel_name(sequence));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s is not the sequence that create_outbox() made", name),
+				 errdetail("Its numbers must grow one by one, whoever draws them."),
+				 errhint("ALTER SEQUENCE %s INCREMENT 1 CACHE 1 NO CYCLE.", name)));
+	}
+}
+
+/*
+ * Triggers of the owner's run as the owner, so they must not find what the caller has put into search_path; and what they set
+ * must not stay with the caller.
+ */
+static Owner
+begin_as_owner(void)
+{
+	Owner		saved;
+
+	saved.role = taskapi_become(current.owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	saved.settings = NewGUCNestLevel();
+	if (strcmp(namespace_search_path, OWNER_SEARCH_PATH) != 0)
+		(void) set_config_option("search_path", OWNER_SEARCH_PATH, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return saved;
+}
+
+static void
+end_as_owner(Owner saved)
+{
+	AtEOXact_GUC(false, saved.settings);
+	taskapi_role_restore(saved.role);
 }
 
 static Oid
@@ -220,7 +287,7 @@ taskapi_outbox_is_prepared(const TaskapiOutboxStatement *statement)
 uint64
 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char *nulls)
 {
-	TaskapiRole saved = taskapi_become(current.owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	Owner		saved = begin_as_owner();
 	volatile int result = 0;
 
 	if (!taskapi_outbox_is_prepared(statement))
@@ -235,7 +302,7 @@ taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char 
 		statement->running--;
 	}
 	PG_END_TRY();
-	taskapi_role_restore(saved);
+	end_as_owner(saved);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	require_result(statement);
@@ -278,10 +345,10 @@ taskapi_outbox_int64(uint64 row, int column)
 void
 taskapi_outbox_command(const char *command)
 {
-	TaskapiRole saved = taskapi_become(current.owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	Owner		saved = begin_as_owner();
 	int			result = SPI_execute(command, false, 0);
 
-	taskapi_role_restore(saved);
+	end_as_owner(saved);
 	if (result < 0)
 		elog(ERROR, "SPI_execute returned %s for %s", SPI_result_code_string(result), command);
 }

@@ -20,8 +20,10 @@
 
 /* Has this transaction its lock?  Every number that it draws is larger than what the lock says, so one is enough. */
 static bool announced = false;
+static int64 announced_number = 0;
 
 static void forget(XactEvent event, void *arg);
+static void announce(const TaskapiOutbox *outbox);
 
 void
 taskapi_outbox_bound_init(void)
@@ -36,15 +38,31 @@ forget(XactEvent event, void *arg)
 		announced = false;
 }
 
-void
-taskapi_outbox_announce(const TaskapiOutbox *outbox)
+int64
+taskapi_outbox_draw(const TaskapiOutbox *outbox)
+{
+	int64		number;
+
+	if (!announced)
+		announce(outbox);
+	number = taskapi_outbox_next_number(outbox);
+	if (number <= announced_number)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the sequence of the outbox's messages was set back"),
+				 errdetail("It gave " INT64_FORMAT ", and was at " INT64_FORMAT ": readers may be beyond that.",
+						   number, announced_number),
+				 errhint("Call setval() with the last number that was used.")));
+	return number;
+}
+
+static void
+announce(const TaskapiOutbox *outbox)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 	uint64		reached;
 	LOCKTAG		tag;
 
-	if (announced)
-		return;
 	reached = (uint64) taskapi_outbox_last_number(outbox);
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (reached >> 32), (uint32) reached, LOCK_CLASS);
 
@@ -60,6 +78,7 @@ taskapi_outbox_announce(const TaskapiOutbox *outbox)
 	}
 	PG_END_TRY();
 	announced = true;
+	announced_number = (int64) reached;
 }
 
 int64

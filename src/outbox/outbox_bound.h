@@ -25,8 +25,8 @@
 /* Registers the callback that forgets the lock when the transaction ends. */
 extern void taskapi_outbox_bound_init(void);
 
-/* Before a number is drawn. */
-extern void taskapi_outbox_announce(const TaskapiOutbox *outbox);
+/* The next number, under the lock.  An error if it is not above what the lock says. */
+extern int64 taskapi_outbox_draw(const TaskapiOutbox *outbox);
 
 /* Take the snapshot that reads the messages after it returns. */
 extern int64 taskapi_outbox_bound(const TaskapiOutbox *outbox);

@@ -9,11 +9,18 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_inherits.h"
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
@@ -52,8 +59,9 @@ static TaskapiOutboxStatement miss = {
 };
 
 static char *partition_name(int64 partition);
-static bool partition_exists(const TaskapiOutbox *outbox, int64 partition);
-static bool oldest_partition(const TaskapiOutbox *outbox, int64 *oldest);
+static char *qualified_name(Oid relid);
+static Oid	partition_by_name(const TaskapiOutbox *outbox, int64 partition);
+static bool partition_by_bounds(const TaskapiOutbox *outbox, int64 number, bool first, Oid *relid, int64 *upper);
 
 void
 taskapi_outbox_partition_init(void)
@@ -71,36 +79,78 @@ partition_name(int64 partition)
 	return psprintf("message_" INT64_FORMAT, partition);
 }
 
-static bool
-partition_exists(const TaskapiOutbox *outbox, int64 partition)
+/* Quoted and qualified */
+static char *
+qualified_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
+/*
+ * By its name: the tables' bounds are not read, so that nothing of the parent is locked.  A wrong bound fails in the INSERT.
+ */
+static Oid
+partition_by_name(const TaskapiOutbox *outbox, int64 partition)
 {
 	Oid			relid = get_relname_relid(partition_name(partition), get_rel_namespace(outbox->message));
 
-	return OidIsValid(relid) && get_rel_relispartition(relid);
+	if (OidIsValid(relid) && get_rel_relispartition(relid) && get_partition_parent(relid, true) == outbox->message)
+		return relid;
+	return InvalidOid;
+}
+
+/*
+ * The partition of a number, or with "first" the one of the smallest numbers; its bounds if they are numbers.
+ */
+static bool
+partition_by_bounds(const TaskapiOutbox *outbox, int64 number, bool first, Oid *relid, int64 *upper)
+{
+	Relation	message = table_open(outbox->message, AccessShareLock);
+	PartitionKey key = message->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? RelationGetPartitionKey(message) : NULL;
+	PartitionDesc partitions;
+	PartitionBoundInfo bounds;
+	bool		found = false;
+
+	if (key == NULL || key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 || key->parttypid[0] != INT8OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s is not partitioned as create_outbox() made it", qualified_name(outbox->message))));
+	partitions = RelationGetPartitionDesc(message, true);
+	bounds = partitions->boundinfo;
+	for (int i = 1; partitions->nparts > 0 && i < bounds->ndatums && !found; i++)
+	{
+		/* indexes[i] is the partition between bounds i - 1 and i */
+		if (bounds->indexes[i] < 0 || bounds->kind[i][0] != PARTITION_RANGE_DATUM_VALUE)
+			continue;
+		*relid = partitions->oids[bounds->indexes[i]];
+		*upper = DatumGetInt64(bounds->datums[i][0]);
+		found = first || (number < *upper && (bounds->kind[i - 1][0] != PARTITION_RANGE_DATUM_VALUE ||
+											  number >= DatumGetInt64(bounds->datums[i - 1][0])));
+	}
+	table_close(message, NoLock);
+	return found;
 }
 
 char *
-taskapi_outbox_partition_name(const TaskapiOutbox *outbox, int64 number)
-{
-	int64		partition = number / outbox->partition_size;
-
-	return partition_exists(outbox, partition) ?
-		psprintf("%s.%s", outbox->schema, partition_name(partition)) : NULL;
-}
-
-void
 taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number)
 {
 	int64		partition = number / outbox->partition_size;
+	Oid			relid = partition_by_name(outbox, partition);
+	int64		upper;
 	char	   *name;
 
-	if (partition_exists(outbox, partition))
-		return;
+	if (OidIsValid(relid))
+		return qualified_name(relid);
 	/* ATTACH takes it anyway; whoever waits here finds the partition made. */
 	LockRelationOid(outbox->message, ShareUpdateExclusiveLock);
-	if (partition_exists(outbox, partition))
-		return;
+	if (partition_by_bounds(outbox, number, false, &relid, &upper))
+		return qualified_name(relid);
 	name = psprintf("%s.%s", outbox->schema, partition_name(partition));
+	if (OidIsValid(get_relname_relid(partition_name(partition), get_rel_namespace(outbox->message))))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("%s is not a partition of the outbox", name),
+				 errhint("Rename it: the outbox needs a partition of that name.")));
 	taskapi_outbox_command(psprintf("CREATE TABLE %s (LIKE %s.message INCLUDING DEFAULTS INCLUDING COMMENTS)",
 									name, outbox->schema));
 	taskapi_outbox_command(psprintf("ALTER TABLE %s.message ATTACH PARTITION %s"
@@ -109,35 +159,7 @@ taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number)
 									partition * outbox->partition_size, (partition + 1) * outbox->partition_size));
 	taskapi_outbox_command(psprintf("SELECT taskapi.revoke_from_others('pg_catalog.pg_class', %s::pg_catalog.regclass)",
 									quote_literal_cstr(name)));
-}
-
-/*
- * By its number, not in the order in which partitions were made.
- */
-static bool
-oldest_partition(const TaskapiOutbox *outbox, int64 *oldest)
-{
-	List	   *children = find_inheritance_children(outbox->message, NoLock);
-	bool		found = false;
-	ListCell   *lc;
-
-	*oldest = 0;
-	foreach(lc, children)
-	{
-		char	   *name = get_rel_name(lfirst_oid(lc));
-		char	   *end;
-		int64		partition;
-
-		if (name == NULL || strncmp(name, "message_", 8) != 0)
-			continue;
-		partition = strtoi64(name + 8, &end, 10);
-		if (*end == '\0' && (!found || partition < *oldest))
-		{
-			*oldest = partition;
-			found = true;
-		}
-	}
-	return found;
+	return name;
 }
 
 /*
@@ -159,7 +181,7 @@ taskapi_extend_outbox(PG_FUNCTION_ARGS)
 	SPI_connect();
 	next = taskapi_outbox_last_number(outbox) + 1;
 	for (int32 i = 0; i < ahead; i++)
-		taskapi_outbox_partition(outbox, next + i * outbox->partition_size);
+		(void) taskapi_outbox_partition(outbox, next + i * outbox->partition_size);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -173,16 +195,17 @@ Datum
 taskapi_prune_outbox(PG_FUNCTION_ARGS)
 {
 	const TaskapiOutbox *outbox = taskapi_outbox_find();
-	int64		oldest;
+	Oid			oldest;
+	int64		upper;
 	int64		last;
 	bool		is_unread;
 	bool		isnull;
 	Datum		newest;
 	Datum		values[1];
 
-	if (outbox == NULL || !oldest_partition(outbox, &oldest))
+	if (outbox == NULL || !partition_by_bounds(outbox, 0, true, &oldest, &upper))
 		PG_RETURN_INT32(0);
-	last = (oldest + 1) * outbox->partition_size - 1;
+	last = upper - 1;
 	if (last > taskapi_outbox_bound(outbox))
 		PG_RETURN_INT32(0);
 
@@ -201,7 +224,7 @@ taskapi_prune_outbox(PG_FUNCTION_ARGS)
 	(void) taskapi_outbox_run(&pass_by, values, NULL);
 	if (is_unread)
 		(void) taskapi_outbox_run(&miss, values, NULL);
-	taskapi_outbox_command(psprintf("DROP TABLE %s.%s", outbox->schema, partition_name(oldest)));
+	taskapi_outbox_command(psprintf("DROP TABLE %s", qualified_name(oldest)));
 	SPI_finish();
 	PG_RETURN_INT32(1);
 }

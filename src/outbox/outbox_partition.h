@@ -5,7 +5,10 @@
  *
  * Partition n holds the numbers from n * partition_size on, and is called message_n.  It is made as a table of its own and then
  * attached, which stops neither publishers nor readers; one that is dropped is locked as any table is, and its parent with it,
- * which readers wait for.  Publishers write to the partition itself and never touch the parent.
+ * which readers wait for.  Publishers write to the partition itself and open the parent only if one is to be made.
+ *
+ * The owner may rename, move and attach partitions.  So what holds a number, and what may go, is told by the bounds of the
+ * partitions; a name is only where a publisher looks first, and what it finds must be a partition of this table.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,10 +20,12 @@
 /* Defines taskapi.outbox_retention. */
 extern void taskapi_outbox_partition_init(void);
 
-/* Makes the partition of this number unless it is there.  A transaction that makes the same one is waited for. */
-extern void taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number);
-
-/* The name of the partition that holds a number, quoted and qualified, palloc'd; NULL if it is not there. */
-extern char *taskapi_outbox_partition_name(const TaskapiOutbox *outbox, int64 number);
+/*
+ * The name of the partition that holds a number, quoted and qualified, palloc'd.  It is made unless it is there; a transaction that
+ * makes the same one is waited for.
+ *
+ * Errors: duplicate_table if another table has the name that it needs.
+ */
+extern char *taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number);
 
 #endif							/* TASKAPI_OUTBOX_PARTITION_H */

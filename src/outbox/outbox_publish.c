@@ -21,6 +21,7 @@
 #include "base/args.h"
 #include "base/compat.h"
 #include "base/siphash.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "outbox/outbox_bound.h"
 #include "outbox/outbox_partition.h"
@@ -33,14 +34,17 @@ static int	max_message_size = 1024;
 
 PG_FUNCTION_INFO_V1(taskapi_publish);
 
-/* The statement for the partition that was written to last */
+/* The statement for the partition that was written to last, and when that was looked up */
 static TaskapiOutboxStatement insert = {.arguments = "bittjj", .result = "", .literal = true};
 static int64 insert_partition = -1;
+static uint64 insert_generation = 0;
 
 static void check_text(const text *value, const char *name);
 static void check_size(struct varlena *payload, struct varlena *headers);
 static int32 slot_of(const text *key);
+static char *insert_text(const TaskapiOutbox *outbox, int64 number);
 static void choose_partition(const TaskapiOutbox *outbox, int64 number);
+static void require_partition(const TaskapiOutbox *outbox, int64 number);
 
 void
 taskapi_outbox_publish_init(void)
@@ -75,8 +79,7 @@ taskapi_publish(PG_FUNCTION_ARGS)
 	check_size(taskapi_arg_varlena(fcinfo, 2), headers);
 
 	outbox = taskapi_outbox_open();
-	taskapi_outbox_announce(outbox);
-	number = taskapi_outbox_next_number(outbox);
+	number = taskapi_outbox_draw(outbox);
 
 	SPI_connect();
 	choose_partition(outbox, number);
@@ -89,6 +92,7 @@ taskapi_publish(PG_FUNCTION_ARGS)
 	if (headers == NULL)
 		nulls[5] = 'n';
 	(void) taskapi_outbox_run(&insert, values, nulls);
+	require_partition(outbox, number);
 	SPI_finish();
 	PG_RETURN_INT64(number);
 }
@@ -127,28 +131,47 @@ slot_of(const text *key)
 	return (int32) (low % OUTBOX_SLOTS);
 }
 
+static char *
+insert_text(const TaskapiOutbox *outbox, int64 number)
+{
+	return psprintf("INSERT INTO %s (seq, slot, topic, key, payload, headers) VALUES ($1, $2, $3, $4, $5, $6)",
+					taskapi_outbox_partition(outbox, number));
+}
+
 static void
 choose_partition(const TaskapiOutbox *outbox, int64 number)
 {
 	int64		partition = number / outbox->partition_size;
-	char	   *name;
-	const char *text;
+	uint64		generation = taskapi_relation_generation();
+	char	   *text;
 
-	if (partition == insert_partition && taskapi_outbox_is_prepared(&insert) &&
-		taskapi_outbox_partition_name(outbox, number) != NULL)
+	if (partition == insert_partition && generation == insert_generation && taskapi_outbox_is_prepared(&insert))
 		return;
-	taskapi_outbox_partition(outbox, number);
-	name = taskapi_outbox_partition_name(outbox, number);
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the outbox has no partition for message " INT64_FORMAT, number)));
-	text = MemoryContextStrdup(TopMemoryContext,
-							   psprintf("INSERT INTO %s (seq, slot, topic, key, payload, headers)"
-										" VALUES ($1, $2, $3, $4, $5, $6)", name));
-	if (insert.text)
-		pfree(unconstify(char *, insert.text));
-	insert.text = text;
-	insert.epoch = 0;
+	text = insert_text(outbox, number);
+	if (insert.text == NULL || strcmp(insert.text, text) != 0)
+	{
+		const char *kept = MemoryContextStrdup(TopMemoryContext, text);
+
+		if (insert.text)
+			pfree(unconstify(char *, insert.text));
+		insert.text = kept;
+		insert.epoch = 0;
+	}
+	pfree(text);
 	insert_partition = partition;
+	insert_generation = generation;
+}
+
+/*
+ * The lock on the partition may have been waited for, and it was detached meanwhile: nobody would read the message there.
+ */
+static void
+require_partition(const TaskapiOutbox *outbox, int64 number)
+{
+	if (insert_generation == taskapi_relation_generation())
+		return;
+	if (strcmp(insert_text(outbox, number), insert.text) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the partition of message " INT64_FORMAT " was detached meanwhile", number)));
 }

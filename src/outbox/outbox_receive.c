@@ -82,6 +82,8 @@ static TaskapiOutboxStatement take_parked = {
 	"WITH taken AS (UPDATE @.parked p SET fencing_token = $4 WHERE p.\"group\" = $1 AND p.seq = ANY (ARRAY("
 	"SELECT w.seq FROM @.parked w WHERE w.\"group\" = $1 AND w.slot = $2 AND w.seq <= $3 AND w.key = ANY (ARRAY("
 	"SELECT h.key FROM @.parked h WHERE h.\"group\" = $1 AND h.slot = $2 AND h.seq <= $3 AND h.due_at <= clock_timestamp()))"
+	" AND NOT EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = $2 AND b.key = w.key AND b.seq <= w.seq"
+	" AND b.due_at = 'infinity')"
 	" ORDER BY w.seq LIMIT $5)) RETURNING p.*)"
 	" SELECT t.seq, t.slot::int4, t.topic, t.key, t.payload, t.headers, t.created_at, t.attempts, t.fencing_token"
 	" FROM taken t ORDER BY t.seq",
@@ -120,6 +122,12 @@ static TaskapiOutboxStatement pass = {
 	"tib", ""
 };
 
+/* How far the group has come; no row if there is no group */
+static TaskapiOutboxStatement reach = {
+	"SELECT (SELECT max(c.position) FROM @.consumer c WHERE c.\"group\" = g.name) FROM @.consumer_group g WHERE g.name = $1",
+	"t", "b"
+};
+
 static TaskapiOutboxStatement extend = {
 	"UPDATE @.consumer c SET lease_expires_at = clock_timestamp() + $4"
 	" WHERE c.\"group\" = $1 AND c.slot = $2 AND c.fencing_token = $3 AND c.owner IS NOT NULL RETURNING 1",
@@ -127,6 +135,7 @@ static TaskapiOutboxStatement extend = {
 };
 
 static void require_fresh_snapshots(void);
+static void require_group(const TaskapiOutbox *outbox, Datum group);
 static bool claim_slot(Datum group, int64 bound, Claim *claimed);
 static uint64 hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Claim *claimed, ReturnSetInfo *rsinfo);
 static uint64 put_rows(ReturnSetInfo *rsinfo, bool flagged);
@@ -177,8 +186,8 @@ taskapi_receive(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (!claim_slot(group, bound, &claimed))
 		{
-			if (passes == 0 && !taskapi_outbox_group_exists(group))
-				taskapi_outbox_no_group(TextDatumGetCString(group));
+			if (passes == 0)
+				require_group(outbox, group);
 			break;
 		}
 		if (claimed.missed != 0)
@@ -221,6 +230,27 @@ require_fresh_snapshots(void)
 		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_ACTIVE_SQL_TRANSACTION, NIL,
 								 "Use READ COMMITTED.",
 								 "Messages cannot be received in a transaction with one snapshot.");
+}
+
+/*
+ * A worker that finds nothing asks why: the group may not be there; or new messages have numbers that it believes to have read.
+ */
+static void
+require_group(const TaskapiOutbox *outbox, Datum group)
+{
+	int64		last;
+
+	if (taskapi_outbox_run(&reach, &group, NULL) == 0)
+		taskapi_outbox_no_group(TextDatumGetCString(group));
+	last = taskapi_outbox_last_number(outbox);
+	if (taskapi_outbox_int64(0, 0) > last)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the sequence of the outbox's messages was set back"),
+				 errdetail("It is at " INT64_FORMAT ", and group \"%s\" has read up to " INT64_FORMAT ".",
+						   last, TextDatumGetCString(group), taskapi_outbox_int64(0, 0)),
+				 errhint("SELECT setval('%s.message_seq', " INT64_FORMAT "). What was published meanwhile is not received.",
+						 outbox->schema, taskapi_outbox_int64(0, 0))));
 }
 
 static bool
