@@ -53,11 +53,13 @@ CREATE TABLE @schema@.consumer_group (
     name         text PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 63),
     topics       text[],
     max_attempts int NOT NULL CHECK (max_attempts > 0),
+    hold_key     boolean NOT NULL DEFAULT false,
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE @schema@.consumer_group IS 'Who receives messages: each group gets every one of its topics';
 COMMENT ON COLUMN @schema@.consumer_group.topics IS 'The topics that it receives; NULL for all';
 COMMENT ON COLUMN @schema@.consumer_group.max_attempts IS 'So many times a message may fail before it is a dead letter';
+COMMENT ON COLUMN @schema@.consumer_group.hold_key IS 'Whether the messages of a key wait behind a dead letter of it';
 
 CREATE TABLE @schema@.consumer (
     "group"          text NOT NULL REFERENCES @schema@.consumer_group ON DELETE CASCADE,
@@ -94,7 +96,8 @@ CREATE TABLE @schema@.parked (
 CREATE INDEX parked_by_key ON @schema@.parked ("group", slot, key, seq);
 COMMENT ON TABLE @schema@.parked IS
     'Messages that failed, and those of the same key behind them: they wait here so that the slot goes on';
-COMMENT ON COLUMN @schema@.parked.due_at IS 'When it is tried again; NULL behind another of its key';
+COMMENT ON COLUMN @schema@.parked.due_at IS
+    'When it is tried again; NULL behind another of its key; infinity is a dead letter that holds its key';
 
 CREATE TABLE @schema@.dead_letter (
     "group"    text NOT NULL REFERENCES @schema@.consumer_group ON DELETE CASCADE,
@@ -111,6 +114,7 @@ CREATE TABLE @schema@.dead_letter (
     PRIMARY KEY ("group", seq)
 );
 COMMENT ON TABLE @schema@.dead_letter IS 'Messages that failed too often; taskapi.redrive() tries one again';
+COMMENT ON COLUMN @schema@.dead_letter.error IS 'What settle() was told last';
 $outbox$;
     made record;
 BEGIN
@@ -122,7 +126,8 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM taskapi.outbox_location()) THEN
         RAISE EXCEPTION 'there is an outbox already: %', (SELECT l.message FROM taskapi.outbox_location() l)
-            USING ERRCODE = 'duplicate_table', DETAIL = 'A database has one outbox.';
+            USING ERRCODE = 'duplicate_table', DETAIL = 'A database has one outbox.',
+                  HINT = 'Use it: taskapi.publish() finds it wherever it is. ALTER SCHEMA ... RENAME gives it another name.';
     END IF;
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         EXECUTE format('CREATE SCHEMA %I', schema);
@@ -184,14 +189,15 @@ COMMENT ON FUNCTION taskapi.publish(text, text, jsonb, jsonb) IS
     ' of their numbers. Pattern: transactional outbox';
 
 CREATE FUNCTION taskapi.create_consumer_group("group" text, topics text[] DEFAULT NULL, from_seq bigint DEFAULT NULL,
-                                              max_attempts int DEFAULT 10)
+                                              max_attempts int DEFAULT 10, hold_key boolean DEFAULT false)
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'taskapi_create_consumer_group';
-REVOKE ALL ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int) IS
+REVOKE ALL ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int, boolean) IS
     'Creates a group that receives the messages of these topics (NULL: of all) behind number from_seq: NULL from now, 0 from the'
-    ' oldest that is kept. Called again it sets topics and attempts, and with from_seq where all its slots go on';
+    ' oldest that is kept. With hold_key the messages of a key wait behind a dead letter of it. Called again it sets all of that,'
+    ' and with from_seq where all its slots go on';
 
 CREATE FUNCTION taskapi.drop_consumer_group("group" text) RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -233,6 +239,13 @@ CREATE FUNCTION taskapi.redrive("group" text, seq bigint) RETURNS void
     AS 'MODULE_PATHNAME', 'taskapi_redrive';
 REVOKE ALL ON FUNCTION taskapi.redrive(text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.redrive(text, bigint) IS 'Tries a dead letter of a group again, at once and with all its attempts';
+
+CREATE FUNCTION taskapi.discard("group" text, seq bigint) RETURNS void
+    LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'taskapi_discard';
+REVOKE ALL ON FUNCTION taskapi.discard(text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.discard(text, bigint) IS
+    'Removes a dead letter of a group for good; what waits behind it of its key goes on';
 
 CREATE FUNCTION taskapi.outbox_lag_rows()
     RETURNS TABLE ("group" text, slot int, "position" bigint, behind bigint, oldest timestamptz, owner text,

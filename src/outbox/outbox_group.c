@@ -27,9 +27,10 @@ PG_FUNCTION_INFO_V1(taskapi_outbox_lag_rows);
 #define MAX_GROUP_NAME 63
 
 static TaskapiOutboxStatement create = {
-	"INSERT INTO @.consumer_group AS g (name, topics, max_attempts) VALUES ($1, $2, $3)"
-	" ON CONFLICT (name) DO UPDATE SET topics = excluded.topics, max_attempts = excluded.max_attempts RETURNING xmax = 0",
-	"tTi", "n"
+	"INSERT INTO @.consumer_group AS g (name, topics, max_attempts, hold_key) VALUES ($1, $2, $3, $4)"
+	" ON CONFLICT (name) DO UPDATE SET topics = excluded.topics, max_attempts = excluded.max_attempts, hold_key = excluded.hold_key"
+	" RETURNING xmax = 0",
+	"tTin", "n"
 };
 static TaskapiOutboxStatement create_slots = {
 	"INSERT INTO @.consumer (\"group\", slot, position, delivered) SELECT $1, s, $2, $2 FROM generate_series(0, 63) s", "tb", ""
@@ -37,6 +38,20 @@ static TaskapiOutboxStatement create_slots = {
 static TaskapiOutboxStatement move_slots = {
 	"UPDATE @.consumer c SET position = $2, delivered = $2, missed = NULL, owner = NULL, lease_expires_at = NULL"
 	" WHERE c.\"group\" = $1", "tb", ""
+};
+
+/* A group that holds no keys any more lets those go that it held.  Under the locks of its slots, as whatever changes "parked". */
+static TaskapiOutboxStatement lock_slots = {
+	"SELECT c.slot::int4 FROM @.consumer c WHERE c.\"group\" = $1 ORDER BY c.slot FOR UPDATE", "t", "i"
+};
+static TaskapiOutboxStatement unpark_held = {
+	"DELETE FROM @.parked p USING @.dead_letter d WHERE p.\"group\" = $1 AND p.due_at = 'infinity' AND d.\"group\" = $1"
+	" AND d.seq = p.seq", "t", ""
+};
+static TaskapiOutboxStatement next_of_keys = {
+	"UPDATE @.parked p SET due_at = clock_timestamp() WHERE p.\"group\" = $1 AND p.due_at IS NULL"
+	" AND NOT EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = p.slot AND b.key = p.key AND b.seq < p.seq)",
+	"t", ""
 };
 static TaskapiOutboxStatement drop = {
 	"DELETE FROM @.consumer_group g WHERE g.name = $1 RETURNING 1", "t", "i"
@@ -51,7 +66,7 @@ static TaskapiOutboxStatement lag = {
 	"  AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ORDER BY m.seq LIMIT 1),"
 	"  (SELECT min(p.created_at) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot)),"
 	" c.owner, c.lease_expires_at,"
-	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot),"
+	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot AND p.due_at IS DISTINCT FROM 'infinity'),"
 	" (SELECT count(*) FROM @.dead_letter d WHERE d.\"group\" = c.\"group\" AND d.slot = c.slot)"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" ORDER BY c.\"group\", c.slot",
 	"", "tibbztzbb"
@@ -61,7 +76,7 @@ static void check_topics(ArrayType *topics);
 static int64 start_position(const TaskapiOutbox *outbox, FunctionCallInfo fcinfo, int argno);
 
 /*
- * create_consumer_group("group" text, topics text[], from_seq bigint, max_attempts int) -> void
+ * create_consumer_group("group" text, topics text[], from_seq bigint, max_attempts int, hold_key boolean) -> void
  *
  * Errors: invalid_value.
  */
@@ -69,8 +84,8 @@ Datum
 taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 {
 	const TaskapiOutbox *outbox;
-	Datum		values[3];
-	char		nulls[] = "   ";
+	Datum		values[4];
+	char		nulls[] = "    ";
 	int			len;
 	bool		isnull;
 	bool		created;
@@ -78,6 +93,7 @@ taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 
 	taskapi_require_arg(fcinfo, 0, "group");
 	taskapi_require_arg(fcinfo, 3, "max_attempts");
+	taskapi_require_arg(fcinfo, 4, "hold_key");
 	len = VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0));
 	if (len == 0 || len > MAX_GROUP_NAME)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The name of a consumer group must have 1 to %d bytes.", MAX_GROUP_NAME);
@@ -93,6 +109,7 @@ taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 	values[1] = PG_GETARG_DATUM(1);
 	nulls[1] = PG_ARGISNULL(1) ? 'n' : ' ';
 	values[2] = PG_GETARG_DATUM(3);
+	values[3] = PG_GETARG_DATUM(4);
 	(void) taskapi_outbox_run(&create, values, nulls);
 	created = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
 	values[1] = Int64GetDatum(position);
@@ -100,6 +117,12 @@ taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 		(void) taskapi_outbox_run(&create_slots, values, NULL);
 	else if (!PG_ARGISNULL(2))
 		(void) taskapi_outbox_run(&move_slots, values, NULL);
+	if (!created && !PG_GETARG_BOOL(4))
+	{
+		(void) taskapi_outbox_run(&lock_slots, values, NULL);
+		(void) taskapi_outbox_run(&unpark_held, values, NULL);
+		(void) taskapi_outbox_run(&next_of_keys, values, NULL);
+	}
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * outbox_lease.c
- *	  settle() and redrive(): what became of the messages of a lease.
+ *	  settle(), redrive() and discard(): what became of the messages of a lease.
  *
  * A settled message is done, parked or dead.  The first that failed of a key is parked with all that follow it, which were handed
  * out in vain; the slot goes on with other keys.  Nobody says what is done but by a number up to which: what a worker forgets would
@@ -26,6 +26,7 @@
 
 PG_FUNCTION_INFO_V1(taskapi_settle);
 PG_FUNCTION_INFO_V1(taskapi_redrive);
+PG_FUNCTION_INFO_V1(taskapi_discard);
 
 static TaskapiOutboxStatement group_exists = {"SELECT 1 FROM @.consumer_group g WHERE g.name = $1", "t", "i"};
 
@@ -48,14 +49,18 @@ static TaskapiOutboxStatement was_handed_out = {
 #define FAILURES \
 	"WITH failure AS (SELECT k.key, min(k.seq) AS seq FROM (" \
 	"SELECT p.key, p.seq FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2 AND p.seq = ANY ($5)" \
-	" UNION SELECT m.key, m.seq FROM @.message m WHERE m.slot = $2 AND m.seq = ANY ($5)) k GROUP BY k.key) "
+	" UNION SELECT m.key, m.seq FROM @.message m WHERE m.slot = $2 AND m.seq = ANY ($5)) k GROUP BY k.key)"
 
 #define DUE_AGAIN(attempts) \
 	"clock_timestamp() + least(power(2, " attempts " - 1), 3600) * (0.5 + random()) * interval '1 second'"
 
+/* Only the first of a key has a time: redrive() may have put one before those that are handed out. */
+#define IS_BEHIND(key_, seq_) \
+	"EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = $2 AND b.key = " key_ " AND b.seq < " seq_ ")"
+
 static TaskapiOutboxStatement unpark_done = {
 	FAILURES
-	"DELETE FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2 AND p.fencing_token = $3 AND p.seq <= $4"
+	" DELETE FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2 AND p.fencing_token = $3 AND p.seq <= $4"
 	" AND p.seq <= $6"
 	" AND NOT EXISTS (SELECT FROM failure f WHERE f.key = p.key AND f.seq <= p.seq)",
 	"tibbBb", ""
@@ -63,29 +68,35 @@ static TaskapiOutboxStatement unpark_done = {
 
 static TaskapiOutboxStatement park_again = {
 	FAILURES
-	"UPDATE @.parked p SET attempts = p.attempts + 1, error = $3, due_at = " DUE_AGAIN("(p.attempts + 1)")
+	" UPDATE @.parked p SET attempts = p.attempts + 1, error = $3,"
+	" due_at = CASE WHEN NOT " IS_BEHIND("p.key", "p.seq") " THEN " DUE_AGAIN("(p.attempts + 1)") " END"
 	" FROM failure f WHERE p.\"group\" = $1 AND p.slot = $2 AND p.seq = f.seq AND p.seq <= $4",
 	"titbB", ""
 };
 
 static TaskapiOutboxStatement park = {
 	FAILURES
-	"INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, due_at, error)"
+	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, due_at, error)"
 	" SELECT $1, m.seq, m.slot, m.topic, m.key, m.payload, m.headers, m.created_at, CASE WHEN m.seq = f.seq THEN 1 ELSE 0 END,"
-	" CASE WHEN m.seq = f.seq THEN " DUE_AGAIN("1") " END, CASE WHEN m.seq = f.seq THEN $3 END"
+	" CASE WHEN m.seq = f.seq AND NOT " IS_BEHIND("m.key", "m.seq") " THEN " DUE_AGAIN("1") " END, CASE WHEN m.seq = f.seq THEN $3 END"
 	" FROM failure f JOIN @.message m ON m.key = f.key AND m.slot = $2 AND m.seq >= f.seq AND m.seq > $4 AND m.seq <= $6"
 	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics) OR m.seq = f.seq)"
 	" ON CONFLICT DO NOTHING",
 	"titbBb", ""
 };
 
+/* A group that holds keys leaves the dead one parked as well, for ever: so all of its key wait as they always do. */
 static TaskapiOutboxStatement bury = {
-	"WITH dead AS (DELETE FROM @.parked p USING @.consumer_group g WHERE g.name = $1 AND p.\"group\" = $1 AND p.slot = $2"
-	" AND p.attempts >= g.max_attempts RETURNING p.*)"
+	FAILURES
+	", dead AS (SELECT p.*, g.hold_key FROM failure f JOIN @.parked p ON p.\"group\" = $1 AND p.seq = f.seq AND p.seq <= $4"
+	" JOIN @.consumer_group g ON g.name = $1 AND p.attempts >= g.max_attempts),"
+	" gone AS (DELETE FROM @.parked p USING dead d WHERE p.\"group\" = $1 AND p.seq = d.seq AND NOT d.hold_key),"
+	" held AS (UPDATE @.parked p SET due_at = 'infinity', fencing_token = NULL FROM dead d"
+	" WHERE p.\"group\" = $1 AND p.seq = d.seq AND d.hold_key)"
 	" INSERT INTO @.dead_letter (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, error)"
 	" SELECT d.\"group\", d.seq, d.slot, d.topic, d.key, d.payload, d.headers, d.created_at, d.attempts, d.error FROM dead d"
 	" ON CONFLICT (\"group\", seq) DO UPDATE SET attempts = excluded.attempts, error = excluded.error, died_at = excluded.died_at",
-	"ti", ""
+	"titbB", ""
 };
 
 /* Whoever is first of its key now is tried at once. */
@@ -107,15 +118,24 @@ static TaskapiOutboxStatement find_dead = {
 
 /* Those of its key that wait are behind it again. */
 static TaskapiOutboxStatement revive = {
-	"WITH alive AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = $2 RETURNING d.*),"
+	"WITH alive AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = $3 RETURNING d.*),"
 	" behind AS (UPDATE @.parked p SET due_at = NULL FROM alive a WHERE p.\"group\" = $1 AND p.slot = a.slot AND p.key = a.key"
-	" AND p.seq > a.seq)"
+	" AND p.seq > a.seq AND p.due_at IS DISTINCT FROM 'infinity')"
 	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, due_at)"
-	" SELECT a.\"group\", a.seq, a.slot, a.topic, a.key, a.payload, a.headers, a.created_at, clock_timestamp() FROM alive a"
+	" SELECT a.\"group\", a.seq, a.slot, a.topic, a.key, a.payload, a.headers, a.created_at,"
+	" CASE WHEN NOT " IS_BEHIND("a.key", "a.seq") " THEN clock_timestamp() END FROM alive a"
 	" ON CONFLICT (\"group\", seq) DO UPDATE SET attempts = 0, due_at = excluded.due_at, error = NULL, fencing_token = NULL",
-	"tb", ""
+	"tib", ""
 };
 
+/* If it is held, it stands in both. */
+static TaskapiOutboxStatement forget = {
+	"WITH dead AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.slot = $2 AND d.seq = $3 RETURNING d.seq)"
+	" DELETE FROM @.parked p USING dead d WHERE p.\"group\" = $1 AND p.seq = d.seq",
+	"tib", ""
+};
+
+static int32 lock_dead_letter(FunctionCallInfo fcinfo);
 static void check_handed_out(Datum group, int32 slot, int64 token, int64 position, int64 delivered, int64 upto, Datum failed);
 
 void
@@ -199,7 +219,8 @@ taskapi_settle(PG_FUNCTION_ARGS)
 		(void) taskapi_outbox_run(&park_again, values, nulls);
 		values[5] = Int64GetDatum(upto);
 		(void) taskapi_outbox_run(&park, values, nulls);
-		(void) taskapi_outbox_run(&bury, values, NULL);
+		values[3] = Int64GetDatum(upto);
+		(void) taskapi_outbox_run(&bury, values, nulls);
 	}
 	(void) taskapi_outbox_run(&next_of_key, values, NULL);
 	values[2] = Int64GetDatum(upto);
@@ -241,6 +262,37 @@ check_handed_out(Datum group, int32 slot, int64 token, int64 position, int64 del
 }
 
 /*
+ * The slot of a dead letter, which is locked: problem not_found if it is none.  Connects to SPI.
+ */
+static int32
+lock_dead_letter(FunctionCallInfo fcinfo)
+{
+	Datum		values[2];
+	Datum		slot[2];
+	bool		isnull;
+
+	taskapi_require_arg(fcinfo, 0, "group");
+	taskapi_require_arg(fcinfo, 1, "seq");
+	values[0] = slot[0] = PG_GETARG_DATUM(0);
+	values[1] = PG_GETARG_DATUM(1);
+	(void) taskapi_outbox_open();
+	SPI_connect();
+	if (taskapi_outbox_run(&find_dead, values, NULL) > 0)
+	{
+		slot[1] = taskapi_outbox_value(0, 0, &isnull);
+		(void) taskapi_outbox_run(&lock_slot, slot, NULL);
+		/* whoever had the lock may have been here for the same one */
+		if (taskapi_outbox_run(&find_dead, values, NULL) > 0)
+			return DatumGetInt32(slot[1]);
+	}
+	if (!taskapi_outbox_group_exists(values[0]))
+		taskapi_outbox_no_group(TextDatumGetCString(values[0]));
+	taskapi_problem(PROBLEM_NOT_FOUND, NIL, "The table dead_letter of the outbox lists them.",
+					"Message " INT64_FORMAT " is no dead letter of group \"%s\".",
+					DatumGetInt64(values[1]), TextDatumGetCString(values[0]));
+}
+
+/*
  * redrive("group" text, seq bigint) -> void
  *
  * Errors: not_found.
@@ -248,29 +300,31 @@ check_handed_out(Datum group, int32 slot, int64 token, int64 position, int64 del
 Datum
 taskapi_redrive(PG_FUNCTION_ARGS)
 {
-	Datum		values[2];
+	Datum		values[3];
 
-	taskapi_require_arg(fcinfo, 0, "group");
-	taskapi_require_arg(fcinfo, 1, "seq");
+	values[1] = Int32GetDatum(lock_dead_letter(fcinfo));
 	values[0] = PG_GETARG_DATUM(0);
-	values[1] = PG_GETARG_DATUM(1);
-	(void) taskapi_outbox_open();
-	SPI_connect();
-	if (taskapi_outbox_run(&find_dead, values, NULL) == 0)
-	{
-		if (!taskapi_outbox_group_exists(values[0]))
-			taskapi_outbox_no_group(TextDatumGetCString(values[0]));
-		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL, "Message " INT64_FORMAT " is no dead letter of group \"%s\".",
-						DatumGetInt64(values[1]), TextDatumGetCString(values[0]));
-	}
-	else
-	{
-		bool		isnull;
-		Datum		slot[] = {values[0], taskapi_outbox_value(0, 0, &isnull)};
-
-		(void) taskapi_outbox_run(&lock_slot, slot, NULL);
-	}
+	values[2] = PG_GETARG_DATUM(1);
 	(void) taskapi_outbox_run(&revive, values, NULL);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/*
+ * discard("group" text, seq bigint) -> void
+ *
+ * Errors: not_found.
+ */
+Datum
+taskapi_discard(PG_FUNCTION_ARGS)
+{
+	Datum		values[3];
+
+	values[1] = Int32GetDatum(lock_dead_letter(fcinfo));
+	values[0] = PG_GETARG_DATUM(0);
+	values[2] = PG_GETARG_DATUM(1);
+	(void) taskapi_outbox_run(&forget, values, NULL);
+	(void) taskapi_outbox_run(&next_of_key, values, NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
