@@ -45,6 +45,16 @@ as_user() {
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
+# in_debian PACKAGE: apt knows it. A fresh machine has no package lists yet.
+in_debian() {
+    command -v apt-cache >/dev/null || return 0
+    [ -z "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ] || return 0
+    [ -z "${lists_read:-}" ] || return 1
+    as_root apt-get -qq update >&2 || true
+    lists_read=1
+    [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]
+}
+
 # need_packages PACKAGE...: install those that are missing.
 need_packages() {
     missing=
@@ -116,8 +126,14 @@ need_postgresql() {
             [ -e "/usr/include/postgresql/$major/server/postgres.h" ] || wanted="$wanted postgresql-server-dev-@"
             wanted="$wanted postgresql-@ $*" ;;
     esac
-    # shellcheck disable=SC2046 # a list
-    need_packages $(echo "$wanted" | sed "s/@/$major/g")
+    packages=
+    for p in $(echo "$wanted" | sed "s/@/$major/g"); do
+        # of a major that Debian does not release yet it has the server, and no other extensions
+        if [ "$p" = "${p#postgresql-"$major"-}" ] || installed "$p" || in_debian "$p"; then packages="$packages $p"
+        else say "Debian has no package $p: done without"; fi
+    done
+    # shellcheck disable=SC2086 # a list
+    need_packages $packages
     [ -e "$("$PG_CONFIG" --pgxs)" ] || die "$PG_CONFIG finds no development files"
     [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || die "$PG_CONFIG finds no server"
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  One source for PostgreSQL 15 to 18.
+ *	  One source for PostgreSQL 15 to 19.
  *
  * The rest of the code is written as for the newest server; what an older one
  * lacks is supplied here.  This is the only file that names PG_VERSION_NUM.
@@ -13,6 +13,7 @@
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "nodes/plannodes.h"
 
 #if PG_VERSION_NUM < 150000
 #error "taskapi needs PostgreSQL 15 or later"
@@ -265,6 +266,91 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_finish_tupdesc(desc) TupleDescFinalize(desc)
 #else
 #define taskapi_finish_tupdesc(desc) ((void) 0)
+#endif
+
+/* 19 tells the planner's hook what EXPLAIN wants */
+#if PG_VERSION_NUM >= 190000
+#define TASKAPI_PLANNER_PARAM , struct ExplainState *es
+#define TASKAPI_PLANNER_ARG , es
+#define taskapi_plan_query(query, text, options, params) pg_plan_query(query, text, options, params, NULL)
+#else
+#define TASKAPI_PLANNER_PARAM
+#define TASKAPI_PLANNER_ARG
+#define taskapi_plan_query(query, text, options, params) pg_plan_query(query, text, options, params)
+#endif
+
+/* 19 has a hook for every kind of relation instead of the one for what the catalog tells of a table */
+#if PG_VERSION_NUM >= 190000
+#define TASKAPI_HAVE_SIMPLE_REL_HOOK
+#endif
+
+/*
+ * 19 has the relations that a statement writes to as a set.  The next of them, as a place in the range table; 0 after
+ * the last.  *place is 0 before the first call.
+ */
+static inline int
+taskapi_next_result_relation(const PlannedStmt *stmt, int *place)
+{
+#if PG_VERSION_NUM >= 190000
+	*place = bms_next_member(stmt->resultRelationRelids, *place);
+	return Max(*place, 0);
+#else
+	return *place < list_length(stmt->resultRelations) ? list_nth_int(stmt->resultRelations, (*place)++) : 0;
+#endif
+}
+
+#if PG_VERSION_NUM >= 190000
+#define taskapi_writes(stmt) (!bms_is_empty((stmt)->resultRelationRelids))
+#else
+#define taskapi_writes(stmt) ((stmt)->resultRelations != NIL)
+#endif
+
+/* 19 keeps the state and the result of building jsonb in one struct */
+#if PG_VERSION_NUM >= 190000
+#define TaskapiJsonbState JsonbInState
+#define taskapi_push_jsonb(state, token, value) pushJsonbValue(state, token, value)
+#else
+typedef struct TaskapiJsonbState
+{
+	struct JsonbValue *result;
+	struct JsonbParseState *parseState;
+} TaskapiJsonbState;
+#define taskapi_push_jsonb(state, token, value) \
+	((void) ((state)->result = pushJsonbValue(&(state)->parseState, token, value)))
+#endif
+
+/* 19 gives options to a scan and to a deletion */
+#if PG_VERSION_NUM >= 190000
+#define taskapi_table_beginscan(rel, snapshot) table_beginscan(rel, snapshot, 0, NULL, SO_NONE)
+#define taskapi_table_tuple_delete(rel, tid, cid, snapshot, wait, failure) \
+	table_tuple_delete(rel, tid, cid, 0, snapshot, InvalidSnapshot, wait, failure)
+#else
+#define taskapi_table_beginscan(rel, snapshot) table_beginscan(rel, snapshot, 0, NULL)
+#define taskapi_table_tuple_delete(rel, tid, cid, snapshot, wait, failure) \
+	table_tuple_delete(rel, tid, cid, snapshot, InvalidSnapshot, wait, failure, false)
+#endif
+
+/* 19 keeps the name of a tranche in shared memory, so that no backend else registers it */
+#if PG_VERSION_NUM >= 190000
+#define taskapi_new_tranche_id(name) LWLockNewTrancheId(name)
+#define taskapi_register_tranche(id, name) ((void) (id))
+#else
+#define taskapi_new_tranche_id(name) LWLockNewTrancheId()
+#define taskapi_register_tranche(id, name) LWLockRegisterTranche(id, name)
+#endif
+
+/* 19 passes an argument on to what initializes a named segment */
+#if PG_VERSION_NUM >= 190000
+#define TASKAPI_SEGMENT_PARAM , void *arg
+#define taskapi_named_segment(name, size, init, found) GetNamedDSMSegment(name, size, init, found, NULL)
+#else
+#define TASKAPI_SEGMENT_PARAM
+#define taskapi_named_segment(name, size, init, found) GetNamedDSMSegment(name, size, init, found)
+#endif
+
+/* 19 wants the attribute; gcc and clang take it before */
+#ifndef pg_fallthrough
+#define pg_fallthrough __attribute__((fallthrough))
 #endif
 
 /*

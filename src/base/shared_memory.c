@@ -68,8 +68,8 @@ static const TaskapiArea *making = NULL;
 static AreaTable *area_table(void);
 static void agree(const TaskapiArea *area);
 pg_noreturn static void refuse(const TaskapiArea *area);
-static void init_area(void *ptr);
-static void *named_segment(const char *name, Size size, void (*init) (void *ptr));
+static void init_area(void *ptr TASKAPI_SEGMENT_PARAM);
+static void *named_segment(const char *name, Size size, void (*init) (void *ptr TASKAPI_SEGMENT_PARAM));
 
 uint32
 taskapi_layout(const uint32 *facts, int n)
@@ -137,7 +137,7 @@ refuse(const TaskapiArea *area)
 }
 
 static void
-init_area(void *ptr)
+init_area(void *ptr TASKAPI_SEGMENT_PARAM)
 {
 	AreaHeader *header = ptr;
 
@@ -150,7 +150,7 @@ init_area(void *ptr)
 }
 
 static void
-init_area_table(void *ptr)
+init_area_table(void *ptr TASKAPI_SEGMENT_PARAM)
 {
 	AreaTable  *table = ptr;
 
@@ -189,11 +189,11 @@ area_table(void)
 }
 
 static void *
-named_segment(const char *name, Size size, void (*init) (void *ptr))
+named_segment(const char *name, Size size, void (*init) (void *ptr TASKAPI_SEGMENT_PARAM))
 {
 	bool		found;
 
-	return GetNamedDSMSegment(name, size, init, &found);
+	return taskapi_named_segment(name, size, init, &found);
 }
 
 #else
@@ -219,7 +219,7 @@ area_table(void)
 }
 
 static void *
-named_segment(const char *name, Size size, void (*init) (void *ptr))
+named_segment(const char *name, Size size, void (*init) (void *ptr TASKAPI_SEGMENT_PARAM))
 {
 	dsm_handle *handle;
 	void	   *result;

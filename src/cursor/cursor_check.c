@@ -43,8 +43,8 @@ typedef struct CteReads
 static planner_hook_type next_planner_hook = NULL;
 static int	depth = 0;			/* of planning that this hook has seen */
 
-static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
-static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params);
+static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
+static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
 static void add_checks(Query *query);
 static bool has_comparison(Node *node, void *context);
 static bool walk(Node *node, void *context);
@@ -81,7 +81,7 @@ taskapi_planning_depth(void)
 }
 
 static PlannedStmt *
-check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
 	PlannedStmt *volatile result = NULL;
 
@@ -89,7 +89,7 @@ check_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 	PG_TRY();
 	{
 		add_checks(parse);
-		result = plan_checked(parse, query_string, cursor_options, params);
+		result = plan_checked(parse, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 	}
 	PG_FINALLY();
 	{
@@ -100,11 +100,11 @@ check_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 }
 
 static PlannedStmt *
-plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
+plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
 	if (next_planner_hook)
-		return next_planner_hook(query, query_string, cursor_options, params);
-	return standard_planner(query, query_string, cursor_options, params);
+		return next_planner_hook(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
+	return standard_planner(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
+#include "utils/tuplestore.h"
 
 #include "base/args.h"
 #include "base/compat.h"

@@ -457,8 +457,7 @@ wait_and_delete_row(void *arg)
 	RowWait    *row = arg;
 	TM_FailureData failure;
 
-	row->result = table_tuple_delete(row->rel, &row->tid, row->cid, SnapshotSelf, InvalidSnapshot,
-									 true, &failure, false);
+	row->result = taskapi_table_tuple_delete(row->rel, &row->tid, row->cid, SnapshotSelf, true, &failure);
 }
 
 bool

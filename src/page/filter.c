@@ -206,11 +206,10 @@ taskapi_filter_shape(List *conditions, StringInfo buf)
 Jsonb *
 taskapi_filter_canonical(List *conditions)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *result;
+	TaskapiJsonbState state = {0};
 	ListCell   *cell;
 
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	taskapi_push_jsonb(&state, WJB_BEGIN_ARRAY, NULL);
 	foreach(cell, conditions)
 	{
 		TaskapiFilterCondition *condition = lfirst(cell);
@@ -220,15 +219,15 @@ taskapi_filter_canonical(List *conditions)
 		v.type = jbvString;
 		v.val.string.val = condition->column;
 		v.val.string.len = strlen(condition->column);
-		pushJsonbValue(&state, WJB_ELEM, &v);
+		taskapi_push_jsonb(&state, WJB_ELEM, &v);
 		v.type = jbvNumeric;
 		v.val.numeric = int64_to_numeric(condition->op);
-		pushJsonbValue(&state, WJB_ELEM, &v);
+		taskapi_push_jsonb(&state, WJB_ELEM, &v);
 		if (FILTER_HAS_PARAMETER(condition->op))
-			pushJsonbValue(&state, WJB_ELEM, &condition->value);
+			taskapi_push_jsonb(&state, WJB_ELEM, &condition->value);
 	}
-	result = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
-	return JsonbValueToJsonb(result);
+	taskapi_push_jsonb(&state, WJB_END_ARRAY, NULL);
+	return JsonbValueToJsonb(state.result);
 }
 
 const char *

@@ -25,10 +25,18 @@
 
 static const TaskapiSteering *current = NULL;
 
-static get_relation_info_hook_type next_get_relation_info_hook = NULL;
+#ifdef TASKAPI_HAVE_SIMPLE_REL_HOOK
+static build_simple_rel_hook_type next_relation_hook = NULL;
+
+static void relation_hook(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte);
+#else
+static get_relation_info_hook_type next_relation_hook = NULL;
+
+static void relation_hook(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+#endif
 static set_rel_pathlist_hook_type next_set_rel_pathlist_hook = NULL;
 
-static void choose_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static void choose_indexes(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static void choose_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte);
 static bool steered(PlannerInfo *root, RelOptInfo *rel, Oid relid);
 static bool bounding_index(Oid indexoid);
@@ -40,8 +48,13 @@ static AttrNumber own_column(Oid relid, AttrNumber attno);
 void
 taskapi_page_steer_init(void)
 {
-	next_get_relation_info_hook = get_relation_info_hook;
-	get_relation_info_hook = choose_indexes;
+#ifdef TASKAPI_HAVE_SIMPLE_REL_HOOK
+	next_relation_hook = build_simple_rel_hook;
+	build_simple_rel_hook = relation_hook;
+#else
+	next_relation_hook = get_relation_info_hook;
+	get_relation_info_hook = relation_hook;
+#endif
 	next_set_rel_pathlist_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = choose_paths;
 }
@@ -71,15 +84,32 @@ taskapi_page_steer_abort(const TaskapiSteering *steering)
 	}
 }
 
+#ifdef TASKAPI_HAVE_SIMPLE_REL_HOOK
 static void
-choose_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+relation_hook(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	if (next_relation_hook)
+		next_relation_hook(root, rel, rte);
+	if (rte->rtekind == RTE_RELATION)
+		choose_indexes(root, rte->relid, rel);
+}
+#else
+static void
+relation_hook(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	if (next_relation_hook)
+		next_relation_hook(root, relid, inhparent, rel);
+	choose_indexes(root, relid, rel);
+}
+#endif
+
+static void
+choose_indexes(PlannerInfo *root, Oid relid, RelOptInfo *rel)
 {
 	List	   *kept = NIL;
 	bool		found = false;
 	ListCell   *cell;
 
-	if (next_get_relation_info_hook)
-		next_get_relation_info_hook(root, relid, inhparent, rel);
 	if (!steered(root, rel, relid))
 		return;
 

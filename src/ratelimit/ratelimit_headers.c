@@ -146,15 +146,14 @@ skip_separators(const char *list)
 Jsonb *
 taskapi_rate_limit_headers_jsonb(const TaskapiRateLimitHeaders *headers)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *result;
+	TaskapiJsonbState state = {0};
 	const char *names[3] = {"RateLimit-Policy", "RateLimit", "Retry-After"};
 	const char *values[3] = {headers->policy.data, headers->state.data, NULL};
 
 	if (headers->retry_after >= 0)
 		values[2] = psprintf(INT64_FORMAT, headers->retry_after);
 
-	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	taskapi_push_jsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < lengthof(names) && headers->policy.len > 0; i++)
 	{
 		JsonbValue	v;
@@ -164,11 +163,11 @@ taskapi_rate_limit_headers_jsonb(const TaskapiRateLimitHeaders *headers)
 		v.type = jbvString;
 		v.val.string.val = unconstify(char *, names[i]);
 		v.val.string.len = strlen(names[i]);
-		(void) pushJsonbValue(&state, WJB_KEY, &v);
+		taskapi_push_jsonb(&state, WJB_KEY, &v);
 		v.val.string.val = unconstify(char *, values[i]);
 		v.val.string.len = strlen(values[i]);
-		(void) pushJsonbValue(&state, WJB_VALUE, &v);
+		taskapi_push_jsonb(&state, WJB_VALUE, &v);
 	}
-	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(result);
+	taskapi_push_jsonb(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(state.result);
 }

@@ -35,6 +35,7 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
 #include "base/args.h"
@@ -139,7 +140,7 @@ get_policies(void)
 	result = hash_create("taskapi rate limit policies", 16, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(rel, snapshot, 0, NULL);
+	scan = taskapi_table_beginscan(rel, snapshot);
 	slot = table_slot_create(rel, NULL);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{

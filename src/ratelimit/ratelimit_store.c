@@ -78,7 +78,7 @@ init_control(void *ptr)
 {
 	TableControl *segment = ptr;
 
-	segment->tranche_id = LWLockNewTrancheId();
+	segment->tranche_id = taskapi_new_tranche_id("taskapi");
 	LWLockInitialize(&segment->lock, segment->tranche_id);
 	segment->table = DSM_HANDLE_INVALID;
 }
@@ -101,7 +101,7 @@ control(void)
 									 sizeof(TaskapiRateLimitEntry), offsetof(TaskapiRateLimitEntry, tat_ns),
 									 offsetof(TaskapiRateLimitEntry, hash2), offsetof(TaskapiRateLimitEntry, tat_frac));
 		segment = taskapi_area(&area);
-		LWLockRegisterTranche(segment->tranche_id, "taskapi");
+		taskapi_register_tranche(segment->tranche_id, "taskapi");
 		attached = segment;
 	}
 	return attached;

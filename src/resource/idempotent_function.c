@@ -344,12 +344,11 @@ digest_new_row(TriggerData *trigger, TaskapiRequestDigest *digest)
 static Jsonb *
 headers_since(List *before)
 {
-	JsonbParseState *state = NULL;
-	JsonbValue *object;
+	TaskapiJsonbState state = {0};
 	bool		any = false;
 	ListCell   *lc;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	taskapi_push_jsonb(&state, WJB_BEGIN_OBJECT, NULL);
 	foreach(lc, taskapi_response_headers())
 	{
 		TaskapiHeader *header = lfirst(lc);
@@ -369,13 +368,13 @@ headers_since(List *before)
 		v.type = jbvString;
 		v.val.string.val = header->name;
 		v.val.string.len = strlen(header->name);
-		pushJsonbValue(&state, WJB_KEY, &v);
+		taskapi_push_jsonb(&state, WJB_KEY, &v);
 		v.val.string.val = header->value;
 		v.val.string.len = strlen(header->value);
-		pushJsonbValue(&state, WJB_VALUE, &v);
+		taskapi_push_jsonb(&state, WJB_VALUE, &v);
 	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return any ? JsonbValueToJsonb(object) : NULL;
+	taskapi_push_jsonb(&state, WJB_END_OBJECT, NULL);
+	return any ? JsonbValueToJsonb(state.result) : NULL;
 }
 
 static void

@@ -51,7 +51,7 @@ taskapi_one_of(PG_FUNCTION_ARGS)
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(1);
 	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	char	   *element = ARR_DATA_PTR(array);
-	bits8	   *nulls = ARR_NULLBITMAP(array);
+	uint8	   *nulls = ARR_NULLBITMAP(array);
 	bool		found = false;
 
 	/* a uuid is of fixed length and byte-aligned, so the elements lie side by side */

@@ -139,7 +139,7 @@ taskapi_digest_value(TaskapiRequestDigest *digest, TaskapiValueIO *io, Datum val
 		case JSONOID:
 			if (add_json(digest, DatumGetTextPP(value)))
 				return;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:

@@ -198,11 +198,12 @@ finish_rows(QueryDesc *query)
 static TaskapiResourceStatement *
 statement_of_query(const PlannedStmt *query)
 {
-	ListCell   *lc;
+	int			place = 0;
+	int			rti;
 
-	foreach(lc, query->resultRelations)
+	while ((rti = taskapi_next_result_relation(query, &place)) != 0)
 	{
-		Oid			relid = rt_fetch(lfirst_int(lc), query->rtable)->relid;
+		Oid			relid = rt_fetch(rti, query->rtable)->relid;
 
 		for (TaskapiResourceStatement *s = statements; s != NULL && s->depth == write_depth; s = s->outer)
 		{

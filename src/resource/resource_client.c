@@ -111,11 +111,12 @@ portal_writes_to(Oid view)
 	foreach(lc, ActivePortal->stmts)
 	{
 		const PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
-		ListCell   *lr;
+		int			place = 0;
+		int			rti;
 
-		foreach(lr, stmt->resultRelations)
+		while ((rti = taskapi_next_result_relation(stmt, &place)) != 0)
 		{
-			if (rt_fetch(lfirst_int(lr), stmt->rtable)->relid == view)
+			if (rt_fetch(rti, stmt->rtable)->relid == view)
 				return true;
 		}
 	}

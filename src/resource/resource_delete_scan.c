@@ -21,7 +21,7 @@ static planner_hook_type next_planner_hook = NULL;
 /* The text of the DELETE that is being run as a scan: that very string, which its plan source holds. */
 static const char *scanned_text = NULL;
 
-static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params);
+static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
 static Query *scan_of(const Query *query);
 
 void
@@ -32,13 +32,13 @@ taskapi_delete_scan_init(void)
 }
 
 static PlannedStmt *
-scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params)
+scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
 	if (scanned_text != NULL && query_string == scanned_text && query->commandType == CMD_DELETE)
 		query = scan_of(query);
 	if (next_planner_hook)
-		return next_planner_hook(query, query_string, cursor_options, params);
-	return standard_planner(query, query_string, cursor_options, params);
+		return next_planner_hook(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
+	return standard_planner(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 }
 
 /*

@@ -60,11 +60,12 @@ taskapi_insert_ask_portal(TaskapiWrite *write, Bitmapset **given)
 	foreach(lc, ActivePortal->stmts)
 	{
 		PlannedStmt *stmt = lfirst_node(PlannedStmt, lc);
-		ListCell   *lr;
+		int			place = 0;
+		int			rti;
 
-		foreach(lr, stmt->resultRelations)
+		while ((rti = taskapi_next_result_relation(stmt, &place)) != 0)
 		{
-			RangeTblEntry *rte = rt_fetch(lfirst_int(lr), stmt->rtable);
+			RangeTblEntry *rte = rt_fetch(rti, stmt->rtable);
 
 			if (rte->relid != write->statement->view)
 				continue;

@@ -26,7 +26,7 @@
 
 static planner_hook_type next_planner_hook = NULL;
 
-static PlannedStmt *mark_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params);
+static PlannedStmt *mark_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
 static void mark(Query *query);
 
 void
@@ -40,7 +40,7 @@ taskapi_resource_planner_init(void)
  * In place: the planner may scribble on its query as well, and whoever keeps one hands it a copy.
  */
 static PlannedStmt *
-mark_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+mark_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
 	ListCell   *lc;
 
@@ -49,8 +49,8 @@ mark_planner(Query *parse, const char *query_string, int cursor_options, ParamLi
 	foreach(lc, parse->cteList)
 		mark(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery));
 	if (next_planner_hook)
-		return next_planner_hook(parse, query_string, cursor_options, params);
-	return standard_planner(parse, query_string, cursor_options, params);
+		return next_planner_hook(parse, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
+	return standard_planner(parse, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 }
 
 static void

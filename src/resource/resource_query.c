@@ -35,7 +35,7 @@ run_query(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUT
 	MemoryContext context = CurrentMemoryContext;
 	Oid			owner = InvalidOid;
 
-	if (query->plannedstmt->resultRelations != NIL)
+	if (taskapi_writes(query->plannedstmt))
 		owner = resource_owner(query->plannedstmt);
 	if (!OidIsValid(owner))
 	{
@@ -68,11 +68,12 @@ run(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE
 static Oid
 resource_owner(const PlannedStmt *query)
 {
-	ListCell   *lc;
+	int			place = 0;
+	int			rti;
 
-	foreach(lc, query->resultRelations)
+	while ((rti = taskapi_next_result_relation(query, &place)) != 0)
 	{
-		const RangeTblEntry *rte = rt_fetch(lfirst_int(lc), query->rtable);
+		const RangeTblEntry *rte = rt_fetch(rti, query->rtable);
 
 		if (rte->relkind == RELKIND_VIEW && taskapi_resource_find(rte->relid) != NULL)
 			return taskapi_resource_view_as_is(rte->relid)->source_owner;

@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -348,7 +349,7 @@ digest_first_row(QueryDesc *query, Query *select, TaskapiRequestDigest *digest)
 
 	if (list_length(rewritten) != 1)
 		return false;
-	plan = pg_plan_query(linitial(rewritten), query->sourceText, 0, query->params);
+	plan = taskapi_plan_query(linitial(rewritten), query->sourceText, 0, query->params);
 	values = CreateQueryDesc(plan, query->sourceText, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, query->params,
 							 NULL, 0);
 	ExecutorStart(values, 0);
