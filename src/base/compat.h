@@ -268,12 +268,14 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #define taskapi_finish_tupdesc(desc) ((void) 0)
 #endif
 
-/* 19 tells the planner's hook what EXPLAIN wants */
+/* 19 tells the planner's hook what EXPLAIN wants, and lets no hook of the parser change how a query's id is made */
 #if PG_VERSION_NUM >= 190000
+#define TASKAPI_JUMBLE_STATE const JumbleState
 #define TASKAPI_PLANNER_PARAM , struct ExplainState *es
 #define TASKAPI_PLANNER_ARG , es
 #define taskapi_plan_query(query, text, options, params) pg_plan_query(query, text, options, params, NULL)
 #else
+#define TASKAPI_JUMBLE_STATE JumbleState
 #define TASKAPI_PLANNER_PARAM
 #define TASKAPI_PLANNER_ARG
 #define taskapi_plan_query(query, text, options, params) pg_plan_query(query, text, options, params)

@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -73,4 +74,13 @@ taskapi_type_oid(const char *typname)
 				 errmsg("type \"%s.%s\" does not exist", TASKAPI_SCHEMA, typname),
 				 errhint("The library is loaded, but the extension is not created in this database.")));
 	return typid;
+}
+
+bool
+taskapi_is_own_call(const Node *node, const char *function)
+{
+	const FuncExpr *call = (const FuncExpr *) strip_implicit_coercions(unconstify(Node *, node));
+
+	return call != NULL && IsA(call, FuncExpr) && get_func_namespace(call->funcid) == taskapi_schema_oid() &&
+		strcmp(get_func_name(call->funcid), function) == 0;
 }

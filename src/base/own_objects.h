@@ -12,6 +12,8 @@
 #ifndef TASKAPI_OWN_OBJECTS_H
 #define TASKAPI_OWN_OBJECTS_H
 
+#include "nodes/nodes.h"
+
 #define TASKAPI_SCHEMA "taskapi"
 
 /* OID of schema taskapi; an error if the extension is not created. */
@@ -21,5 +23,8 @@ extern Oid	taskapi_schema_oid(void);
 extern Oid	taskapi_relation_oid(const char *relname);
 extern Oid	taskapi_relation_owner(const char *relname);
 extern Oid	taskapi_type_oid(const char *typname);
+
+/* Is it a call of a function of schema taskapi, maybe with a cast to the column's length around it? */
+extern bool taskapi_is_own_call(const Node *node, const char *function);
 
 #endif							/* TASKAPI_OWN_OBJECTS_H */

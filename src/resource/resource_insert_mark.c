@@ -18,7 +18,6 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
-#include "parser/parse_coerce.h"
 #include "parser/parse_func.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
@@ -49,7 +48,6 @@ static char *last_conflict = NULL;
 
 static TaskapiCursorShape *mark_shape(void);
 static List *insert_target_list(const Query *query);
-static bool is_own_call(const Node *node, const char *function);
 static bool is_table_default(const Node *node);
 static Node *make_mark(Query *query);
 static Node *with_arguments(Const *mark, List *arguments);
@@ -118,18 +116,9 @@ insert_target_list(const Query *query)
 }
 
 static bool
-is_own_call(const Node *node, const char *function)
-{
-	const FuncExpr *call = (const FuncExpr *) strip_implicit_coercions(unconstify(Node *, node));
-
-	return IsA(call, FuncExpr) && get_func_namespace(call->funcid) == taskapi_schema_oid() &&
-		strcmp(get_func_name(call->funcid), function) == 0;
-}
-
-static bool
 is_table_default(const Node *node)
 {
-	return is_own_call(node, "table_default");
+	return taskapi_is_own_call(node, "table_default");
 }
 
 /*
@@ -147,7 +136,7 @@ taskapi_insert_require_mark(const Query *query)
 	{
 		const TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
-		if (!tle->resjunk && tle->resno == view->cursor + 1 && !is_own_call((const Node *) tle->expr, "insert_columns"))
+		if (!tle->resjunk && tle->resno == view->cursor + 1 && !taskapi_is_own_call((const Node *) tle->expr, "insert_columns"))
 			taskapi_problem(PROBLEM_TRY_AGAIN, NIL,
 							"Send the request again; session_preload_libraries or taskapi.pre_request() spares it.",
 							"The session had not loaded the library before it planned an INSERT that gives a cursor.");

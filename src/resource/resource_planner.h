@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * resource_planner.h
- *	  The planner hook for INSERTs into resources.
+ *	  The hooks of the parser and the planner for INSERTs into resources.
  *
- * Installed for as long as the library is loaded; it calls the hook that was
- * there before it.
+ * Installed for as long as the library is loaded; they call the hooks that were
+ * there before them.
  *
  *-------------------------------------------------------------------------
  */

@@ -42,6 +42,7 @@ static int	find_source(Relation rel, const Query *query, Oid source);
 static void find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex);
 static void describe_column(TaskapiView *view, int index, Relation source, AttrNumber attno);
 static bool has_changing_default(Relation source, AttrNumber attno);
+static void find_own_defaults(TaskapiView *view, Relation rel);
 static void deparse_columns(TaskapiView *view, Relation source, Query *query, int rtindex);
 static bool append_qualified(StringInfo buf, const Node *node, Relation source);
 static const char *find_fault(TaskapiView *view, Relation source, const Query *query);
@@ -143,6 +144,7 @@ build_view(Oid relid)
 	query = get_view_query(rel);
 	rtindex = find_source(rel, query, RelationGetRelid(source));
 	find_columns(view, rel, source, query, rtindex);
+	find_own_defaults(view, rel);
 	deparse_columns(view, source, query, rtindex);
 	if (view->registration.soft_delete)
 		view->taken = taskapi_trash_taken(source, NameStr(view->registration.deleted_at_column));
@@ -265,6 +267,18 @@ has_changing_default(Relation source, AttrNumber attno)
 	Node	   *expr = build_column_default(source, attno);
 
 	return expr != NULL && contain_mutable_functions(expr);
+}
+
+static void
+find_own_defaults(TaskapiView *view, Relation rel)
+{
+	for (int i = 0; i < view->ncolumns; i++)
+	{
+		const Node *expr = TupleDescAttr(RelationGetDescr(rel), i)->atthasdef ? build_column_default(rel, i + 1) : NULL;
+
+		if (expr != NULL && (taskapi_is_own_call(expr, "table_default") || taskapi_is_own_call(expr, "insert_columns")))
+			view->own_defaults = bms_add_member(view->own_defaults, i);
+	}
 }
 
 /*

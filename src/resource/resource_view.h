@@ -57,6 +57,7 @@ typedef struct TaskapiView
 	Bitmapset  *writable;		/* the columns that are "written" */
 	Bitmapset  *by_server;
 	Bitmapset  *changing_defaults;	/* the columns whose default is made for each row */
+	Bitmapset  *own_defaults;	/* the columns whose default in the view is expose()'s */
 	char	   *source_name;	/* quoted, with its schema */
 	Oid			source_owner;
 	char	  **expressions;	/* the view's columns in terms of the table, as t */

@@ -121,6 +121,21 @@ CREATE FUNCTION insert_data.peek() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN 
 CREATE TRIGGER zz_peek INSTEAD OF INSERT ON insert_api.t FOR EACH ROW EXECUTE FUNCTION insert_data.peek();
 INSERT INTO insert_api.t (id) VALUES (30);
 INSERT INTO insert_api.t (id) VALUES (31) RETURNING price;
+-- A default that is not expose()'s own is seen by the view's triggers, and is none of the table's.
+ALTER VIEW insert_api.t ALTER price SET DEFAULT 7;
+CREATE TRIGGER aa_peek INSTEAD OF INSERT ON insert_api.t FOR EACH ROW EXECUTE FUNCTION insert_data.peek();
+INSERT INTO insert_api.t (id) VALUES (32) RETURNING price;
+PREPARE make_more(int) AS INSERT INTO insert_api.t (id) VALUES ($1) RETURNING price;
+EXECUTE make_more(33);
+ALTER VIEW insert_api.t ALTER price SET DEFAULT 8;
+EXECUTE make_more(34);
+-- Nothing but a transaction is needed to analyze such a statement.
+CREATE PROCEDURE insert_data.twice() LANGUAGE plpgsql AS $$ BEGIN
+    COMMIT;
+    INSERT INTO insert_api.t (id) VALUES (35);
+    COMMIT;
+END $$;
+CALL insert_data.twice();
 
 DELETE FROM taskapi.idempotency_key;
 DROP SCHEMA insert_data, insert_api CASCADE;
