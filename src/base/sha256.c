@@ -3,23 +3,22 @@
  * sha256.c
  *	  SHA-256 in one call (sha256.h).
  *
- * The context lives as long as the backend, as those of hmac.c do: making one
- * costs a quarter of the digest of a short text.  Both implementations overwrite
- * what they were given when they end.
+ * The context lives as long as the backend (crypto_context.h).  Both
+ * implementations overwrite what they were given when they end.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "common/cryptohash.h"
-#include "utils/resowner.h"
 
 #include "base/compat.h"
+#include "base/crypto_context.h"
 #include "base/sha256.h"
 
 static pg_cryptohash_ctx *context = NULL;
 
-static pg_cryptohash_ctx *make_context(void);
+static void *create(void);
 
 void
 taskapi_sha256(const void *data, size_t len, uint8 digest[PG_SHA256_DIGEST_LENGTH])
@@ -35,7 +34,7 @@ taskapi_sha256_pieces(const TaskapiHashPiece *pieces, int npieces, uint8 digest[
 	bool		ok;
 
 	if (context == NULL)
-		context = make_context();
+		context = taskapi_lasting_context(create, "taskapi SHA-256");
 	ok = pg_cryptohash_init(context) >= 0;
 	for (int i = 0; ok && i < npieces; i++)
 		ok = pg_cryptohash_update(context, pieces[i].data, pieces[i].len) >= 0;
@@ -45,26 +44,8 @@ taskapi_sha256_pieces(const TaskapiHashPiece *pieces, int npieces, uint8 digest[
 				 errmsg("could not compute %s hash: %s", "SHA-256", pg_cryptohash_error(context))));
 }
 
-/* Under a resource owner that nobody releases: that of the transaction would free it. */
-static pg_cryptohash_ctx *
-make_context(void)
+static void *
+create(void)
 {
-	ResourceOwner old = CurrentResourceOwner;
-	pg_cryptohash_ctx *volatile ctx = NULL;
-
-	CurrentResourceOwner = ResourceOwnerCreate(NULL, "taskapi SHA-256");
-	PG_TRY();
-	{
-		ctx = pg_cryptohash_create(PG_SHA256);
-	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = old;
-	}
-	PG_END_TRY();
-	if (ctx == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	return ctx;
+	return pg_cryptohash_create(PG_SHA256);
 }
