@@ -9,7 +9,11 @@ CREATE TABLE taskapi.resource (
     soft_delete      boolean NOT NULL,
     versioned        boolean NOT NULL,
     idempotent       boolean NOT NULL,
-    deleted_at_column name NOT NULL DEFAULT 'deleted_at'
+    deleted_at_column name NOT NULL DEFAULT 'deleted_at',
+    changes          boolean NOT NULL DEFAULT false,
+    scope            text,
+    publish          text,
+    departures       regclass
 );
 REVOKE ALL ON TABLE taskapi.resource FROM PUBLIC;
 COMMENT ON TABLE taskapi.resource IS 'What expose() has made a resource of';
@@ -25,11 +29,17 @@ COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Mat
 COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
 COMMENT ON COLUMN taskapi.resource.deleted_at_column IS
     'The column of the table that says when a row was deleted; the same for all resources made of the table';
+COMMENT ON COLUMN taskapi.resource.changes IS 'Clients can ask what changed since: RESOURCE_changes(), in the schema of the view';
+COMMENT ON COLUMN taskapi.resource.scope IS
+    'What a reader may see of it, as an expression that the reader runs; NULL if no more than policies say';
+COMMENT ON COLUMN taskapi.resource.publish IS 'The topic under which writes are published; NULL if they are not';
+COMMENT ON COLUMN taskapi.resource.departures IS 'The table of the rows that left the table, for changes; NULL without them';
 -- An entry with a view that was dropped by hand must not come back with a bare OID, which may be another relation then.
 -- In an order, so that two dumps of the same are the same.
 SELECT pg_catalog.pg_extension_config_dump('taskapi.resource',
     'WHERE resource IN (SELECT oid FROM pg_catalog.pg_class) AND source IN (SELECT oid FROM pg_catalog.pg_class)'
     ' AND (deleted_resource IS NULL OR deleted_resource IN (SELECT oid FROM pg_catalog.pg_class))'
+    ' AND (departures IS NULL OR departures IN (SELECT oid FROM pg_catalog.pg_class))'
     ' ORDER BY resource::pg_catalog.text');
 
 CREATE TRIGGER invalidate_cache AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON taskapi.resource

@@ -18,6 +18,9 @@ CREATE TYPE taskapi.wanted_resource AS (
     versioned         boolean,
     idempotent        boolean,
     deleted_at_column name,
+    changes           boolean,
+    scope             text,
+    publish           text,
     former            taskapi.resource,
     adopted           boolean,
     leaving           name[],
@@ -172,7 +175,8 @@ COMMENT ON FUNCTION taskapi.adoptable_resource(regclass, name, name) IS
 
 -- Every choice: what is asked for, else what was chosen before, else the default.
 CREATE FUNCTION taskapi.want_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
-                                      versioned boolean, idempotent boolean, deleted_at_column name)
+                                      versioned boolean, idempotent boolean, deleted_at_column name, changes boolean,
+                                      scope text, publish text)
     RETURNS taskapi.wanted_resource
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -197,11 +201,14 @@ BEGIN
     wanted.versioned := coalesce(versioned, (wanted.former).versioned, true);
     wanted.idempotent := coalesce(idempotent, (wanted.former).idempotent, true);
     wanted.deleted_at_column := taskapi.deletion_column(wanted, deleted_at_column);
+    wanted.changes := coalesce(changes, (wanted.former).changes, false);
+    wanted.scope := nullif(coalesce(scope, (wanted.former).scope), '');
+    wanted.publish := nullif(coalesce(publish, (wanted.former).publish), '');
     wanted.key := taskapi.key_columns(source);
     RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, name) IS
+COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'Internal: the resource that expose() is asked for, with what was chosen before and the defaults';
 
 -- The column that marks deletion. If it was renamed, the view of the deleted rows tells. All resources made of a table have the
@@ -452,11 +459,12 @@ COMMENT ON FUNCTION taskapi.resolve_resource(taskapi.wanted_resource) IS
 
 -- Runs the statements that make a resource, and says what the registry is to hold. It registers nothing.
 CREATE FUNCTION taskapi.make_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
-                                      versioned boolean, idempotent boolean, deleted_at_column name) RETURNS taskapi.resource
+                                      versioned boolean, idempotent boolean, deleted_at_column name, changes boolean,
+                                      scope text, publish text) RETURNS taskapi.resource
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8);
+    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
     roles      regrole[];
     statements text[];
     notices    jsonb;
@@ -487,28 +495,33 @@ BEGIN
     entry.versioned := wanted.versioned;
     entry.idempotent := wanted.idempotent;
     entry.deleted_at_column := wanted.deleted_at_column;
+    entry.changes := wanted.changes;
+    entry.scope := wanted.scope;
+    entry.publish := wanted.publish;
     RETURN entry;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean, name) IS
+COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'Internal: what expose() does before the resource is in the registry';
 
--- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent, deleted_at_column) -> the view
+-- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent, deleted_at_column, changes, scope, publish)
+--     -> the view
 --
 -- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
 -- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, true,
--- and deleted_at. No role is granted anything but the columns that this call adds to a resource that was granted before. The
+-- deleted_at, no changes, no scope and no topic. An empty scope or topic is none. No role is granted anything but the columns that this call adds to a resource that was granted before. The
 -- caller must have the rights of the table's owner. The locks are waited for 100 ms at a time, the views' before the table's, and
 -- given back before the next try: for 5 seconds in all, while expose_online() goes on for longer. docs/expose.md.
 --
 -- In C, around the function above, since no role can write the registry: there is no function to call that does.
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
-                               idempotent boolean DEFAULT NULL, deleted_at_column name DEFAULT NULL)
+                               idempotent boolean DEFAULT NULL, deleted_at_column name DEFAULT NULL,
+                               changes boolean DEFAULT NULL, scope text DEFAULT NULL, publish text DEFAULT NULL)
     RETURNS regclass
     LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
-COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name) IS
+COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
 
 -- A name may hold a line break, which must not end the comment.
@@ -527,12 +540,13 @@ COMMENT ON FUNCTION taskapi.sql_comment(text) IS 'Internal: a text as a comment 
 CREATE FUNCTION taskapi.expose_plan(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                     order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL,
                                     versioned boolean DEFAULT NULL, idempotent boolean DEFAULT NULL,
-                                    deleted_at_column name DEFAULT NULL)
+                                    deleted_at_column name DEFAULT NULL, changes boolean DEFAULT NULL,
+                                    scope text DEFAULT NULL, publish text DEFAULT NULL)
     RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
 AS $$
 DECLARE
-    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8);
+    wanted taskapi.wanted_resource := taskapi.want_resource($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
     role   regrole := wanted.owner;
     step   record;
 BEGIN
@@ -556,7 +570,7 @@ BEGIN
     RETURN NEXT taskapi.sql_comment(format('%I.%I is entered into taskapi.resource', wanted.api_schema, wanted.resource));
 END
 $$;
-COMMENT ON FUNCTION taskapi.expose_plan(regclass, name, name, text, boolean, boolean, boolean, name) IS
+COMMENT ON FUNCTION taskapi.expose_plan(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'What taskapi.expose() would do with the same arguments: its statements and, as comments, what it would say';
 
 -- Returns the table, or NULL if it is gone. Of a table that lost all its resources only the triggers are left.

@@ -520,7 +520,8 @@ BEGIN
         RETURN QUERY SELECT s.* FROM taskapi.view_statements(wanted, true) s;
     ELSIF NOT wanted.remake THEN
         RETURN QUERY SELECT s.* FROM taskapi.drop_statements(
-            ROW(NULL, source, (wanted.former).deleted_resource, NULL, NULL, NULL, NULL, NULL, NULL)::taskapi.resource) s;
+            ROW(NULL, source, (wanted.former).deleted_resource, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                NULL, NULL, NULL)::taskapi.resource) s;
     END IF;
     RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted, false) s;
     IF wanted.soft_delete THEN

@@ -127,7 +127,7 @@ CREATE VIEW taskapi.resources WITH (security_barrier = true) AS
                         WHERE a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
                           AND a.attname NOT IN (SELECT s.attname FROM pg_catalog.pg_attribute s
                                                 WHERE s.attrelid = (u.r).resource AND s.attnum > 0))) f) AS parents,
-           (u.r).versioned, (u.r).soft_delete, (u.r).idempotent
+           (u.r).versioned, (u.r).soft_delete, (u.r).idempotent, (u.r).changes, (u.r).scope, (u.r).publish
     FROM usable u,
     LATERAL (SELECT CASE WHEN u.actions && '{read_deleted,restore,purge}' THEN (u.r).deleted_resource END AS trash) t;
 COMMENT ON VIEW taskapi.resources IS
@@ -156,3 +156,6 @@ COMMENT ON COLUMN taskapi.resources.parents IS
 COMMENT ON COLUMN taskapi.resources.versioned IS 'Rows have a version, for If-Match';
 COMMENT ON COLUMN taskapi.resources.soft_delete IS 'DELETE marks rows as deleted';
 COMMENT ON COLUMN taskapi.resources.idempotent IS 'POST and PATCH heed Idempotency-Key';
+COMMENT ON COLUMN taskapi.resources.changes IS 'Clients can ask what changed since, by RESOURCE_changes()';
+COMMENT ON COLUMN taskapi.resources.scope IS 'The expression that says what of it the role may see; NULL if there is none';
+COMMENT ON COLUMN taskapi.resources.publish IS 'The topic under which writes are published; NULL if they are not';

@@ -49,7 +49,8 @@
 #define GIVE_UP_AFTER 5000
 
 /* The types of expose()'s arguments. */
-static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID};
+static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID,
+BOOLOID, TEXTOID, TEXTOID};
 
 #define NARGS lengthof(argtypes)
 
@@ -117,7 +118,7 @@ lock_views(const char *query, int nargs, Oid *types, Datum *values, const char *
 
 /*
  * expose(source regclass, api_schema name, resource name, order_by text, soft_delete bool, versioned bool,
- *		idempotent bool, deleted_at_column name) -> regclass
+ *		idempotent bool, deleted_at_column name, changes bool, scope text, publish text) -> regclass
  */
 PG_FUNCTION_INFO_V1(taskapi_expose);
 Datum
@@ -147,7 +148,8 @@ expose(void *arg)
 	SPI_connect();
 	lock_views("SELECT (n.former).resource, (n.former).deleted_resource FROM taskapi.resource_names($1, $2, $3) n",
 			   3, argtypes, call->args, call->nulls);
-	select_row("SELECT taskapi.make_resource($1, $2, $3, $4, $5, $6, $7, $8)", NARGS, argtypes, call->args, call->nulls);
+	select_row("SELECT taskapi.make_resource($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+			   NARGS, argtypes, call->args, call->nulls);
 	entry = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (isnull || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != taskapi_type_oid("resource"))
 		elog(ERROR, "make_resource() returned no entry");
@@ -218,7 +220,8 @@ register_resource(Oid type, Datum entry)
 							   " deleted_resource = excluded.deleted_resource, page_function = excluded.page_function,"
 							   " order_by = excluded.order_by, soft_delete = excluded.soft_delete,"
 							   " versioned = excluded.versioned, idempotent = excluded.idempotent,"
-							   " deleted_at_column = excluded.deleted_at_column",
+							   " deleted_at_column = excluded.deleted_at_column, changes = excluded.changes,"
+							   " scope = excluded.scope, publish = excluded.publish, departures = excluded.departures",
 							   1, &type, &entry, NULL, false, 0);
 	if (rc != SPI_OK_INSERT || SPI_processed != 1)
 		elog(ERROR, "the resource was not entered: %s", SPI_result_code_string(rc));
@@ -254,8 +257,8 @@ check_resource(Oid resource, Oid source, Oid deleted)
 }
 
 /*
- * Entries whose view or table is gone; and views of deleted rows that are gone, whose OIDs may be another relation's some
- * day.
+ * Entries whose view or table is gone; and views of deleted rows and tables of departures that are gone, whose OIDs may be
+ * another relation's some day.
  */
 static void
 delete_leftovers(void)
@@ -276,6 +279,13 @@ delete_leftovers(void)
 					 false, 0);
 	if (rc != SPI_OK_UPDATE)
 		elog(ERROR, "dropped views were not forgotten: %s", SPI_result_code_string(rc));
+	rc = SPI_execute("UPDATE taskapi.resource r SET departures = NULL"
+					 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
+					 " WHERE c.oid OPERATOR(pg_catalog.=) r.departures AND c.relkind OPERATOR(pg_catalog.=) 'r')"
+					 " AND r.departures IS NOT NULL",
+					 false, 0);
+	if (rc != SPI_OK_UPDATE)
+		elog(ERROR, "dropped tables of departures were not forgotten: %s", SPI_result_code_string(rc));
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -35,10 +36,15 @@ enum
 	VERSIONED_COLUMN,
 	IDEMPOTENT_COLUMN,
 	DELETED_AT_COLUMN,
+	CHANGES_COLUMN,
+	SCOPE_COLUMN,
+	PUBLISH_COLUMN,
+	DEPARTURES_COLUMN,
 };
 
 static const Oid column_types[] = {
-	REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID
+	REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID, BOOLOID,
+	TEXTOID, TEXTOID, REGCLASSOID
 };
 
 static TaskapiTableCache registry = {.relname = "resource"};
@@ -47,6 +53,7 @@ static List *registrations = NIL;
 
 static bool registry_exists(void);
 static void check_columns(Relation rel);
+static char *text_column(HeapTuple tuple, int column, Relation rel);
 static void relation_changed(Oid relid);
 
 void
@@ -69,7 +76,7 @@ relation_changed(Oid relid)
 	{
 		TaskapiRegistration *r = lfirst(lc);
 
-		if (r->resource == relid || r->source == relid || r->deleted == relid)
+		if (r->resource == relid || r->source == relid || r->deleted == relid || r->departures == relid)
 			registry.valid = false;
 	}
 }
@@ -104,6 +111,16 @@ check_columns(Relation rel)
 	}
 }
 
+/* NULL as it is. */
+static char *
+text_column(HeapTuple tuple, int column, Relation rel)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, RelationGetDescr(rel), &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 /*
  * The registry is small and read whole.
  */
@@ -135,6 +152,7 @@ taskapi_registry_load(void)
 		TaskapiRegistration *r = palloc0(sizeof(TaskapiRegistration));
 		bool		isnull;
 		Datum		deleted;
+		Datum		departures;
 
 		r->resource = DatumGetObjectId(heap_getattr(tuple, RESOURCE_COLUMN, RelationGetDescr(rel), &isnull));
 		r->source = DatumGetObjectId(heap_getattr(tuple, SOURCE_COLUMN, RelationGetDescr(rel), &isnull));
@@ -145,6 +163,11 @@ taskapi_registry_load(void)
 		r->idempotent = DatumGetBool(heap_getattr(tuple, IDEMPOTENT_COLUMN, RelationGetDescr(rel), &isnull));
 		r->deleted_at_column =
 			*DatumGetName(heap_getattr(tuple, DELETED_AT_COLUMN, RelationGetDescr(rel), &isnull));
+		r->changes = DatumGetBool(heap_getattr(tuple, CHANGES_COLUMN, RelationGetDescr(rel), &isnull));
+		r->scope = text_column(tuple, SCOPE_COLUMN, rel);
+		r->publish = text_column(tuple, PUBLISH_COLUMN, rel);
+		departures = heap_getattr(tuple, DEPARTURES_COLUMN, RelationGetDescr(rel), &isnull);
+		r->departures = isnull ? InvalidOid : DatumGetObjectId(departures);
 		if (get_rel_relkind(r->resource) == RELKIND_VIEW && get_rel_relkind(r->source) != '\0')
 			found = lappend(found, r);
 		MemoryContextSwitchTo(oldcontext);

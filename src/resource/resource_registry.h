@@ -18,6 +18,10 @@ typedef struct TaskapiRegistration
 	bool		versioned;
 	bool		idempotent;
 	NameData	deleted_at_column;	/* of the table: when a row was deleted */
+	bool		changes;		/* clients can ask what changed since */
+	char	   *scope;			/* what a reader may see of it, as an expression; NULL: all that policies let */
+	char	   *publish;		/* the topic under which writes are published; NULL: they are not */
+	Oid			departures;		/* the table of the rows that left the table; InvalidOid without changes */
 } TaskapiRegistration;
 
 /*
@@ -29,7 +33,7 @@ extern bool taskapi_registry_load(void);
 /*
  * The registration of a view, of either kind, or of a table that is the source of one; NULL if there is none.  For a
  * table that is exposed more than once, the first; "soft" looks for one with soft_delete.  Valid until the next call
- * that may process invalidations: copy it.
+ * that may process invalidations: copy it, and its strings too.
  */
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);

@@ -129,6 +129,10 @@ build_view(Oid relid)
 	view = (TaskapiView *) taskapi_resource_cache_new(relid, sizeof(TaskapiView), "view");
 	oldcontext = MemoryContextSwitchTo(view->entry.context);
 	view->registration = *registration;
+	if (registration->scope != NULL)
+		view->registration.scope = pstrdup(registration->scope);
+	if (registration->publish != NULL)
+		view->registration.publish = pstrdup(registration->publish);
 	view->deleted_rows = (relid == registration->deleted);
 	view->entry.depends = list_make2_oid(relid, view->registration.source);
 

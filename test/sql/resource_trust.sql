@@ -81,7 +81,7 @@ SET ROLE regress_trust_owner;
 CREATE TABLE trust.mine (id int PRIMARY KEY);
 CREATE TABLE trust.no_key (id int);
 SELECT taskapi.expose('trust.no_key', 'trust_api');
-SELECT taskapi.make_resource('trust.mine', 'trust_api', NULL, NULL, NULL, NULL, NULL, NULL) AS entry;
+SELECT taskapi.make_resource('trust.mine', 'trust_api', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) AS entry;
 INSERT INTO taskapi.resource VALUES ('trust_api.mine', 'trust.mine', NULL, NULL, 'id', true, true, true);
 SELECT taskapi.forget_dropped_resources();
 RESET ROLE;
@@ -125,13 +125,13 @@ EXCEPTION WHEN no_data_found THEN
 END
 $$;
 \pset format unaligned
-SELECT trust.forge(ROW('trust_api.v', 'trust.t', NULL, NULL, 'id', false, true, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust_api.w', 'trust.t', NULL, NULL, 'id', true, false, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust_api.j', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust_api.m', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust_api.w', 'trust_api.v', NULL, NULL, 'id', false, false, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust.t', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at'));
-SELECT trust.forge(ROW('trust_api.v', 'trust.t', 'trust_api.w', NULL, 'id', false, false, false, 'deleted_at'));
+SELECT trust.forge(ROW('trust_api.v', 'trust.t', NULL, NULL, 'id', false, true, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust_api.w', 'trust.t', NULL, NULL, 'id', true, false, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust_api.j', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust_api.m', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust_api.w', 'trust_api.v', NULL, NULL, 'id', false, false, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust.t', 'trust.t', NULL, NULL, 'id', false, false, false, 'deleted_at', false, NULL, NULL, NULL));
+SELECT trust.forge(ROW('trust_api.v', 'trust.t', 'trust_api.w', NULL, 'id', false, false, false, 'deleted_at', false, NULL, NULL, NULL));
 \pset format aligned
 
 -- A statement reads the request once, at its start.
