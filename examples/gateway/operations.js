@@ -54,7 +54,7 @@ async function list(what, request) {
     if (found === 'f') throw notFound(`${parent.resource.name} have no such row.`);
     const link = [next && linkTo(query, next, 'next'), previous && linkTo(query, previous, 'prev')].filter(Boolean).join(', ');
     const headers = headersOf(answer, { ETag: weakTag(text), 'Content-Range': count && rangeOf(query.get('page_token') ? 0 : Number(here), total) });
-    if (link) headers.link = link; else delete headers.link;
+    if (link && link.length <= 2048) headers.link = link; else delete headers.link;      // proxies bound the head of an answer
     return { status: answer.status ?? 200, headers, body: text };
 }
 
