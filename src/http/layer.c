@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "utils/guc.h"
 
 #include "base/compat.h"
@@ -37,6 +39,29 @@ const char *
 taskapi_request_path(void)
 {
 	return taskapi_layer_setting("request.path");
+}
+
+char *
+taskapi_decoded_path(void)
+{
+	const char *path = taskapi_request_path();
+	char	   *result = pstrdup(path ? path : "");
+	char	   *out = result;
+
+	for (const char *p = result; *p != '\0'; p++)
+	{
+		if (*p == '%' && isxdigit((unsigned char) p[1]) && isxdigit((unsigned char) p[2]))
+		{
+			*out++ = (char) strtol(((char[]) {p[1], p[2], '\0'}), NULL, 16);
+			p += 2;
+		}
+		else
+			*out++ = *p;
+	}
+	while (out > result + 1 && out[-1] == '/')
+		out--;
+	*out = '\0';
+	return result;
 }
 
 void

@@ -15,6 +15,12 @@ extern bool taskapi_in_request(void);
 extern const char *taskapi_request_method(void);
 extern const char *taskapi_request_path(void);
 
+/*
+ * The path as the layer routes it: without percent-encoding and slashes at its end; a palloc'd copy, "" outside a
+ * request.
+ */
+extern char *taskapi_decoded_path(void);
+
 /* One of its settings: NULL where it is missing or empty. */
 extern const char *taskapi_layer_setting(const char *name);
 

@@ -14,8 +14,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -98,7 +96,6 @@ static void load(TaskapiTableCache *cache, MemoryContext *context, List **list, 
 static void *read_policy(HeapTuple tuple, TupleDesc desc);
 static void *read_route(HeapTuple tuple, TupleDesc desc);
 static char *get_text(HeapTuple tuple, TupleDesc desc, int column);
-static char *decoded_path(void);
 static bool fits(const Route *route, const char *method, const char *path);
 static int	closeness(const Route *route);
 static int	request_cost(const char *method, const char *path);
@@ -136,7 +133,7 @@ taskapi_rate_limit_add_plan(TaskapiRateLimitCheck *check, const TaskapiRateLimit
 	if (plan_policies == NIL || method == NULL)
 		return;
 
-	path = decoded_path();
+	path = taskapi_decoded_path();
 	plan = caller->subject ? plan_of(caller->subject) : NULL;
 	overrides = caller->subject ? overrides_of(caller->subject) : NIL;
 	cost = request_cost(method, path);
@@ -231,32 +228,6 @@ get_text(HeapTuple tuple, TupleDesc desc, int column)
 	Datum		value = heap_getattr(tuple, column, desc, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/*
- * The request's path without percent-encoding and slashes at its end; "" if there is none.
- */
-static char *
-decoded_path(void)
-{
-	const char *path = taskapi_request_path();
-	char	   *result = pstrdup(path ? path : "");
-	char	   *out = result;
-
-	for (const char *p = result; *p != '\0'; p++)
-	{
-		if (*p == '%' && isxdigit((unsigned char) p[1]) && isxdigit((unsigned char) p[2]))
-		{
-			*out++ = (char) strtol(((char[]) {p[1], p[2], '\0'}), NULL, 16);
-			p += 2;
-		}
-		else
-			*out++ = *p;
-	}
-	while (out > result + 1 && out[-1] == '/')
-		out--;
-	*out = '\0';
-	return result;
 }
 
 /*
