@@ -19,6 +19,8 @@
 #include "http/origin.h"
 #include "http/problem_log.h"
 #include "idempotency/idempotency_claim.h"
+#include "metrics/request_observe.h"
+#include "metrics/trace_context.h"
 #include "outbox/outbox_bound.h"
 #include "outbox/outbox_partition.h"
 #include "outbox/outbox_publish.h"
@@ -48,6 +50,8 @@ _PG_init(void)
 	taskapi_idempotency_init();
 	taskapi_jwt_init();
 	taskapi_page_init();
+	taskapi_request_observe_init();
+	taskapi_trace_init();
 	taskapi_ratelimit_init();
 	taskapi_outbox_bound_init();
 	taskapi_outbox_partition_init();

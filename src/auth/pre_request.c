@@ -60,6 +60,7 @@
 #include "http/problem.h"
 #include "http/request.h"
 #include "http/response.h"
+#include "metrics/request_observe.h"
 #include "ratelimit/ratelimit_plan.h"
 
 /* Columns of taskapi.api_role, as sql/install/52_api_role.sql declares them */
@@ -101,10 +102,12 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 	Principal	principal = {0};
 	bool		safe = is_safe_method();
 
+	taskapi_request_observe();
 	if (taskapi_request_header("origin") != NULL)
 		taskapi_expose_response_headers();
 	taskapi_key_announce();
 	settle(&principal);
+	taskapi_request_observe_subject(principal.subject);
 
 	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)
 		refuse(PROBLEM_FORBIDDEN, NIL,

@@ -366,6 +366,13 @@ typedef struct TaskapiJsonbState
 #define TASKAPI_MUTATOR(mutator) (mutator)
 #endif
 
+/* 17 counts backends from 0 and calls it the number of a process */
+#if PG_VERSION_NUM >= 170000
+#define taskapi_backend_number() MyProcNumber
+#else
+#define taskapi_backend_number() (MyBackendId - 1)
+#endif
+
 /* 16 lets others find a setting by its name */
 #if PG_VERSION_NUM >= 160000
 #define TASKAPI_HAVE_FIND_OPTION

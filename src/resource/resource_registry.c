@@ -219,3 +219,9 @@ taskapi_resource_of_table(Oid table, bool soft)
 	}
 	return NULL;
 }
+
+const List *
+taskapi_registrations(void)
+{
+	return taskapi_registry_load() ? registrations : NIL;
+}

@@ -8,6 +8,8 @@
 #ifndef TASKAPI_RESOURCE_REGISTRY_H
 #define TASKAPI_RESOURCE_REGISTRY_H
 
+#include "nodes/pg_list.h"
+
 /* A row of taskapi.resource.  All resources made of a table have the same deleted_at_column. */
 typedef struct TaskapiRegistration
 {
@@ -37,6 +39,9 @@ extern bool taskapi_registry_load(void);
  */
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
+
+/* All of them, TaskapiRegistration; valid as long as one of them. */
+extern const List *taskapi_registrations(void);
 
 /* Subscribes to changes of relations; for _PG_init. */
 extern void taskapi_registry_init(void);
