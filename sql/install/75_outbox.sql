@@ -115,6 +115,45 @@ CREATE TABLE @schema@.dead_letter (
 );
 COMMENT ON TABLE @schema@.dead_letter IS 'Messages that failed too often; taskapi.redrive() tries one again';
 COMMENT ON COLUMN @schema@.dead_letter.error IS 'What settle() was told last';
+
+CREATE TABLE @schema@.saga (
+    id         text PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 100),
+    name       text NOT NULL,
+    input      jsonb NOT NULL,
+    steps      jsonb NOT NULL,
+    state      text NOT NULL CHECK (state IN ('running', 'compensating', 'completed', 'compensated', 'stuck')),
+    position   int NOT NULL,
+    command    bigint,
+    slot       smallint NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz NOT NULL DEFAULT now(),
+    CHECK ((command IS NULL) = (state IN ('completed', 'compensated')))
+);
+CREATE INDEX saga_open ON @schema@.saga (state, started_at) WHERE command IS NOT NULL;
+COMMENT ON TABLE @schema@.saga IS 'Work of several steps, each of which is compensated if a later one fails';
+COMMENT ON COLUMN @schema@.saga.name IS 'What kind of saga it is: the topic of its commands';
+COMMENT ON COLUMN @schema@.saga.steps IS 'Its steps, as start_saga() was given them: what is deployed later does not change them';
+COMMENT ON COLUMN @schema@.saga.state IS 'stuck: a compensation has failed too often, which somebody has to look at';
+COMMENT ON COLUMN @schema@.saga.position IS 'The step, from 1 on, that is being done or compensated';
+COMMENT ON COLUMN @schema@.saga.command IS 'The message that tells a worker so; NULL at the end';
+COMMENT ON COLUMN @schema@.saga.slot IS 'Of the messages of its key';
+COMMENT ON COLUMN @schema@.saga.settled_at IS 'When it last came a step further';
+
+CREATE TABLE @schema@.saga_step (
+    saga          text NOT NULL REFERENCES @schema@.saga ON DELETE CASCADE,
+    n             int NOT NULL,
+    step          text NOT NULL,
+    compensates   text,
+    outcome       text NOT NULL CHECK (outcome IN ('done', 'failed', 'unknown')),
+    output        jsonb,
+    fencing_token bigint NOT NULL,
+    settled_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (saga, n)
+);
+COMMENT ON TABLE @schema@.saga_step IS 'What became of each attempt of a step, in order. Nothing is changed here';
+COMMENT ON COLUMN @schema@.saga_step.step IS 'The step, or the compensation';
+COMMENT ON COLUMN @schema@.saga_step.compensates IS 'The step that it compensates; NULL for a step';
+COMMENT ON COLUMN @schema@.saga_step.fencing_token IS 'Under which lease it was done';
 $outbox$;
     made record;
 BEGIN
@@ -187,6 +226,11 @@ REVOKE ALL ON FUNCTION taskapi.publish(text, text, jsonb, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.publish(text, text, jsonb, jsonb) IS
     'Publishes a message to the outbox in this transaction, and returns its number. Messages of one key are received in the order'
     ' of their numbers. Pattern: transactional outbox';
+
+CREATE FUNCTION taskapi.outbox_slot(key text) RETURNS smallint
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_outbox_slot';
+REVOKE ALL ON FUNCTION taskapi.outbox_slot(text) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.outbox_slot(text) IS 'Internal: the slot of the messages of a key';
 
 CREATE FUNCTION taskapi.create_consumer_group("group" text, topics text[] DEFAULT NULL, from_seq bigint DEFAULT NULL,
                                               max_attempts int DEFAULT 10, hold_key boolean DEFAULT false)

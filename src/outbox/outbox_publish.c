@@ -33,6 +33,7 @@
 static int	max_message_size = 1024;
 
 PG_FUNCTION_INFO_V1(taskapi_publish);
+PG_FUNCTION_INFO_V1(taskapi_outbox_slot);
 
 /* The statement for the partition that was written to last, and when that was looked up */
 static TaskapiOutboxStatement insert = {.arguments = "bittjj", .result = "", .literal = true};
@@ -115,6 +116,15 @@ check_size(struct varlena *payload, struct varlena *headers)
 	if (size > (size_t) max_message_size * 1024)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Publish where it can be found instead, or raise taskapi.max_message_size.",
 						"The message has %zu bytes; at most %d kB are allowed.", size, max_message_size);
+}
+
+/*
+ * outbox_slot(key text) -> smallint
+ */
+Datum
+taskapi_outbox_slot(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT16((int16) slot_of(PG_GETARG_TEXT_PP(0)));
 }
 
 /*

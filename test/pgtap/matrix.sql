@@ -212,7 +212,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' new_credential'
         ' one_of_support outbox_lag_rows outbox_location'
         ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source'
-        ' discard random_secret receive redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
+        ' discard outbox_slot publish_command random_secret receive require_outbox saga_move saga_steps settle_step start_saga redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
