@@ -29,7 +29,9 @@
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "utils/array.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
@@ -39,6 +41,7 @@ PG_FUNCTION_INFO_V1(taskapi_one_of);
 PG_FUNCTION_INFO_V1(taskapi_one_of_support);
 
 static List *index_condition(SupportRequestIndexCondition *req);
+static bool held_equal(SupportRequestIndexCondition *req, Oid opno);
 
 /*
  * one_of(uuid, uuid[]) -> bool: is the value among the array's elements?  NULL
@@ -88,25 +91,28 @@ taskapi_one_of_support(PG_FUNCTION_ARGS)
 }
 
 /*
- * column = ANY (array), for an index whose first column it is.  For a later one
+ * column = ANY (array).  Of a B-tree only for the first column: for a later one
  * the planner has to know that the scan loses its order, which before 17 it sees
- * from a ScalarArrayOpExpr in the query alone.
+ * from a ScalarArrayOpExpr in the query alone.  GIN, whose class for uuid is btree_gin's,
+ * has no order and no first column.  It is scanned once for each element, so
+ * not if the query names one value anyway.
  */
 static List *
 index_condition(SupportRequestIndexCondition *req)
 {
 	FuncExpr   *call = (FuncExpr *) req->node;
+	bool		gin = req->index->relam == GIN_AM_OID;
 	ScalarArrayOpExpr *saop;
 	Oid			opno;
 
-	if (!is_funcclause(call) || list_length(call->args) != 2 ||
-		req->indexarg != 0 || req->indexcol != 0 ||
-		req->index->relam != BTREE_AM_OID ||
+	if (!is_funcclause(call) || list_length(call->args) != 2 || req->indexarg != 0 ||
+		!(gin || (req->index->relam == BTREE_AM_OID && req->indexcol == 0)) ||
 		!is_pseudo_constant_for_index(req->root, lsecond(call->args), req->index))
 		return NIL;
 
+	/* the classes of btree_gin number their strategies as B-trees do */
 	opno = get_opfamily_member(req->opfamily, UUIDOID, UUIDOID, BTEqualStrategyNumber);
-	if (!OidIsValid(opno))
+	if (!OidIsValid(opno) || get_opcode(opno) != F_UUID_EQ || (gin && held_equal(req, opno)))
 		return NIL;
 
 	saop = makeNode(ScalarArrayOpExpr);
@@ -119,4 +125,31 @@ index_condition(SupportRequestIndexCondition *req)
 
 	req->lossy = false;
 	return list_make1(saop);
+}
+
+/*
+ * Does the query say "column = value" of the same column?
+ */
+static bool
+held_equal(SupportRequestIndexCondition *req, Oid opno)
+{
+	ListCell   *cell;
+
+	foreach(cell, req->index->rel->baserestrictinfo)
+	{
+		OpExpr	   *clause = (OpExpr *) ((RestrictInfo *) lfirst(cell))->clause;
+		Node	   *left;
+		Node	   *right;
+
+		if (!is_opclause(clause) || clause->opno != opno)
+			continue;
+		left = linitial(clause->args);
+		right = lsecond(clause->args);
+		if ((match_index_to_operand(left, req->indexcol, req->index) &&
+			 is_pseudo_constant_for_index(req->root, right, req->index)) ||
+			(match_index_to_operand(right, req->indexcol, req->index) &&
+			 is_pseudo_constant_for_index(req->root, left, req->index)))
+			return true;
+	}
+	return false;
 }

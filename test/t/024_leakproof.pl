@@ -43,7 +43,7 @@ make_world('world_b', 5, 'z@hidden');
 
 # 1. Every function that is leakproof is known here, and so is what the planner puts in.
 is($node->safe_psql('world_a', q{SELECT string_agg(proname, ' ' ORDER BY proname COLLATE "C") FROM pg_proc WHERE pronamespace = 'taskapi'::regnamespace AND proleakproof}),
-	'cursor cursor_cmp cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_le cursor_lt cursor_ne one_of uuidv7_timestamp',
+	'contains contains contains contains contains cursor cursor_cmp cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_le cursor_lt cursor_ne is_like match_value match_value match_value match_value matches one_of overlaps overlaps overlaps overlaps uuidv7_timestamp',
 	'all leakproof functions are tested below');
 
 # 2. The types that a cursor can hold: those whose comparison PostgreSQL marks leakproof, those with an encoding of ours (numeric), and enums.
@@ -368,7 +368,118 @@ foreach my $world ('world_a', 'world_b')
 is_deeply([ grep { $told{$_}[0] ne $told{$_}[1] } sort keys %told ], [], 'the first statement of a session tells nothing');
 ok((grep { $_->[0] =~ /cursor belongs to another query/ } values %told) > 0, 'although some of them check');
 
-# 7. The comparison is a total order over cursors of all kinds, and the hash agrees.
+# 7. Filters that an index can bound: of columns whose hidden values would make the server's operators raise, at every place, with and
+# without the index, and with statistics.
+foreach my $world ('world_a', 'world_b')
+{
+	my $hidden = $world eq 'world_a' ? q{labels = '{x,guess}', doc = (repeat('[', 3000) || '{"guess": 1}' || repeat(']', 3000))::jsonb, words = 'guess:1 x:2', mail = 'guess\\'} : q{labels = '{}', doc = '{}', words = '', mail = ''};
+	$node->safe_psql($world, qq{
+		CREATE EXTENSION btree_gin;
+		CREATE FUNCTION nots(n int) RETURNS tsquery LANGUAGE plpgsql AS \$\$ DECLARE q tsquery := 'x'; BEGIN FOR i IN 1 .. n LOOP q := !! q; END LOOP; RETURN q; END \$\$;
+		CREATE TABLE filed (id int NOT NULL, owner text NOT NULL, secret int NOT NULL, mail text NOT NULL, labels text[] NOT NULL, doc jsonb NOT NULL, words tsvector NOT NULL, deep jsonb NOT NULL, query tsquery NOT NULL);
+		INSERT INTO filed VALUES (1, 'mallory', 10, 'm\@x', '{mine}', '{"mine": 1}', 'mine:1', '{}', 'mine');
+		INSERT INTO filed SELECT 1 + n, 'ceo', 500, '', '{}', '{}', '', (repeat('[', 3000) || repeat(']', 3000))::jsonb, nots(300) FROM generate_series(1, 300) n;
+		UPDATE filed SET $hidden WHERE owner = 'ceo';
+		CREATE INDEX ON filed USING gin (labels); CREATE INDEX ON filed USING gin (doc); CREATE INDEX ON filed USING gin (doc jsonb_path_ops); CREATE INDEX ON filed USING gin (words); CREATE INDEX ON filed USING gin (owner, labels);
+		ALTER TABLE filed ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY own ON filed USING (mine(owner));
+		CREATE VIEW of_filed WITH (security_invoker) AS SELECT * FROM filed;
+		CREATE VIEW filed_barrier WITH (security_barrier) AS SELECT * FROM filed WHERE mine(owner);
+		GRANT SELECT, UPDATE, DELETE ON filed, of_filed, filed_barrier TO mallory;
+		VACUUM ANALYZE filed;
+	});
+}
+my %forms = (
+	'taskapi.contains(%1$s.labels, $1)' => [ 'text[]', q{ARRAY['guess']}, q{ARRAY['mine']}, q{'{}'::text[]}, q{'{NULL}'::text[]} ],
+	'taskapi.overlaps(%1$s.labels, $1)' => [ 'text[]', q{ARRAY['guess']}, q{ARRAY['mine']}, q{'{}'::text[]}, q{'{NULL}'::text[]} ],
+	'taskapi.contains(%1$s.doc, $1)' => [ 'jsonb', q{'{"guess": 1}'::jsonb}, q{'{"mine": 1}'::jsonb}, q{'{}'::jsonb}, q{(repeat('[', 3000) || repeat(']', 3000))::jsonb}, q{(repeat('[', 99) || repeat(']', 99))::jsonb} ],
+	'taskapi.matches(%1$s.words, $1)' => [ 'tsquery', q{'guess'::tsquery}, q{'mine | guess'::tsquery}, q{'!guess'::tsquery}, q{nots(2000)}, q{'guess'::tsquery && nots(98)} ],
+	'taskapi.is_like(%1$s.mail, $1)' => [ 'text', q{'guess%'}, q{'guess_'}, q{'guess\\'}, q{repeat('%', 2000)}, q{'%' || repeat('%_', 400)} ],
+	'taskapi.is_like($1, %1$s.mail)' => [ 'text', q{'guess'}, q{''}, q{repeat('a', 5000)} ],
+	'taskapi.contains(%1$s.doc, %1$s.deep) IS NULL AND $1 > 0' => [ 'int', 1 ],
+	'taskapi.matches(%1$s.words, %1$s.query) IS NOT TRUE AND $1 > 0' => [ 'int', 1 ],
+	'taskapi.match_value(%1$s.deep) IS NULL AND taskapi.match_value(%1$s.query) IS NULL AND taskapi.match_value(%1$s.labels) IS NOT NULL AND taskapi.match_value(%1$s.mail) = $1' => [ 'text', q{'guess'} ]);
+foreach my $mode ('', 'SET enable_seqscan = off;')
+{
+	push @sql, $mode || 'RESET enable_seqscan;'; push @named, $mode;
+	foreach my $table ('of_filed', 'filed_barrier')
+	{
+		foreach my $place (grep { !/t\.c,|GROUP BY s|\$3/ } @places)
+		{
+			foreach my $form (sort keys %forms)
+			{
+				my ($type, @values) = @{ $forms{$form} };
+				foreach my $value (some(0.5, @values))
+				{
+					# on its own, and with a guess before it
+					foreach my $guess (some(1, 'true', '%1$s.secret > 100'))
+					{
+						foreach my $kind (some(0.7, @kinds))
+						{
+							next if $place =~ /UPDATE|MERGE|INSERT/;
+							ask(fill($place, $table, fill($guess, 't'), fill($form, 't'), fill($guess, 's')), $kind, [$type], [$value]);
+						}
+					}
+				}
+			}
+		}
+	}
+}
+{
+	my ($a, $b) = (answers('world_a'), answers('world_b'));
+	my @told = grep { ($a->{$_} // '') ne ($b->{$_} // '') } 0 .. $#sql;
+	is(scalar @told, 0, 'filters: ' . @sql . ' queries tell nothing of hidden rows');
+	diag("$named[$_]\n  $a->{$_}\n  $b->{$_}") foreach @told[ 0 .. ($#told > 4 ? 4 : $#told) ];
+	is((grep { /rows: / } values %$a) + 0, 0, 'and raise nothing');
+	ok((grep { /Index Cond: .*match_value/ } values %$a) > 0, 'although an index is asked ahead of the policy');
+	@sql = @named = ();
+}
+
+# Estimates are the same for a value that all hidden rows have and for one that none has; those of the server's operator are not.
+foreach my $f ([ 'taskapi.contains(labels, %s)', q{'{guess}'}, q{'{none}'} ], [ 'taskapi.overlaps(labels, %s)', q{'{guess}'}, q{'{none}'} ], [ 'taskapi.matches(words, %s)', q{'guess'}, q{'none'} ],
+	[ 'taskapi.contains(doc, %s)', q{'{"guess": 1}'}, q{'{"none": 1}'} ], [ 'taskapi.is_like(mail, %s)', q{'guess%'}, q{'none%'} ], [ 'labels @> %s', q{'{guess}'}, q{'{none}'} ])
+{
+	my @plans = map { my $q = sprintf($f->[0], $_); my $p = $node->safe_psql('world_a', "SET app.owner = 'mallory'; SET enable_seqscan = off; SET ROLE mallory; EXPLAIN SELECT id FROM filed WHERE $q"); $p =~ s/(guess|none)//g; $p } @$f[ 1, 2 ];
+	if ($f->[0] =~ /^taskapi/) { is($plans[0], $plans[1], "the estimate of $f->[0] does not depend on the value") }
+	else { isnt($plans[0], $plans[1], "the estimate of $f->[0] does") }
+}
+
+# A caller that has used up its stack is refused whatever the rows hold: at no depth do two worlds answer differently. The
+# value is as deep as is let through, and the hidden row of one world is as deep, that of the other is not.
+my @deep;
+foreach my $world ('world_a', 'world_b')
+{
+	my $doc = $world eq 'world_a' ? q{(repeat('[', 99) || repeat(']', 99))::jsonb} : q{'{}'::jsonb};
+	my $words = $world eq 'world_a' ? q{'guess:1'} : q{''};
+	$node->safe_psql($world, qq{
+		UPDATE filed SET doc = $doc, words = $words WHERE owner = 'ceo';
+		CREATE FUNCTION deeper(n int, query text) RETURNS text LANGUAGE plpgsql AS \$\$
+		DECLARE said text;
+		BEGIN
+			IF n > 0 THEN RETURN deeper(n - 1, query); END IF;
+			EXECUTE query INTO said;
+			RETURN coalesce(said, 'null');
+		END \$\$;
+		CREATE FUNCTION deepest(query text) RETURNS text LANGUAGE plpgsql AS \$\$
+		DECLARE said text := ''; answer text;
+		BEGIN
+			FOR n IN 0 .. 60 LOOP
+				BEGIN answer := deeper(n, query); EXCEPTION WHEN statement_too_complex THEN answer := SQLERRM; END;
+				said := said || n || ': ' || answer || E'\\n';
+			END LOOP;
+			RETURN said;
+		END \$\$;
+	});
+	push @deep, $node->safe_psql($world, q{
+		SET max_stack_depth = '200kB'; SET app.owner = 'mallory'; SET ROLE mallory;
+		SELECT deepest('SELECT count(*) FROM filed WHERE taskapi.contains(doc, (repeat(''['', 99) || repeat('']'', 99))::jsonb)');
+		SELECT deepest('SELECT count(*) FROM filed WHERE taskapi.matches(words, ''guess''::tsquery && nots(98))');
+	});
+}
+is($deep[0], $deep[1], 'a nearly exhausted stack tells nothing of hidden rows');
+like($deep[0], qr/: 0\n.*stack depth limit exceeded/s, 'although it is exhausted at some depth');
+
+# 8. The comparison is a total order over cursors of all kinds, and the hash agrees.
 is($node->safe_psql('world_a', q{
 	CREATE TABLE kind (c taskapi.cursor, n serial);
 	INSERT INTO kind (c) SELECT c FROM (SELECT g,
@@ -390,7 +501,7 @@ is($node->safe_psql('world_a', q{
 	SELECT count(*) FROM (SELECT c < lag(c) OVER (ORDER BY c) AS wrong FROM kind) s WHERE wrong}), '0', 'abbreviated keys sort the same way');
 is($node->safe_psql('world_a', q{SELECT (SELECT count(*) FROM (SELECT c FROM kind GROUP BY c) s) = (SELECT count(DISTINCT c) FROM kind)}), 't', 'hashing and sorting find the same groups');
 
-# 8. A type and a collation that go away: nothing is raised.
+# 9. A type and a collation that go away: nothing is raised.
 is($node->safe_psql('world_a', q{
 	CREATE COLLATION gone (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 	CREATE TYPE passing AS ENUM ('one', 'two');
