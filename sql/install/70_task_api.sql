@@ -80,9 +80,10 @@ BEGIN
     SELECT string_agg(c.relname, ', ' ORDER BY c.relname) INTO has
     FROM pg_class c
     WHERE c.relnamespace = to_regnamespace(quote_ident(data_schema))
-          AND c.relname IN ('account', 'project', 'membership', 'invitation', 'task')
+          AND c.relname IN ('account', 'project', 'membership', 'invitation', 'task', 'comment', 'activity')
        OR c.relnamespace = to_regnamespace(quote_ident(api_schema))
-          AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys', 'me', 'invitations');
+          AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys', 'me', 'invitations',
+                            'comments', 'activity');
     IF has IS NOT NULL THEN
         RAISE EXCEPTION 'the task API cannot be created in "%" and "%"', data_schema, api_schema
             USING ERRCODE = 'duplicate_table', DETAIL = format('Taken already: %s.', has),

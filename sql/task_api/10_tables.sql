@@ -117,12 +117,14 @@ CREATE TABLE @data@.task (
     project_id   uuid        NOT NULL,
     assignee_id  uuid,
     creator_id   uuid        DEFAULT taskapi.current_subject_id(),
+    parent_id    uuid,
     title        text        NOT NULL,
     description  text,
     status       text        NOT NULL DEFAULT 'todo',
     priority     smallint    NOT NULL DEFAULT 0,
     labels       text[]      NOT NULL DEFAULT '{}',
     due_date     date,
+    position     text COLLATE "C" NOT NULL,
     version      int         NOT NULL DEFAULT 1,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
@@ -130,10 +132,13 @@ CREATE TABLE @data@.task (
     deleted_at   timestamptz,
     deletion_id  uuid,
     CONSTRAINT task_pkey PRIMARY KEY (id),
+    CONSTRAINT task_of_project UNIQUE (project_id, id),
     CONSTRAINT task_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
     CONSTRAINT task_assignee_is_a_member FOREIGN KEY (project_id, assignee_id) REFERENCES @data@.membership
         ON DELETE SET NULL (assignee_id),
     CONSTRAINT task_creator_is_an_account FOREIGN KEY (creator_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT task_parent_is_of_its_project FOREIGN KEY (project_id, parent_id) REFERENCES @data@.task (project_id, id)
+        ON DELETE CASCADE ON UPDATE CASCADE,
     CONSTRAINT task_title_has_1_to_500_characters CHECK (length(btrim(title)) > 0 AND length(title) <= 500),
     CONSTRAINT task_description_has_at_most_20000_characters CHECK (length(description) <= 20000),
     CONSTRAINT task_status_is_todo_in_progress_done_or_cancelled CHECK (status IN ('todo', 'in_progress', 'done', 'cancelled')),
@@ -142,15 +147,66 @@ CREATE TABLE @data@.task (
                                                            AND array_position(labels, NULL) IS NULL),
     CONSTRAINT task_labels_have_at_most_5000_characters CHECK (length(array_to_string(labels, '')) <= 5000),
     CONSTRAINT task_due_date_is_finite CHECK (isfinite(due_date)),
+    CONSTRAINT task_position_has_at_most_100_letters_and_digits_and_ends_with_no_0
+        CHECK (position ~ '^[0-9A-Za-z]*[1-9A-Za-z]$' AND length(position) <= 100),
     CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
 );
 COMMENT ON TABLE @data@.task IS 'What is to be done';
 COMMENT ON COLUMN @data@.task.assignee_id IS 'A member of the project; NULL once they are one no more';
 COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
+COMMENT ON COLUMN @data@.task.parent_id IS 'The task of the same project that this is a subtask of; it is deleted and restored with it';
+COMMENT ON COLUMN @data@.task.position IS
+    'Where it stands in the order by hand, order=position,id: set by the server, behind all others, and by move_task()';
 COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';
 COMMENT ON COLUMN @data@.task.priority IS '0 (none) to 100 (most urgent)';
 COMMENT ON COLUMN @data@.task.due_date IS 'A calendar date, in no time zone';
 COMMENT ON COLUMN @data@.task.completed_at IS 'When status became done, set by the server; NULL otherwise';
+
+CREATE TABLE @data@.comment (
+    id          uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    project_id  uuid        NOT NULL,
+    task_id     uuid        NOT NULL,
+    author_id   uuid        DEFAULT taskapi.current_subject_id(),
+    body        text        NOT NULL,
+    version     int         NOT NULL DEFAULT 1,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    deleted_at  timestamptz,
+    deletion_id uuid,
+    CONSTRAINT comment_pkey PRIMARY KEY (id),
+    CONSTRAINT comment_task_exists FOREIGN KEY (project_id, task_id) REFERENCES @data@.task (project_id, id)
+        ON DELETE CASCADE ON UPDATE CASCADE,
+    CONSTRAINT comment_author_is_an_account FOREIGN KEY (author_id) REFERENCES @data@.account ON DELETE SET NULL,
+    CONSTRAINT comment_body_has_1_to_20000_characters CHECK (length(btrim(body)) > 0 AND length(body) <= 20000)
+);
+COMMENT ON TABLE @data@.comment IS 'What members say about a task';
+COMMENT ON COLUMN @data@.comment.project_id IS 'That of the task, set by the server';
+COMMENT ON COLUMN @data@.comment.author_id IS 'Who wrote it, set by the server';
+
+-- No foreign keys: an entry outlives what it tells of, and writing one looks nothing up. It goes with its project, and by age.
+CREATE TABLE @data@.activity (
+    id            uuid        NOT NULL DEFAULT taskapi.uuidv7(),
+    project_id    uuid        NOT NULL,
+    task_id       uuid,
+    resource      text        NOT NULL,
+    row_id        uuid        NOT NULL,
+    action        text        NOT NULL,
+    changes       jsonb,
+    actor_id      uuid,
+    credential    text,
+    credential_id text,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT activity_pkey PRIMARY KEY (project_id, id)
+);
+COMMENT ON TABLE @data@.activity IS 'Who changed what from what to what. Written by triggers, and never changed';
+COMMENT ON COLUMN @data@.activity.task_id IS 'The task that it is about, or whose comment it is about';
+COMMENT ON COLUMN @data@.activity.resource IS 'tasks, comments, members or projects';
+COMMENT ON COLUMN @data@.activity.row_id IS 'The id of the row; of a member, its account';
+COMMENT ON COLUMN @data@.activity.action IS 'created, updated, deleted, restored or purged';
+COMMENT ON COLUMN @data@.activity.changes IS 'For each column that was updated: [what it was, what it became]';
+COMMENT ON COLUMN @data@.activity.actor_id IS 'The account that did it; NULL: the owner of the tables, or whoever has no account';
+COMMENT ON COLUMN @data@.activity.credential IS 'What the request came with: token, api_key or session';
+COMMENT ON COLUMN @data@.activity.credential_id IS 'Which API key or session';
 
 -- Unique among live rows only: a deleted account's address is free again.
 CREATE UNIQUE INDEX account_email_is_taken ON @data@.account (lower(email)) WHERE deleted_at IS NULL;
@@ -165,12 +221,26 @@ CREATE INDEX account_by_created_at ON @data@.account (created_at, id) WHERE dele
 CREATE INDEX project_by_created_at ON @data@.project (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_created_at ON @data@.task (project_id, created_at, id) WHERE deleted_at IS NULL;
 
+-- By hand: the columns of a board are statuses, each in the order of position. move_task() finds neighbours here too.
+CREATE INDEX task_by_position ON @data@.task (project_id, status, position, id) WHERE deleted_at IS NULL;
+
+-- Subtasks of a task in their order, and comments on one in theirs; also for the foreign keys, for restore and for purge, which
+-- need deleted rows: hence not partial. A list skips what is deleted of one task.
+CREATE INDEX task_of_parent ON @data@.task (parent_id, position, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX comment_of_task ON @data@.comment (task_id, created_at, id);
+
+-- What happened: to a project by the primary key, to a task by this one, both last first since the ids are in order of time.
+CREATE INDEX activity_of_task ON @data@.activity (task_id, id) WHERE task_id IS NOT NULL;
+-- For the retention, which asks for the oldest. Rows are appended in the order of time, so a few bytes a megabyte do.
+CREATE INDEX activity_by_age ON @data@.activity USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
+
 -- What was deleted, last first, for the lists of deleted rows and for the purge. Those of members and tasks are asked for
 -- by project: an index that gives their order over all projects would tempt the planner past the policy (30_policies.sql).
 CREATE INDEX account_by_deleted_at ON @data@.account (deleted_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX project_by_deleted_at ON @data@.project (deleted_at, id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX membership_by_deleted_at ON @data@.membership (project_id, deleted_at, account_id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX task_by_deleted_at ON @data@.task (project_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX comment_by_deleted_at ON @data@.comment (project_id, deleted_at, id) WHERE deleted_at IS NOT NULL;
 
 -- Other orders. The first two are no single row comparison, since they hold NULLs or mix directions: the cursor itself is
 -- indexed, which serves `cursor_by_... > token` with ORDER BY, and page(). See the functions of these names.
@@ -181,11 +251,10 @@ CREATE INDEX task_by_priority ON @data@.task
 CREATE INDEX task_by_updated_at ON @data@.task
     (project_id, taskapi.cursor('updated_at DESC, id DESC', updated_at, id)) WHERE deleted_at IS NULL;
 
--- For the foreign keys, which must find deleted rows too, and for restore and purge, which ask for one deletion. Live
--- rows have a NULL there, so that their entries of one project are stored once.
-CREATE INDEX task_of_project ON @data@.task (project_id, deletion_id);
+-- For the foreign keys, which must find deleted rows too; the tasks of a project have the index of task_of_project.
 CREATE INDEX task_of_assignee ON @data@.task (assignee_id, created_at, id);
 CREATE INDEX task_of_creator ON @data@.task (creator_id);
+CREATE INDEX comment_of_author ON @data@.comment (author_id);
 CREATE INDEX invitation_of_project ON @data@.invitation (project_id, expires_at);
 CREATE INDEX invitation_of_inviter ON @data@.invitation (inviter_id, project_id);
 CREATE INDEX project_of_creator ON @data@.project (creator_id, created_at);

@@ -71,3 +71,29 @@ COMMENT ON POLICY task_seen_by_members ON @data@.task IS 'Members see the tasks 
 COMMENT ON POLICY task_created_by_editors ON @data@.task IS 'Owners and editors create tasks';
 COMMENT ON POLICY task_changed_by_editors ON @data@.task IS 'Owners and editors change tasks';
 COMMENT ON POLICY task_deleted_by_editors ON @data@.task IS 'Owners and editors delete tasks';
+
+-- Every member has a say, a viewer too.
+ALTER TABLE @data@.comment ENABLE ROW LEVEL SECURITY;
+CREATE POLICY comment_seen_by_members ON @data@.comment FOR SELECT
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids())));
+CREATE POLICY comment_created_by_members ON @data@.comment FOR INSERT
+    WITH CHECK (taskapi.one_of(project_id, (SELECT @data@.my_project_ids()))
+                AND author_id = (SELECT taskapi.current_subject_id()));
+CREATE POLICY comment_changed_by_author ON @data@.comment FOR UPDATE
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids()))
+           AND author_id = (SELECT taskapi.current_subject_id()));
+CREATE POLICY comment_deleted_by_author_and_owners ON @data@.comment FOR DELETE
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids('owner')))
+           OR taskapi.one_of(project_id, (SELECT @data@.my_project_ids()))
+              AND author_id = (SELECT taskapi.current_subject_id()));
+COMMENT ON POLICY comment_seen_by_members ON @data@.comment IS 'Members see the comments of their projects';
+COMMENT ON POLICY comment_created_by_members ON @data@.comment IS 'Members comment, in their own name';
+COMMENT ON POLICY comment_changed_by_author ON @data@.comment IS 'The author changes a comment, while a member';
+COMMENT ON POLICY comment_deleted_by_author_and_owners ON @data@.comment IS
+    'The author deletes a comment, while a member, and owners delete any';
+
+-- Only the triggers of 58_activity.sql write it, as the owner of the tables.
+ALTER TABLE @data@.activity ENABLE ROW LEVEL SECURITY;
+CREATE POLICY activity_seen_by_members ON @data@.activity FOR SELECT
+    USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids())));
+COMMENT ON POLICY activity_seen_by_members ON @data@.activity IS 'Members see what happened in their projects';

@@ -5,6 +5,9 @@ SELECT taskapi.expose(format('%I.account', @data_name@)::regclass, @api_name@, '
 SELECT taskapi.expose(format('%I.project', @data_name@)::regclass, @api_name@, 'projects');
 SELECT taskapi.expose(format('%I.membership', @data_name@)::regclass, @api_name@, 'members');
 SELECT taskapi.expose(format('%I.task', @data_name@)::regclass, @api_name@, 'tasks');
+SELECT taskapi.expose(format('%I.comment', @data_name@)::regclass, @api_name@, 'comments');
+SELECT taskapi.expose(format('%I.activity', @data_name@)::regclass, @api_name@, 'activity', order_by => 'id DESC',
+                      soft_delete => false, versioned => false, idempotent => false);
 
 -- Computed fields: columns of tasks that PostgREST computes when they are asked for, ordered by or compared with.
 -- The planner inlines them, so they meet the expression indexes of the same terms.

@@ -13,10 +13,11 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s, %s', api, anonymous, authenticated);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', data, authenticated);
 
-    FOREACH name IN ARRAY ARRAY['projects', 'tasks'] LOOP
+    FOREACH name IN ARRAY ARRAY['projects', 'tasks', 'comments'] LOOP
         PERFORM taskapi.grant_resource(format('%I.%I', api, name)::regclass, authenticated,
                                        '{read,create,update,delete,restore,purge}');
     END LOOP;
+    PERFORM taskapi.grant_resource(format('%I.activity', api)::regclass, authenticated, '{read}');
     -- Only accept_invitation() makes a member, and only the role of one changes. INSERT on the view, without any on its
     -- table, is for the words of refuse_member(). Purge is for leaving a project that is deleted.
     PERFORM taskapi.grant_resource(format('%I.members', api)::regclass, authenticated, '{read,delete,purge}');
@@ -41,11 +42,11 @@ BEGIN
     PERFORM taskapi.set_api_roles(anonymous, authenticated);
 
     -- What the policies call, the computed fields, and the lists.
-    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids'] LOOP
+    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids', 'make_room'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', data, name, authenticated);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['cursor_by_due_date', 'cursor_by_priority', 'cursor_by_updated_at', 'my_tasks',
-                                'confirm_email', 'accept_invitation'] LOOP
+                                'confirm_email', 'accept_invitation', 'move_task'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', api, name, authenticated);
     END LOOP;
 END

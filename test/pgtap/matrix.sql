@@ -6,7 +6,10 @@ BEGIN;
 \ir lib/board.sql
 
 -- What is deleted is deleted through the API.
+INSERT INTO made VALUES ('gone comment');
 SELECT pg_temp.attempt('editor', 'DELETE', 'DELETE FROM {api}.tasks WHERE id = {gone task}', true),
+       pg_temp.attempt('viewer', 'POST', 'INSERT INTO {api}.comments (id, task_id, body) VALUES ({gone comment}, {task}, ''x'')', true),
+       pg_temp.attempt('viewer', 'DELETE', 'DELETE FROM {api}.comments WHERE id = {gone comment}', true),
        pg_temp.attempt('removed', 'DELETE', 'DELETE FROM {api}.members WHERE account_id = {me}', true),
        pg_temp.attempt('owner', 'DELETE', 'DELETE FROM {api}.projects WHERE id = {gone project}', true) \g /dev/null
 
@@ -38,7 +41,7 @@ INSERT INTO asker VALUES
 -- The letters of an answer. With a statement: what it comes to. Without: the privilege.
 CREATE TEMP TABLE letter (letter text PRIMARY KEY, answer text);
 INSERT INTO letter VALUES ('r', 'rows'), ('n', 'nothing'), ('f', 'forbidden'), ('d', 'denied'), ('p', 'policy'), ('u', 'unauthenticated'),
-    ('m', 'not_found'), ('h', 'has_dependents'), ('v', 'view'), ('x', 'has the privilege');
+    ('m', 'not_found'), ('h', 'has_dependents'), ('v', 'view'), ('i', 'invalid_reference'), ('x', 'has the privilege');
 
 -- object: schema.name. Several names with the same answers share a row, and then there is no statement.
 -- columns: where the privilege is on these columns only, whose role is regress_authenticated unless another comes before a colon.
@@ -93,6 +96,31 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board_api.deleted_tasks', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
     ('relation', 'board_api.deleted_tasks', 'UPDATE', 'deleted_at', 'restore', 'PATCH', 'UPDATE {api}.deleted_tasks SET deleted_at = NULL WHERE id = {gone task}', 'd n n n f r r r d'),
     ('relation', 'board_api.deleted_tasks', 'DELETE', NULL, 'purge', 'DELETE', 'DELETE FROM {api}.deleted_tasks WHERE id = {gone task}', 'd n n n f r r r d'),
+    ('relation', 'board_api.tasks', 'UPDATE', NULL, 'make it a subtask', 'PATCH', 'UPDATE {api}.tasks SET parent_id = {task} WHERE id = {subtask}', 'd n n n f r r r d'),
+    ('relation', 'board_api.tasks', 'INSERT', NULL, 'create a subtask of another project''s task', 'POST', 'INSERT INTO {api}.tasks (project_id, parent_id, title) VALUES ({gone project}, {task}, ''x'')', 'd f f f f i i i d'),
+    ('function', 'board_api.move_task', 'EXECUTE', NULL, 'move', 'POST', 'SELECT * FROM {api}.move_task({subtask}, before => {task}, status => ''done'')', 'd m m m f r r f d'),
+    ('function', 'board_api.move_task', 'EXECUTE', NULL, 'move to the end', 'POST', 'SELECT * FROM {api}.move_task({task})', 'd m m m f r r f d'),
+    ('function', 'board_api.move_task', 'EXECUTE', NULL, 'move behind another project''s task', 'POST', 'SELECT * FROM {api}.move_task({task}, after => {task of gone project})', 'd m m m f i i f d'),
+
+    ('relation', 'board_api.comments', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.comments WHERE task_id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board_api.comments', 'INSERT', NULL, 'comment', 'POST', 'INSERT INTO {api}.comments (task_id, body) VALUES ({task}, ''new'') RETURNING id', 'd f f f r r r r d'),
+    ('relation', 'board_api.comments', 'INSERT', NULL, 'comment in another''s name', 'POST', 'WITH c AS (INSERT INTO {api}.comments (task_id, project_id, author_id, body) VALUES ({task}, {gone project}, {owner}, ''x'') RETURNING project_id, author_id) SELECT FROM c WHERE author_id <> {me} OR project_id <> {project}', 'd f f f n n n i d'),
+    ('relation', 'board_api.comments', 'INSERT', NULL, 'comment on a deleted task', 'POST', 'INSERT INTO {api}.comments (task_id, body) VALUES ({gone task}, ''x'')', 'd f f f i i i i d'),
+    ('relation', 'board_api.comments', 'UPDATE', NULL, 'change one''s own', 'PATCH', 'UPDATE {api}.comments SET body = ''other'' WHERE id = {comment}', 'd n n n r f f r d'),
+    ('relation', 'board_api.comments', 'UPDATE', NULL, 'move it elsewhere', 'PATCH', 'WITH c AS (UPDATE {api}.comments SET task_id = {task of gone project}, author_id = {owner} WHERE id = {comment} RETURNING task_id, author_id) SELECT FROM c WHERE task_id <> {task} OR author_id <> {viewer}', 'd n n n n f f i d'),
+    ('relation', 'board_api.comments', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM {api}.comments WHERE id = {comment}', 'd n n n r f r r d'),
+    ('relation', 'board_api.deleted_comments', 'SELECT', NULL, 'list deleted', 'GET', 'SELECT * FROM {api}.deleted_comments WHERE id = {gone comment}', 'd n n n r r r r d'),
+    ('relation', 'board_api.deleted_comments', 'INSERT', NULL, 'create deleted', 'POST', NULL, 'd d d d d d d x d'),
+    ('relation', 'board_api.deleted_comments', 'UPDATE', 'deleted_at', 'restore', 'PATCH', 'UPDATE {api}.deleted_comments SET deleted_at = NULL WHERE id = {gone comment}', 'd n n n r f f r d'),
+    ('relation', 'board_api.deleted_comments', 'DELETE', NULL, 'purge', 'DELETE', 'DELETE FROM {api}.deleted_comments WHERE id = {gone comment}', 'd n n n r f r r d'),
+    ('function', 'board_api.comments_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.comments_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+    ('function', 'board_api.deleted_comments_page', 'EXECUTE', NULL, 'page of deleted', 'GET', 'SELECT * FROM {api}.deleted_comments_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+    ('relation', 'board_api.activity', 'SELECT', NULL, 'list', 'GET', 'SELECT * FROM {api}.activity WHERE task_id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board_api.activity', 'INSERT', NULL, 'forge', 'POST', 'INSERT INTO {api}.activity (project_id, resource, row_id, action) VALUES ({project}, ''tasks'', {task}, ''created'')', 'd d d d d d d r d'),
+    ('relation', 'board_api.activity', 'UPDATE', NULL, 'rewrite', 'PATCH', 'UPDATE {api}.activity SET actor_id = {owner}', 'd d d d d d d r d'),
+    ('relation', 'board_api.activity', 'DELETE', NULL, 'forget', 'DELETE', 'DELETE FROM {api}.activity', 'd d d d d d d r d'),
+    ('function', 'board_api.activity_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.activity_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
+
     ('function', 'board_api.my_tasks', 'EXECUTE', NULL, 'my tasks', 'GET', 'SELECT * FROM {api}.my_tasks()', 'd n n n r r r n d'),
     ('function', 'board_api.tasks_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.tasks_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
     ('function', 'board_api.projects_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.projects_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
@@ -158,17 +186,24 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board.invitation', 'SELECT', NULL, 'read hashes', 'GET', 'SELECT token_hash FROM board.invitation', 'd d d d d d d r d'),
     ('relation', 'board.invitation', 'INSERT UPDATE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.invitation', 'DELETE', NULL, 'revoke or decline', 'DELETE', 'DELETE FROM board.invitation WHERE id = {invitation}', 'd n r n n n r r d'),
-    ('relation', 'board.task', 'SELECT', 'id project_id assignee_id creator_id title description status priority labels due_date version created_at updated_at completed_at deleted_at deletion_id', 'read', 'GET', 'SELECT title FROM board.task WHERE id = {task}', 'd n n n r r r r d'),
-    ('relation', 'board.task', 'INSERT', 'id project_id assignee_id creator_id title description status priority labels due_date created_at completed_at', 'create', 'POST', 'INSERT INTO board.task (project_id, title) VALUES ({project}, ''x'')', 'd p p p p r r r d'),
-    ('relation', 'board.task', 'UPDATE', 'id project_id assignee_id creator_id title description status priority labels due_date created_at updated_at completed_at', 'change', 'PATCH', 'UPDATE board.task SET title = ''x'' WHERE id = {task}', 'd n n n n r r r d'),
+    ('relation', 'board.task', 'SELECT', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position version created_at updated_at completed_at deleted_at deletion_id', 'read', 'GET', 'SELECT title FROM board.task WHERE id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board.task', 'INSERT', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position created_at completed_at', 'create', 'POST', 'INSERT INTO board.task (project_id, title) VALUES ({project}, ''x'')', 'd p p p p r r r d'),
+    ('relation', 'board.task', 'UPDATE', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position created_at updated_at completed_at', 'change', 'PATCH', 'UPDATE board.task SET title = ''x'' WHERE id = {task}', 'd n n n n r r r d'),
     ('relation', 'board.task', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.task WHERE id = {task}', 'd n n n n r r r d'),
+    ('relation', 'board.comment', 'SELECT', 'id project_id task_id author_id body version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT body FROM board.comment WHERE id = {comment}', 'd n n n r r r r d'),
+    ('relation', 'board.comment', 'INSERT', 'id project_id task_id author_id body created_at', 'create', 'POST', 'INSERT INTO board.comment (project_id, task_id, author_id, body) VALUES ({project}, {task}, {owner}, ''x'')', 'd p p p r r r r d'),
+    ('relation', 'board.comment', 'UPDATE', 'id project_id task_id author_id body created_at updated_at', 'change', 'PATCH', 'UPDATE board.comment SET body = ''x'' WHERE id = {comment}', 'd n n n r n n r d'),
+    ('relation', 'board.comment', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.comment WHERE id = {comment}', 'd n n n r n r r d'),
+    ('relation', 'board.activity', 'SELECT', 'id project_id task_id resource row_id action changes actor_id credential credential_id created_at', 'read', 'GET', 'SELECT action FROM board.activity WHERE task_id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board.activity', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
 
     -- What policies and lists call; the owner's, and the triggers'.
-    ('function', 'board.my_project_ids board.my_peer_ids board.my_newest_task_ids', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
-    ('function', 'board.create_account board.set_password board.create_email_token board.grant_api', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board.my_project_ids board.my_peer_ids board.my_newest_task_ids board.make_room', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
+    ('function', 'board.create_account board.set_password board.create_email_token board.grant_api board.maintain', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.add_first_owner board.keep_an_owner board.keep_member board.end_membership board.end_invitations board.leave_projects board.set_creator board.set_created_at'
         ' board.set_completed_at board.set_pending_email board.end_logins board.come_back_with_an_owner board.log_in board.log_out board.create_api_key board.revoke_api_key board.refuse_update'
-        ' board.create_invitation board.refuse_member', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
+        ' board.create_invitation board.refuse_member board.set_task board.keep_acyclic board.set_author board.log_activity board.forget_activity', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board.position_between board.positions_between board.neighbours board.last_position board.spread_positions', 'EXECUTE', NULL, 'part of make_room()', NULL, NULL, 'd d d d d d d x d'),
     ('schema', 'board_api', 'USAGE', NULL, 'use', NULL, NULL, 'x x x x x x x x d'),
     ('schema', 'board', 'USAGE', NULL, 'use', NULL, NULL, 'd x x x x x x x d'),
     ('schema', 'board board_api taskapi', 'CREATE', NULL, 'create in', NULL, NULL, 'd d d d d d d x d'),
@@ -351,6 +386,12 @@ INSERT INTO mistake VALUES
     ('board_api.invitations', 'CREATE POLICY others ON board.invitation FOR SELECT USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
     ('board_api.accept_invitation', 'UPDATE board.invitation SET account_id = pg_temp.id(''stranger'') WHERE account_id IS NOT NULL'),
     ('board_api.me', 'CREATE OR REPLACE VIEW board_api.me WITH (security_barrier) AS SELECT a.id, a.email, a.pending_email, a.display_name, a.version, a.created_at, a.updated_at, ''x'' AS credential, NULL::text[] AS scopes FROM board.account a'),
+    ('board_api.comments', 'DROP TRIGGER comment_sets_author ON board.comment'),
+    ('board_api.comments', 'DROP POLICY comment_changed_by_author ON board.comment; CREATE POLICY change ON board.comment FOR UPDATE USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
+    ('board_api.deleted_comments', 'DROP POLICY comment_deleted_by_author_and_owners ON board.comment; CREATE POLICY remove ON board.comment FOR DELETE USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
+    ('board_api.activity', 'GRANT DELETE ON board_api.activity TO regress_authenticated; GRANT DELETE ON board.activity TO regress_authenticated'),
+    ('board_api.activity', 'DROP TRIGGER task_logs_activity ON board.task; DELETE FROM board.activity'),
+    ('board_api.move_task', 'CREATE OR REPLACE FUNCTION board.my_project_ids(minimum_role text DEFAULT ''viewer'') RETURNS uuid[] LANGUAGE sql AS ''SELECT array_agg(id) FROM board.project'''),
     ('board_api.sessions', 'CREATE OR REPLACE FUNCTION taskapi.verify_password(password text, hash text) RETURNS bool LANGUAGE sql AS ''SELECT true''');
 
 SELECT plan((SELECT count(*)::int FROM cell WHERE statement IS NOT NULL) + (SELECT count(*)::int FROM mistake) + 6);

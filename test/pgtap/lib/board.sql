@@ -33,6 +33,10 @@ SELECT pg_temp.made(project), pg_temp.id(who), CASE who WHEN 'editor' THEN who E
 FROM unnest(ARRAY['project', 'gone project']) project, unnest(ARRAY['editor', 'viewer', 'extra', 'removed']) who;
 INSERT INTO board.task (id, project_id, title)
 SELECT m.id, pg_temp.made(CASE m.name WHEN 'task of gone project' THEN 'gone project' ELSE 'project' END), m.name FROM made m WHERE m.name LIKE '%task%';
+-- A subtask of the task, and a comment of the viewer's on it.
+INSERT INTO made VALUES ('subtask'), ('comment');
+INSERT INTO board.task (id, project_id, parent_id, title) VALUES (pg_temp.made('subtask'), pg_temp.made('project'), pg_temp.made('task'), 'subtask');
+INSERT INTO board.comment (id, project_id, task_id, author_id, body) VALUES (pg_temp.made('comment'), pg_temp.made('project'), pg_temp.made('task'), pg_temp.id('viewer'), 'comment');
 
 -- One request of somebody, undone unless it is to be kept: 'rows' or 'nothing', or the name of the problem; 'denied' is a
 -- missing privilege, 'policy' a row that row-level security does not let in. "anonymous" is a request without an account,
