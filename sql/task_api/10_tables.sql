@@ -154,7 +154,8 @@ CREATE TABLE @data@.task (
 COMMENT ON TABLE @data@.task IS 'What is to be done';
 COMMENT ON COLUMN @data@.task.assignee_id IS 'A member of the project; NULL once they are one no more';
 COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
-COMMENT ON COLUMN @data@.task.parent_id IS 'The task of the same project that this is a subtask of; it is deleted and restored with it';
+COMMENT ON COLUMN @data@.task.parent_id IS
+    'The task of the same project that this is a subtask of, with which it is deleted and restored';
 COMMENT ON COLUMN @data@.task.position IS
     'Where it stands in the order by hand, order=position,id: set by the server, behind all others, and by move_task()';
 COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';

@@ -31,7 +31,8 @@ BEGIN
             NEW.created_at := pg_catalog.now();
         END IF;
         IF NEW.position IS NULL THEN
-            NEW.position := pg_catalog.replace(pg_catalog.left(taskapi.uuidv7()::pg_catalog.text, 18), '-', '') OPERATOR(pg_catalog.||) 'V';
+            NEW.position := pg_catalog.replace(pg_catalog.left(taskapi.uuidv7()::pg_catalog.text, 18), '-', '')
+                            OPERATOR(pg_catalog.||) 'V';
         END IF;
     ELSE
         IF pg_catalog.row_security_active(TG_RELID) THEN
