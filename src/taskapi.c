@@ -18,6 +18,7 @@
 #include "http/client_address.h"
 #include "http/origin.h"
 #include "http/problem_log.h"
+#include "http/read_after.h"
 #include "idempotency/idempotency_claim.h"
 #include "metrics/request_observe.h"
 #include "metrics/trace_context.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 	taskapi_client_address_init();
 	taskapi_origin_init();
 	taskapi_problem_log_init();
+	taskapi_read_after_init();
 	taskapi_idempotency_init();
 	taskapi_jwt_init();
 	taskapi_page_init();

@@ -37,6 +37,12 @@ CREATE FUNCTION taskapi.set_response_header(name text, value text) RETURNS void
 COMMENT ON FUNCTION taskapi.set_response_header(text, text) IS
     'Sets a header of the answer, in place of one of that name; Set-Cookie is added';
 
+CREATE FUNCTION taskapi.read_after() RETURNS text
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_read_after';
+COMMENT ON FUNCTION taskapi.read_after() IS
+    'The token by which a standby knows when it has what this transaction writes, NULL if it has written nothing so far; inside a'
+    ' request it is the answer''s Read-After, which writes to resources and keyed functions set by themselves';
+
 CREATE FUNCTION taskapi.set_response_status(status int) RETURNS void
     LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_set_response_status_sql';
 COMMENT ON FUNCTION taskapi.set_response_status(int) IS 'Sets the HTTP status of the answer';

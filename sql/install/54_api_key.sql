@@ -60,6 +60,7 @@ BEGIN
                 ARRAY(SELECT DISTINCT s FROM unnest(insert_api_key.scopes) s ORDER BY s), insert_api_key.expires_at)
         RETURNING k.id INTO id;
     secret := fresh.secret;
+    PERFORM taskapi.read_after();
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.insert_api_key(text, text, text[], timestamptz) FROM PUBLIC;

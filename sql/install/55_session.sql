@@ -60,6 +60,7 @@ BEGIN
             WHERE s.id::text = taskapi.jwt_claims() ->> 'session_id' AND s.subject = taskapi.current_subject()
               AND s.revoked_at IS NULL;
         PERFORM taskapi.set_response_header('Set-Cookie', taskapi.session_cookie(fresh.secret, extract(epoch FROM ttl)::int));
+        PERFORM taskapi.read_after();
     END IF;
     RETURN fresh.secret;
 END

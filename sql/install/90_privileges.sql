@@ -10,7 +10,7 @@ DECLARE
         -- the request
         'request_header', 'request_cookie', 'jwt_claims', 'current_subject', 'current_subject_id', 'require_subject',
         'client_address', 'same_origin', 'session_cookie', 'set_response_header', 'set_response_status', 'raise_problem',
-        'problems', 'pre_request', 'jwt_verify',
+        'problems', 'pre_request', 'jwt_verify', 'read_after',
         -- pure
         'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
         'contains', 'overlaps', 'matches', 'is_like', 'match_value',

@@ -19,9 +19,11 @@
  *	   charge (the user did nothing), and 403.
  *	7. The rate limits of the principal; a denial charges nothing (429).
  *	8. A key without the scope for the method: 403, and stays charged.
- *	9. Key and cookie: the claims are set and the role becomes the authenticated one,
+ *	9. On a standby the write that Read-After names is waited for (read_after.h), in
+ *	   4. already if the key or session is not there yet.
+ *	10. Key and cookie: the claims are set and the role becomes the authenticated one,
  *	   both for the transaction, and so do that role's settings.
- *	10. A key that may only read: the transaction is READ ONLY.
+ *	11. A key that may only read: the transaction is READ ONLY.
  *
  * The policies, each of which applies as long as it exists: per_key (the API key),
  * per_user (the subject, however it came), per_address (anonymous callers and bad
@@ -58,6 +60,7 @@
 #include "http/layer.h"
 #include "http/origin.h"
 #include "http/problem.h"
+#include "http/read_after.h"
 #include "http/request.h"
 #include "http/response.h"
 #include "metrics/request_observe.h"
@@ -120,6 +123,7 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The API key has no scope \"%s\".",
 						safe ? "read" : "write");
 
+	(void) taskapi_read_after_wait();
 	if (principal.kind == PRINCIPAL_API_KEY || principal.kind == PRINCIPAL_SESSION)
 		become(&principal);
 
@@ -178,6 +182,9 @@ settle_credential(Principal *principal, PrincipalKind kind, const char *secret)
 	const TaskapiCredential *credential;
 
 	credential = taskapi_credential_find(is_key ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION, secret);
+	/* it may be what the write made that this request is to be read after */
+	if (credential == NULL && taskapi_read_after_wait())
+		credential = taskapi_credential_find(is_key ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION, secret);
 	if (credential != NULL && taskapi_subject_blocked(credential->subject))
 		credential = NULL;
 	if (credential == NULL && is_key)

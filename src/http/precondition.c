@@ -13,6 +13,7 @@
 
 #include "http/precondition.h"
 #include "http/problem.h"
+#include "http/read_after.h"
 #include "http/response.h"
 
 bool		taskapi_require_if_match = false;
@@ -208,9 +209,17 @@ taskapi_precondition_required(void)
 }
 
 void
-taskapi_set_etag(int64 version)
+taskapi_answer_write(int64 version, const char *read_after)
 {
-	taskapi_set_response_header("ETag", psprintf("\"" INT64_FORMAT "\"", version));
+	TaskapiHeader headers[2];
+	int			n = 0;
+
+	if (version >= 0)
+		headers[n++] = (TaskapiHeader) {"ETag", psprintf("\"" INT64_FORMAT "\"", version)};
+	if (read_after != NULL)
+		headers[n++] = (TaskapiHeader) {TASKAPI_READ_AFTER_HEADER, unconstify(char *, read_after)};
+	if (n > 0)
+		taskapi_set_response_headers(headers, n);
 }
 
 void

@@ -64,6 +64,9 @@ static const ProblemEntry catalogue[] = {
 	[PROBLEM_ALREADY_LIVE] = {"already_live", 409, "PT409", "is not deleted"},
 	[PROBLEM_VERSION_CONFLICT] = {"version_conflict", 412, "PT412", "changed by another request"},
 	[PROBLEM_PRECONDITION_REQUIRED] = {"precondition_required", 428, "PT428", "a precondition is required"},
+	[PROBLEM_READ_AFTER_INVALID] = {"read_after_invalid", 400, "PT400", "Read-After is not valid"},
+	[PROBLEM_READ_ONLY] = {"read_only", 503, "25006", "this server takes no writes",
+	{"Retry-After", "1"}},
 	[PROBLEM_RATE_LIMITED] = {"rate_limited", 429, "PT429", "too many requests"},
 };
 

@@ -33,7 +33,7 @@ static struct
 
 /* What this library sends that a browser does not show by itself */
 #define EXPOSED_HEADERS \
-	"ETag, Idempotency-Key, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate"
+	"ETag, Idempotency-Key, Idempotency-Replayed, Link, RateLimit, RateLimit-Policy, Read-After, Retry-After, WWW-Authenticate"
 
 /* What is true of a refusal too */
 static const char *const kept_headers[] = {"Access-Control-Expose-Headers", "RateLimit-Policy", "RateLimit"};

@@ -46,7 +46,9 @@
 #include "http/key_notice.h"
 #include "http/layer.h"
 #include "http/problem.h"
+#include "http/read_after.h"
 #include "http/response.h"
+#include "http/standby.h"
 
 /* The id of a key as hash key; see TaskapiIdempotencyKey. */
 typedef struct ClaimId
@@ -256,6 +258,7 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 {
 	TaskapiLedgerRow *row;
 
+	taskapi_require_primary(TASKAPI_KEYED_REQUEST);
 	taskapi_count(TASKAPI_COUNTER_IDEMPOTENCY_BEGINS, 1);
 	taskapi_key_honoured();
 	*locked = taskapi_idempotency_lock(key, true);
@@ -278,6 +281,15 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 		row = NULL;
 	}
 	return row;
+}
+
+void
+taskapi_idempotency_replayed(const TaskapiLedgerRow *row)
+{
+	if (!taskapi_in_request())
+		return;
+	taskapi_set_response_header("Idempotency-Replayed", "true");
+	taskapi_read_after_repeat(row->xmin);
 }
 
 bool
@@ -375,6 +387,7 @@ taskapi_idempotency_begin(PG_FUNCTION_ARGS)
 	Datum		values[4] = {0};
 	bool		nulls[4] = {false, true, true, true};
 
+	taskapi_require_primary(TASKAPI_KEYED_REQUEST);
 	PreventCommandIfReadOnly("taskapi.idempotency_begin()");
 	PreventCommandIfParallelMode("taskapi.idempotency_begin()");
 
@@ -396,8 +409,7 @@ taskapi_idempotency_begin(PG_FUNCTION_ARGS)
 		nulls[2] = row->headers == NULL;
 		values[3] = PointerGetDatum(row->body);
 		nulls[3] = row->body == NULL;
-		if (taskapi_in_request())
-			taskapi_set_response_header("Idempotency-Replayed", "true");
+		taskapi_idempotency_replayed(row);
 	}
 
 	/* get_call_result_type() would copy the descriptor on each call */
@@ -426,5 +438,6 @@ taskapi_idempotency_complete(PG_FUNCTION_ARGS)
 	key = taskapi_idempotency_key(taskapi_arg_cstring(fcinfo, 4), taskapi_arg_cstring(fcinfo, 0));
 	taskapi_idempotency_store(key, NULL, PG_GETARG_INT32(1), (struct varlena *) headers,
 							  taskapi_arg_varlena(fcinfo, 2));
+	taskapi_read_after_announce();
 	PG_RETURN_VOID();
 }

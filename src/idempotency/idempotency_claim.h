@@ -74,6 +74,12 @@ extern bool taskapi_idempotency_claimed(const TaskapiIdempotencyKey *key);
 
 pg_noreturn extern void taskapi_idempotency_reused(void);
 
+/* Inside a request: say that the answer is that of the row, and of which write it tells (Read-After). */
+extern void taskapi_idempotency_replayed(const TaskapiLedgerRow *row);
+
+/* What a standby refuses, taskapi_require_primary() */
+#define TASKAPI_KEYED_REQUEST "A request with an idempotency key"
+
 /* A copy of the digest as a bytea; NULL for NULL. */
 extern struct varlena *taskapi_fingerprint_datum(const uint8 *fingerprint);
 

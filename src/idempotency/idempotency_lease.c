@@ -48,7 +48,7 @@
 #include "idempotency/idempotency_claim.h"
 #include "http/layer.h"
 #include "http/problem.h"
-#include "http/response.h"
+#include "http/standby.h"
 
 #define SEQUENCE "idempotency_fencing_token"
 
@@ -148,8 +148,7 @@ replay_row(TupleDesc desc, const TaskapiLedgerRow *row, const uint8 *fingerprint
 	nulls[5] = row->headers == NULL;
 	values[6] = PointerGetDatum(row->body);
 	nulls[6] = row->body == NULL;
-	if (taskapi_in_request())
-		taskapi_set_response_header("Idempotency-Replayed", "true");
+	taskapi_idempotency_replayed(row);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
@@ -202,6 +201,7 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 	Datum		values[7] = {0};
 	bool		nulls[7] = {false, true, true, true, true, true, true};
 
+	taskapi_require_primary(TASKAPI_KEYED_REQUEST);
 	PreventCommandIfReadOnly("taskapi.idempotency_acquire()");
 	PreventCommandIfParallelMode("taskapi.idempotency_acquire()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

@@ -37,6 +37,7 @@
 #include "http/header.h"
 #include "http/layer.h"
 #include "http/problem.h"
+#include "http/read_after.h"
 #include "http/request.h"
 #include "http/response.h"
 #include "idempotency/idempotency_claim.h"
@@ -226,6 +227,7 @@ call_with_key(FunctionCallInfo fcinfo, const char *header)
 	status = taskapi_layer_setting("response.status");
 	taskapi_idempotency_store(key, digest, status ? pg_strtoint32(status) : 200,
 							  (struct varlena *) headers_since(before), taskapi_function_result_body(&result));
+	taskapi_read_after_announce();
 	return value;
 }
 
@@ -352,7 +354,7 @@ headers_since(List *before)
 	foreach(lc, taskapi_response_headers())
 	{
 		TaskapiHeader *header = lfirst(lc);
-		bool		known = false;
+		bool		known = pg_strcasecmp(header->name, TASKAPI_READ_AFTER_HEADER) == 0;
 		JsonbValue	v;
 		ListCell   *lb;
 
@@ -393,5 +395,5 @@ repeat_answer(const TaskapiLedgerRow *stored)
 	}
 	if (stored->status != 200)
 		taskapi_set_response_status(stored->status);
-	taskapi_set_response_header("Idempotency-Replayed", "true");
+	taskapi_idempotency_replayed(stored);
 }

@@ -30,6 +30,7 @@
 #include "base/trigger_check.h"
 #include "http/layer.h"
 #include "http/precondition.h"
+#include "http/read_after.h"
 #include "http/request.h"
 #include "resource/resource.h"
 #include "resource/resource_cascade.h"
@@ -530,24 +531,26 @@ write_row(const TaskapiWrite *write)
 
 /*
  * A row goes back to the client, written now or replayed.  The first row's tag is
- * the answer's, unless a second row follows.
+ * the answer's, unless a second row follows.  By the first row the transaction has
+ * an id, unless nothing was written.
  */
 static void
 answer(const TaskapiWrite *write, HeapTuple row)
 {
 	TaskapiResourceStatement *statement = write->statement;
+	bool		tagged = statement->method != TASKAPI_METHOD_NONE && write->view->version >= 0 &&
+		statement->operation != CMD_DELETE;
 
 	statement->rows++;
-	if (statement->method == TASKAPI_METHOD_NONE || write->view->version < 0 || statement->operation == CMD_DELETE)
-		return;
-	if (statement->rows == 1)
+	if (statement->rows == 1 && tagged)
 	{
 		TaskapiVersion version = taskapi_resource_version(write, row);
 
-		if (version.known && version.number >= 0)
-			taskapi_set_etag(version.number);
+		taskapi_answer_write(version.known ? version.number : -1, taskapi_read_after_token());
 	}
-	else if (statement->rows == 2)
+	else if (statement->rows == 1)
+		taskapi_read_after_announce();
+	else if (statement->rows == 2 && tagged)
 		taskapi_unset_etag();
 }
 

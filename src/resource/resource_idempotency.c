@@ -53,7 +53,6 @@
 #include "base/counters.h"
 #include "http/problem.h"
 #include "http/request.h"
-#include "http/response.h"
 #include "idempotency/idempotency_claim.h"
 #include "resource/resource.h"
 #include "resource/resource_answer.h"
@@ -199,7 +198,7 @@ start_replay(TaskapiResourceStatement *statement, StatementKey *state)
 	/* What an idempotency_begin() of the same scope has stored is no answer of a resource. */
 	if (state->stored->fingerprint == NULL || state->stored->body == NULL)
 		taskapi_idempotency_reused();
-	taskapi_set_response_header("Idempotency-Replayed", "true");
+	taskapi_idempotency_replayed(state->stored);
 	if (statement->operation == CMD_INSERT || state->query == NULL)
 		return;
 	target = taskapi_replay_target(state->query, statement->view, statement->operation);

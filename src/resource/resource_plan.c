@@ -16,6 +16,8 @@
 
 #include "base/compat.h"
 #include "base/role.h"
+#include "http/layer.h"
+#include "http/standby.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_target.h"
 
@@ -30,6 +32,7 @@ static const char *joining_text = NULL;
 #define OWNER_CONTEXT "statement with the rights of a table's owner"
 
 static void note_owner(void *arg);
+static bool writes(const PlannedStmt *stmt);
 static void start_joined(QueryDesc *query, int eflags);
 static SPIPlanPtr keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
@@ -97,6 +100,12 @@ taskapi_resource_join(SPIPlanPtr plan)
 	joining_text = source ? source->query_string : NULL;
 }
 
+static bool
+writes(const PlannedStmt *stmt)
+{
+	return stmt->hasModifyingCTE || (stmt->commandType != CMD_SELECT && stmt->commandType != CMD_UTILITY);
+}
+
 /*
  * SPI_execute_snapshot() can leave triggers to the outer query, but takes no list of parameters.
  */
@@ -104,6 +113,8 @@ static void
 start_joined(QueryDesc *query, int eflags)
 {
 	taskapi_resource_check_target(query);
+	if (unlikely(XactReadOnly) && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && writes(query->plannedstmt) && taskapi_in_request())
+		taskapi_require_primary("A request that writes");
 	if (joining_text != NULL && query->sourceText == joining_text)
 	{
 		joining_text = NULL;

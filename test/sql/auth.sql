@@ -1,4 +1,5 @@
 -- API keys, sessions, addresses, passwords: made, listed and ended by those whose they are.
+SET taskapi.read_after_wait = -1;      -- its header differs in each transaction
 \set SHOW_CONTEXT never
 
 -- a secret: tag, readable part, random part, check sum; of the secret itself only its hash is kept

@@ -1,4 +1,5 @@
 -- A write is made exactly if If-Match, the version in the body and If-None-Match all hold; ETag; PUT.
+SET taskapi.read_after_wait = -1;      -- its header differs in each transaction
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA precondition_data;
