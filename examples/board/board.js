@@ -16,13 +16,15 @@ function element(tag, properties = {}, ...children) {
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // The cookie goes along by itself, and no script sees it. 401 shows the log-in, 429 and 503 wait as long as they are told to, aloud.
-// A lost connection is tried again, where that is safe: to read, or with an Idempotency-Key.
+// A lost connection is tried again, where that is safe: to read, or with an Idempotency-Key. Reads say what was written last, so that a
+// standby shows it.
+let written;
 async function call(method, path, body, headers = {}) {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', again = method === 'GET' || 'Idempotency-Key' in headers;
     for (let attempt = 0; ; attempt++) {
         let answer;
         try {
-            answer = await fetch(path, { method, headers: { Accept: 'application/json', ...(body && { 'Content-Type': type }), ...headers }, body: body && JSON.stringify(body) });
+            answer = await fetch(path, { method, headers: { Accept: 'application/json', ...(body && { 'Content-Type': type }), ...(written && { 'Read-After': written }), ...headers }, body: body && JSON.stringify(body) });
         } catch (error) {
             if (!again || attempt >= 4) throw { message: 'The server cannot be reached.' };
             await wait(500 * 2 ** attempt);
@@ -32,6 +34,7 @@ async function call(method, path, body, headers = {}) {
             await countdown(Number(answer.headers.get('Retry-After') ?? 1), answer.status === 429 ? 'Too many requests' : 'The server is busy');
             continue;
         }
+        written = answer.headers.get('Read-After') ?? written;
         const data = answer.status === 204 ? null : await answer.json();
         if (answer.status === 401 && path !== '/sessions') show('login');
         if (!answer.ok) throw data;

@@ -19,7 +19,9 @@ const CALLER = `SELECT set_config('request.jwt.claims', $1, true), set_config('r
 const CALLER_BY_TOKEN = `SELECT set_config('request.jwt.claims', claims::text, true), set_config('role', coalesce(nullif(claims ->> 'role', ''), $2), true)
     FROM (SELECT taskapi.jwt_verify($1) AS claims OFFSET 0) AS verified`;
 const PRE_REQUEST = { text: 'SELECT taskapi.pre_request()' };
-const RESPONSE = { text: `SELECT current_setting('response.headers', true), current_setting('response.status', true), current_setting('gateway.met', true)` };
+// read_after() names what the request has written by then, in a header that a standby heeds.
+const RESPONSE = { text: `SELECT current_setting('response.headers', true), current_setting('response.status', true), current_setting('gateway.met', true)
+    FROM (SELECT taskapi.read_after() OFFSET 0) AS written` };
 
 // What roles have set for themselves, as catalog.js read it: { name: value } by role.
 const settings = new Map();
@@ -38,7 +40,7 @@ async function transaction(request, statement) {
             return await once(request, statement);
         } catch (error) {
             const again = /^40(001|P01)$/.test(error.code) || (error.code === 'PGRST' && JSON.parse(error.message).code === 'try_again');
-            if (!again || attempt >= config.attempts || request.signal?.aborted) throw error;
+            if (!again || error.behind || attempt >= config.attempts || request.signal?.aborted) throw error;
             await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 4 ** attempt));
         }
     }
@@ -50,16 +52,18 @@ async function once(request, statement) {
     const caller = request.token ? { text: CALLER_BY_TOKEN, values: [request.token, role] } : { text: CALLER, values: [request.claims ? JSON.stringify(request.claims) : '', role] };
     const begin = request.method === 'GET' || request.method === 'HEAD' ? READ_ONLY : BEGIN;
     const about = { text: REQUEST, values: [request.method, request.path, JSON.stringify(request.headers), JSON.stringify(request.cookies), config.searchPath] };
+    const before = [begin, about, caller, ...settingsOf(role)];
     let broken, cancelled;
     const cancel = () => { cancelled = control.cancel(client); };
     try {
         if (request.signal?.aborted) throw Object.assign(new Error('the client is gone'), { code: '57014' });
         request.signal?.addEventListener('abort', cancel, { once: true });
-        const results = await run(client, [begin, about, caller, ...settingsOf(role), PRE_REQUEST, statement, RESPONSE, COMMIT]);
+        const results = await run(client, [...before, PRE_REQUEST, statement, RESPONSE, COMMIT]);
         const [rows, [[headers, status, met]]] = results.slice(-3);
         return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, met: Number(met) };
     } catch (error) {
         await client.query('ROLLBACK').catch((e) => { broken = e; });
+        error.behind = error.step === before.length && Boolean(request.headers['read-after']);      // it has waited for as long as it may
         if (error.step === 2 && error.code !== 'PGRST' && /^(22|42)/.test(error.code)) throw unauthenticated('The role of the token is none of this API.');
         throw error;
     } finally {

@@ -2,18 +2,27 @@
 'use strict';
 const { Client } = require('pg');
 
-// onChange is called when the connection is there, and at each NOTIFY pgrst, which expose() sends; a lost connection comes back.
+// onChange is called when the connection is there, and at each NOTIFY pgrst, which expose() sends; a lost connection comes back. A
+// standby takes no LISTEN: onChange is called every ten seconds then, until one is taken because it was promoted.
 let control, closing = false;
+const taken = (client) => client.query('LISTEN pgrst').then(() => true, (error) => { if (error.code !== '25006') throw error; return false; });
 async function listen(onChange) {
     const client = new Client({ application_name: 'gateway control' });
     client.on('notification', onChange);
     client.on('error', () => {});
+    let polling;
     client.on('end', () => {
         control = undefined;
+        clearInterval(polling);
         if (!closing) setTimeout(() => listen(onChange).catch(() => {}), 1000);
     });
     await client.connect();
-    await client.query('LISTEN pgrst');
+    if (!await taken(client)) {
+        polling = setInterval(async () => {
+            if (await taken(client).catch(() => false)) clearInterval(polling);
+            onChange();
+        }, 10000);
+    }
     control = client;
     onChange();
 }

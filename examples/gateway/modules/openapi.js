@@ -24,7 +24,7 @@ const done = (description, schema, headers) => ({ description, headers, ...(sche
 const header = (description) => ({ description, schema: { type: 'string' } });
 const HEADERS = {
     ETag: header('What If-Match and If-None-Match take'), Link: header('rel="next" and rel="prev"; the last page has no next'),
-    'Content-Range': header('0-49/1234, or */1234: how many there are, if count was preferred'), Location: header('Where the row is'), 'Idempotency-Replayed': header('true: the answer of before'),
+    'Content-Range': header('0-49/1234, or */1234: how many there are, if count was preferred'), Location: header('Where the row is'), 'Read-After': header('What a later read sends to see this write on a standby'), 'Idempotency-Replayed': header('true: the answer of before'),
 };
 const headers = (...names) => Object.fromEntries(names.map((n) => [n, ref('headers', n)]));
 const parameter = (where, name, description, schema = { type: 'string' }) => ({ name, in: where, description, schema });
@@ -38,6 +38,7 @@ const PARAMETERS = {
     prefer: parameter('header', 'Prefer', 'return=minimal: no body; return=headers-only: Location; return=representation: the rows, as an array; count=exact or estimated: how many, in Content-Range; resolution=merge-duplicates or ignore-duplicates: POST of what is there already'),
     conflict: parameter('query', 'on_conflict', 'Whose duplicates Prefer: resolution is about; the key if it is left out'),
     key: parameter('header', 'Idempotency-Key', 'The same key, the same effect, the same answer', { type: 'string', minLength: 1, maxLength: 255 }),
+    after: parameter('header', 'Read-After', 'That of a write, which this read is to see on any server; 503 if the server is behind'),
     match: parameter('header', 'If-Match', 'The ETag that the change is made from; 412 if there is another by now'),
     noneMatch: parameter('header', 'If-None-Match', 'The ETag that one has; 304 if it is the same'),
 };
@@ -70,13 +71,13 @@ function operationsOf(resource, kind, id, parameters) {
     const change = { required: true, content: { ...content(changes, 'application/merge-patch+json'), ...content(changes) } };
     const all = {
         collection: {
-            get: ['list', use('filter', 'select', 'order', 'limit', 'page_token', 'prefer', 'noneMatch'), undefined, { 200: done('A page', rows, headers('ETag', 'Link', 'Content-Range')), 304: done('Not modified') }],
-            post: ['create', use('key', 'prefer', 'conflict', 'select'), made, { 201: done('Created', { oneOf: [row, rows] }, headers('ETag', 'Location', 'Idempotency-Replayed')) }],
+            get: ['list', use('filter', 'select', 'order', 'limit', 'page_token', 'prefer', 'noneMatch', 'after'), undefined, { 200: done('A page', rows, headers('ETag', 'Link', 'Content-Range')), 304: done('Not modified') }],
+            post: ['create', use('key', 'prefer', 'conflict', 'select'), made, { 201: done('Created', { oneOf: [row, rows] }, headers('ETag', 'Location', 'Idempotency-Replayed', 'Read-After')) }],
             patch: ['change_some', use('filter', 'key', 'match', 'prefer'), change, { 200: done('Changed', rows), 204: done('Changed') }],
             delete: ['delete_some', use('filter', 'match', 'prefer'), undefined, { 200: done('Deleted', rows), 204: done('Deleted') }],
         },
         row: {
-            get: ['get', use('select', 'noneMatch'), undefined, { 200: done('The row', row, headers('ETag')), 304: done('Not modified') }],
+            get: ['get', use('select', 'noneMatch', 'after'), undefined, { 200: done('The row', row, headers('ETag')), 304: done('Not modified') }],
             put: ['replace', use('match', 'noneMatch', 'prefer'), made, { 200: done('Replaced', row, headers('ETag')), 201: done('Created', row, headers('ETag', 'Location')) }],
             patch: ['change', use('key', 'match', 'prefer'), change, { 200: done('Changed', row, headers('ETag')), 204: done('Changed') }],
             delete: ['delete', use('match', 'prefer'), undefined, { 200: done('Deleted', row), 204: done('Deleted') }],
