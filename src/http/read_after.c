@@ -125,17 +125,17 @@ taskapi_read_after_announce(void)
 /*
  * Of an xid that wrote a row which is still there the last 2^32 transactions know one.
  */
-void
-taskapi_read_after_repeat(TransactionId xid)
+char *
+taskapi_read_after_of(TransactionId xid)
 {
-	char		text[TOKEN_LENGTH + 1];
-	uint64		next;
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	char	   *text;
 
-	if (read_after_wait < 0 || !taskapi_in_request() || RecoveryInProgress() || !TransactionIdIsNormal(xid))
-		return;
-	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	if (read_after_wait < 0 || RecoveryInProgress() || !TransactionIdIsNormal(xid))
+		return NULL;
+	text = palloc(TOKEN_LENGTH + 1);
 	seal(next - (uint32) ((uint32) next - xid), text);
-	taskapi_set_response_header(TASKAPI_READ_AFTER_HEADER, text);
+	return text;
 }
 
 /* ---------- the token ---------- */

@@ -42,8 +42,8 @@ extern const char *taskapi_read_after_token(void);
 /* Inside a request that has written: answer with the token.  Anything else: nothing. */
 extern void taskapi_read_after_announce(void);
 
-/* Inside a request: answer with the token of the committed (sub)transaction that wrote what is repeated. */
-extern void taskapi_read_after_repeat(TransactionId xid);
+/* The token of the committed (sub)transaction that wrote what is repeated, palloc'd; NULL under the same condition. */
+extern char *taskapi_read_after_of(TransactionId xid);
 
 /*
  * On a standby: wait until what the request's header names is visible to the next statement.  try_again after

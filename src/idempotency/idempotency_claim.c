@@ -286,10 +286,12 @@ taskapi_idempotency_look(const TaskapiIdempotencyKey *key, bool *locked, Timesta
 void
 taskapi_idempotency_replayed(const TaskapiLedgerRow *row)
 {
+	TaskapiHeader headers[2] = {{"Idempotency-Replayed", "true"}, {TASKAPI_READ_AFTER_HEADER, NULL}};
+
 	if (!taskapi_in_request())
 		return;
-	taskapi_set_response_header("Idempotency-Replayed", "true");
-	taskapi_read_after_repeat(row->xmin);
+	headers[1].value = taskapi_read_after_of(row->xmin);
+	taskapi_set_response_headers(headers, headers[1].value ? 2 : 1);
 }
 
 bool
