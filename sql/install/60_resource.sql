@@ -71,6 +71,11 @@ CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
 COMMENT ON FUNCTION taskapi.resource_reference() IS
     'AFTER INSERT OR UPDATE trigger of an exposed table: no live row begins to refer to a deleted one';
 
+CREATE FUNCTION taskapi.resource_publish() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_publish';
+COMMENT ON FUNCTION taskapi.resource_publish() IS
+    'AFTER INSERT OR UPDATE OR DELETE trigger of an exposed table: publishes what happened to a row to the outbox';
+
 -- The defaults of a resource's columns.
 
 CREATE FUNCTION taskapi.insert_columns_support(internal) RETURNS internal
@@ -165,11 +170,12 @@ CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS bool
 COMMENT ON FUNCTION taskapi.is_own_view(regclass, regclass) IS
     'Internal: whether a view is one of a resource made of that table: it bears our trigger and reads from nothing else';
 
-CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean) RETURNS record
+CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean, OUT published boolean)
+    RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         -- an entry whose view was dropped counts for nothing
-        SELECT bool_or(r.soft_delete), bool_or(r.versioned)
+        SELECT bool_or(r.soft_delete), bool_or(r.versioned), bool_or(r.publish IS NOT NULL)
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
 COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs if there is none';

@@ -441,6 +441,28 @@ $$;
 COMMENT ON FUNCTION taskapi.check_misfits(taskapi.wanted_resource) IS
     'Internal: raises an error with all that does not fit about a table, and the statements that help';
 
+-- Writes would fail without an outbox, or if the table's owner, with whose rights its trigger works, may not publish.
+CREATE FUNCTION taskapi.check_publish(topic text, owner regrole) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF octet_length(topic) > 1024 THEN
+        RAISE EXCEPTION 'topic is too long' USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It can have 1024 bytes at most.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM taskapi.outbox_location()) THEN
+        RAISE EXCEPTION 'there is no outbox in this database'
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call taskapi.create_outbox() before publish is given.';
+    END IF;
+    IF NOT has_function_privilege(owner, 'taskapi.publish(text, text, jsonb, jsonb)', 'EXECUTE') THEN
+        RAISE EXCEPTION 'role % may not publish', owner
+            USING ERRCODE = 'insufficient_privilege', DETAIL = 'The table is its own, and its writes are published with its rights.',
+                  HINT = format('GRANT EXECUTE ON FUNCTION taskapi.publish TO %s.', owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION taskapi.check_publish(text, regrole) IS
+    'Internal: raises the reason why writes to a table of a role cannot be published under a topic';
+
 -- What is left to choose once the table fits, or the reason why it cannot be so.
 CREATE FUNCTION taskapi.resolve_resource(wanted taskapi.wanted_resource) RETURNS taskapi.wanted_resource
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -448,6 +470,9 @@ AS $$
 BEGIN
     wanted.creator := taskapi.creator_in(wanted.api_schema, wanted.owner);
     PERFORM taskapi.check_names(wanted), taskapi.check_owners(wanted);
+    IF wanted.publish IS NOT NULL THEN
+        PERFORM taskapi.check_publish(wanted.publish, wanted.owner);
+    END IF;
     wanted.order_by := taskapi.resource_order(wanted);
     wanted.leaving := taskapi.leaving_columns(wanted);
     wanted.remake := wanted.leaving <> '{}' OR EXISTS (SELECT FROM taskapi.owned_by_others(wanted));
@@ -608,7 +633,7 @@ AS $$
 DECLARE
     statements CONSTANT text[] := ARRAY(
         SELECT s.s FROM taskapi.is_source(source) i,
-             taskapi.source_trigger_statements(source, i.versioned, i.versioned IS NOT NULL) s (s));
+             taskapi.source_trigger_statements(source, i.versioned, i.versioned IS NOT NULL, i.published) s (s));
     granted    text;
 BEGIN
     FOR i IN 1 .. cardinality(statements) LOOP

@@ -209,7 +209,8 @@ COMMENT ON FUNCTION taskapi.drop_statements(taskapi.resource) IS
     'Internal: drop the views and the page function of a resource';
 
 -- The triggers that are ours, with their bits in pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 64 instead
--- of. Those of a table are for writers who go round the resource; their names sort after all other triggers'.
+-- of. Those of a table are for writers who go round the resource; their names sort after all other triggers', but
+-- for the one that publishes: a trigger after it that writes the row again publishes after it.
 CREATE FUNCTION taskapi.resource_triggers(kinds text[])
     RETURNS TABLE (name name, type smallint, events text, level text, function regprocedure)
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -223,7 +224,8 @@ CREATE FUNCTION taskapi.resource_triggers(kinds text[])
             ('deleted',     26, 'taskapi_statement_start', 'BEFORE DELETE OR UPDATE', 'taskapi.resource_statement()'),
             ('deleted',     24, 'taskapi_statement_end',   'AFTER DELETE OR UPDATE', 'taskapi.resource_statement()'),
             ('versioned',   19, 'zz_taskapi_touch',        'BEFORE UPDATE', 'taskapi.resource_touch()'),
-            ('source',      21, 'zz_taskapi_reference',    'AFTER INSERT OR UPDATE', 'taskapi.resource_reference()'))
+            ('source',      21, 'zz_taskapi_reference',    'AFTER INSERT OR UPDATE', 'taskapi.resource_reference()'),
+            ('published',   29, '00_taskapi_publish', 'AFTER INSERT OR DELETE OR UPDATE', 'taskapi.resource_publish()'))
             v (kind, type, name, events, function)
         WHERE v.kind = ANY ($1);
     END;
@@ -234,7 +236,7 @@ CREATE FUNCTION taskapi.own_triggers(relation regclass) RETURNS TABLE (name name
     BEGIN ATOMIC
         SELECT t.tgname, t.tgfoid::regprocedure FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
         WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND p.pronamespace = 'taskapi'::regnamespace
-          AND t.tgname ~ '^(zz_)?taskapi_' ORDER BY t.tgname;
+          AND t.tgname ~ '^(zz_|00_)?taskapi_' ORDER BY t.tgname;
     END;
 COMMENT ON FUNCTION taskapi.own_triggers(regclass) IS 'Internal: the triggers of ours on a table or view';
 
@@ -265,12 +267,14 @@ CREATE FUNCTION taskapi.trigger_statements(relation regclass, qualified text, ki
 COMMENT ON FUNCTION taskapi.trigger_statements(regclass, text, text[]) IS
     'Internal: give a relation those triggers of ours that are of the given kinds, and take the others of ours away';
 
-CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean) RETURNS SETOF text
+CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean, published boolean)
+    RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT taskapi.trigger_statements($1, $1::text, ARRAY[CASE WHEN $2 THEN 'versioned' END, CASE WHEN $3 THEN 'source' END]);
+        SELECT taskapi.trigger_statements($1, $1::text, ARRAY[CASE WHEN $2 THEN 'versioned' END, CASE WHEN $3 THEN 'source' END,
+                                                              CASE WHEN $4 THEN 'published' END]);
     END;
-COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean) IS
+COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean, boolean) IS
     'Internal: give a table the triggers that the resources made of it need, and take the others of ours away';
 
 -- Columns that were renamed. Two may have swapped their names: then all take a name that is nobody's first.
@@ -507,7 +511,7 @@ DECLARE
     source CONSTANT regclass := wanted.source;
     others record;
 BEGIN
-    SELECT bool_or(r.versioned) AS versioned INTO others
+    SELECT bool_or(r.versioned) AS versioned, bool_or(r.publish IS NOT NULL) AS published INTO others
     FROM taskapi.resources_of(source) r WHERE r.resource IS DISTINCT FROM (wanted.former).resource;
     RETURN QUERY SELECT s.* FROM taskapi.schema_statements(wanted) s;
     RETURN QUERY SELECT wanted.owner, s FROM taskapi.column_statements(wanted) s;
@@ -528,7 +532,8 @@ BEGIN
         RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted, true) s;
     END IF;
     RETURN QUERY SELECT wanted.owner, s
-                 FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true) s;
+                 FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true,
+                                                        wanted.publish IS NOT NULL OR others.published IS TRUE) s;
     IF wanted.remake THEN
         RETURN QUERY SELECT wanted.owner, s FROM taskapi.remade_grants(wanted) s;
     END IF;

@@ -225,7 +225,8 @@ DECLARE
 BEGIN
     SELECT string_agg(DISTINCT quote_ident(t.tgname), ', ') INTO names FROM pg_trigger t
     WHERE (t.tgrelid = source OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree(source) p))
-      AND NOT t.tgisinternal AND t.tgtype & 8 <> 0;
+      AND NOT t.tgisinternal AND t.tgtype & 8 <> 0
+      AND NOT EXISTS (SELECT FROM taskapi.own_triggers(t.tgrelid) o WHERE o.name = t.tgname);
     IF names IS NOT NULL THEN
         RETURN QUERY SELECT format('triggers of table %s for DELETE fire when a row is purged, not when it is deleted', source),
                             format('They are %s. A deletion is an UPDATE of %s and deletion_id, and so is a restore.',

@@ -26,7 +26,8 @@ DECLARE
         'run_ddl', 'expose_online', 'resource_ddl', 'revokes_on', 'own_comments', 'page_function_over',
         'grant_shown_columns', 'column_grants_of',
         -- resources: triggers that an owner attaches, look-ups, and steps of expose() and its kin, which run as their caller
-        'resource_write', 'resource_statement', 'resource_touch', 'resource_reference',
+        'resource_write', 'resource_statement', 'resource_touch', 'resource_reference', 'resource_publish',
+        'check_publish',
         'insert_arguments', 'insert_conflict',
         'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'column_expression', 'is_source',

@@ -373,6 +373,14 @@ typedef struct TaskapiJsonbState
 #define taskapi_backend_number() (MyBackendId - 1)
 #endif
 
+/* 16 asks for every kind of object alike */
+#if PG_VERSION_NUM >= 160000
+#define taskapi_may_execute(function, role) \
+	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#else
+#define taskapi_may_execute(function, role) (pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#endif
+
 /* 16 lets others find a setting by its name */
 #if PG_VERSION_NUM >= 160000
 #define TASKAPI_HAVE_FIND_OPTION

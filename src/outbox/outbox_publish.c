@@ -27,8 +27,6 @@
 #include "outbox/outbox_partition.h"
 #include "outbox/outbox_publish.h"
 
-#define MAX_NAME_LEN 1024
-
 /* In kB */
 static int	max_message_size = 1024;
 
@@ -64,20 +62,26 @@ Datum
 taskapi_publish(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"topic", "key", "payload"};
-	const TaskapiOutbox *outbox;
-	Datum		values[6];
-	char		nulls[] = "      ";
-	struct varlena *headers;
-	int64		number;
 
 	for (int i = 0; i < lengthof(names); i++)
 		taskapi_require_arg(fcinfo, i, names[i]);
-	check_text(PG_GETARG_TEXT_PP(0), names[0]);
-	check_text(PG_GETARG_TEXT_PP(1), names[1]);
-	headers = taskapi_arg_varlena(fcinfo, 3);
-	if (headers && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(PointerGetDatum(headers))))
+	PG_RETURN_INT64(taskapi_outbox_publish(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), PG_GETARG_DATUM(2),
+										   PG_ARGISNULL(3) ? (Datum) 0 : PG_GETARG_DATUM(3)));
+}
+
+int64
+taskapi_outbox_publish(text *topic, text *key, Datum payload, Datum headers)
+{
+	const TaskapiOutbox *outbox;
+	Datum		values[6];
+	char		nulls[] = "      ";
+	int64		number;
+
+	check_text(topic, "topic");
+	check_text(key, "key");
+	if (headers != (Datum) 0 && !JB_ROOT_IS_OBJECT(DatumGetJsonbP(headers)))
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The headers of a message must be a JSON object.");
-	check_size(taskapi_arg_varlena(fcinfo, 2), headers);
+	check_size(PG_DETOAST_DATUM_PACKED(payload), headers == (Datum) 0 ? NULL : PG_DETOAST_DATUM_PACKED(headers));
 
 	outbox = taskapi_outbox_open();
 	number = taskapi_outbox_draw(outbox);
@@ -85,17 +89,17 @@ taskapi_publish(PG_FUNCTION_ARGS)
 	SPI_connect();
 	choose_partition(outbox, number);
 	values[0] = Int64GetDatum(number);
-	values[1] = Int32GetDatum(slot_of(PG_GETARG_TEXT_PP(1)));
-	values[2] = PG_GETARG_DATUM(0);
-	values[3] = PG_GETARG_DATUM(1);
-	values[4] = PG_GETARG_DATUM(2);
-	values[5] = PG_GETARG_DATUM(3);
-	if (headers == NULL)
+	values[1] = Int32GetDatum(slot_of(key));
+	values[2] = PointerGetDatum(topic);
+	values[3] = PointerGetDatum(key);
+	values[4] = payload;
+	values[5] = headers;
+	if (headers == (Datum) 0)
 		nulls[5] = 'n';
 	(void) taskapi_outbox_run(&insert, values, nulls);
 	require_partition(outbox, number);
 	SPI_finish();
-	PG_RETURN_INT64(number);
+	return number;
 }
 
 static void
@@ -103,9 +107,9 @@ check_text(const text *value, const char *name)
 {
 	if (VARSIZE_ANY_EXHDR(value) == 0)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be empty.", name);
-	if (VARSIZE_ANY_EXHDR(value) > MAX_NAME_LEN)
+	if (VARSIZE_ANY_EXHDR(value) > OUTBOX_MAX_NAME)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The %s of a message must not be longer than %d bytes.",
-						name, MAX_NAME_LEN);
+						name, OUTBOX_MAX_NAME);
 }
 
 static void

@@ -33,13 +33,10 @@
 
 const TaskapiRow *taskapi_restoring = NULL;
 
-static int	column_number(TupleDesc desc, const char *name);
-static bool is_version_type(Oid type);
 static Datum next_version(Datum version, bool isnull, Oid type);
 static bool is_time_type(Oid type);
 static Datum transaction_time(Form_pg_attribute att);
 static bool others_follow(const TriggerData *trigdata);
-static bool row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
 static bool is_being_restored(Relation rel, HeapTuple row);
 static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple old, HeapTuple new,
 							  Datum *values);
@@ -47,8 +44,8 @@ static bool reference_changed(TaskapiTable *table, TaskapiForeignKey *fk, Relati
 /*
  * SPI_fnumber() without its calls for each column: a cascade asks for every row.
  */
-static int
-column_number(TupleDesc desc, const char *name)
+int
+taskapi_column_number(TupleDesc desc, const char *name)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -87,11 +84,11 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	old = trigdata->tg_trigtuple;
 	new = trigdata->tg_newtuple;
-	version = column_number(desc, "version");
-	updated_at = column_number(desc, "updated_at");
-	changed = others_follow(trigdata) || row_changed(desc, old, new, version, updated_at);
+	version = taskapi_column_number(desc, "version");
+	updated_at = taskapi_column_number(desc, "updated_at");
+	changed = others_follow(trigdata) || taskapi_row_changed(desc, old, new, version, updated_at);
 
-	if (version > 0 && is_version_type(TupleDescAttr(desc, version - 1)->atttypid))
+	if (version > 0 && taskapi_is_version_type(TupleDescAttr(desc, version - 1)->atttypid))
 	{
 		Datum		value = heap_getattr(old, version, desc, &nulls[n]);
 
@@ -116,8 +113,8 @@ taskapi_resource_touch(PG_FUNCTION_ARGS)
 	return PointerGetDatum(new);
 }
 
-static bool
-is_version_type(Oid type)
+bool
+taskapi_is_version_type(Oid type)
 {
 	return type == INT4OID || type == INT8OID || type == INT2OID;
 }
@@ -176,8 +173,8 @@ others_follow(const TriggerData *trigdata)
 /*
  * Does an UPDATE change anything else than version and updated_at?
  */
-static bool
-row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at)
+bool
+taskapi_row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at)
 {
 	for (int i = 1; i <= desc->natts; i++)
 	{
@@ -230,7 +227,7 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 	registration = taskapi_resource_of_table(taskapi_resource_root(RelationGetRelid(rel)), true);
 	if (registration != NULL)
 	{
-		int			deleted_at = column_number(RelationGetDescr(rel), NameStr(registration->deleted_at_column));
+		int			deleted_at = taskapi_column_number(RelationGetDescr(rel), NameStr(registration->deleted_at_column));
 
 		if (deleted_at > 0 && !heap_attisnull(new, deleted_at, RelationGetDescr(rel)))
 			return PointerGetDatum(NULL);

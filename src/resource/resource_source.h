@@ -15,4 +15,12 @@
  */
 extern const TaskapiRow *taskapi_restoring;
 
+/* A column of that name, from 1; 0 if there is none. */
+extern int	taskapi_column_number(TupleDesc desc, const char *name);
+
+extern bool taskapi_is_version_type(Oid type);
+
+/* Does an UPDATE change anything else than these two columns?  0 is none. */
+extern bool taskapi_row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at);
+
 #endif							/* TASKAPI_RESOURCE_SOURCE_H */

@@ -28,6 +28,7 @@
 #include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
+#include "resource/resource_publish.h"
 #include "resource/resource_registry.h"
 #include "resource/resource_table.h"
 
@@ -401,12 +402,13 @@ find_triggers(TaskapiTable *table, Relation rel)
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		relids = find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL);
 	for (int replica = 0; replica < 2; replica++)
-		table->touches[replica] = table->references[replica] = true;
+		table->touches[replica] = table->references[replica] = table->publishes[replica] = true;
 	foreach(lc, relids)
 	{
 		Relation	part = table_open(lfirst_oid(lc), NoLock);
 		bool		touches[2] = {false};
 		bool		references[2] = {false};
+		bool		publishes[2] = {false};
 
 		for (int i = 0; part->trigdesc != NULL && i < part->trigdesc->numtriggers; i++)
 		{
@@ -419,6 +421,9 @@ find_triggers(TaskapiTable *table, Relation rel)
 			else if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) &&
 					 is_own_function(trigger->tgfoid, "resource_reference"))
 				found = references;
+			else if (trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE) &&
+					 is_own_function(trigger->tgfoid, "resource_publish"))
+				found = publishes;
 			if (found == NULL || trigger->tgqual != NULL || trigger->tgnattr > 0)
 				continue;
 			found[0] |= fires(trigger, false);
@@ -428,6 +433,7 @@ find_triggers(TaskapiTable *table, Relation rel)
 		{
 			table->touches[replica] &= touches[replica];
 			table->references[replica] &= references[replica];
+			table->publishes[replica] &= publishes[replica];
 		}
 		table_close(part, NoLock);
 	}
@@ -461,6 +467,8 @@ taskapi_resource_require_triggers(const TaskapiTable *table, bool versioned)
 		lacks = "zz_taskapi_touch";
 	else if (table->outgoing != NIL && !table->references[replica])
 		lacks = "zz_taskapi_reference";
+	else if (!table->publishes[replica] && taskapi_table_publishes(table->entry.relid))
+		lacks = "00_taskapi_publish";
 	if (lacks != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

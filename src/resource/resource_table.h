@@ -96,7 +96,8 @@ typedef struct TaskapiTable
 	List	   *incoming;		/* of TaskapiForeignKey: who refers to it */
 	List	   *outgoing;		/* to which table with soft_delete it refers */
 	bool		touches[2];		/* does zz_taskapi_touch fire for each of its rows?  By session_replication_role: */
-	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference */
+	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference and */
+	bool		publishes[2];	/* 00_taskapi_publish */
 	SPIPlanPtr	plans[TASKAPI_TABLE_PLAN_COUNT];
 } TaskapiTable;
 

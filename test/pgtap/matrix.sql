@@ -231,6 +231,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' objects_in one_of order_by_canonical order_by_columns owner_of'
         ' page page_arguments page_function_of page_rows pre_request problems'
         ' raise_problem rate_limit_headers read_after registered_resource request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
+        ' check_publish resource_publish'
         ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'run_ddl expose_online resource_ddl revokes_on own_comments page_function_over grant_shown_columns column_grants_of', 'EXECUTE', 'use', 'x x x x x x x x x'),
