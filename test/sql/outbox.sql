@@ -173,10 +173,10 @@ SELECT settle('f', :n);
 
 -- Partitions: publish() makes the one that it needs; what all groups have read goes; what is too old goes all the same, and the
 -- group that has not read it is told.
-SELECT relname FROM pg_class WHERE relname LIKE 'message\_%' AND relkind = 'r' ORDER BY 1;
+SELECT relname FROM pg_class WHERE relname LIKE 'message\_%' AND relkind = 'r' AND relnamespace = 'regress_messages'::regnamespace ORDER BY 1;
 SELECT setval('message_seq', 4999999);
 SELECT taskapi.publish('f', 'a', '11');
-SELECT relname FROM pg_class WHERE relname LIKE 'message\_%' AND relkind = 'r' ORDER BY 1;
+SELECT relname FROM pg_class WHERE relname LIKE 'message\_%' AND relkind = 'r' AND relnamespace = 'regress_messages'::regnamespace ORDER BY 1;
 SELECT taskapi.prune_outbox() AS unread;
 SELECT taskapi.drop_consumer_group('all'), taskapi.drop_consumer_group('t2'), taskapi.drop_consumer_group('late');
 SELECT taskapi.prune_outbox();
