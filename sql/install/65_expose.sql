@@ -35,6 +35,11 @@ COMMENT ON COLUMN taskapi.wanted_resource.adopted IS 'Its views and triggers are
 COMMENT ON COLUMN taskapi.wanted_resource.leaving IS 'Columns that its views show, and shall not show any more';
 COMMENT ON COLUMN taskapi.wanted_resource.remake IS 'The views are dropped and made again';
 
+CREATE FUNCTION taskapi.kept_by_citus(source regclass) RETURNS boolean
+    LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_kept_by_citus';
+COMMENT ON FUNCTION taskapi.kept_by_citus(regclass) IS
+    'Internal: is it a table that Citus keeps on other servers? A resource over it could not promise once';
+
 -- What can be a resource at all: raises the reason if this cannot, or the caller has no rights on it.
 CREATE FUNCTION taskapi.check_exposable(source regclass) RETURNS void
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -75,6 +80,13 @@ BEGIN
     END IF;
     IF NOT pg_has_role(class.relowner, 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of table %', class.relname USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF taskapi.kept_by_citus(source) THEN
+        RAISE EXCEPTION 'cannot expose distributed table "%"', class.relname
+            USING ERRCODE = 'feature_not_supported',
+                  DETAIL = 'Its rows are committed on other servers than idempotency keys and messages are, so a request could have'
+                           ' its effect twice.',
+                  HINT = 'Pages of it are read by taskapi.page(), and rows after a cursor by cursor > TOKEN.';
     END IF;
 END
 $$;

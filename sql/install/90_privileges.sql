@@ -31,7 +31,7 @@ DECLARE
         'insert_arguments', 'insert_conflict',
         'insert_columns', 'insert_columns_support', 'table_default', 'table_default_support',
         'registered_resource', 'resources_of', 'page_function_of', 'page_arguments', 'column_expression', 'is_source',
-        'resource_columns', 'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable', 'deletion_column',
+        'resource_columns', 'shown_columns', 'order_by_columns', 'order_by_canonical', 'check_exposable', 'kept_by_citus', 'deletion_column',
         'adoptable_resource', 'want_resource', 'check_owners', 'owned_by_others', 'creator_in', 'check_misfits',
         'resolve_resource', 'expose_plan', 'sql_comment', 'is_own_view', 'relation_named', 'order_by_renamed',
         'needed_columns', 'source_columns', 'column_statements', 'present_view', 'view_columns', 'leaving_columns',

@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/trigger_check.h"
 #include "http/layer.h"
@@ -285,6 +286,8 @@ start_statement(Oid view, CmdType operation, const Bitmapset *updated)
 	MemoryContext oldcontext = MemoryContextSwitchTo(context);
 	TaskapiResourceStatement *s = palloc0(sizeof(TaskapiResourceStatement));
 
+	if (meta->distributed)
+		taskapi_citus_refuse(meta->registration.source);
 	s->context = context;
 	s->view = view;
 	s->operation = operation;

@@ -26,6 +26,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "base/citus.h"
 #include "base/compat.h"
 #include "base/simple_view.h"
 #include "base/own_objects.h"
@@ -153,6 +154,7 @@ build_view(Oid relid)
 	if (view->registration.soft_delete)
 		view->taken = taskapi_trash_taken(source, NameStr(view->registration.deleted_at_column));
 	view->fault = find_fault(view, source, query);
+	view->distributed = taskapi_citus_keeps(RelationGetRelid(source));
 	table_close(source, NoLock);
 	table_close(rel, NoLock);
 

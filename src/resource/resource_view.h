@@ -45,6 +45,7 @@ typedef struct TaskapiView
 	TaskapiCacheEntry entry;
 	TaskapiRegistration registration;
 	bool		deleted_rows;
+	bool		distributed;	/* the table is one of Citus */
 	int			ncolumns;
 	TaskapiViewColumn *columns;
 	int			nkeys;

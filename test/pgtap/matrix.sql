@@ -226,7 +226,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' free_name grant_resource grantee_name grants_on'
         ' holds'
         ' index_advice is_source is_stranger'
-        ' jwt_claims jwt_verify'
+        ' jwt_claims jwt_verify kept_by_citus'
         ' make_resource'
         ' objects_in one_of order_by_canonical order_by_columns owner_of'
         ' page page_arguments page_function_of page_rows pre_request problems'
