@@ -38,3 +38,15 @@ CHECKPOINT;
 SELECT taskapi.create_outbox();
 CREATE TABLE data.message (seq bigint GENERATED ALWAYS AS IDENTITY, slot smallint NOT NULL, topic text NOT NULL, key text NOT NULL, payload jsonb NOT NULL, headers jsonb, created_at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE INDEX ON data.message (slot, seq);
+-- The task API: an account that belongs to 50 projects of 1000, with 20 tasks in each of its own.
+SELECT taskapi.create_task_api('tasks', 'task_api', 'counted_anonymous', 'counted_user');
+INSERT INTO tasks.account (id, email, display_name) SELECT md5('a' || n)::uuid, n || '@example.com', 'a' FROM generate_series(1, 20) n;
+INSERT INTO tasks.project (id, name, creator_id) SELECT md5('p' || n)::uuid, 'p' || n, md5('a' || 1 + n % 20)::uuid FROM generate_series(0, 999) n;
+INSERT INTO tasks.task (project_id, title, labels, created_at)
+SELECT md5('p' || p)::uuid, 'task ' || n, ARRAY['l' || n], '2026-01-01 00:00+00'::timestamptz + n * interval '1 minute'
+FROM generate_series(0, 999, 20) p, generate_series(1, 20) n;
+CREATE FUNCTION public.task_request(method text, path text) RETURNS void LANGUAGE sql AS $$
+    SELECT set_config('request.method', method, true), set_config('request.path', path, true),
+           set_config('request.jwt.claims', json_build_object('sub', md5('a1')::uuid, 'role', 'counted_user')::text, true), set_config('role', 'counted_user', true)
+$$;
+VACUUM (FREEZE, ANALYZE);
