@@ -131,6 +131,8 @@ CREATE TABLE @data@.task (
     completed_at timestamptz,
     deleted_at   timestamptz,
     deletion_id  uuid,
+    search       tsvector    GENERATED ALWAYS AS (setweight(to_tsvector('simple', title), 'A')
+                                                  || setweight(to_tsvector('simple', coalesce(description, '')), 'B')) STORED,
     CONSTRAINT task_pkey PRIMARY KEY (id),
     CONSTRAINT task_of_project UNIQUE (project_id, id),
     CONSTRAINT task_project_exists FOREIGN KEY (project_id) REFERENCES @data@.project ON DELETE CASCADE,
@@ -161,6 +163,7 @@ COMMENT ON COLUMN @data@.task.position IS
 COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';
 COMMENT ON COLUMN @data@.task.priority IS '0 (none) to 100 (most urgent)';
 COMMENT ON COLUMN @data@.task.due_date IS 'A calendar date, in no time zone';
+COMMENT ON COLUMN @data@.task.search IS '@private The words of title and description, for tasks_search()';
 COMMENT ON COLUMN @data@.task.completed_at IS 'When status became done, set by the server; NULL otherwise';
 
 CREATE TABLE @data@.comment (
@@ -174,6 +177,7 @@ CREATE TABLE @data@.comment (
     updated_at  timestamptz NOT NULL DEFAULT now(),
     deleted_at  timestamptz,
     deletion_id uuid,
+    search      tsvector    GENERATED ALWAYS AS (setweight(to_tsvector('simple', body), 'C')) STORED,
     CONSTRAINT comment_pkey PRIMARY KEY (id),
     CONSTRAINT comment_task_exists FOREIGN KEY (project_id, task_id) REFERENCES @data@.task (project_id, id)
         ON DELETE CASCADE ON UPDATE CASCADE,
@@ -182,6 +186,7 @@ CREATE TABLE @data@.comment (
 );
 COMMENT ON TABLE @data@.comment IS 'What members say about a task';
 COMMENT ON COLUMN @data@.comment.project_id IS 'That of the task, set by the server';
+COMMENT ON COLUMN @data@.comment.search IS '@private Its words, for tasks_search()';
 COMMENT ON COLUMN @data@.comment.author_id IS 'Who wrote it, set by the server';
 
 -- No foreign keys: an entry outlives what it tells of, and writing one looks nothing up. It goes with its project, and by age.
@@ -221,6 +226,21 @@ CREATE UNIQUE INDEX invitation_by_token ON @data@.invitation (token_hash) WHERE 
 CREATE INDEX account_by_created_at ON @data@.account (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX project_by_created_at ON @data@.project (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_created_at ON @data@.task (project_id, created_at, id) WHERE deleted_at IS NULL;
+
+-- What filters ask for: words, and labels. If btree_gin is there, the project is the first column, and the entries of other projects
+-- are not looked at; else the index of task_of_project helps. New entries wait in a list that every scan reads, so it is short.
+DO $body$
+DECLARE
+    project CONSTANT text := CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gin') THEN 'project_id, ' ELSE '' END;
+BEGIN
+    EXECUTE format('CREATE INDEX task_by_word ON @data@.task USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', project);
+    EXECUTE format('CREATE INDEX task_by_label ON @data@.task USING gin (%slabels) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', project);
+    EXECUTE format('CREATE INDEX comment_by_word ON @data@.comment USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', project);
+END
+$body$;
 
 -- By hand: the columns of a board are statuses, each in the order of position. move_task() finds neighbours here too.
 CREATE INDEX task_by_position ON @data@.task (project_id, status, position, id) WHERE deleted_at IS NULL;

@@ -42,11 +42,12 @@ BEGIN
     PERFORM taskapi.set_api_roles(anonymous, authenticated);
 
     -- What the policies call, the computed fields, and the lists.
-    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids', 'make_room'] LOOP
+    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids', 'make_room', 'words_of',
+                              'my_matching_tasks'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', data, name, authenticated);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['cursor_by_due_date', 'cursor_by_priority', 'cursor_by_updated_at', 'my_tasks',
-                                'confirm_email', 'accept_invitation', 'move_task'] LOOP
+                                'confirm_email', 'accept_invitation', 'move_task', 'tasks_search'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', api, name, authenticated);
     END LOOP;
 END
