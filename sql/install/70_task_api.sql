@@ -80,7 +80,8 @@ BEGIN
     SELECT string_agg(c.relname, ', ' ORDER BY c.relname) INTO has
     FROM pg_class c
     WHERE c.relnamespace = to_regnamespace(quote_ident(data_schema))
-          AND c.relname IN ('account', 'project', 'membership', 'invitation', 'task', 'comment', 'activity')
+          AND c.relname IN ('account', 'project', 'membership', 'invitation', 'task', 'comment', 'activity',
+                            'one_time_token')
        OR c.relnamespace = to_regnamespace(quote_ident(api_schema))
           AND c.relname IN ('users', 'projects', 'members', 'tasks', 'sessions', 'api_keys', 'me', 'invitations',
                             'comments', 'activity');
@@ -93,11 +94,26 @@ BEGIN
     SELECT string_agg(f, ', ') INTO lacks
     FROM unnest(ARRAY['taskapi.hash_password(text)', 'taskapi.verify_password(text,text)', 'taskapi.charge_login(text)',
                       'taskapi.revoke_credentials(text)', 'taskapi.block_subject(text)', 'taskapi.unblock_subject(text)',
-                      'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)']) f
+                      'taskapi.create_session(text,interval)', 'taskapi.set_api_roles(regrole,regrole)',
+                      'taskapi.publish(text,text,jsonb,jsonb)']) f
     WHERE NOT has_function_privilege(f, 'EXECUTE');
     IF lacks IS NOT NULL THEN
-        RAISE WARNING 'passwords, log-ins, the deletion of accounts and grant_api() will not work for role "%"', current_user
-            USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
+        RAISE WARNING 'passwords, log-ins, mail, the deletion of accounts and grant_api() will not work for role "%"',
+            current_user USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
+    END IF;
+    -- Mail goes out through the outbox: it is made if the caller may make it and nothing else is there by its name.
+    IF has_function_privilege('taskapi.outbox_location()', 'EXECUTE') THEN
+        IF NOT EXISTS (SELECT FROM taskapi.outbox_location()) THEN
+            IF to_regnamespace('outbox') IS NULL
+               AND has_function_privilege('taskapi.create_outbox(name)', 'EXECUTE')
+               AND has_function_privilege('taskapi.register_outbox(regclass,bigint)', 'EXECUTE')
+               AND has_function_privilege('taskapi.extend_outbox(int)', 'EXECUTE') THEN
+                PERFORM taskapi.create_outbox();
+            ELSE
+                RAISE WARNING 'there is no outbox in this database, so no mail will go out'
+                    USING HINT = 'Call taskapi.create_outbox() with the name of a schema.';
+            END IF;
+        END IF;
     END IF;
     task_api := replace(task_api, '@data@', quote_ident(data_schema));
     task_api := replace(task_api, '@api@', quote_ident(api_schema));

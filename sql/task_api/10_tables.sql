@@ -21,8 +21,7 @@ CREATE TABLE @data@.account (
     display_name  text        NOT NULL,
     password_hash text,
     pending_email text,
-    email_token_hash       bytea,
-    email_token_expires_at timestamptz,
+    email_verified_at timestamptz,
     version       int         NOT NULL DEFAULT 1,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
@@ -42,9 +41,25 @@ COMMENT ON COLUMN @data@.account.email IS
 COMMENT ON COLUMN @data@.account.password_hash IS '@private bcrypt; NULL: no login by password';
 COMMENT ON COLUMN @data@.account.pending_email IS
     '@private The address that the account asked for and has not confirmed; only "me" shows it';
-COMMENT ON COLUMN @data@.account.email_token_hash IS
-    '@private SHA-256 of the token that confirms pending_email; NULL: none was made for it yet';
-COMMENT ON COLUMN @data@.account.email_token_expires_at IS '@private When that token ends';
+COMMENT ON COLUMN @data@.account.email_verified_at IS
+    '@private When somebody proved to read the mail of the address; NULL: nobody did. Only "me" shows it';
+
+-- What a mail carries, in a link, to prove that the mail was read: 244 random bits, of which only the hash is here. One at a time
+-- for each account and purpose; it goes when it is used, with the next one, and with maintain() when it is expired.
+CREATE TABLE @data@.one_time_token (
+    token_hash bytea       NOT NULL,
+    purpose    text        NOT NULL,
+    account_id uuid        NOT NULL,
+    email      text        NOT NULL,
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT one_time_token_pkey PRIMARY KEY (token_hash),
+    CONSTRAINT one_time_token_is_the_only_one UNIQUE (account_id, purpose),
+    CONSTRAINT one_time_token_account_exists FOREIGN KEY (account_id) REFERENCES @data@.account ON DELETE CASCADE,
+    CONSTRAINT one_time_token_purpose_is_confirm_email_or_reset_password CHECK (purpose IN ('confirm_email', 'reset_password'))
+);
+COMMENT ON TABLE @data@.one_time_token IS 'Tokens that were mailed, to confirm an address or to set another password';
+COMMENT ON COLUMN @data@.one_time_token.token_hash IS 'SHA-256 of the token';
+COMMENT ON COLUMN @data@.one_time_token.email IS 'Where it was mailed to: it proves nothing of any other address';
 
 CREATE TABLE @data@.project (
     id          uuid        NOT NULL DEFAULT taskapi.uuidv7(),
@@ -283,6 +298,5 @@ CREATE INDEX project_of_creator ON @data@.project (creator_id, created_at);
 -- Read once per statement by the policies, without visiting the table.
 CREATE INDEX membership_of_account ON @data@.membership (account_id, project_id) INCLUDE (role, deleted_at, deletion_id);
 
--- What an invited account lists, and what whoever sends mail looks for.
+-- What an invited account lists.
 CREATE INDEX invitation_of_account ON @data@.invitation (account_id) WHERE account_id IS NOT NULL;
-CREATE INDEX account_to_confirm ON @data@.account (id) WHERE pending_email IS NOT NULL AND email_token_hash IS NULL;

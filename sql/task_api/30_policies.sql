@@ -97,3 +97,6 @@ ALTER TABLE @data@.activity ENABLE ROW LEVEL SECURITY;
 CREATE POLICY activity_seen_by_members ON @data@.activity FOR SELECT
     USING (taskapi.one_of(project_id, (SELECT @data@.my_project_ids())));
 COMMENT ON POLICY activity_seen_by_members ON @data@.activity IS 'Members see what happened in their projects';
+
+-- Only the functions of 45_me.sql see it, as the owner of the tables.
+ALTER TABLE @data@.one_time_token ENABLE ROW LEVEL SECURITY;

@@ -56,15 +56,17 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM taskapi.revoke_credentials(OLD.id::text);
+    DELETE FROM @data@.one_time_token t WHERE t.account_id = OLD.id AND t.purpose = 'reset_password';
     IF TG_OP = 'DELETE' OR NEW.deleted_at IS NOT NULL THEN
+        DELETE FROM @data@.one_time_token t WHERE t.account_id = OLD.id;
         PERFORM taskapi.block_subject(OLD.id::text);
     END IF;
     RETURN NULL;
 END
 $body$;
 COMMENT ON FUNCTION @data@.end_logins() IS
-    'Ends the sessions and API keys of an account that has another password or is deleted; blocks a deleted one, and '
-    'unblocks one that is restored';
+    'Ends the sessions, API keys and one-time tokens of an account that has another password or is deleted; blocks a '
+    'deleted one, and unblocks one that is restored';
 CREATE TRIGGER end_logins AFTER UPDATE OF password_hash, deleted_at ON @data@.account FOR EACH ROW
     WHEN (NEW.password_hash IS DISTINCT FROM OLD.password_hash OR (NEW.deleted_at IS NULL) <> (OLD.deleted_at IS NULL))
     EXECUTE FUNCTION @data@.end_logins();

@@ -73,9 +73,9 @@ COMMENT ON FUNCTION @data@.forget_activity() IS 'The activity of a project goes 
 CREATE TRIGGER project_forgets_activity AFTER DELETE ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.forget_activity();
 
--- maintain(activity_retention, batch): the upkeep of the task API, as taskapi.maintain() is the extension's: deletes activity
--- older than that (NULL: none), committing batch by batch. Every statement names its schemas: a procedure that commits cannot
--- pin its search_path.
+-- maintain(activity_retention, batch): the upkeep of the task API, as taskapi.maintain() is the extension's: deletes one-time
+-- tokens that are expired, and activity older than that (NULL: none), committing batch by batch. Every statement names its
+-- schemas: a procedure that commits cannot pin its search_path.
 CREATE PROCEDURE @data@.maintain(activity_retention interval DEFAULT '400 days', batch int DEFAULT 10000)
     LANGUAGE plpgsql
 AS $body$
@@ -85,6 +85,8 @@ BEGIN
     IF batch IS NULL OR batch OPERATOR(pg_catalog.<) 1 THEN
         RAISE EXCEPTION 'batch must be at least 1' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    DELETE FROM @data@.one_time_token t WHERE t.expires_at OPERATOR(pg_catalog.<=) pg_catalog.now();
+    COMMIT;
     LOOP
         DELETE FROM @data@.activity a
         WHERE a.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
@@ -97,4 +99,4 @@ BEGIN
 END
 $body$;
 COMMENT ON PROCEDURE @data@.maintain(interval, int) IS
-    'Deletes old activity, committing batch by batch. For a scheduler, beside taskapi.maintain()';
+    'Deletes expired one-time tokens and old activity, committing batch by batch. For a scheduler, beside taskapi.maintain()';

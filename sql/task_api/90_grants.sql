@@ -1,6 +1,7 @@
--- Who may do what. Yours once created; see 10_tables.sql. create_task_api() leaves all that it made to its owner,
--- whatever default privileges say; grant_api() gives the two roles what they need, and no more: an anonymous caller may log in,
--- and an authenticated one may what row-level security leaves. Functions that you add are PUBLIC's until you revoke them.
+-- Who may do what. Yours once created; see 10_tables.sql. create_task_api() leaves all that it made to its owner, whatever
+-- default privileges say; grant_api() gives the two roles what they need, and no more: an anonymous caller may log in or
+-- reset a password, and an authenticated one may what row-level security leaves. Functions that you add are PUBLIC's until
+-- you revoke them.
 
 CREATE FUNCTION @data@.grant_api(anonymous regrole, authenticated regrole) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -47,10 +48,16 @@ BEGIN
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', data, name, authenticated);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['cursor_by_due_date', 'cursor_by_priority', 'cursor_by_updated_at', 'my_tasks',
-                                'confirm_email', 'accept_invitation', 'move_task', 'tasks_search'] LOOP
+                                'confirm_email', 'accept_invitation', 'move_task', 'tasks_search',
+                                'request_email_verification'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', api, name, authenticated);
+    END LOOP;
+    -- For who forgot the password, logged in elsewhere or not.
+    FOREACH name IN ARRAY ARRAY['request_password_reset', 'reset_password'] LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s, %s', api, name, anonymous, authenticated);
     END LOOP;
 END
 $body$;
 COMMENT ON FUNCTION @data@.grant_api(regrole, regrole) IS
-    'Grants the two roles what they need for the API, and nothing else: anonymous may log in';
+    'Grants the two roles what they need for the API, and nothing else: anonymous may log in, or '
+    'reset a password';

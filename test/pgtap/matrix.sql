@@ -20,8 +20,9 @@ INSERT INTO board.invitation (id, project_id, account_id, role, inviter_id, proj
 VALUES (pg_temp.made('invitation'), pg_temp.made('project'), pg_temp.id('invited'), 'editor', pg_temp.id('owner'), 'project', 'owner', now() + interval '1 day');
 INSERT INTO board.invitation (project_id, email, token_hash, role, inviter_id, project_name, inviter_name, expires_at)
 VALUES (pg_temp.made('project'), 'Invited@example.org', sha256('token'), 'editor', pg_temp.id('owner'), 'project', 'owner', now() + interval '1 day');
-UPDATE board.account SET pending_email = 'new' || email, email_token_hash = sha256('token'), email_token_expires_at = now() + interval '1 day'
-WHERE id IN (pg_temp.id('viewer'), pg_temp.id('extra'));
+UPDATE board.account SET pending_email = 'new' || email WHERE id IN (pg_temp.id('viewer'), pg_temp.id('extra'));
+INSERT INTO board.one_time_token VALUES (sha256('token'), 'confirm_email', pg_temp.id('viewer'), 'newviewer@example.org', now() + interval '1 day'),
+    (sha256('reset'), 'reset_password', pg_temp.id('viewer'), 'viewer@example.org', now() + interval '1 hour');
 UPDATE taskapi.rate_limit_policy SET shadow = true;
 SELECT taskapi.create_session(p.id::text), taskapi.create_api_key(p.id::text, 'of ' || p.who) FROM person p \g /dev/null
 CREATE TEMP TABLE session_of_extra AS SELECT s.id FROM taskapi.session s WHERE s.subject = pg_temp.id('extra')::text;
@@ -155,6 +156,12 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board_api.me', 'SELECT', NULL, 'who is another', 'GET', 'SELECT * FROM {api}.me WHERE id <> {me}', 'd n n n n n n n d'),
     ('relation', 'board_api.me', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board_api.confirm_email', 'EXECUTE', NULL, 'confirm', 'POST', 'SELECT * FROM {api}.confirm_email(''token'')', 'd m m m r m m m d'),
+    ('function', 'board_api.confirm_email', 'EXECUTE', NULL, 'confirm with a token of another purpose', 'POST', 'SELECT * FROM {api}.confirm_email(''reset'')', 'd m m m m m m m d'),
+    ('function', 'board_api.request_email_verification', 'EXECUTE', NULL, 'ask for mail', 'POST', 'SELECT * FROM {api}.request_email_verification()', 'd r r r r r r r d'),
+    ('function', 'board_api.request_password_reset', 'EXECUTE', NULL, 'ask for mail to an account', 'POST', 'SELECT * FROM {api}.request_password_reset(''viewer@example.org'')', 'r r r r r r r r d'),
+    ('function', 'board_api.request_password_reset', 'EXECUTE', NULL, 'ask for mail to no account', 'POST', 'SELECT * FROM {api}.request_password_reset(''unknown@example.org'')', 'r r r r r r r r d'),
+    ('function', 'board_api.reset_password', 'EXECUTE', NULL, 'set another password, with the token', 'POST', 'SELECT * FROM {api}.reset_password(''reset'', ''another'')', 'r r r r r r r r d'),
+    ('function', 'board_api.reset_password', 'EXECUTE', NULL, 'with a token of another purpose', 'POST', 'SELECT * FROM {api}.reset_password(''token'', ''another'')', 'm m m m m m m m d'),
 
     ('relation', 'board_api.sessions', 'SELECT', 'regress_anonymous: id created_at expires_at user_agent address current email password', 'list', 'GET', 'SELECT * FROM {api}.sessions', 'd r r r r r r u d'),
     ('relation', 'board_api.sessions', 'SELECT', NULL, 'list', 'GET', 'SELECT id FROM {api}.sessions', 'd r r r r r r u d'),
@@ -171,11 +178,12 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 
     -- The tables, which no layer exposes: should one do so all the same, row-level security still holds.
     ('relation', 'board.account', 'SELECT', 'id email display_name version created_at updated_at deleted_at', 'read', 'GET', 'SELECT email FROM board.account WHERE id NOT IN ({owner}, {editor}, {viewer}, {extra}, {me})', 'd n n n n n n n d'),
-    ('relation', 'board.account', 'SELECT', NULL, 'read what is private', 'GET', 'SELECT password_hash, pending_email, email_token_hash FROM board.account', 'd d d d d d d r d'),
+    ('relation', 'board.account', 'SELECT', NULL, 'read what is private', 'GET', 'SELECT password_hash, pending_email, email_verified_at FROM board.account', 'd d d d d d d r d'),
     ('relation', 'board.account', 'UPDATE', 'email display_name', 'change', 'PATCH', 'UPDATE board.account SET display_name = ''x'' WHERE id = {extra}', 'd n n n n n n r d'),
     ('relation', 'board.account', 'UPDATE', NULL, 'take an address unconfirmed', 'PATCH', 'UPDATE board.account SET pending_email = ''x@y'', deleted_at = NULL', 'd d d d d d d r d'),
     ('relation', 'board.account', 'INSERT', NULL, 'create', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.account', 'DELETE', NULL, 'delete another', 'DELETE', 'DELETE FROM board.account WHERE id = {extra}', 'd n n n n n n r d'),
+    ('relation', 'board.one_time_token', 'SELECT INSERT UPDATE DELETE', NULL, 'read and write', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.project', 'SELECT', 'id name description creator_id version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT name FROM board.project WHERE id = {project}', 'd n n n r r r r d'),
     ('relation', 'board.project', 'INSERT', 'id name description creator_id created_at', 'create in another''s name', 'POST', 'INSERT INTO board.project (name, creator_id) VALUES (''x'', {owner})', 'd r r r r r r r d'),
     ('relation', 'board.project', 'UPDATE', 'id name description creator_id created_at updated_at', 'change', 'PATCH', 'UPDATE board.project SET name = ''x'' WHERE id = {project}', 'd n n n n n r r d'),
@@ -201,10 +209,10 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 
     -- What policies and lists call; the owner's, and the triggers'.
     ('function', 'board.my_project_ids board.my_peer_ids board.my_newest_task_ids board.words_of board.my_matching_tasks board.make_room', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
-    ('function', 'board.create_account board.set_password board.create_email_token board.grant_api board.maintain', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board.create_account board.set_password board.create_email_token board.create_password_token board.create_one_time_token board.send_mail board.grant_api board.maintain', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.add_first_owner board.keep_an_owner board.keep_member board.end_membership board.end_invitations board.leave_projects board.set_creator board.set_created_at'
         ' board.set_completed_at board.set_pending_email board.end_logins board.come_back_with_an_owner board.log_in board.log_out board.create_api_key board.revoke_api_key board.refuse_update'
-        ' board.create_invitation board.refuse_member board.set_task board.keep_acyclic board.set_author board.log_activity board.forget_activity', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
+        ' board.create_invitation board.refuse_member board.set_task board.keep_acyclic board.set_author board.log_activity board.forget_activity board.mail_pending_email', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.position_between board.positions_between board.neighbours board.last_position board.spread_positions', 'EXECUTE', NULL, 'part of make_room()', NULL, NULL, 'd d d d d d d x d'),
     ('schema', 'board_api', 'USAGE', NULL, 'use', NULL, NULL, 'x x x x x x x x d'),
     ('schema', 'board', 'USAGE', NULL, 'use', NULL, NULL, 'd x x x x x x x d'),
@@ -388,13 +396,15 @@ INSERT INTO mistake VALUES
     ('board_api.members', 'DROP TRIGGER membership_keeps_an_owner_on_update ON board.membership'),
     ('board_api.invitations', 'CREATE POLICY others ON board.invitation FOR SELECT USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
     ('board_api.accept_invitation', 'UPDATE board.invitation SET account_id = pg_temp.id(''stranger'') WHERE account_id IS NOT NULL'),
-    ('board_api.me', 'CREATE OR REPLACE VIEW board_api.me WITH (security_barrier) AS SELECT a.id, a.email, a.pending_email, a.display_name, a.version, a.created_at, a.updated_at, ''x'' AS credential, NULL::text[] AS scopes FROM board.account a'),
+    ('board_api.me', 'CREATE OR REPLACE VIEW board_api.me WITH (security_barrier) AS SELECT a.id, a.email, a.email_verified_at, a.pending_email, a.display_name, a.version, a.created_at, a.updated_at, ''x'' AS credential, NULL::text[] AS scopes FROM board.account a'),
     ('board_api.comments', 'DROP TRIGGER comment_sets_author ON board.comment'),
     ('board_api.comments', 'DROP POLICY comment_changed_by_author ON board.comment; CREATE POLICY change ON board.comment FOR UPDATE USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
     ('board_api.deleted_comments', 'DROP POLICY comment_deleted_by_author_and_owners ON board.comment; CREATE POLICY remove ON board.comment FOR DELETE USING (taskapi.one_of(project_id, (SELECT board.my_project_ids())))'),
     ('board_api.activity', 'GRANT DELETE ON board_api.activity TO regress_authenticated; GRANT DELETE ON board.activity TO regress_authenticated'),
     ('board_api.activity', 'DROP TRIGGER task_logs_activity ON board.task; DELETE FROM board.activity'),
     ('board_api.move_task', 'CREATE OR REPLACE FUNCTION board.my_project_ids(minimum_role text DEFAULT ''viewer'') RETURNS uuid[] LANGUAGE sql AS ''SELECT array_agg(id) FROM board.project'''),
+    ('board_api.reset_password', 'UPDATE board.one_time_token SET purpose = CASE purpose WHEN ''reset_password'' THEN ''confirm_email'' ELSE ''reset_password'' END, account_id = pg_temp.id(''extra'')'),
+    ('board_api.confirm_email', 'UPDATE board.one_time_token SET account_id = pg_temp.id(''extra'') WHERE purpose = ''confirm_email''; UPDATE board.account SET pending_email = ''newviewer@example.org'' WHERE id = pg_temp.id(''extra'')'),
     ('board_api.sessions', 'CREATE OR REPLACE FUNCTION taskapi.verify_password(password text, hash text) RETURNS bool LANGUAGE sql AS ''SELECT true''');
 
 SELECT plan((SELECT count(*)::int FROM cell WHERE statement IS NOT NULL) + (SELECT count(*)::int FROM mistake) + 6);

@@ -219,7 +219,7 @@ RESET request.jwt.claims;
 DROP TABLE public.regress_call, public.regress_answer;
 DROP FUNCTION public.regress_try;
 DROP TABLE public.regress_source CASCADE;
-DROP SCHEMA regress_api, regress_tasks, "regress ""api"" 2", "regress ""tasks"" 2" CASCADE;
+DROP SCHEMA regress_api, regress_tasks, "regress ""api"" 2", "regress ""tasks"" 2", outbox CASCADE;
 DROP SCHEMA regress_hostile CASCADE;
 DROP OWNED BY regress_anonymous, regress_user, regress_mallory;
 DROP ROLE regress_anonymous, regress_user, regress_mallory;

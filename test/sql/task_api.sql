@@ -157,5 +157,5 @@ DROP ROLE regress_builder, regress_nobody, regress_somebody;
 INSERT INTO tasks.project (name, creator_id) VALUES ('kept', :'ann');
 DROP EXTENSION taskapi CASCADE;
 SELECT name FROM tasks.project;
-DROP SCHEMA tasks, api, regress_crypto CASCADE;
+DROP SCHEMA tasks, api, regress_crypto, outbox CASCADE;
 CREATE EXTENSION taskapi;

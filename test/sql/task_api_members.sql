@@ -210,12 +210,12 @@ SELECT * FROM confirm_email(NULL);
 SELECT * FROM confirm_email('tae_' || repeat('0', 64));
 SELECT regress_m.create_email_token(:'mal', 'mal@example.org');
 RESET ROLE;
-SELECT regress_try(format('SELECT regress_m.create_email_token(%L, %L)', :'mal', 'mal@example.org'));
+SELECT regress_m.create_email_token(:'mal', 'mal@example.org') IS NULL AS no_token;
 SET ROLE regress_user;
 UPDATE users SET email = 'Ann@example.org' WHERE id = :'mal' RETURNING email;
 RESET ROLE;
 -- a mail to the address of before confirms no other one
-SELECT regress_try(format('SELECT regress_m.create_email_token(%L, %L)', :'mal', 'mal@example.org'));
+SELECT regress_m.create_email_token(:'mal', 'mal@example.org') IS NULL AS no_token;
 SELECT regress_m.create_email_token(:'mal', 'Ann@example.org') AS token \gset
 SELECT pending_email FROM regress_m.account WHERE pending_email IS NOT NULL;
 SET ROLE regress_user;
@@ -273,7 +273,7 @@ RESET ROLE;
 
 RESET request.method;
 RESET request.jwt.claims;
-DROP SCHEMA regress_m, regress_m_api CASCADE;
+DROP SCHEMA regress_m, regress_m_api, outbox CASCADE;
 DROP TABLE regress_person;
 DROP FUNCTION regress_as, regress_try;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA taskapi FROM regress_user;

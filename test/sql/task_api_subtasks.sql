@@ -173,6 +173,6 @@ SELECT count(*) FILTER (WHERE action = 'created') AS old, count(*) > 10 AS young
 CALL regress_tasks.maintain(NULL);
 CALL regress_tasks.maintain(batch => 0);
 RESET search_path;
-DROP SCHEMA regress_tasks, regress_tasks_api CASCADE;
+DROP SCHEMA regress_tasks, regress_tasks_api, outbox CASCADE;
 DROP OWNED BY regress_anonymous, regress_user;
 DROP ROLE regress_anonymous, regress_user;
