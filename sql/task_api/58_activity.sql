@@ -61,6 +61,13 @@ CREATE TRIGGER membership_logs_activity AFTER INSERT OR UPDATE OF role OR DELETE
 CREATE TRIGGER project_logs_activity AFTER INSERT OR UPDATE ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.log_activity('projects', 'id', '');
 
+-- What they call is the extension's. Without it the tables can be written as before.
+ALTER TRIGGER task_sets_creator ON @data@.task DEPENDS ON EXTENSION taskapi;
+ALTER TRIGGER task_logs_activity ON @data@.task DEPENDS ON EXTENSION taskapi;
+ALTER TRIGGER comment_logs_activity ON @data@.comment DEPENDS ON EXTENSION taskapi;
+ALTER TRIGGER membership_logs_activity ON @data@.membership DEPENDS ON EXTENSION taskapi;
+ALTER TRIGGER project_logs_activity ON @data@.project DEPENDS ON EXTENSION taskapi;
+
 CREATE FUNCTION @data@.forget_activity() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$

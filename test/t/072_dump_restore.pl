@@ -143,7 +143,7 @@ $node->command_ok([ 'pg_dump', '-s', '-f', $schema, $node->connstr('source') ], 
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $schema, $node->connstr('rows') ], 'are restored');
 $node->safe_psql('rows', 'TRUNCATE taskapi.secret, taskapi.rate_limit_policy');
 $node->command_ok([ 'pg_restore', '--data-only', '--disable-triggers', '--exit-on-error', '-d', $node->connstr('rows'), $dump ], 'and rows, with triggers off');
-is($node->safe_psql('rows', 'SELECT count(*) FROM taskapi.resource'), '5', 'every resource is there');
+is($node->safe_psql('rows', 'SELECT count(*) FROM taskapi.resource'), '7', 'every resource is there');
 is($node->safe_psql('rows', q{SELECT count(*) FROM api.tasks t, public.token k WHERE t.cursor > k.cursor::taskapi.cursor}), 20 * 29 - 101, 'a cursor made before the dump opens');
 is($node->safe_psql('rows', q{UPDATE api.orders SET total = 98 WHERE total = 4 AND "Region" = 'north' RETURNING version}), '2', 'PATCH works, and sets the version');
 

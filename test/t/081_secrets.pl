@@ -37,7 +37,8 @@ $node->safe_psql(
 	GRANT EXECUTE ON FUNCTION taskapi.idempotency_begin, taskapi.idempotency_complete TO service;
 	GRANT CREATE ON DATABASE postgres TO app_owner;
 	GRANT EXECUTE ON FUNCTION taskapi.hash_password, taskapi.verify_password, taskapi.charge_login, taskapi.create_session, taskapi.revoke_credentials, taskapi.block_subject, taskapi.unblock_subject,
-		taskapi.set_api_roles, taskapi.create_task_api, taskapi.expose, taskapi.grant_resource TO app_owner;
+		taskapi.set_api_roles, taskapi.create_task_api, taskapi.expose, taskapi.grant_resource, taskapi.publish TO app_owner;
+	SELECT taskapi.create_outbox();
 	ALTER ROLE authenticator SET request.method = '';
 	UPDATE taskapi.rate_limit_policy SET rate = 100000, burst = 100000;
 	SET SESSION AUTHORIZATION app_owner;
@@ -161,6 +162,16 @@ sub requests
 	$answer->(run('app_owner', 'SELECT tasks.create_account(:email, :password, :name);', email => 'c@example.org', password => $password, name => ' '), qr/ERROR/, 'an account without a name');
 	$answer->(run('app_owner', 'SELECT tasks.set_password(:id, :password);', id => $ann, password => $password x 9), qr/ERROR/, 'a password that is too long');
 	$answer->(run('app_owner', 'SELECT tasks.set_password(:id, :password);', id => '00000000-0000-0000-0000-000000000000', password => $password), qr/ERROR/, 'a password for nobody');
+
+	my $one_time = $node->safe_psql('postgres', q{SELECT tasks.create_password_token('bob@example.org')});
+	spell("one-time token $scripts", substr($one_time, 4));
+	my $reset = 'SELECT api.reset_password(:token, :password);';
+	$answer->(request('SELECT api.request_password_reset(:email);', %post, email => 'bob@example.org'), $good, 'a reset is asked for');
+	$answer->(request($reset, %post, token => "$one_time ", password => $password), qr/not_found/, 'a one-time token that is wrong');
+	$answer->(request($reset, %post, token => $one_time, password => $password x 9), qr/invalid_value/, 'with a password that is too long');
+	$answer->(request($reset, %post, token => $one_time, password => $password), $good, 'a password is reset');
+	$answer->(request($reset, %post, token => $one_time, password => $password), qr/not_found/, 'once');
+	$answer->(request('SELECT api.confirm_email(:token);', %as_ann, method => 'POST', token => $one_time), qr/not_found/, 'and it confirms no address');
 
 	my %secret_ = (secret => $jwt_secret);
 	my $token = jwt();
