@@ -15,6 +15,7 @@
 #include "base/table_cache.h"
 #include "cursor/cursor_check.h"
 #include "cursor/cursor_token.h"
+#include "feed/feed_changes.h"
 #include "http/client_address.h"
 #include "http/origin.h"
 #include "http/problem_log.h"
@@ -54,6 +55,7 @@ _PG_init(void)
 	taskapi_page_init();
 	taskapi_request_observe_init();
 	taskapi_trace_init();
+	taskapi_feed_init();
 	taskapi_ratelimit_init();
 	taskapi_outbox_bound_init();
 	taskapi_outbox_partition_init();

@@ -76,6 +76,11 @@ CREATE FUNCTION taskapi.resource_publish() RETURNS trigger
 COMMENT ON FUNCTION taskapi.resource_publish() IS
     'AFTER INSERT OR UPDATE OR DELETE trigger of an exposed table: publishes what happened to a row to the outbox';
 
+CREATE FUNCTION taskapi.change_stamp() RETURNS trigger
+    LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_change_stamp';
+COMMENT ON FUNCTION taskapi.change_stamp() IS
+    'BEFORE INSERT OR DELETE OR UPDATE trigger of a table whose changes are told: stamps rows, and records those that leave';
+
 -- The defaults of a resource's columns.
 
 CREATE FUNCTION taskapi.insert_columns_support(internal) RETURNS internal
@@ -134,6 +139,51 @@ COMMENT ON FUNCTION taskapi.page_arguments() IS
     'Internal: the types of the arguments of every RESOURCE_page(): order_by, page_size, page_token, filter, count, fields,'
     ' show_deleted';
 
+CREATE FUNCTION taskapi.key_columns(source regclass) RETURNS name[]
+    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(array_agg(a.attname ORDER BY k.place), '{}')
+        FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place), pg_attribute a
+        WHERE i.indrelid = $1 AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = $1 AND a.attnum = k.attnum;
+    END;
+COMMENT ON FUNCTION taskapi.key_columns(regclass) IS 'Internal: the columns of the primary key of a table';
+
+CREATE TYPE taskapi.changes_result AS (
+    items           json,
+    removed         json,
+    next_page_token text,
+    has_more        boolean
+);
+COMMENT ON TYPE taskapi.changes_result IS
+    'What happened to the rows of a resource: items as they are now, the keys of those to remove, and the token to ask with next';
+
+CREATE FUNCTION taskapi.changes_arguments() RETURNS oidvector
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT array_to_string(ARRAY['text'::regtype::oid, 'int4'::regtype::oid, 'jsonb'::regtype::oid], ' ')::oidvector;
+    END;
+COMMENT ON FUNCTION taskapi.changes_arguments() IS
+    'Internal: the types of the arguments of every RESOURCE_changes(): page_token, page_size, filter';
+
+CREATE FUNCTION taskapi.changes_function_of(resource regclass) RETURNS regprocedure
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT p.oid::regprocedure
+        FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+        WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+          AND p.prorettype = 'taskapi.changes_result'::regtype AND p.proargtypes = taskapi.changes_arguments()
+          AND right(p.proname, 8) = '_changes'
+        ORDER BY p.oid LIMIT 1;
+    END;
+COMMENT ON FUNCTION taskapi.changes_function_of(regclass) IS 'Internal: the RESOURCE_changes() of a resource; NULL if there is none';
+
+CREATE FUNCTION taskapi.scope_column(scope text) RETURNS name
+    LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT (parse_ident((regexp_match($1, '^\s*("(?:[^"]|"")+"|[[:alpha:]_][\w$]*)\s*=\s*any\s*\(.*\)\s*$', 'i'))[1]))[1]::name;
+    END;
+COMMENT ON FUNCTION taskapi.scope_column(text) IS 'Internal: the column of a scope "column = ANY (expression)"; NULL if it names none';
+
 CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -170,12 +220,13 @@ CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS bool
 COMMENT ON FUNCTION taskapi.is_own_view(regclass, regclass) IS
     'Internal: whether a view is one of a resource made of that table: it bears our trigger and reads from nothing else';
 
-CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean, OUT published boolean)
+CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean, OUT published boolean,
+                                  OUT changes boolean)
     RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         -- an entry whose view was dropped counts for nothing
-        SELECT bool_or(r.soft_delete), bool_or(r.versioned), bool_or(r.publish IS NOT NULL)
+        SELECT bool_or(r.soft_delete), bool_or(r.versioned), bool_or(r.publish IS NOT NULL), bool_or(r.changes)
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
 COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs if there is none';

@@ -21,6 +21,7 @@ CREATE TYPE taskapi.wanted_resource AS (
     changes           boolean,
     scope             text,
     publish           text,
+    departures        name,
     former            taskapi.resource,
     adopted           boolean,
     leaving           name[],
@@ -30,6 +31,8 @@ COMMENT ON TYPE taskapi.wanted_resource IS 'Internal: a resource that expose() i
 COMMENT ON COLUMN taskapi.wanted_resource.creator IS
     'Who creates in the schema: the owner of the table; if that one may not, a superuser, who hands over what it made';
 COMMENT ON COLUMN taskapi.wanted_resource.key IS 'The columns of the primary key';
+COMMENT ON COLUMN taskapi.wanted_resource.departures IS
+    'The table of the rows that left, in the schema of the table; NULL if no resource made of the table tells its changes';
 COMMENT ON COLUMN taskapi.wanted_resource.former IS 'The entry of the resource, if it is there already';
 COMMENT ON COLUMN taskapi.wanted_resource.adopted IS 'Its views and triggers are there, and no entry: a restore lost it';
 COMMENT ON COLUMN taskapi.wanted_resource.leaving IS 'Columns that its views show, and shall not show any more';
@@ -176,6 +179,8 @@ BEGIN
                                WHERE t.tgrelid = source AND t.tgfoid = 'taskapi.resource_touch()'::regprocedure);
     found.idempotent := true;
     found.deleted_at_column := coalesce((parse_ident(deleted))[1], 'deleted_at');
+    found.changes := EXISTS (SELECT FROM pg_trigger t
+                             WHERE t.tgrelid = source AND t.tgfoid = 'taskapi.change_stamp()'::regprocedure);
     IF found.soft_delete AND taskapi.is_own_view(trash, source) AND taskapi.owner_of(trash) = owner THEN
         found.deleted_resource := trash;
     END IF;
@@ -296,11 +301,13 @@ BEGIN
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname = wanted.api_schema
           AND (p.proname = wanted.resource || '_page'
+               OR wanted.changes AND p.proname::text = wanted.resource || '_changes'
                OR wanted.soft_delete AND p.proname::text = 'deleted_' || wanted.resource || '_page')
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
                               AND d.refclassid = 'pg_class'::regclass
                               AND d.refobjid IN ((wanted.former).resource, (wanted.former).deleted_resource))
-          AND (taskapi.is_stranger(p.proowner, wanted.owner) OR p.proargtypes = taskapi.page_arguments())
+          AND (taskapi.is_stranger(p.proowner, wanted.owner)
+               OR p.proargtypes IN (taskapi.page_arguments(), taskapi.changes_arguments()))
     LOOP
         RAISE EXCEPTION 'name "%" is taken in schema "%"', taken.name, wanted.api_schema
             USING ERRCODE = 'duplicate_function',
@@ -323,7 +330,8 @@ CREATE FUNCTION taskapi.owned_by_others(wanted taskapi.wanted_resource) RETURNS 
         UNION ALL
         SELECT 'FUNCTION ' || p.oid::regprocedure, p.proowner::regrole FROM pg_proc p
         WHERE p.oid IN (taskapi.page_function_of((($1).former).resource),
-                        taskapi.page_function_of((($1).former).deleted_resource)) AND p.proowner <> ($1).owner
+                        taskapi.page_function_of((($1).former).deleted_resource),
+                        taskapi.changes_function_of((($1).former).resource)) AND p.proowner <> ($1).owner
         ORDER BY 1;
     END;
 COMMENT ON FUNCTION taskapi.owned_by_others(taskapi.wanted_resource) IS
@@ -486,6 +494,8 @@ BEGIN
         PERFORM taskapi.check_publish(wanted.publish, wanted.owner);
     END IF;
     wanted.order_by := taskapi.resource_order(wanted);
+    PERFORM taskapi.check_changes(wanted);
+    wanted.departures := taskapi.wanted_departures(wanted);
     wanted.leaving := taskapi.leaving_columns(wanted);
     wanted.remake := wanted.leaving <> '{}' OR EXISTS (SELECT FROM taskapi.owned_by_others(wanted));
     RETURN wanted;
@@ -535,6 +545,10 @@ BEGIN
     entry.changes := wanted.changes;
     entry.scope := wanted.scope;
     entry.publish := wanted.publish;
+    IF wanted.changes THEN
+        SELECT taskapi.relation_named(n.nspname, wanted.departures) INTO entry.departures
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = source;
+    END IF;
     RETURN entry;
 END
 $$;
@@ -633,6 +647,14 @@ BEGIN
     FOR statement IN SELECT s.* FROM taskapi.drop_statements(entry) s LOOP
         PERFORM taskapi.run_as(statement.runs_as, statement.statement);
     END LOOP;
+    FOR statement IN
+        SELECT d.relowner::regrole AS runs_as, format('DROP TABLE %s', d.oid::regclass) AS statement
+        FROM pg_class d
+        WHERE d.oid = entry.departures
+          AND NOT EXISTS (SELECT FROM taskapi.resources_of(source) r WHERE r.changes AND r.resource <> entry.resource)
+    LOOP
+        PERFORM taskapi.run_as(statement.runs_as, statement.statement);
+    END LOOP;
     RETURN source;
 END
 $$;
@@ -645,7 +667,7 @@ AS $$
 DECLARE
     statements CONSTANT text[] := ARRAY(
         SELECT s.s FROM taskapi.is_source(source) i,
-             taskapi.source_trigger_statements(source, i.versioned, i.versioned IS NOT NULL, i.published) s (s));
+             taskapi.source_trigger_statements(source, i.versioned, i.versioned IS NOT NULL, i.published, i.changes) s (s));
     granted    text;
 BEGIN
     FOR i IN 1 .. cardinality(statements) LOOP

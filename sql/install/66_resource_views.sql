@@ -16,11 +16,24 @@ CREATE FUNCTION taskapi.needed_columns(wanted taskapi.wanted_resource)
                 (3, ($1).soft_delete, ($1).deleted_at_column,   '{timestamptz}',           'timestamptz', NULL,    false,
                  'timestamptz'),
                 (4, ($1).soft_delete, 'deletion_id',            '{uuid}',                  'uuid',        NULL,    false,
-                 'uuid')) n (place, needed, name, types, type, value, required, fitting)
+                 'uuid'),
+                (5, ($1).changes,     'changed',                '{xid8}',                  'xid8',        '''0''', true,
+                 'xid8')) n (place, needed, name, types, type, value, required, fitting)
         WHERE n.needed ORDER BY n.place;
     END;
 COMMENT ON FUNCTION taskapi.needed_columns(taskapi.wanted_resource) IS
     'Internal: the columns that versions and soft deletion need of a table';
+
+-- A stamp of change_stamp() is nobody's to see.
+CREATE FUNCTION taskapi.is_stamp(wanted taskapi.wanted_resource, name name) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT $2 = 'changed'
+               AND coalesce((SELECT a.atttypid = 'xid8'::regtype FROM pg_attribute a
+                             WHERE a.attrelid = ($1).source AND a.attname = $2), ($1).changes);
+    END;
+COMMENT ON FUNCTION taskapi.is_stamp(taskapi.wanted_resource, name) IS
+    'Internal: whether a column of a table holds the stamps of its changes';
 
 -- The columns that the table will have: those that it has, and those that are added, in that order.
 CREATE FUNCTION taskapi.source_columns(wanted taskapi.wanted_resource)
@@ -122,7 +135,8 @@ CREATE FUNCTION taskapi.view_columns(wanted taskapi.wanted_resource, deleted boo
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH source AS (
-            SELECT s.*, s.name IN (($1).deleted_at_column, 'deletion_id') AND ($1).soft_delete AND NOT $2 AS hidden
+            SELECT s.*, s.name IN (($1).deleted_at_column, 'deletion_id') AND ($1).soft_delete AND NOT $2
+                        OR taskapi.is_stamp($1, s.name) AS hidden
             FROM taskapi.source_columns($1) s),
         present AS (
             SELECT c.name AS was, c.source_attnum, c.place, s.name,
@@ -178,7 +192,8 @@ CREATE FUNCTION taskapi.leaving_columns(wanted taskapi.wanted_resource) RETURNS 
               WHERE c.oid IN ((($1).former).resource, (($1).former).deleted_resource) AND s.attnum = u.attnum
                 AND (s.private AND s.name <> ALL (($1).key)
                      OR ($1).soft_delete AND c.oid = (($1).former).resource
-                        AND s.name IN (($1).deleted_at_column, 'deletion_id'))
+                        AND s.name IN (($1).deleted_at_column, 'deletion_id')
+                     OR ($1).changes AND s.name = 'changed')
               UNION ALL
               SELECT c.name
               FROM pg_class v, LATERAL taskapi.resource_columns(v.oid::regclass) c,
@@ -196,7 +211,8 @@ CREATE FUNCTION taskapi.drop_statements(entry taskapi.resource) RETURNS TABLE (r
     BEGIN ATOMIC
         SELECT d.owner::regrole, d.statement
         FROM (SELECT 1, p.proowner, format('DROP FUNCTION %s', p.oid::regprocedure) FROM pg_proc p
-              WHERE p.oid IN (taskapi.page_function_of(($1).resource), taskapi.page_function_of(($1).deleted_resource))
+              WHERE p.oid IN (taskapi.page_function_of(($1).resource), taskapi.page_function_of(($1).deleted_resource),
+                              taskapi.changes_function_of(($1).resource))
               UNION ALL
               SELECT 2, c.relowner, format('DROP VIEW %s', c.oid::regclass) FROM pg_class c
               WHERE c.oid = ($1).deleted_resource AND taskapi.is_own_view(c.oid, ($1).source)
@@ -223,6 +239,8 @@ CREATE FUNCTION taskapi.resource_triggers(kinds text[])
             ('deleted',     89, 'taskapi_write',           'INSTEAD OF DELETE OR UPDATE', 'taskapi.resource_write()'),
             ('deleted',     26, 'taskapi_statement_start', 'BEFORE DELETE OR UPDATE', 'taskapi.resource_statement()'),
             ('deleted',     24, 'taskapi_statement_end',   'AFTER DELETE OR UPDATE', 'taskapi.resource_statement()'),
+            -- before the touch, to which its stamp is no change
+            ('changes',     31, 'zz_taskapi_change',       'BEFORE INSERT OR DELETE OR UPDATE', 'taskapi.change_stamp()'),
             ('versioned',   19, 'zz_taskapi_touch',        'BEFORE UPDATE', 'taskapi.resource_touch()'),
             ('source',      21, 'zz_taskapi_reference',    'AFTER INSERT OR UPDATE', 'taskapi.resource_reference()'),
             ('published',   29, '00_taskapi_publish', 'AFTER INSERT OR DELETE OR UPDATE', 'taskapi.resource_publish()'))
@@ -260,21 +278,32 @@ CREATE FUNCTION taskapi.trigger_statements(relation regclass, qualified text, ki
               -- one that is ENABLE ALWAYS stays so; of a partitioned table the partitions' are meant too
               SELECT DISTINCT 3, t.tgname, format('ALTER TABLE %s ENABLE TRIGGER %I', $2, t.tgname)
               FROM pg_trigger t JOIN taskapi.resource_triggers($3) w ON t.tgname = w.name AND t.tgfoid = w.function
-              WHERE t.tgenabled IN ('D', 'R')
-                AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree($1) p))) s (place, name, statement)
+              WHERE t.tgenabled IN ('D', 'R') AND w.name <> 'zz_taskapi_change'
+                AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree($1) p))
+              UNION ALL
+              -- a subscriber of logical replication stamps with ids of its own
+              SELECT 4, w.name, format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', $2, w.name)
+              FROM taskapi.resource_triggers($3) w
+              WHERE w.name = 'zz_taskapi_change'
+                AND (NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = $1 AND t.tgname = w.name)
+                     OR EXISTS (SELECT FROM pg_trigger t
+                                WHERE t.tgname = w.name AND t.tgfoid = w.function AND t.tgenabled <> 'A'
+                                  AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT p.relid FROM pg_partition_tree($1) p))))
+             ) s (place, name, statement)
         ORDER BY s.place, s.name;
     END;
 COMMENT ON FUNCTION taskapi.trigger_statements(regclass, text, text[]) IS
     'Internal: give a relation those triggers of ours that are of the given kinds, and take the others of ours away';
 
-CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean, published boolean)
+CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean, published boolean,
+                                                  changes boolean)
     RETURNS SETOF text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT taskapi.trigger_statements($1, $1::text, ARRAY[CASE WHEN $2 THEN 'versioned' END, CASE WHEN $3 THEN 'source' END,
-                                                              CASE WHEN $4 THEN 'published' END]);
+                                                              CASE WHEN $4 THEN 'published' END, CASE WHEN $5 THEN 'changes' END]);
     END;
-COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean, boolean) IS
+COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean, boolean, boolean) IS
     'Internal: give a table the triggers that the resources made of it need, and take the others of ours away';
 
 -- Columns that were renamed. Two may have swapped their names: then all take a name that is nobody's first.
@@ -511,7 +540,8 @@ DECLARE
     source CONSTANT regclass := wanted.source;
     others record;
 BEGIN
-    SELECT bool_or(r.versioned) AS versioned, bool_or(r.publish IS NOT NULL) AS published INTO others
+    SELECT bool_or(r.versioned) AS versioned, bool_or(r.publish IS NOT NULL) AS published, bool_or(r.changes) AS changes
+    INTO others
     FROM taskapi.resources_of(source) r WHERE r.resource IS DISTINCT FROM (wanted.former).resource;
     RETURN QUERY SELECT s.* FROM taskapi.schema_statements(wanted) s;
     RETURN QUERY SELECT wanted.owner, s FROM taskapi.column_statements(wanted) s;
@@ -531,9 +561,13 @@ BEGIN
     IF wanted.soft_delete THEN
         RETURN QUERY SELECT s.* FROM taskapi.page_statements(wanted, true) s;
     END IF;
+    RETURN QUERY SELECT s.* FROM taskapi.changes_statements(wanted) s;
+    RETURN QUERY SELECT s.* FROM taskapi.departures_statements(wanted) s;
     RETURN QUERY SELECT wanted.owner, s
                  FROM taskapi.source_trigger_statements(source, wanted.versioned OR others.versioned IS TRUE, true,
-                                                        wanted.publish IS NOT NULL OR others.published IS TRUE) s;
+                                                        wanted.publish IS NOT NULL OR others.published IS TRUE,
+                                                        wanted.changes OR others.changes IS TRUE) s;
+    RETURN QUERY SELECT wanted.owner, s FROM taskapi.changes_grants(wanted) s;
     IF wanted.remake THEN
         RETURN QUERY SELECT wanted.owner, s FROM taskapi.remade_grants(wanted) s;
     END IF;

@@ -96,6 +96,18 @@ CREATE FUNCTION taskapi.revoke_statements(wanted taskapi.wanted_resource) RETURN
 COMMENT ON FUNCTION taskapi.revoke_statements(taskapi.wanted_resource) IS
     'Internal: take the columns that are private since from those who were granted the resource';
 
+-- What a reader reads of the departures: whatever else stands there is for policies.
+CREATE FUNCTION taskapi.told_columns(source regclass, scopes text[]) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ', taskapi_stamp, taskapi_deleted'
+        FROM pg_attribute a
+        WHERE a.attrelid = $1 AND (a.attname = ANY (taskapi.key_columns($1))
+                                   OR a.attname IN (SELECT taskapi.scope_column(s) FROM unnest($2) s));
+    END;
+COMMENT ON FUNCTION taskapi.told_columns(regclass, text[]) IS
+    'Internal: the columns of a table''s departures that readers are granted, as a list';
+
 -- What each action grants, as statements: a table of docs/security.md. The views run with their caller's privileges, so the same
 -- columns are granted of the table. To restore or purge a row one has to be able to name it, which read_deleted lets.
 CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RETURNS TABLE (relation regclass, privilege text)
@@ -119,6 +131,9 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
             -- which the view of the live rows asks for
             ('read',         ($1).source,           CASE WHEN ($1).soft_delete
                                                     THEN format('SELECT (%I)', ($1).deleted_at_column) END),
+            ('read',         ($1).source,           CASE WHEN ($1).changes THEN 'SELECT (changed)' END),
+            ('read',         ($1).departures,       CASE WHEN ($1).changes AND ($1).departures IS NOT NULL
+                                                    THEN format('SELECT (%s)', taskapi.told_columns(($1).source, ARRAY[($1).scope])) END),
             ('read_deleted', ($1).deleted_resource, 'SELECT'),
             ('read_deleted', ($1).source,           format('SELECT (%s, %I, deletion_id)', list.shown, ($1).deleted_at_column)),
             ('create',       ($1).resource,         'INSERT'),
@@ -197,7 +212,8 @@ BEGIN
     END LOOP;
     FOR target IN
         SELECT p.oid::regprocedure AS function, p.proowner::regrole AS owner FROM pg_proc p
-        WHERE 'read' = ANY (actions) AND p.oid = taskapi.page_function_of(entry.resource)
+        WHERE 'read' = ANY (actions) AND p.oid IN (taskapi.page_function_of(entry.resource),
+                                                   taskapi.changes_function_of(entry.resource))
            OR actions && '{read_deleted,restore,purge}' AND p.oid = taskapi.page_function_of(entry.deleted_resource)
     LOOP
         PERFORM taskapi.run_as(target.owner, format('GRANT EXECUTE ON FUNCTION %s TO %s', target.function, grantee));

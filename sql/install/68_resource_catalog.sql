@@ -1,14 +1,5 @@
 -- What a layer can ask: the resources, as far as the asking role may use them.
 
-CREATE FUNCTION taskapi.key_columns(source regclass) RETURNS name[]
-    LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
-    BEGIN ATOMIC
-        SELECT coalesce(array_agg(a.attname ORDER BY k.place), '{}')
-        FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place), pg_attribute a
-        WHERE i.indrelid = $1 AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = $1 AND a.attnum = k.attnum;
-    END;
-COMMENT ON FUNCTION taskapi.key_columns(regclass) IS 'Internal: the columns of the primary key of a table';
-
 -- A view runs with its caller's rights, and takes them for each column of the table that it names, whichever are asked for.
 CREATE FUNCTION taskapi.may_read_view(view regclass, source regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -127,7 +118,10 @@ CREATE VIEW taskapi.resources WITH (security_barrier = true) AS
                         WHERE a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
                           AND a.attname NOT IN (SELECT s.attname FROM pg_catalog.pg_attribute s
                                                 WHERE s.attrelid = (u.r).resource AND s.attnum > 0))) f) AS parents,
-           (u.r).versioned, (u.r).soft_delete, (u.r).idempotent, (u.r).changes, (u.r).scope, (u.r).publish
+           (u.r).versioned, (u.r).soft_delete, (u.r).idempotent, (u.r).changes, (u.r).scope, (u.r).publish,
+           (SELECT p.proname FROM pg_catalog.pg_proc p
+            WHERE p.oid = taskapi.changes_function_of((u.r).resource)
+              AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')) AS changes_function
     FROM usable u,
     LATERAL (SELECT CASE WHEN u.actions && '{read_deleted,restore,purge}' THEN (u.r).deleted_resource END AS trash) t;
 COMMENT ON VIEW taskapi.resources IS
@@ -158,4 +152,6 @@ COMMENT ON COLUMN taskapi.resources.soft_delete IS 'DELETE marks rows as deleted
 COMMENT ON COLUMN taskapi.resources.idempotent IS 'POST and PATCH heed Idempotency-Key';
 COMMENT ON COLUMN taskapi.resources.changes IS 'Clients can ask what changed since, by RESOURCE_changes()';
 COMMENT ON COLUMN taskapi.resources.scope IS 'The expression that says what of it the role may see; NULL if there is none';
+COMMENT ON COLUMN taskapi.resources.changes_function IS
+    'The function that tells what changed since; NULL if there is none that the role may call';
 COMMENT ON COLUMN taskapi.resources.publish IS 'The topic under which writes are published; NULL if they are not';

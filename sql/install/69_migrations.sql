@@ -189,6 +189,10 @@ BEGIN
             SELECT format('COMMENT ON FUNCTION %s IS %L;', page, obj_description(page, 'pg_proc'))
             WHERE NOT starts_with(obj_description(page, 'pg_proc'), 'A page of ');
     END LOOP;
+    RETURN QUERY
+        SELECT s || ';' FROM taskapi.changes_function_of(entry.resource) f,
+             LATERAL (SELECT taskapi.revokes_on('pg_proc', f) UNION ALL SELECT unnest(taskapi.grants_on('pg_proc', f, '{}'))) g (s)
+        WHERE f IS NOT NULL;
     RETURN QUERY SELECT s || ';' FROM taskapi.column_grants_of(entry) s;
 END
 $$;

@@ -351,6 +351,11 @@ BEGIN
         RETURN QUERY SELECT 'notice', format('no index serves the order of resource %I.%I', wanted.api_schema, wanted.resource),
                             NULL, advice;
     END IF;
+    advice := taskapi.changes_advice(wanted);
+    IF advice IS NOT NULL THEN
+        RETURN QUERY SELECT 'notice', format('no index serves the changes of resource %I.%I', wanted.api_schema, wanted.resource),
+                            NULL, advice;
+    END IF;
     -- The purge reads them in order of deletion, from an index that holds no live rows or begins with the column.
     IF wanted.soft_delete AND NOT EXISTS (
         SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = source AND a.attname = wanted.deleted_at_column

@@ -72,6 +72,15 @@ BEGIN
         END LOOP;
     END IF;
 
+    IF pg_catalog.current_setting('taskapi.change_retention') OPERATOR(pg_catalog.<>) '-1' THEN
+        retention := pg_catalog.current_setting('taskapi.change_retention')::pg_catalog.interval;
+        LOOP
+            done := taskapi.prune_changes(retention, batch);
+            COMMIT;
+            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+        END LOOP;
+    END IF;
+
     BEGIN
         PERFORM taskapi.extend_outbox();
     EXCEPTION WHEN OTHERS THEN                          -- what its owner made of it must not keep the rest from being done
@@ -101,7 +110,7 @@ $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
     'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
-    ' by batch; makes and drops partitions of the outbox; writes down when API keys were used, and saves the limiter. For a'
+    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; writes down when API keys were used, and saves the limiter. For a'
     ' scheduler';
 
 -- grant_maintain(grantee): lets a role that is nothing else call maintain(), and the functions that it calls.
@@ -115,7 +124,8 @@ BEGIN
         RAISE EXCEPTION 'role % does not exist', coalesce(grantee::text, 'null') USING ERRCODE = 'undefined_object';
     END IF;
     FOREACH routine IN ARRAY '{taskapi.maintain(int),taskapi.purge_idempotency_keys(int),taskapi.purge_sessions(int),'
-        '"taskapi.purge_deleted(interval,int,xid8)",taskapi.extend_outbox(int),taskapi.prune_outbox(),'
+        '"taskapi.purge_deleted(interval,int,xid8)","taskapi.prune_changes(interval,int)",'
+        'taskapi.extend_outbox(int),taskapi.prune_outbox(),'
         'taskapi.flush_api_key_usage(),taskapi.save_rate_limits()}'::regprocedure[]
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, grantee);

@@ -429,14 +429,18 @@ read_options(FunctionCallInfo fcinfo, int first, PageRequest *request)
 	request->columns = taskapi_page_columns(request->given.columns);
 }
 
+int
+taskapi_page_size(int asked)
+{
+	if (asked < 0)
+		taskapi_problem(PROBLEM_INVALID_PAGE_SIZE, NIL, NULL, "It is %d, and must not be negative.", asked);
+	return Min(asked == 0 ? default_page_size : asked, max_page_size);
+}
+
 static int
 page_size(FunctionCallInfo fcinfo, int arg)
 {
-	int			size = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT32(arg);
-
-	if (size < 0)
-		taskapi_problem(PROBLEM_INVALID_PAGE_SIZE, NIL, NULL, "It is %d, and must not be negative.", size);
-	return Min(size == 0 ? default_page_size : size, max_page_size);
+	return taskapi_page_size(PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT32(arg));
 }
 
 static TaskapiPageQuery *

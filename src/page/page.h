@@ -15,4 +15,7 @@
  */
 extern void taskapi_page_init(void);
 
+/* How many rows a page has that was asked for with that size; 0 is none.  Errors: invalid_page_size. */
+extern int	taskapi_page_size(int asked);
+
 #endif							/* TASKAPI_PAGE_H */

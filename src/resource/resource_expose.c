@@ -69,6 +69,7 @@ static void select_row(const char *query, int nargs, Oid *types, Datum *values, 
 static void require_owner(Oid relid);
 static Oid	register_resource(Oid type, Datum entry);
 static void check_resource(Oid resource, Oid source, Oid deleted);
+static void share_departures(Oid source);
 static void delete_leftovers(void);
 static void forget_dropped(void);
 
@@ -190,6 +191,13 @@ unexpose(void *arg)
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	null = isnull ? 'n' : ' ';
 	forget_dropped();
+	if (!isnull)
+	{
+		TaskapiRole saved = taskapi_become(taskapi_relation_owner("resource"), AS_OWNER);
+
+		share_departures(DatumGetObjectId(value));
+		taskapi_role_restore(saved);
+	}
 	select_row("SELECT taskapi.finish_unexpose($1)", 1, &type, &value, &null);
 	SPI_finish();
 }
@@ -225,11 +233,33 @@ register_resource(Oid type, Datum entry)
 							   1, &type, &entry, NULL, false, 0);
 	if (rc != SPI_OK_INSERT || SPI_processed != 1)
 		elog(ERROR, "the resource was not entered: %s", SPI_result_code_string(rc));
+	share_departures(relids[1]);
 	delete_leftovers();
 	taskapi_role_restore(saved);
 	CommandCounterIncrement();
 	check_resource(relids[0], relids[1], relids[2]);
 	return relids[0];
+}
+
+/*
+ * All resources made of a table have the same departures.
+ */
+static void
+share_departures(Oid source)
+{
+	Oid			type = OIDOID;
+	Datum		value = ObjectIdGetDatum(source);
+	int			rc = SPI_execute_with_args("UPDATE taskapi.resource r SET departures = o.departures FROM taskapi.resource o"
+										   " WHERE r.source OPERATOR(pg_catalog.=) $1 AND o.source OPERATOR(pg_catalog.=) $1"
+										   " AND r.changes AND o.changes AND o.departures IN (SELECT c.oid FROM pg_catalog.pg_class c)"
+										   " AND r.departures OPERATOR(pg_catalog.<>) o.departures",
+										   1, &type, &value, NULL, false, 0);
+
+	if (rc != SPI_OK_UPDATE)
+		elog(ERROR, "departures were not entered: %s", SPI_result_code_string(rc));
+	rc = SPI_execute_with_args("SELECT taskapi.register_changes($1::pg_catalog.regclass)", 1, &type, &value, NULL, false, 0);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "changes were not registered: %s", SPI_result_code_string(rc));
 }
 
 /*

@@ -225,3 +225,20 @@ taskapi_registrations(void)
 {
 	return taskapi_registry_load() ? registrations : NIL;
 }
+
+const TaskapiRegistration *
+taskapi_resource_with_changes(Oid table)
+{
+	ListCell   *lc;
+
+	if (!taskapi_registry_load())
+		return NULL;
+	foreach(lc, registrations)
+	{
+		TaskapiRegistration *r = lfirst(lc);
+
+		if (r->source == table && r->changes)
+			return r;
+	}
+	return NULL;
+}

@@ -39,6 +39,8 @@ extern bool taskapi_registry_load(void);
  */
 extern const TaskapiRegistration *taskapi_resource_find(Oid view);
 extern const TaskapiRegistration *taskapi_resource_of_table(Oid table, bool soft);
+/* The same: a resource made of the table whose changes clients can ask for. */
+extern const TaskapiRegistration *taskapi_resource_with_changes(Oid table);
 
 /* All of them, TaskapiRegistration; valid as long as one of them. */
 extern const List *taskapi_registrations(void);

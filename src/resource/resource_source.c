@@ -171,7 +171,7 @@ others_follow(const TriggerData *trigdata)
 }
 
 /*
- * Does an UPDATE change anything else than version and updated_at?
+ * Does an UPDATE change anything else than version, updated_at and the stamp for the change feed?
  */
 bool
 taskapi_row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, int updated_at)
@@ -184,6 +184,9 @@ taskapi_row_changed(TupleDesc desc, HeapTuple old, HeapTuple new, int version, i
 		Datum		old_value;
 		Datum		new_value;
 
+		/* the stamp of change_stamp(), which comes before */
+		if (att->atttypid == XID8OID && strcmp(NameStr(att->attname), "changed") == 0)
+			continue;
 		/* generated columns follow from the others, and are made later */
 		if (att->attisdropped || att->attgenerated != '\0' || i == version || i == updated_at)
 			continue;

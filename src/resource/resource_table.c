@@ -97,6 +97,12 @@ build_table(Oid relid)
 		table->deleted_at = pstrdup(quote_identifier(NameStr(deleted_at)));
 		require_fit(rel, NameStr(deleted_at));
 	}
+	registration = taskapi_resource_with_changes(relid);
+	if (registration != NULL && OidIsValid(registration->departures))
+	{
+		table->departed = registration->departures;
+		table->entry.depends = lappend_oid(table->entry.depends, table->departed);
+	}
 	table->columns = palloc0(sizeof(TaskapiTableColumn) * Max(RelationGetDescr(rel)->natts, 1));
 	find_key(table, rel);
 	find_foreign_keys(table, rel);

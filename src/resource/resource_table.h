@@ -95,6 +95,8 @@ typedef struct TaskapiTable
 	char	   *key_condition;	/* on the table as t, by $1 ... of the key's values */
 	List	   *incoming;		/* of TaskapiForeignKey: who refers to it */
 	List	   *outgoing;		/* to which table with soft_delete it refers */
+	Oid			departed;		/* the table of the rows that left it; InvalidOid if changes are not told */
+	struct TaskapiDepartures *departures;	/* feed_stamp.c's, or NULL */
 	bool		touches[2];		/* does zz_taskapi_touch fire for each of its rows?  By session_replication_role: */
 	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference and */
 	bool		publishes[2];	/* 00_taskapi_publish */

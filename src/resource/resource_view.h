@@ -68,6 +68,7 @@ typedef struct TaskapiView
 	List	   *view_plans;		/* of TaskapiViewPlan */
 	List	   *conflicts;		/* of TaskapiConflict */
 	List	   *insert_plans;	/* resource_insert.c's */
+	List	   *feed_plans;		/* feed_plan.c's */
 	TaskapiValueIO *io;		/* NULL until it is asked for */
 	struct TaskapiAnswerType *answer;	/* resource_answer.c's, or NULL */
 } TaskapiView;

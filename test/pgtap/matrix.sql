@@ -245,6 +245,10 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'run_ddl expose_online resource_ddl revokes_on own_comments page_function_over grant_shown_columns column_grants_of', 'EXECUTE', 'use', 'x x x x x x x x x'),
+    ('function', 'changes change_stamp changes_arguments changes_function_of scope_column policy_expression read_policies departure_columns departure_columns_of'
+        ' has_opaque_policy departures_fit wanted_scopes check_changes present_departures wanted_departures departures_statements readers_of changes_grants'
+        ' changes_statements changes_advice is_stamp told_columns', 'EXECUTE', 'use', 'x x x x x x x x x'),
+    ('function', 'next_incarnation prune_changes register_changes', 'EXECUTE', 'administer', 'd d d d d d d x d'),
     ('function', 'make_idempotent statement_returns', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'my_api_keys create_my_api_key revoke_my_api_key my_sessions end_my_session', 'EXECUTE', 'use one''s own', 'd x x x x x x x d'),
     ('function', 'add_secret api_key_last_used api_key_usage'
@@ -264,11 +268,11 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
     ('function', 'request_buckets request_series requests_under_way', 'EXECUTE', 'observe', 'd d d d d d d x d'),
-    ('relation', 'blocked_subject idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'blocked_subject change_source idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
     ('relation', 'stats outbox_lag rate_limit_stats rate_limit_denials request_metrics request_duration_buckets request_gauge', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
-    ('type', 'cursor page_result idempotency_entry idempotency_lease message rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
+    ('type', 'cursor changes_result page_result idempotency_entry idempotency_lease message rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
 UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
 
 -- One row for each object, privilege and statement.

@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * feed_upkeep.c
+ *	  Where the stamps of a table begin, and where its departures end.
+ *
+ * Both look into tables of others, as their owners and in a security-restricted
+ * operation, and write down what they found as the owner of the extension's.
+ *
+ * SQL: sql/install/76_changes.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/xid8.h"
+
+#include "base/compat.h"
+#include "base/own_objects.h"
+#include "base/role.h"
+#include "feed/feed_stamp.h"
+#include "feed/feed_state.h"
+#include "resource/resource_registry.h"
+#include "resource/resource_table.h"
+
+#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
+
+static uint64 stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found);
+static int64 prune(Oid source, Oid departures, Datum before, int64 batch);
+
+/*
+ * The xid8 in the first column of the first row, and how many rows there are in the second, if it is asked for.
+ */
+static uint64
+stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found)
+{
+	int			rc = SPI_execute_with_args(query, nargs, types, values, NULL, false, 0);
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "\"%s\" failed: %s", query, SPI_result_code_string(rc));
+	if (SPI_processed > 0)
+	{
+		if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != XID8OID)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("stamps are not of type xid8")));
+		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	}
+	*found = !isnull;
+	return isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(value));
+}
+
+/*
+ * next_incarnation(source regclass) -> int
+ *
+ * Locks the table against writers.  The stamps that are there already are those of before, or of another cluster.
+ */
+PG_FUNCTION_INFO_V1(taskapi_next_incarnation);
+Datum
+taskapi_next_incarnation(PG_FUNCTION_ARGS)
+{
+	Oid			source = PG_GETARG_OID(0);
+	TaskapiTable *table;
+	TaskapiRole saved;
+	uint64		newest;
+	bool		found;
+
+	LockRelationOid(source, ShareRowExclusiveLock);
+	table = taskapi_resource_table(source);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	saved = taskapi_become(table->owner, AS_OWNER);
+	newest = stamp_of(psprintf("SELECT t." TASKAPI_STAMP_COLUMN " FROM %s AS t WHERE t." TASKAPI_STAMP_COLUMN
+							   " OPERATOR(pg_catalog.>) '0'::pg_catalog.xid8 ORDER BY 1 DESC LIMIT 1", table->name),
+					  0, NULL, NULL, &found);
+	taskapi_role_restore(saved);
+	SPI_finish();
+	if (found && newest >> TASKAPI_STAMP_BITS == PG_UINT16_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("stamps of table %s are used up", table->name),
+				 errhint("Set column \"" TASKAPI_STAMP_COLUMN "\" of all its rows to 0.")));
+	PG_RETURN_INT32(found ? (int) (newest >> TASKAPI_STAMP_BITS) + 1 : 1);
+}
+
+/*
+ * prune_changes(older_than interval, batch int) -> bigint
+ */
+PG_FUNCTION_INFO_V1(taskapi_prune_changes);
+Datum
+taskapi_prune_changes(PG_FUNCTION_ARGS)
+{
+	int			batch = PG_GETARG_INT32(1);
+	Datum		before = DirectFunctionCall2(timestamptz_mi_interval,
+											 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), PG_GETARG_DATUM(0));
+	int64		pruned = 0;
+	List	   *sources = NIL;
+	ListCell   *lc;
+
+	if (batch < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("batch must be positive")));
+	foreach(lc, taskapi_registrations())
+	{
+		const TaskapiRegistration *r = lfirst(lc);
+
+		if (r->changes && OidIsValid(r->departures))
+			sources = list_append_unique_oid(sources, r->source);
+	}
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	foreach(lc, sources)
+	{
+		const TaskapiRegistration *r = taskapi_resource_with_changes(lfirst_oid(lc));
+
+		if (r != NULL && get_rel_relkind(r->departures) == RELKIND_RELATION && pruned < batch)
+			pruned += prune(r->source, r->departures, before, batch - pruned);
+	}
+	SPI_finish();
+	PG_RETURN_INT64(pruned);
+}
+
+/*
+ * What is deleted and how far that reached become visible together.
+ */
+static int64
+prune(Oid source, Oid departures, Datum before, int64 batch)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT8OID};
+	Datum		values[] = {before, Int64GetDatum(batch)};
+	Oid			pruned_types[] = {OIDOID, XID8OID};
+	Datum		pruned[2] = {ObjectIdGetDatum(source)};
+	Oid			owner = taskapi_resource_table(source)->owner;
+	TaskapiRole saved;
+	uint64		newest = 0;
+	int64		n;
+
+	saved = taskapi_become(owner, AS_OWNER);
+	if (SPI_execute_with_args(psprintf("DELETE FROM %1$s AS d WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
+									   "SELECT o.ctid FROM %1$s AS o WHERE o.taskapi_departed_at OPERATOR(pg_catalog.<) $1"
+									   " ORDER BY o.taskapi_departed_at LIMIT $2)) RETURNING d.taskapi_stamp",
+									   quote_qualified_identifier(get_namespace_name(get_rel_namespace(departures)),
+																  get_rel_name(departures))),
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE_RETURNING)
+		elog(ERROR, "departures were not pruned");
+	taskapi_role_restore(saved);
+	n = (int64) SPI_processed;
+	for (int64 i = 0; i < n; i++)
+	{
+		bool		isnull;
+		Datum		stamp = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (!isnull)
+			newest = Max(newest, U64FromFullTransactionId(DatumGetFullTransactionId(stamp)));
+	}
+	if (n == 0)
+		return 0;
+	SPI_freetuptable(SPI_tuptable);
+	pruned[1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(newest));
+	saved = taskapi_become(taskapi_relation_owner("change_source"), AS_OWNER);
+	if (SPI_execute_with_args("UPDATE taskapi.change_source AS s SET pruned = $2"
+							  " WHERE s.source OPERATOR(pg_catalog.=) $1 AND s.pruned OPERATOR(pg_catalog.<) $2",
+							  lengthof(pruned_types), pruned_types, pruned, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "what was pruned was not written down");
+	taskapi_role_restore(saved);
+	return n;
+}
