@@ -28,6 +28,12 @@ const OWN = {
         await ask(config.apiRole, 'SELECT', []);
         return json({ status: 'ready' });
     },
+    // For a proxy that sends writes to the primary: 503 beside a standby.
+    '/primaryz': async () => {
+        const [{ standby }] = await ask(config.apiRole, 'SELECT pg_is_in_recovery() AS standby', []);
+        if (closing || standby) throw new Problem(503, 'read_only', closing ? 'shutting down' : 'a standby');
+        return json({ status: 'primary' });
+    },
 };
 
 async function answer(request) {
