@@ -1,4 +1,4 @@
--- The README's tour, to be run with: scripts/psql -a -q -f docs/tour.sql
+-- The tour of docs/tour.md, to be run with: scripts/psql -a -q -f docs/tour.sql
 \pset footer off
 \set ON_ERROR_STOP off
 \set SHOW_CONTEXT never

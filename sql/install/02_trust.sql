@@ -20,14 +20,14 @@ CREATE FUNCTION taskapi.owner_of(relation regclass) RETURNS regrole
     BEGIN ATOMIC
         SELECT c.relowner::regrole FROM pg_class c WHERE c.oid = $1;
     END;
-COMMENT ON FUNCTION taskapi.owner_of(regclass) IS 'The owner of a table or view';
+COMMENT ON FUNCTION taskapi.owner_of(regclass) IS 'Internal: the owner of a table or view';
 
 CREATE FUNCTION taskapi.grantee_name(grantee oid) RETURNS text
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT CASE WHEN $1 = 0 THEN 'PUBLIC' ELSE $1::regrole::text END;
     END;
-COMMENT ON FUNCTION taskapi.grantee_name(oid) IS 'A grantee of aclexplode() as GRANT and REVOKE take it';
+COMMENT ON FUNCTION taskapi.grantee_name(oid) IS 'Internal: a grantee of aclexplode() as GRANT and REVOKE take it';
 
 -- Whatever default privileges let others do with a new schema, relation, function or type (class and oid, as in pg_depend), is
 -- taken back, and its owner has all privileges. The caller must have the rights of the owner.

@@ -5,19 +5,19 @@
 -- VOLATILE, so that estimates do not see the value.
 CREATE FUNCTION taskapi.match_value(elements anyarray) RETURNS anyarray
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_array';
-COMMENT ON FUNCTION taskapi.match_value(anyarray) IS 'The elements, as they are';
+COMMENT ON FUNCTION taskapi.match_value(anyarray) IS 'Internal: the elements, as they are';
 
 CREATE FUNCTION taskapi.match_value(query tsquery) RETURNS tsquery
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_tsquery';
-COMMENT ON FUNCTION taskapi.match_value(tsquery) IS 'The query, or NULL if it is nested more than 100 levels deep';
+COMMENT ON FUNCTION taskapi.match_value(tsquery) IS 'Internal: the query, or NULL if it is nested more than 100 levels deep';
 
 CREATE FUNCTION taskapi.match_value(part jsonb) RETURNS jsonb
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_jsonb';
-COMMENT ON FUNCTION taskapi.match_value(jsonb) IS 'The value, or NULL if it is nested more than 100 levels deep';
+COMMENT ON FUNCTION taskapi.match_value(jsonb) IS 'Internal: the value, or NULL if it is nested more than 100 levels deep';
 
 CREATE FUNCTION taskapi.match_value(pattern text) RETURNS text
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_text';
-COMMENT ON FUNCTION taskapi.match_value(text) IS 'The pattern, or NULL if it is longer than 1000 bytes';
+COMMENT ON FUNCTION taskapi.match_value(text) IS 'Internal: the pattern, or NULL if it is longer than 1000 bytes';
 
 CREATE FUNCTION taskapi.match_support(internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_match_support';

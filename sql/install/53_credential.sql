@@ -4,7 +4,7 @@ CREATE FUNCTION taskapi.new_credential(kind text, OUT secret text, OUT prefix te
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_new_credential';
 REVOKE ALL ON FUNCTION taskapi.new_credential(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.new_credential(text) IS
-    'A fresh secret of kind api_key or session, its readable part, and what is stored of it';
+    'Internal: a fresh secret of kind api_key or session, its readable part, and what is stored of it';
 
 CREATE FUNCTION taskapi.require_subject() RETURNS text
     LANGUAGE plpgsql STABLE

@@ -16,7 +16,7 @@ CREATE TABLE taskapi.resource (
     departures       regclass
 );
 REVOKE ALL ON TABLE taskapi.resource FROM PUBLIC;
-COMMENT ON TABLE taskapi.resource IS 'What expose() has made a resource of';
+COMMENT ON TABLE taskapi.resource IS 'Internal: what expose() has made a resource of';
 COMMENT ON COLUMN taskapi.resource.resource IS 'The view of the live rows';
 COMMENT ON COLUMN taskapi.resource.source IS 'The table';
 COMMENT ON COLUMN taskapi.resource.deleted_resource IS 'The view of the deleted rows; NULL without soft_delete';
@@ -118,7 +118,7 @@ COMMENT ON FUNCTION taskapi.table_default(regclass, smallint, anyelement) IS
 CREATE FUNCTION taskapi.resource_columns(resource regclass, OUT name name, OUT source_attnum smallint) RETURNS SETOF record
     LANGUAGE C STABLE STRICT AS 'MODULE_PATHNAME', 'taskapi_resource_columns';
 COMMENT ON FUNCTION taskapi.resource_columns(regclass) IS
-    'The columns of a resource, and which column of its table each is; NULL for a computed one';
+    'Internal: the columns of a resource, and which column of its table each is; NULL for a computed one';
 
 CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resource
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -126,7 +126,7 @@ CREATE FUNCTION taskapi.registered_resource(view regclass) RETURNS taskapi.resou
         SELECT r FROM taskapi.resource r WHERE r.resource = $1 OR r.deleted_resource = $1;
     END;
 COMMENT ON FUNCTION taskapi.registered_resource(regclass) IS
-    'The registry entry of a resource, by either of its views; NULL for anything else';
+    'Internal: the registry entry of a resource, by either of its views; NULL for anything else';
 
 CREATE FUNCTION taskapi.page_arguments() RETURNS oidvector
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -229,15 +229,15 @@ CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT 
         SELECT bool_or(r.soft_delete), bool_or(r.versioned), bool_or(r.publish IS NOT NULL), bool_or(r.changes)
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
-COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'What the resources made of a table need of it; NULLs if there is none';
+COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'Internal: what the resources made of a table need of it; NULLs if there is none';
 
 CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT descending boolean[]) RETURNS record
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_columns';
-COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'The columns that an order_by names, and which of them are descending';
+COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'Internal: the columns that an order_by names, and which of them are descending';
 
 CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';
-COMMENT ON FUNCTION taskapi.order_by_canonical(text) IS 'The one spelling of all order_bys that mean the same';
+COMMENT ON FUNCTION taskapi.order_by_canonical(text) IS 'Internal: the one spelling of all order_bys that mean the same';
 
 CREATE FUNCTION taskapi.order_by_renamed(order_by text, names name[], new_names name[]) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_renamed';

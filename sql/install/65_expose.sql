@@ -101,7 +101,7 @@ CREATE FUNCTION taskapi.resources_of(source regclass) RETURNS SETOF taskapi.reso
     BEGIN ATOMIC
         SELECT r FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1 ORDER BY r.resource;
     END;
-COMMENT ON FUNCTION taskapi.resources_of(regclass) IS 'The registry entries of the resources made of a table';
+COMMENT ON FUNCTION taskapi.resources_of(regclass) IS 'Internal: the registry entries of the resources made of a table';
 
 -- Which resource of a table is meant. What is not said is as it was; a second resource over one table is asked for by name.
 CREATE FUNCTION taskapi.resource_names(source regclass, INOUT api_schema name, INOUT resource name, OUT former taskapi.resource)

@@ -4,7 +4,7 @@
 CREATE TABLE taskapi.outbox (message regclass NOT NULL, partition_size bigint NOT NULL);
 REVOKE ALL ON TABLE taskapi.outbox FROM PUBLIC;
 CREATE UNIQUE INDEX outbox_is_one ON taskapi.outbox ((true));
-COMMENT ON TABLE taskapi.outbox IS 'Where this database''s outbox is: one row, made by create_outbox()';
+COMMENT ON TABLE taskapi.outbox IS 'Internal: where this database''s outbox is: one row, made by create_outbox()';
 COMMENT ON COLUMN taskapi.outbox.message IS 'The table of its messages, beside which the others are';
 COMMENT ON COLUMN taskapi.outbox.partition_size IS 'How many numbers a partition of it holds';
 SELECT pg_catalog.pg_extension_config_dump('taskapi.outbox', 'WHERE message IN (SELECT oid FROM pg_catalog.pg_class)');

@@ -73,14 +73,14 @@ void
 taskapi_jwt_init(void)
 {
 	DefineCustomStringVariable("taskapi.jwt_audience",
-							   "Whom a JWT must be meant for (claim aud).",
-							   "While it is empty, a JWT that names an audience is refused: it is for somebody else.",
+							   "Sets whom a JWT must be meant for (claim aud).",
+							   "While it is empty, a JWT that names an audience is refused: it is meant for others.",
 							   &jwt_audience,
 							   "",
 							   PGC_SUSET, 0,
 							   NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.jwt_leeway",
-							"How far the clock of a JWT's issuer may be off.",
+							"Sets how far the clock of a JWT's issuer may be off.",
 							NULL,
 							&jwt_leeway,
 							0, 0, MAX_LEEWAY,

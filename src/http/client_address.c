@@ -37,7 +37,7 @@ void
 taskapi_client_address_init(void)
 {
 	DefineCustomIntVariable("taskapi.trusted_proxy_hops",
-							"How many proxies in front append to X-Forwarded-For.",
+							"Sets how many proxies in front append to X-Forwarded-For.",
 							"0 means none, and that callers have no address.",
 							&taskapi_trusted_proxy_hops,
 							0, 0, MAX_HOPS,

@@ -43,14 +43,14 @@ void
 taskapi_origin_init(void)
 {
 	DefineCustomStringVariable("taskapi.session_cookie",
-							   "The name of the session cookie.",
+							   "Sets the name of the session cookie.",
 							   "Browsers take one that begins with __Host- only from the host itself, over TLS.",
 							   &taskapi_session_cookie_name,
 							   "__Host-session",
 							   PGC_SUSET, 0,
 							   check_cookie_name, NULL, NULL);
 	DefineCustomStringVariable("taskapi.trusted_origins",
-							   "Other origins whose pages may use the session cookie.",
+							   "Sets the other origins whose pages may use the session cookie.",
 							   "A comma-separated list such as https://app.example.com.",
 							   &trusted_origins,
 							   "",

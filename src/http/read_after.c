@@ -82,7 +82,7 @@ void
 taskapi_read_after_init(void)
 {
 	DefineCustomIntVariable("taskapi.read_after_wait",
-							"How long a standby waits for the write that a request's Read-After names.",
+							"Sets how long a standby waits for the write that a request's Read-After names.",
 							"After that the request is refused as try_again; 0 does not wait. -1 does without the header:"
 							" writes do not answer with it, and a standby does not heed it.",
 							&read_after_wait,

@@ -99,14 +99,14 @@ void
 taskapi_idempotency_init(void)
 {
 	DefineCustomIntVariable("taskapi.idempotency_ttl",
-							"How long a stored response is given again.",
+							"Sets how long a stored response is given again.",
 							"After that the key counts as new.",
 							&taskapi_idempotency_ttl,
 							24 * 60 * 60, 1, 366 * 24 * 60 * 60,
 							PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.idempotency_wait",
-							"How long a request waits for another one with the same idempotency key.",
+							"Sets how long a request waits for another one with the same idempotency key.",
 							"After that it is refused as idempotency_key_in_progress; 0 does not wait.",
 							&taskapi_idempotency_wait,
 							2000, 0, 60 * 60 * 1000,

@@ -92,7 +92,7 @@ taskapi_resource_init(void)
 							 "Refuses PATCH, PUT and DELETE on a resource that do not say which version they are made from.",
 							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.deleted_retention",
-							"How long a soft-deleted row is kept before maintain() purges it.",
+							"Sets how long a soft-deleted row is kept before maintain() purges it.",
 							"-1 keeps them for ever.",
 							&deleted_retention,
 							30 * 24 * 60 * 60, -1, INT_MAX,
