@@ -86,10 +86,17 @@ typedef struct Principal
 	int			scopes;
 } Principal;
 
-static void settle(Principal *principal);
+/* Headers that are read at the start */
+enum
+{
+	HEADER_ORIGIN, HEADER_AUTHORIZATION, HEADER_API_KEY, NHEADERS
+};
+static const char *const header_names[NHEADERS] = {"origin", "authorization", "x-api-key"};
+
+static void settle(Principal *principal, char **headers);
 static void settle_credential(Principal *principal, PrincipalKind kind, const char *secret);
-static bool has_bearer_token(void);
-static bool is_safe_method(void);
+static bool is_bearer_token(const char *authorization);
+static bool is_safe_method(const char *method);
 static void enforce(const Principal *principal);
 pg_noreturn static void refuse(TaskapiProblem problem, List *headers, const char *details);
 static void become(const Principal *principal);
@@ -103,13 +110,16 @@ Datum
 taskapi_pre_request(PG_FUNCTION_ARGS)
 {
 	Principal	principal = {0};
-	bool		safe = is_safe_method();
+	const char *method = taskapi_request_method();
+	bool		safe = is_safe_method(method);
+	char	   *headers[NHEADERS];
 
-	taskapi_request_observe();
-	if (taskapi_request_header("origin") != NULL)
+	taskapi_request_observe(method);
+	taskapi_request_headers(header_names, headers, NHEADERS);
+	if (headers[HEADER_ORIGIN] != NULL)
 		taskapi_expose_response_headers();
 	taskapi_key_announce();
-	settle(&principal);
+	settle(&principal, headers);
 	taskapi_request_observe_subject(principal.subject);
 
 	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)
@@ -134,7 +144,7 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 }
 
 static void
-settle(Principal *principal)
+settle(Principal *principal, char **headers)
 {
 	const char *value;
 
@@ -148,7 +158,7 @@ settle(Principal *principal)
 		return;
 	}
 
-	if (has_bearer_token())
+	if (is_bearer_token(headers[HEADER_AUTHORIZATION]))
 	{
 		/* A layer that verified it has set the claims, be it only a role */
 		if (taskapi_layer_setting("request.jwt.claims") == NULL)
@@ -157,10 +167,9 @@ settle(Principal *principal)
 		return;
 	}
 
-	value = taskapi_request_header("x-api-key");
-	if (value != NULL)
+	if (headers[HEADER_API_KEY] != NULL)
 	{
-		settle_credential(principal, PRINCIPAL_API_KEY, value);
+		settle_credential(principal, PRINCIPAL_API_KEY, headers[HEADER_API_KEY]);
 		return;
 	}
 
@@ -201,20 +210,16 @@ settle_credential(Principal *principal, PrincipalKind kind, const char *secret)
 }
 
 static bool
-has_bearer_token(void)
+is_bearer_token(const char *authorization)
 {
-	const char *authorization = taskapi_request_header("authorization");
-
 	return authorization != NULL && pg_strncasecmp(authorization, "Bearer", 6) == 0 &&
 		(authorization[6] == ' ' || authorization[6] == '\t' || authorization[6] == '\0');
 }
 
 /* RFC 9110, section 9.2.1.  What is not known to be safe is not. */
 static bool
-is_safe_method(void)
+is_safe_method(const char *method)
 {
-	const char *method = taskapi_request_method();
-
 	return method != NULL &&
 		(strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0);
 }

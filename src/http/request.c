@@ -25,20 +25,30 @@ static TaskapiJsonSetting cookies = {
 char *
 taskapi_request_header(const char *name)
 {
-	char	   *value = NULL;
+	char	   *value;
 
+	taskapi_request_headers(&name, &value, 1);
+	return value;
+}
+
+void
+taskapi_request_headers(const char *const *names, char **values, int n)
+{
+	memset(values, 0, n * sizeof(char *));
 	if (!taskapi_json_setting(&headers))
-		return NULL;
+		return;
 	for (int i = 0; i < headers.nfields; i++)
 	{
 		const TaskapiJsonField *field = &headers.fields[i];
 
-		if (field->value == NULL || field->type == JSON_TOKEN_NULL ||
-			pg_strcasecmp(field->name, name) != 0)
+		if (field->value == NULL || field->type == JSON_TOKEN_NULL)
 			continue;
-		value = value ? psprintf("%s, %s", value, field->value) : pstrdup(field->value);
+		for (int j = 0; j < n; j++)
+		{
+			if (pg_strcasecmp(field->name, names[j]) == 0)
+				values[j] = values[j] ? psprintf("%s, %s", values[j], field->value) : pstrdup(field->value);
+		}
 	}
-	return value;
 }
 
 char *

@@ -23,4 +23,7 @@
 extern char *taskapi_request_header(const char *name);
 extern char *taskapi_request_cookie(const char *name);
 
+/* Several headers, with one look at the setting, which is most of what a header costs. */
+extern void taskapi_request_headers(const char *const *names, char **values, int n);
+
 #endif							/* TASKAPI_REQUEST_H */

@@ -59,9 +59,8 @@ taskapi_request_observe_init(void)
 }
 
 void
-taskapi_request_observe(void)
+taskapi_request_observe(const char *method)
 {
-	const char *method = taskapi_request_method();
 	TaskapiSeries *series;
 
 	if (method == NULL || current.series != NULL)

@@ -14,8 +14,8 @@
 #ifndef TASKAPI_REQUEST_OBSERVE_H
 #define TASKAPI_REQUEST_OBSERVE_H
 
-/* The request begins now.  Nothing outside a request. */
-extern void taskapi_request_observe(void);
+/* The request begins now.  Nothing outside a request, when the method is NULL. */
+extern void taskapi_request_observe(const char *method);
 
 /* Who it turned out to be; NULL is an anonymous caller. */
 extern void taskapi_request_observe_subject(const char *subject);

@@ -54,19 +54,19 @@ taskapi_trace_init(void)
 void
 taskapi_trace_begin(TaskapiTrace *trace, bool wanted)
 {
-	const char *text;
+	static const char *const names[] = {"traceparent", "x-request-id"};
+	char	   *headers[lengthof(names)];
 
 	trace->parent[0] = '\0';
 	trace->request_id[0] = '\0';
 	if (trace_context == TRACE_CONTEXT_OFF && !wanted)
 		return;
 
-	text = taskapi_request_header("traceparent");
-	if (text == NULL || !taskapi_traceparent_parse(text, trace->parent))
-		trace->parent[0] = '\0';
-	text = taskapi_request_header("x-request-id");
-	if (text == NULL || !request_id_parse(text, trace->request_id))
-		trace->request_id[0] = '\0';
+	taskapi_request_headers(names, headers, lengthof(names));
+	if (headers[0] != NULL)
+		(void) taskapi_traceparent_parse(headers[0], trace->parent);
+	if (headers[1] != NULL)
+		(void) request_id_parse(headers[1], trace->request_id);
 
 	if (trace_context == TRACE_CONTEXT_APPLICATION_NAME && (trace->parent[0] != '\0' || trace->request_id[0] != '\0'))
 		taskapi_set_local("application_name", trace->parent[0] != '\0' ? trace->parent : trace->request_id);

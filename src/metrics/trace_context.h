@@ -33,7 +33,7 @@ typedef struct TaskapiTrace
  */
 extern void taskapi_trace_begin(TaskapiTrace *trace, bool wanted);
 
-/* Exactly a traceparent; a later version may have more behind a hyphen, which is left out. */
+/* Exactly a traceparent; a later version may have more behind a hyphen, which is left out.  Nothing is written otherwise. */
 extern bool taskapi_traceparent_parse(const char *text, char parent[TASKAPI_TRACEPARENT_LEN + 1]);
 
 extern void taskapi_trace_init(void);
