@@ -16,6 +16,7 @@
 #include "cursor/cursor_check.h"
 #include "cursor/cursor_token.h"
 #include "feed/feed_changes.h"
+#include "guard/guard.h"
 #include "http/client_address.h"
 #include "http/origin.h"
 #include "http/problem_log.h"
@@ -48,6 +49,7 @@ _PG_init(void)
 	taskapi_cursor_check_init();
 	taskapi_client_address_init();
 	taskapi_origin_init();
+	taskapi_guard_init();
 	taskapi_problem_log_init();
 	taskapi_read_after_init();
 	taskapi_idempotency_init();

@@ -571,6 +571,7 @@ CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, re
                                changes boolean DEFAULT NULL, scope text DEFAULT NULL, publish text DEFAULT NULL)
     RETURNS regclass
     LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+    SET taskapi.migration_guard = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
 COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
@@ -697,6 +698,7 @@ COMMENT ON FUNCTION taskapi.finish_unexpose(regclass) IS 'Internal: what unexpos
 -- expose().
 CREATE FUNCTION taskapi.unexpose(resource regclass) RETURNS void
     LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+    SET taskapi.migration_guard = off
     AS 'MODULE_PATHNAME', 'taskapi_unexpose';
 COMMENT ON FUNCTION taskapi.unexpose(regclass) IS
     'Drops a resource. Its table keeps all its columns and rows, the deleted ones too';

@@ -1,7 +1,7 @@
 -- Requests, counted and timed. C: src/metrics/
 
-CREATE FUNCTION taskapi.request_series(OUT method text, OUT route text, OUT status text, OUT requests bigint, OUT microseconds bigint,
-                                       OUT buckets bigint[])
+CREATE FUNCTION taskapi.request_series(OUT method text, OUT route text, OUT status text, OUT requests bigint,
+                                       OUT microseconds bigint, OUT buckets bigint[])
     RETURNS SETOF record
     LANGUAGE C VOLATILE PARALLEL SAFE ROWS 100 AS 'MODULE_PATHNAME', 'taskapi_request_series';
 REVOKE ALL ON FUNCTION taskapi.request_series() FROM PUBLIC;
@@ -37,7 +37,8 @@ COMMENT ON COLUMN taskapi.request_metrics.buckets IS
     'How many took at most as long as the bounds of request_buckets(), each counting those before it too';
 
 CREATE VIEW taskapi.request_duration_buckets AS
-    SELECT s.method, s.route, s.status, CASE b.le WHEN 'infinity' THEN '+Inf' ELSE b.le::text END AS le, s.buckets[b.n] AS requests
+    SELECT s.method, s.route, s.status, CASE b.le WHEN 'infinity' THEN '+Inf' ELSE b.le::text END AS le,
+           s.buckets[b.n] AS requests
     FROM taskapi.request_series() s, ROWS FROM (unnest(taskapi.request_buckets())) WITH ORDINALITY b(le, n);
 REVOKE ALL ON taskapi.request_duration_buckets FROM PUBLIC;
 COMMENT ON VIEW taskapi.request_duration_buckets IS

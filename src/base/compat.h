@@ -373,12 +373,15 @@ typedef struct TaskapiJsonbState
 #define taskapi_backend_number() (MyBackendId - 1)
 #endif
 
-/* 16 asks for every kind of object alike */
-#if PG_VERSION_NUM >= 160000
-#define taskapi_may_execute(function, role) \
-	(object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK)
+/* 18 has NOT NULL constraints that are NOT VALID, and foreign keys of partitioned tables that are */
+#if PG_VERSION_NUM >= 180000
+#define TASKAPI_NOT_NULL_NOT_VALID true
+#define TASKAPI_PARTITIONED_NOT_VALID true
+#define taskapi_constraint_is_enforced_node(constraint) ((constraint)->is_enforced)
 #else
-#define taskapi_may_execute(function, role) (pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK)
+#define TASKAPI_NOT_NULL_NOT_VALID false
+#define TASKAPI_PARTITIONED_NOT_VALID false
+#define taskapi_constraint_is_enforced_node(constraint) true
 #endif
 
 /* 16 lets others find a setting by its name */

@@ -114,7 +114,8 @@ is_resource(const char *name, List **schemas)
 }
 
 /*
- * The first schema of the search_path, which a layer sets to the one that it shows; InvalidOid if it is none that a layer would show.
+ * The first schema of the search_path, which a layer sets to the one that it shows; InvalidOid if it is one of the
+ * server's or ours.
  */
 static Oid
 shown_schema(void)
