@@ -40,7 +40,7 @@ async function transaction(request, statement) {
             return await once(request, statement);
         } catch (error) {
             const again = /^40(001|P01)$/.test(error.code) || (error.code === 'PGRST' && JSON.parse(error.message).code === 'try_again');
-            if (!again || error.behind || attempt >= config.attempts || request.signal?.aborted) throw error;
+            if (!again || error.behind || attempt >= config.attempts || request.client?.gone) throw error;
             await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 4 ** attempt));
         }
     }
@@ -56,8 +56,8 @@ async function once(request, statement) {
     let broken, cancelled;
     const cancel = () => { cancelled = control.cancel(client); };
     try {
-        if (request.signal?.aborted) throw Object.assign(new Error('the client is gone'), { code: '57014' });
-        request.signal?.addEventListener('abort', cancel, { once: true });
+        if (request.client?.gone) throw Object.assign(new Error('the client is gone'), { code: '57014' });
+        if (request.client) request.client.left = cancel;
         const results = await run(client, [...before, PRE_REQUEST, statement, RESPONSE, COMMIT]);
         const [rows, [[headers, status, met]]] = results.slice(-3);
         return { rows, headers: headers ? JSON.parse(headers) : [], status: status ? Number(status) : undefined, met: Number(met) };
@@ -67,7 +67,7 @@ async function once(request, statement) {
         if (error.step === 2 && error.code !== 'PGRST' && /^(22|42)/.test(error.code)) throw unauthenticated('The role of the token is none of this API.');
         throw error;
     } finally {
-        request.signal?.removeEventListener('abort', cancel);
+        if (request.client) request.client.left = undefined;
         await cancelled;                    // else it could hit whoever has the connection next
         client.release(broken);
     }

@@ -1,19 +1,22 @@
 // What each method does, as one statement. Names are quoted, values are parameters, and each answer is { status, headers, body }.
 'use strict';
-const crypto = require('node:crypto');
 const { transaction } = require('./database.js');
 const { notFound, invalid } = require('./problem.js');
 const { name, Statement, headersOf } = require('./statement.js');
 const { OPERATORS, conditions, selection, pageSize } = require('./request.js');
 const { keyIn, ordering, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
+const { weakTag } = require('./modules/conditional.js');
 const body = require('./modules/body.js');
 const config = require('./config.js');
 
 const literal = (text) => `'${text.replaceAll("'", "''")}'`;
 const view = (resource) => `${name(config.schema)}.${name(resource.name)}`;
-const weakTag = (text) => `W/"${crypto.createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
-
-const rowOf = (columns) => `(SELECT row_to_json(x)::text FROM (SELECT ${columns.map((c) => `r.${name(c)}`).join(', ')}) x)`;
+// A row as JSON, made once for the columns that a resource shows.
+const texts = new WeakMap();
+function rowOf(columns) {
+    if (!texts.has(columns)) texts.set(columns, `(SELECT row_to_json(x)::text FROM (SELECT ${columns.map((c) => `r.${name(c)}`).join(', ')}) x)`);
+    return texts.get(columns);
+}
 const arrayLiteral = (values) => `{${values.map((v) => `"${v.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 
 function where(statement, key, filter = []) {
@@ -53,16 +56,16 @@ async function list(what, request) {
     const [[text, next, previous, found, here, total]] = answer.rows;
     if (found === 'f') throw notFound(`${parent.resource.name} have no such row.`);
     const link = [next && linkTo(query, next, 'next'), previous && linkTo(query, previous, 'prev')].filter(Boolean).join(', ');
-    const headers = headersOf(answer, { ETag: weakTag(text), 'Content-Range': count && rangeOf(query.get('page_token') ? 0 : Number(here), total) });
+    const bytes = Buffer.from(text), headers = headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(query.get('page_token') ? 0 : Number(here), total) });
     if (link && link.length <= 2048) headers.link = link; else delete headers.link;      // proxies bound the head of an answer
-    return { status: answer.status ?? 200, headers, body: text };
+    return { status: answer.status ?? 200, headers, body: bytes };
 }
 
 async function rows({ resource, fixed }, request, statement, columns, filter, count) {
     const { query } = request, scope = where(statement, fixed, filter), limit = pageSize(query) ?? (resource.order_by ? `coalesce(current_setting('taskapi.default_page_size', true), '50')::int` : 'ALL');
     const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query)} LIMIT ${limit}`));
-    const text = `[${answer.rows.map(([row]) => row)}]`;
-    return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(text), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: text };
+    const bytes = Buffer.from(`[${answer.rows.map(([row]) => row)}]`);
+    return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: bytes };
 }
 
 // GET /tasks/ID. Its ETag is the version, which If-Match asks for.

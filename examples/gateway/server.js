@@ -3,17 +3,18 @@
 'use strict';
 const crypto = require('node:crypto');
 const { ask } = require('./database.js');
-const { Problem, problemOf, answerOf, unauthenticated } = require('./problem.js');
+const { Problem, problemOf, answerOf } = require('./problem.js');
 const { catalog } = require('./catalog.js');
 const { target } = require('./request.js');
 const operations = require('./operations.js');
-const bearer = require('./modules/bearer.js');
+const callerOf = require('./modules/bearer.js');
 const openapi = require('./modules/openapi.js');
 const files = require('./modules/files.js');
 const { call } = require('./modules/functions.js');
 const { crossOrigin } = require('./modules/cors.js');
 const { listen, watch } = require('./modules/connections.js');
 const requestOf = require('./modules/context.js');
+const { notModified } = require('./modules/conditional.js');
 const config = require('./config.js');
 
 let closing = false;
@@ -52,19 +53,6 @@ async function answer(request) {
 
 const accepts = (accept) => !accept || /(^|[,\s])(application|\*)\/(json|problem\+json|\*)\s*(;|,|$)/i.test(accept) || /text\/html/i.test(accept);
 
-async function callerOf(authorization) {
-    if (authorization === undefined) return {};
-    const token = /^Bearer +([\w.~+/=-]{1,8192})$/i.exec(authorization)?.[1];
-    if (!token) throw unauthenticated('Authorization is: Bearer, and a token.');
-    return bearer(token);
-}
-
-function notModified(request, { status, headers }) {
-    if (status !== 200 || !headers.etag || !['GET', 'HEAD'].includes(request.method)) return false;
-    const tags = request.headers['if-none-match']?.split(',').map((t) => t.trim().replace(/^W\//, ''));
-    return Boolean(tags?.includes('*') || tags?.includes(headers.etag.replace(/^W\//, '')));
-}
-
 async function serve(req, res) {
     const started = process.hrtime.bigint();
     let request = { method: req.method, headers: req.headers, id: crypto.randomUUID() }, out;
@@ -78,7 +66,7 @@ async function serve(req, res) {
     } catch (error) {
         const anonymous = !request.claims && !request.token && !req.headers['x-api-key'] && !request.cookies?.[config.cookie];
         const problem = problemOf(error, anonymous);
-        if (problem.status >= 500 && !request.signal?.aborted) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
+        if (problem.status >= 500 && !request.client?.gone) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
         out = answerOf(problem);
         send(request, res, out);
     }
@@ -90,7 +78,7 @@ function send(request, res, { status, headers: own, body }) {
     if (body) headers['content-type'] = 'application/json';
     for (const [key, value] of Object.entries(own)) headers[key.toLowerCase()] = value;
     crossOrigin(request, headers);
-    if (status !== 204 && status !== 304) headers['content-length'] = Buffer.byteLength(body ?? '');
+    if (status !== 204 && status !== 304) headers['content-length'] = body?.byteLength ?? Buffer.byteLength(body ?? '');
     if (closing || (!res.req.complete && status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
     res.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
 }

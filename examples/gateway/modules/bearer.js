@@ -87,15 +87,24 @@ async function verify(token, header, payload, signature) {
     return claims;
 }
 
+// What was read of tokens that the database verifies, each time that they come.
+const forDatabase = new Map();
+function remember(token, caller) {
+    if (forDatabase.size >= 10000) forDatabase.clear();
+    forDatabase.set(token, caller);
+    return caller;
+}
+
 const roleOf = ({ role }) => (typeof role === 'string' && role ? role : undefined);
 
 // bearer(TOKEN): { role, token } for the database to verify, or { role, claims }; else it throws a 401.
 async function bearer(token) {
+    if (forDatabase.has(token)) return forDatabase.get(token);
     const parts = token.split('.');
     try {
         if (parts.length !== 3 || !parts.every((p) => PART.test(p))) throw refused();
         const header = decode(parts[0]);
-        if (header.alg === 'HS256') return { token, role: roleOf(decode(parts[1])) };
+        if (header.alg === 'HS256') return remember(token, { token, role: roleOf(decode(parts[1])) });
         if (!config.jwksUrl || !Object.hasOwn(ALGORITHMS, header.alg) || header.crit !== undefined) throw refused();
         const claims = checkClaims(await verify(token, header, parts[1], parts[2]));
         return { claims, role: roleOf(claims) };
@@ -104,4 +113,12 @@ async function bearer(token) {
     }
 }
 
-module.exports = bearer;
+// Of a header Authorization; without one, nothing is known.
+async function callerOf(authorization) {
+    if (authorization === undefined) return {};
+    const token = /^Bearer +([\w.~+/=-]{1,8192})$/i.exec(authorization)?.[1];
+    if (!token) throw unauthenticated('Authorization is: Bearer, and a token.');
+    return bearer(token);
+}
+
+module.exports = callerOf;

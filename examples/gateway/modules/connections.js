@@ -4,19 +4,19 @@ const http = require('node:http');
 const { Problem, answerOf } = require('../problem.js');
 const config = require('../config.js');
 
-// A client that is gone wants no answer, and one that closed its side may still read. So the query is cancelled at once in the
+// request.client: { gone, left }, the latter to be called once if it leaves. One that is gone wants no answer, and one that closed its side may still read. So the query is cancelled at once in the
 // first case, and after a while in the second.
 function watch(req, res, request) {
-    const abort = new AbortController(), { socket } = req;
+    const { socket } = req, client = (request.client = { gone: false, left: undefined });
     let timer;
-    const half = () => { timer ??= setTimeout(() => abort.abort(), config.cancelAfter); };
+    const leave = () => { client.gone = true; client.left?.(); };
+    const half = () => { timer ??= setTimeout(leave, config.cancelAfter); };
     if (socket.readableEnded) half(); else socket.once('end', half);
     res.once('close', () => {
         socket.off('end', half);
         clearTimeout(timer);
-        if (!res.writableFinished) abort.abort();
+        if (!res.writableFinished) leave();
     });
-    request.signal = abort.signal;
 }
 
 // What the parser refuses never becomes a request. The connection is of no use afterwards.

@@ -1,7 +1,10 @@
 // Several statements in one round trip, which node-pg does not offer: what is written to its connection is public, and its queue takes
 // anything that can submit().
 'use strict';
+const { serialize } = require('pg-protocol');
 const config = require('../config.js');
+
+const EXECUTE = serialize.execute(), SYNC = serialize.sync();
 
 // Clients choose columns and filters, and so texts: only so many are prepared, any other is parsed each time.
 const names = new Map();
@@ -10,38 +13,45 @@ function nameOf(text) {
     return names.get(text);
 }
 
+// The messages of a statement without parameters are always the same.
+const constants = new Map();
+function constant(name) {
+    if (!constants.has(name)) constants.set(name, Buffer.concat([serialize.bind({ statement: name }), EXECUTE]));
+    return constants.get(name);
+}
+
 // Several statements for node-pg's queue: parsed where they are new to the connection, bound, executed, and one Sync. Values are
 // text, in and out, and NULL is null; each answer is its rows, with the number of rows that were read or written as "count".
 class Pipeline {
     constructor(statements) {
         this.statements = statements;
+        this.names = statements.map(({ text }) => nameOf(text));
         this.rows = statements.map(() => []);
         this.at = 0;
-        this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+        this.done = new Promise((resolve, reject) => { this.resolve = resolve; this.reject = reject; });
     }
 
     submit(connection) {
-        const known = (this.known = connection.knownToGateway ??= new Set());
-        connection.stream.cork();
-        for (const { text, values = [] } of this.statements) {
-            const name = nameOf(text);
+        const known = (this.known = connection.knownToGateway ??= new Set()), messages = [];
+        this.statements.forEach(({ text, values }, i) => {
+            const name = this.names[i];
             if (!known.has(name)) {
                 // whether an earlier one of this name was parsed before it failed is not known; to close none is no error
-                if (name) connection.close({ type: 'S', name });
-                connection.parse({ name, text, types: [] });
+                if (name) messages.push(serialize.close({ type: 'S', name }));
+                messages.push(serialize.parse({ name, text, types: [] }));
             }
-            connection.bind({ statement: name, values });
-            connection.execute({ portal: '', rows: 0 });
-        }
-        connection.sync();
-        connection.stream.uncork();
+            if (values || !name) messages.push(serialize.bind({ statement: name, values }), EXECUTE);
+            else messages.push(constant(name));
+        });
+        messages.push(SYNC);
+        connection.stream.write(Buffer.concat(messages));        // one system call
         return null;
     }
 
     handleDataRow(message) { this.rows[this.at].push(message.fields); }
     handleCommandComplete({ text }) {
-        this.rows[this.at].count = Number(/\d+$/.exec(text)?.[0]);
-        const name = nameOf(this.statements[this.at++].text);
+        this.rows[this.at].count = Number(text.slice(text.lastIndexOf(' ') + 1));
+        const name = this.names[this.at++];
         if (name) this.known.add(name);
     }
     handleReadyForQuery() { this.resolve(this.rows); }
