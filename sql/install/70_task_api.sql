@@ -118,6 +118,8 @@ BEGIN
     task_api := replace(task_api, '@data@', quote_ident(data_schema));
     task_api := replace(task_api, '@api@', quote_ident(api_schema));
     task_api := replace(task_api, '@data_name@', quote_literal(data_schema));
+    -- within a literal
+    task_api := replace(task_api, '@data_in_quotes@', replace(quote_ident(data_schema), '''', ''''''));
     task_api := replace(task_api, '@api_name@', quote_literal(api_schema));
     before := ARRAY(SELECT format('%s %s', o.class, o.object)
                     FROM unnest(ARRAY[data_schema, api_schema]) s, taskapi.objects_in(s) o);

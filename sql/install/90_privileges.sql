@@ -13,7 +13,7 @@ DECLARE
         'problems', 'pre_request', 'jwt_verify', 'read_after',
         -- pure
         'uuidv7', 'uuidv7_timestamp', 'fingerprint', 'one_of', 'check_rate_limit_policy', 'rate_limit_headers',
-        'contains', 'overlaps', 'matches', 'is_like', 'match_value',
+        'contains', 'overlaps', 'matches', 'is_like', 'match_value', 'index_values',
         -- cursors and pages, which run as the caller
         'cursor', 'cursor_in', 'cursor_out', 'cursor_json', 'cursor_recv', 'cursor_send', 'cursor_eq', 'cursor_ne', 'cursor_lt',
         'cursor_le', 'cursor_gt', 'cursor_ge', 'cursor_cmp', 'cursor_hash', 'cursor_hash_extended', 'cursor_key',

@@ -295,8 +295,14 @@ CREATE INDEX invitation_of_project ON @data@.invitation (project_id, expires_at)
 CREATE INDEX invitation_of_inviter ON @data@.invitation (inviter_id, project_id);
 CREATE INDEX project_of_creator ON @data@.project (creator_id, created_at);
 
--- Read once per statement by the policies, without visiting the table.
-CREATE INDEX membership_of_account ON @data@.membership (account_id, project_id) INCLUDE (role, deleted_at, deletion_id);
+-- Read once per statement by the policies, without visiting the table: my_project_ids(). Each is the list for one of its answers.
+CREATE INDEX membership_of_viewer ON @data@.membership (account_id, project_id) WHERE deleted_at IS NULL;
+CREATE INDEX membership_of_editor ON @data@.membership (account_id, project_id)
+    WHERE deleted_at IS NULL AND role IN ('owner', 'editor');
+CREATE INDEX membership_of_owner ON @data@.membership (account_id, project_id) WHERE deleted_at IS NULL AND role = 'owner';
+CREATE INDEX membership_deleted ON @data@.membership (account_id, project_id) WHERE deleted_at IS NOT NULL;
+-- For the foreign key.
+CREATE INDEX membership_of_account ON @data@.membership (account_id, project_id);
 
 -- What an invited account lists.
 CREATE INDEX invitation_of_account ON @data@.invitation (account_id) WHERE account_id IS NOT NULL;

@@ -35,20 +35,25 @@ CREATE FUNCTION @data@.my_project_ids(minimum_role text DEFAULT 'viewer') RETURN
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    me    CONSTANT uuid   := taskapi.current_subject_id();
-    roles CONSTANT text[] := CASE minimum_role
-                                 WHEN 'owner'  THEN ARRAY['owner']
-                                 WHEN 'editor' THEN ARRAY['owner', 'editor']
-                                 WHEN 'viewer' THEN ARRAY['owner', 'editor', 'viewer']
-                             END;
+    me   CONSTANT uuid   := taskapi.current_subject_id();
+    gone CONSTANT uuid[] := taskapi.index_values('@data_in_quotes@.membership_deleted', me);
+    live uuid[];
 BEGIN
-    RETURN ARRAY(
+    IF minimum_role = 'viewer' THEN
+        live := taskapi.index_values('@data_in_quotes@.membership_of_viewer', me);
+    ELSIF minimum_role = 'editor' THEN
+        live := taskapi.index_values('@data_in_quotes@.membership_of_editor', me);
+    ELSIF minimum_role = 'owner' THEN
+        live := taskapi.index_values('@data_in_quotes@.membership_of_owner', me);
+    END IF;
+    IF gone = '{}' OR live IS NULL THEN
+        RETURN coalesce(live, '{}');
+    END IF;
+    RETURN live || ARRAY(
         SELECT m.project_id
-        FROM @data@.membership m
-        WHERE m.account_id = me
-          AND m.role = ANY (roles)
-          AND (m.deleted_at IS NULL
-               OR m.deletion_id = (SELECT p.deletion_id FROM @data@.project p WHERE p.id = m.project_id)));
+        FROM @data@.membership m JOIN @data@.project p ON p.id = m.project_id
+        WHERE m.account_id = me AND m.project_id = ANY (gone) AND m.deletion_id = p.deletion_id
+          AND CASE minimum_role WHEN 'owner' THEN m.role = 'owner' WHEN 'editor' THEN m.role <> 'viewer' ELSE true END);
 END
 $body$;
 COMMENT ON FUNCTION @data@.my_project_ids(text) IS

@@ -389,4 +389,16 @@ typedef struct TaskapiJsonbState
 #define TASKAPI_HAVE_FIND_OPTION
 #endif
 
+/* 18 counts index searches, 19 takes flags; a macro, so that only its user needs genam.h */
+#if PG_VERSION_NUM >= 190000
+#define taskapi_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0, SO_NONE)
+#elif PG_VERSION_NUM >= 180000
+#define taskapi_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define taskapi_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* TASKAPI_COMPAT_H */
