@@ -59,3 +59,26 @@ COMMENT ON COLUMN taskapi.request_gauge.method IS 'As in request_metrics';
 COMMENT ON COLUMN taskapi.request_gauge.route IS 'As in request_metrics';
 COMMENT ON COLUMN taskapi.request_gauge.requests IS 'How many';
 COMMENT ON COLUMN taskapi.request_gauge.oldest_started_at IS 'When the oldest of them called pre_request()';
+
+-- Pages that no index bounds. C: src/page/page_unbounded.c
+
+CREATE FUNCTION taskapi.unbounded_page_counts(OUT source regclass, OUT order_by text, OUT pages bigint, OUT error bigint,
+                                              OUT last_at timestamptz)
+    RETURNS SETOF record
+    LANGUAGE C VOLATILE PARALLEL SAFE ROWS 20 AS 'MODULE_PATHNAME', 'taskapi_unbounded_page_counts';
+REVOKE ALL ON FUNCTION taskapi.unbounded_page_counts() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.unbounded_page_counts() IS 'The rows of view unbounded_pages, in no order';
+
+CREATE VIEW taskapi.unbounded_pages AS
+    SELECT c.source, c.order_by, c.pages, c.last_at, c.error
+    FROM taskapi.unbounded_page_counts() c
+    ORDER BY c.pages DESC, c.last_at DESC;
+REVOKE ALL ON taskapi.unbounded_pages FROM PUBLIC;
+COMMENT ON VIEW taskapi.unbounded_pages IS
+    'Pages of this database that no index bounded, since the server started, by what was paged and in which order (bounded)';
+COMMENT ON COLUMN taskapi.unbounded_pages.source IS 'The relation that was paged';
+COMMENT ON COLUMN taskapi.unbounded_pages.order_by IS
+    'The order, with its tie-breaker; index_advice(source, order_by) says which index is missing';
+COMMENT ON COLUMN taskapi.unbounded_pages.pages IS 'How many';
+COMMENT ON COLUMN taskapi.unbounded_pages.last_at IS 'When the last one was';
+COMMENT ON COLUMN taskapi.unbounded_pages.error IS 'pages is at most that much too high';

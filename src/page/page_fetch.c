@@ -16,6 +16,7 @@
 #include "page/page_fetch.h"
 #include "page/page_plan.h"
 #include "page/page_steer.h"
+#include "page/page_unbounded.h"
 
 /* Takes in the rows of all branches, in the order in which they come */
 typedef struct RowReceiver
@@ -80,6 +81,7 @@ taskapi_page_fetch(TaskapiPageQuery *query, List *conditions, const TaskapiPageP
 		.rows = palloc(sizeof(TaskapiPageRow) * count)
 	};
 
+	taskapi_page_count_unbounded(query);
 	nbranches = taskapi_page_branches(query, position ? position->isnull : NULL, backward,
 									  position && position->inclusive, branches);
 	if (SPI_connect() != SPI_OK_CONNECT)

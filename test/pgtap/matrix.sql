@@ -267,13 +267,13 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
-    ('function', 'request_buckets request_series requests_under_way', 'EXECUTE', 'observe', 'd d d d d d d x d'),
+    ('function', 'request_buckets request_series requests_under_way unbounded_page_counts', 'EXECUTE', 'observe', 'd d d d d d d x d'),
     ('function', 'guard_ddl guard_migrations guard_rewrite', 'EXECUTE', 'guard migrations', 'd d d d d d d x d'),
     ('relation', 'migration_guard', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'blocked_subject change_source idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
-    ('relation', 'stats outbox_lag rate_limit_stats rate_limit_denials request_metrics request_duration_buckets request_gauge', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
+    ('relation', 'stats outbox_lag rate_limit_stats rate_limit_denials request_metrics request_duration_buckets request_gauge unbounded_pages', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),
     ('type', 'cursor changes_result page_result idempotency_entry idempotency_lease message rate_limit_verdict wanted_resource', 'USAGE', 'use', 'x x x x x x x x x');
 UPDATE rule SET objects = regexp_replace(objects, '(^| )([a-z])', '\1taskapi.\2', 'g') WHERE objects !~ '^board|^taskapi|board';
 

@@ -1,0 +1,62 @@
+-- unbounded_pages: an order without an index is counted, by source and order, and one with an index is not.
+CREATE SCHEMA regress_unbounded;
+CREATE TABLE regress_unbounded.t (id int PRIMARY KEY, a int NOT NULL, b int NOT NULL, c numeric NOT NULL);
+CREATE INDEX ON regress_unbounded.t (a, id);
+CREATE INDEX ON regress_unbounded.t (c, id);
+INSERT INTO regress_unbounded.t SELECT n, n, n, n FROM generate_series(1, 100) n;
+CREATE VIEW regress_unbounded.counted AS
+    SELECT source, order_by, pages, error, last_at > now() - interval '1 hour' AS lately FROM taskapi.unbounded_pages
+    WHERE source::text LIKE 'regress_unbounded.%';
+
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', NULL, 10);
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'a DESC', 10);
+TABLE regress_unbounded.counted;
+
+SELECT next_page_token AS token FROM taskapi.page('regress_unbounded.t', 'b', 10) \gset
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', ' "b"  asc, id', 10, :'token');
+SELECT count(*) FROM taskapi.page_rows(NULL::regress_unbounded.t, 'b DESC', 10);
+TABLE regress_unbounded.counted ORDER BY order_by;
+
+-- it counts from the page on that has no index any more, and the order it tells is one that index_advice() takes
+DROP INDEX regress_unbounded.t_a_id_idx;
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'a', 10);
+SELECT order_by, taskapi.index_advice(source, order_by) FROM regress_unbounded.counted WHERE order_by LIKE 'a%';
+CREATE INDEX ON regress_unbounded.t (a, id);
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'a', 10);
+SELECT order_by, pages FROM regress_unbounded.counted WHERE order_by LIKE 'a%';
+
+-- under row-level security an index whose comparisons are not leakproof bounds nothing
+CREATE ROLE regress_unbounded_reader;
+GRANT USAGE ON SCHEMA regress_unbounded TO regress_unbounded_reader;
+GRANT SELECT ON regress_unbounded.t TO regress_unbounded_reader;
+ALTER TABLE regress_unbounded.t ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_rows ON regress_unbounded.t USING (true);
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'c', 10);
+SET ROLE regress_unbounded_reader;
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'c', 10);
+SELECT count(*) FROM taskapi.unbounded_pages;
+RESET ROLE;
+SELECT order_by, pages FROM regress_unbounded.counted WHERE order_by LIKE 'c%';
+
+-- a rollback takes no count back
+BEGIN;
+SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'c DESC, b', 10);
+ROLLBACK;
+SELECT order_by, pages FROM regress_unbounded.counted WHERE order_by LIKE 'c DESC%';
+
+-- clients choose orders: memory is bounded, and an order that is asked for most stays
+DO $$
+BEGIN
+    FOR i IN 1 .. 500 LOOP
+        PERFORM taskapi.page('regress_unbounded.t', 'b', 10);
+        EXECUTE format('ALTER TABLE regress_unbounded.t RENAME c TO c%s', i);
+        PERFORM taskapi.page('regress_unbounded.t', format('c%s, b', i), 10);
+        EXECUTE format('ALTER TABLE regress_unbounded.t RENAME c%s TO c', i);
+    END LOOP;
+END $$;
+SELECT count(*) <= 128 AS bounded, sum(pages) FILTER (WHERE order_by = 'b, id') - max(error) FILTER (WHERE order_by = 'b, id') >= 502 AS kept,
+       bool_and(pages > error) AS exact
+FROM regress_unbounded.counted;
+
+DROP SCHEMA regress_unbounded CASCADE;
+DROP ROLE regress_unbounded_reader;
