@@ -42,7 +42,7 @@ PG_FUNCTION_INFO_V1(taskapi_is_like);
 typedef struct Elements
 {
 	char	   *next;
-	bits8	   *nulls;
+	uint8	   *nulls;
 	int			i;
 	int			n;
 	int16		typlen;

@@ -24,6 +24,7 @@
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "base/compat.h"
 #include "base/shared_memory.h"
