@@ -238,9 +238,11 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_EXECUTE_ONCE_PARAM
 #define TASKAPI_EXECUTE_ONCE_ARG
+#define TASKAPI_EXECUTE_AGAIN_ARG
 #else
 #define TASKAPI_EXECUTE_ONCE_PARAM , bool execute_once
 #define TASKAPI_EXECUTE_ONCE_ARG , execute_once
+#define TASKAPI_EXECUTE_AGAIN_ARG , false
 #endif
 
 /* 18 has foreign keys that are not enforced, and foreign keys over periods */

@@ -27,6 +27,7 @@
 #include "utils/rel.h"
 
 #include "base/citus.h"
+#include "base/client_query.h"
 #include "base/compat.h"
 #include "base/trigger_check.h"
 #include "http/layer.h"
@@ -69,7 +70,6 @@ static CmdType trigger_operation(TriggerEvent event);
 static pg_noinline TaskapiResourceStatement *find_statement(Oid view, CmdType operation, int depth);
 static void finish_query(QueryDesc *query);
 static void finish(QueryDesc *query);
-static void finish_rows(QueryDesc *query);
 static pg_noinline TaskapiResourceStatement *statement_of_query(const PlannedStmt *query);
 static void start_statement(Oid view, CmdType operation, const Bitmapset *updated);
 static void end_deletions(TaskapiResourceStatement *statement);
@@ -80,6 +80,7 @@ static bool clients_statement_runs(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
 static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
 static HeapTuple write_row(const TaskapiWrite *write);
+static TaskapiRuns *runs_of(TaskapiResourceStatement *statement);
 static HeapTuple shown_row(const TaskapiWrite *write, HeapTuple row);
 static void answer(const TaskapiWrite *write, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
@@ -130,8 +131,16 @@ finish_query(QueryDesc *query)
 	int			depth = write_depth;
 	bool		was_ending = ending;
 
+	TaskapiRuns runs = {query->estate->es_query_cxt, CurrentResourceOwner, query};
+	TaskapiRuns *outer;
+
 	if (query->estate->es_auxmodifytables != NIL)
-		finish_rows(query);
+		taskapi_resource_run_rest(query);
+	for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
+	{
+		if (s->runs.query == query)
+			taskapi_runs_end(&s->runs);
+	}
 	if (statements != NULL)
 		statement = statement_of_query(query->plannedstmt);
 	if (statement == NULL)
@@ -142,6 +151,7 @@ finish_query(QueryDesc *query)
 	operation = statement->operation;
 	taken = statement->taken;
 	owner = statement->owner;
+	outer = taskapi_runs_enter(&runs);
 	PG_TRY();
 	{
 		write_depth++;
@@ -149,11 +159,14 @@ finish_query(QueryDesc *query)
 		finish(query);
 		write_depth = depth;
 		ending = was_ending;
+		taskapi_runs_enter(outer);
+		taskapi_runs_end(&runs);
 	}
 	PG_CATCH();
 	{
 		write_depth = depth;
 		ending = was_ending;
+		taskapi_runs_enter(outer);
 		taskapi_trash_hint(context, false, taken);
 		taskapi_resource_rethrow(context, operation, owner);
 	}
@@ -167,31 +180,6 @@ finish(QueryDesc *query)
 		next_ExecutorFinish_hook(query);
 	else
 		standard_ExecutorFinish(query);
-}
-
-/*
- * A part of a WITH that nothing has read is run when the query ends, before its triggers are.  If it writes to a view, it
- * is run here, since its rows are no part of the end; then nothing is left for ExecPostprocessPlan(), which does the same.
- */
-static void
-finish_rows(QueryDesc *query)
-{
-	EState	   *estate = query->estate;
-	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
-	ListCell   *lc;
-
-	estate->es_direction = ForwardScanDirection;
-	foreach(lc, estate->es_auxmodifytables)
-	{
-		ModifyTableState *node = lfirst_node(ModifyTableState, lc);
-
-		if (node->resultRelInfo->ri_RelationDesc->rd_rel->relkind != RELKIND_VIEW)
-			continue;
-		do
-			ResetPerTupleExprContext(estate);
-		while (!TupIsNull(ExecProcNode(&node->ps)));
-	}
-	MemoryContextSwitchTo(oldcontext);
 }
 
 /*
@@ -365,6 +353,7 @@ end_statement(TaskapiResourceStatement *statement)
 	if (statement->rows == 0 && !statement->vetoed && statement->method != TASKAPI_METHOD_POST &&
 		(statement->if_match != NULL || statement->version_sent))
 		taskapi_version_conflict(-1);
+	taskapi_runs_end(&statement->runs);
 	end_deletions(statement);
 	check_deferred(statement);
 	if (taskapi_resource_hooks.statement_end)
@@ -437,6 +426,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
+	TaskapiRuns *outer;
 
 	describe_write(&write, taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write"));
 	if (taskapi_resource_hooks.before_row)
@@ -447,6 +437,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		return PointerGetDatum(shown_row(&write, result));
 	}
 
+	outer = taskapi_runs_enter(runs_of(write.statement));
 	PG_TRY();
 	{
 		write_depth++;
@@ -457,11 +448,13 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		SPI_finish();
 		write_depth = depth;
 		ending = was_ending;
+		taskapi_runs_enter(outer);
 	}
 	PG_CATCH();
 	{
 		write_depth = depth;
 		ending = was_ending;
+		taskapi_runs_enter(outer);
 		taskapi_resource_join(NULL);
 		taskapi_trash_hint(context, write.statement->key_in_trash, write.statement->taken);
 		taskapi_resource_rethrow(context, write.statement->operation, write.statement->owner);
@@ -476,6 +469,24 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		result = shown_row(&write, result);
 	}
 	return PointerGetDatum(result);
+}
+
+/*
+ * The scope of the statements that write its rows.  It belongs to the query that writes to the view.
+ */
+static TaskapiRuns *
+runs_of(TaskapiResourceStatement *statement)
+{
+	TaskapiRuns *runs = &statement->runs;
+	TaskapiQueryOwner not_used;
+
+	if (runs->context == NULL)
+	{
+		runs->owner = CurrentResourceOwner;
+		runs->query = taskapi_running_query(&not_used);
+		runs->context = statement->context;
+	}
+	return runs;
 }
 
 /*
@@ -578,6 +589,7 @@ xact_callback(XactEvent event, void *arg)
 		write_depth = 0;
 		ending = false;
 		taskapi_resource_join(NULL);
+		taskapi_runs_enter(NULL);
 	}
 }
 

@@ -68,12 +68,13 @@ taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls)
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	MemoryContext context = CurrentMemoryContext;
 	const char *outer = scanned_text;
-	int			result;
+	volatile int result = SPI_OK_SELECT;
 
 	PG_TRY();
 	{
 		scanned_text = source->query_string;
-		result = SPI_execute_plan(plan, values, nulls, false, 0);
+		if (!taskapi_resource_run_again(plan, values, nulls))
+			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_FINALLY();
 	{

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
@@ -19,6 +20,7 @@
 #include "http/layer.h"
 #include "http/standby.h"
 #include "resource/resource_plan.h"
+#include "resource/resource_run.h"
 #include "resource/resource_target.h"
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
@@ -28,6 +30,17 @@ static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
 /* The text of the statement that is to be run next as a part of the client's: that very string, of its plan source. */
 static const char *joining_text = NULL;
 
+/* The last result if SPI has none, since it is that of a run of resource_run.h: its first row. */
+typedef struct RowReceiver
+{
+	DestReceiver pub;
+	MemoryContext context;
+	TupleDesc	desc;
+	HeapTuple	row;
+} RowReceiver;
+
+static RowReceiver result;
+
 /* How the context of an error says that it happened with an owner's rights. */
 #define OWNER_CONTEXT "statement with the rights of a table's owner"
 
@@ -35,6 +48,13 @@ static void note_owner(void *arg);
 static bool writes(const PlannedStmt *stmt);
 static void start_joined(QueryDesc *query, int eflags);
 static SPIPlanPtr keep_plan(TaskapiCacheEntry *entry, SPIPlanPtr plan);
+static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
+static bool receiver_receive(TupleTableSlot *slot, DestReceiver *self);
+static void receiver_shutdown(DestReceiver *self);
+static bool run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid *argtypes, const Datum *values,
+					  const bool *nulls, uint64 limit);
+static bool *is_null(int nargs, const char *nulls);
+static uint64 run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 static void pass_result(DestReceiver *receiver);
 
@@ -126,17 +146,89 @@ start_joined(QueryDesc *query, int eflags)
 		standard_ExecutorStart(query, eflags);
 }
 
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+	((RowReceiver *) self)->desc = desc;
+}
+
+static bool
+receiver_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	RowReceiver *receiver = (RowReceiver *) self;
+
+	if (receiver->row == NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(receiver->context);
+
+		receiver->row = ExecCopySlotHeapTuple(slot);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return true;
+}
+
+static void
+receiver_shutdown(DestReceiver *self)
+{
+}
+
+/*
+ * Run a plan by resource_run.h if that is possible.  The types of the arguments may be NULL if the plan knows them.
+ */
+static bool
+run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid *argtypes, const Datum *values, const bool *nulls,
+		  uint64 limit)
+{
+	RowReceiver receiver = {{receiver_receive, receiver_startup, receiver_shutdown, receiver_shutdown, DestNone},
+	CurrentMemoryContext};
+	uint64		found;
+
+	result = (RowReceiver) {0};
+	if (!taskapi_run(plan, kind, nargs, argtypes, values, nulls, &receiver.pub, limit, &found))
+		return false;
+	/* not before: triggers may have run others meanwhile */
+	result = receiver;
+	SPI_freetuptable(SPI_tuptable);
+	SPI_tuptable = NULL;
+	SPI_processed = found;
+	return true;
+}
+
+/* What SPI writes with letters. */
+static bool *
+is_null(int nargs, const char *nulls)
+{
+	bool	   *result;
+
+	if (nulls == NULL)
+		return NULL;
+	result = palloc(Max(nargs, 1));
+	for (int i = 0; i < nargs; i++)
+		result[i] = (nulls[i] == 'n');
+	return result;
+}
+
+bool
+taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls)
+{
+	int			nargs = SPI_getargcount(plan);
+
+	return run_again(plan, TASKAPI_RUN_JOINED, nargs, NULL, values, is_null(nargs, nulls), 0);
+}
+
 uint64
 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			result;
+	int			rc;
 
+	if (taskapi_resource_run_again(plan, values, nulls))
+		return SPI_processed;
 	taskapi_resource_join(plan);
-	result = SPI_execute_plan(plan, values, nulls, false, 0);
+	rc = SPI_execute_plan(plan, values, nulls, false, 0);
 	MemoryContextSwitchTo(context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
@@ -144,13 +236,15 @@ uint64
 taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values, const bool *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			result;
+	int			rc;
 
+	if (run_again(plan, TASKAPI_RUN_JOINED, nargs, argtypes, values, nulls, 0))
+		return SPI_processed;
 	taskapi_resource_join(plan);
-	result = SPI_execute_plan_with_paramlist(plan, make_params(nargs, argtypes, values, nulls), false, 0);
+	rc = SPI_execute_plan_with_paramlist(plan, make_params(nargs, argtypes, values, nulls), false, 0);
 	MemoryContextSwitchTo(context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan_with_paramlist returned %s", SPI_result_code_string(result));
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_with_paramlist returned %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
@@ -172,31 +266,42 @@ make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nul
 uint64
 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit)
 {
-	Snapshot	snapshot = InvalidSnapshot;
-	Snapshot	crosscheck = InvalidSnapshot;
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
-	int			result;
+	uint64		found;
 
 	CHECK_FOR_INTERRUPTS();
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
+	saved = taskapi_become(owner, AS_OWNER);
+	found = run_plan_as(plan, values, nulls, limit);
+	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+static uint64
+run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit)
+{
+	Snapshot	snapshot = InvalidSnapshot;
+	Snapshot	crosscheck = InvalidSnapshot;
+	int			nargs = SPI_getargcount(plan);
+	int			rc;
+
+	if (run_again(plan, TASKAPI_RUN_WHOLE, nargs, NULL, values, is_null(nargs, nulls), limit))
+		return SPI_processed;
 	if (IsolationUsesXactSnapshot())
 	{
 		CommandCounterIncrement();	/* our own work is to be seen */
 		snapshot = GetLatestSnapshot();
 		crosscheck = GetTransactionSnapshot();
 	}
-
-	callback.previous = error_context_stack;
-	if (owner != GetUserId())
-		error_context_stack = &callback;
-	saved = taskapi_become(owner, AS_OWNER);
-	result = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
-	taskapi_role_restore(saved);
-	error_context_stack = callback.previous;
-	MemoryContextSwitchTo(context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
+	rc = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
@@ -208,32 +313,36 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
-	int			result;
+	uint64		found;
+	int			rc = SPI_OK_SELECT;
 
 	/* SPI takes either a snapshot or a receiver */
 	if (IsolationUsesXactSnapshot())
 	{
-		uint64		found = taskapi_resource_run_as(owner, plan, values, NULL, 0);
-
+		found = taskapi_resource_run_as(owner, plan, values, NULL, 0);
 		pass_result(receiver);
 		return found;
 	}
 
 	CHECK_FOR_INTERRUPTS();
-	options.params = make_params(nargs, argtypes, values, NULL);
-	options.dest = receiver;
 	callback.previous = error_context_stack;
 	if (owner != GetUserId())
 		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
-	result = SPI_execute_plan_extended(plan, &options);
+	if (!taskapi_run(plan, TASKAPI_RUN_WHOLE, nargs, argtypes, values, NULL, receiver, 0, &found))
+	{
+		options.params = make_params(nargs, argtypes, values, NULL);
+		options.dest = receiver;
+		rc = SPI_execute_plan_extended(plan, &options);
+		found = SPI_processed;
+		pfree(options.params);
+	}
 	taskapi_role_restore(saved);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(result));
-	pfree(options.params);
-	return SPI_processed;
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(rc));
+	return found;
 }
 
 uint64
@@ -242,18 +351,19 @@ taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
-	int			result;
+	int			rc = SPI_OK_SELECT;
 
 	callback.previous = error_context_stack;
 	if (owner != GetUserId())
 		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
-	result = SPI_execute_plan(plan, values, NULL, true, 1);
+	if (!run_again(plan, TASKAPI_RUN_LOOK, SPI_getargcount(plan), NULL, values, NULL, 1))
+		rc = SPI_execute_plan(plan, values, NULL, true, 1);
 	taskapi_role_restore(saved);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 
@@ -292,8 +402,9 @@ pass_result(DestReceiver *receiver)
 void
 taskapi_resource_require_result(const Oid *types, int ntypes)
 {
-	TupleDesc	desc = SPI_tuptable ? SPI_tuptable->tupdesc : NULL;
+	TupleDesc	desc;
 
+	(void) taskapi_resource_result_row(&desc);
 	for (int i = 0; i < ntypes; i++)
 	{
 		if (desc == NULL || i >= desc->natts || TupleDescAttr(desc, i)->attisdropped ||
@@ -305,15 +416,34 @@ taskapi_resource_require_result(const Oid *types, int ntypes)
 	}
 }
 
+HeapTuple
+taskapi_resource_result_row(TupleDesc *desc)
+{
+	if (SPI_tuptable == NULL)
+	{
+		*desc = result.desc;
+		return result.row;
+	}
+	*desc = SPI_tuptable->tupdesc;
+	return SPI_tuptable->numvals > 0 ? SPI_tuptable->vals[0] : NULL;
+}
+
 Datum
 taskapi_resource_result(int column, bool *isnull)
 {
-	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
+	TupleDesc	desc;
+	HeapTuple	row = taskapi_resource_result_row(&desc);
+
+	return heap_getattr(row, column, desc, isnull);
 }
 
 void
 taskapi_resource_free_result(void)
 {
-	SPI_freetuptable(SPI_tuptable);
+	if (SPI_tuptable != NULL)
+		SPI_freetuptable(SPI_tuptable);
+	else if (result.row != NULL)
+		heap_freetuple(result.row);
 	SPI_tuptable = NULL;
+	result = (RowReceiver) {0};
 }

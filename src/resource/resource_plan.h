@@ -42,7 +42,10 @@ extern void taskapi_resource_join(SPIPlanPtr plan);
 /* Run a plan as the caller, so joined; the number of rows. */
 extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
 
-/* The same for one of taskapi_resource_prepare_params(). */
+/* Only if the plan need not be started for it (resource_run.h); SPI_processed is the number of rows. */
+extern bool taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls);
+
+/* The same as taskapi_resource_run() for one of taskapi_resource_prepare_params(). */
 extern uint64 taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values,
 										  const bool *nulls);
 
@@ -71,6 +74,9 @@ extern bool taskapi_resource_raised_as_owner(const ErrorData *edata);
 
 /* An error unless the last result begins with columns of these types. */
 extern void taskapi_resource_require_result(const Oid *types, int ntypes);
+
+/* The last result's first row, which is freed with it. */
+extern HeapTuple taskapi_resource_result_row(TupleDesc *desc);
 
 /* A column of the last result's first row, by its number from 1; NULL is (Datum) 0. */
 extern Datum taskapi_resource_result(int column, bool *isnull);

@@ -80,3 +80,27 @@ resource_owner(const PlannedStmt *query)
 	}
 	return InvalidOid;
 }
+
+/*
+ * Nothing is left then for ExecPostprocessPlan(), which does the same.
+ */
+void
+taskapi_resource_run_rest(QueryDesc *query)
+{
+	EState	   *estate = query->estate;
+	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	ListCell   *lc;
+
+	estate->es_direction = ForwardScanDirection;
+	foreach(lc, estate->es_auxmodifytables)
+	{
+		ModifyTableState *node = lfirst_node(ModifyTableState, lc);
+
+		if (node->resultRelInfo->ri_RelationDesc->rd_rel->relkind != RELKIND_VIEW)
+			continue;
+		do
+			ResetPerTupleExprContext(estate);
+		while (!TupIsNull(ExecProcNode(&node->ps)));
+	}
+	MemoryContextSwitchTo(oldcontext);
+}

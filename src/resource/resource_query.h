@@ -13,7 +13,15 @@
 #ifndef TASKAPI_RESOURCE_QUERY_H
 #define TASKAPI_RESOURCE_QUERY_H
 
+#include "executor/execdesc.h"
+
 /* Installs the hook of the executor; it calls the hook that was there before it. */
 extern void taskapi_resource_query_init(void);
+
+/*
+ * A part of a WITH that nothing has read is run when the query ends, before its triggers are.  Its writes to views are made here,
+ * since its rows are no part of the end.
+ */
+extern void taskapi_resource_run_rest(QueryDesc *query);
 
 #endif							/* TASKAPI_RESOURCE_QUERY_H */

@@ -60,7 +60,12 @@ taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locke
 	TaskapiRow *row = NULL;
 
 	if (taskapi_resource_run_as(table->owner, table_plan(table, kind), unconstify(Datum *, key), NULL, 0) > 0)
-		row = taskapi_row_of_tuple(table, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	{
+		TupleDesc	desc;
+		HeapTuple	tuple = taskapi_resource_result_row(&desc);
+
+		row = taskapi_row_of_tuple(table, tuple, desc);
+	}
 	taskapi_resource_free_result();
 	return row;
 }

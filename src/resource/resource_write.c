@@ -94,10 +94,11 @@ taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *
 HeapTuple
 taskapi_resource_take_row(const TaskapiWrite *write)
 {
-	HeapTuple	row;
+	TupleDesc	desc;
+	HeapTuple	row = taskapi_resource_result_row(&desc);
 
-	taskapi_resource_require_row_type(write->view, SPI_tuptable->tupdesc);
-	row = SPI_copytuple(SPI_tuptable->vals[0]);
+	taskapi_resource_require_row_type(write->view, desc);
+	row = SPI_copytuple(row);
 	taskapi_resource_free_result();
 	return row;
 }
