@@ -49,6 +49,11 @@ COMMENT ON TABLE @schema@.message IS
 COMMENT ON COLUMN @schema@.message.seq IS 'Its place in the order; the messages of one key are received in this order';
 COMMENT ON COLUMN @schema@.message.slot IS 'One of 64, by the key alone: what workers share out';
 
+CREATE VIEW @schema@.debezium AS
+    SELECT seq AS id, topic AS aggregatetype, key AS aggregateid, payload ->> 'event' AS type, payload, created_at AS "timestamp"
+    FROM @schema@.message;
+COMMENT ON VIEW @schema@.debezium IS 'The messages under the names of Debezium''s outbox event router';
+
 CREATE TABLE @schema@.consumer_group (
     name         text PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 63),
     topics       text[],
@@ -308,6 +313,12 @@ COMMENT ON COLUMN taskapi.outbox_lag.owner IS 'The worker that has the slot';
 COMMENT ON COLUMN taskapi.outbox_lag.lease_expires_at IS 'When its lease ends';
 COMMENT ON COLUMN taskapi.outbox_lag.parked IS 'Messages that wait for another attempt, or behind one that does';
 COMMENT ON COLUMN taskapi.outbox_lag.dead IS 'Messages that failed too often';
+
+CREATE FUNCTION taskapi.outbox_stats() RETURNS TABLE (name text, value bigint)
+    LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'taskapi_outbox_stats';
+REVOKE ALL ON FUNCTION taskapi.outbox_stats() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.outbox_stats() IS 'Internal: what stats shows of the outbox';
 
 -- What all groups have read goes, partition by partition; older than taskapi.outbox_retention it goes whoever has not read it.
 CREATE FUNCTION taskapi.prune_outbox() RETURNS int

@@ -141,6 +141,8 @@ CREATE VIEW taskapi.stats AS
     UNION ALL
     SELECT 'idempotency_unfinished', count(*) FROM taskapi.idempotency_key k WHERE k.status IS NULL
     UNION ALL
+    SELECT o.name, o.value FROM taskapi.outbox_stats() o
+    UNION ALL
     SELECT v.name, v.value
     FROM taskapi.rate_limit_table() t,
          LATERAL (VALUES ('rate_limit_keys', t.keys), ('rate_limit_capacity', t.capacity),
@@ -148,6 +150,7 @@ CREATE VIEW taskapi.stats AS
 REVOKE ALL ON taskapi.stats FROM PUBLIC;
 COMMENT ON VIEW taskapi.stats IS
     'Everything counted, over all databases since the server started: cursors made, opened, refused; idempotent begins,'
-    ' replays, reuse, waits; the limiter';
+    ' replays, reuse, waits; the limiter; and what there is now of this database''s outbox and sagas';
 COMMENT ON COLUMN taskapi.stats.name IS 'What was counted';
-COMMENT ON COLUMN taskapi.stats.value IS 'How often, or how much there is now (rate_limit_keys, _capacity, _bytes)';
+COMMENT ON COLUMN taskapi.stats.value IS
+    'How often, or how much there is now (rate_limit_keys, _capacity, _bytes, all of outbox_ and saga_)';

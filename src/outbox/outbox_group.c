@@ -23,6 +23,7 @@
 PG_FUNCTION_INFO_V1(taskapi_create_consumer_group);
 PG_FUNCTION_INFO_V1(taskapi_drop_consumer_group);
 PG_FUNCTION_INFO_V1(taskapi_outbox_lag_rows);
+PG_FUNCTION_INFO_V1(taskapi_outbox_stats);
 
 #define MAX_GROUP_NAME 63
 
@@ -70,6 +71,19 @@ static TaskapiOutboxStatement lag = {
 	" (SELECT count(*) FROM @.dead_letter d WHERE d.\"group\" = c.\"group\" AND d.slot = c.slot)"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" ORDER BY c.\"group\", c.slot",
 	"", "tibbztzbb"
+};
+
+/* Each slot is asked for its first message only: this is looked at every few seconds. */
+static TaskapiOutboxStatement stats = {
+	"SELECT (SELECT count(*) FROM @.parked p WHERE p.due_at IS DISTINCT FROM 'infinity'), (SELECT count(*) FROM @.dead_letter),"
+	" coalesce(extract(epoch FROM clock_timestamp() - least((SELECT min(p.created_at) FROM @.parked p"
+	" WHERE p.due_at IS DISTINCT FROM 'infinity'), (SELECT min((SELECT m.created_at FROM @.message m WHERE m.slot = c.slot"
+	" AND m.seq > c.position AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ORDER BY m.seq LIMIT 1))"
+	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\")))::bigint, 0),"
+	" (SELECT count(*) FROM @.saga s WHERE s.command IS NOT NULL),"
+	" (SELECT count(*) FROM @.saga s WHERE s.command IS NOT NULL AND (s.state = 'stuck'"
+	" OR EXISTS (SELECT FROM @.dead_letter d WHERE d.seq = s.command)))",
+	"", "bbbbb"
 };
 
 static void check_topics(ArrayType *topics);
@@ -195,6 +209,40 @@ taskapi_outbox_lag_rows(PG_FUNCTION_ARGS)
 
 		for (int i = 0; i < ncolumns; i++)
 			values[i] = taskapi_outbox_value(row, i, &nulls[i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/*
+ * outbox_stats() -> the rows of the outbox in the view stats; none if there is no outbox
+ */
+Datum
+taskapi_outbox_stats(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {
+		"outbox_parked", "outbox_dead", "outbox_oldest_seconds", "saga_open", "saga_stuck"
+	};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const TaskapiOutbox *outbox = taskapi_outbox_find();
+	Datum		values[2];
+	bool		nulls[2] = {false};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (rsinfo->setDesc->natts != lengthof(values))
+		elog(ERROR, "outbox_stats() has other columns than the extension gave it");
+	if (outbox == NULL)
+		return (Datum) 0;
+	values[0] = CStringGetTextDatum("outbox_published");
+	values[1] = Int64GetDatum(taskapi_outbox_last_number(outbox));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	SPI_connect();
+	(void) taskapi_outbox_run(&stats, NULL, NULL);
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		values[0] = CStringGetTextDatum(names[i]);
+		values[1] = Int64GetDatum(taskapi_outbox_int64(0, i));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	SPI_finish();

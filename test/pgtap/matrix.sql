@@ -263,7 +263,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' new_credential'
         ' match_support one_of_support outbox_lag_rows outbox_location'
         ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source'
-        ' discard outbox_slot publish_command random_secret receive require_outbox saga_move saga_steps settle_step start_saga redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
+        ' discard outbox_slot outbox_stats publish_command random_secret receive require_outbox saga_move saga_steps settle_step start_saga redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
@@ -422,7 +422,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 
     AND c.relname NOT IN ('sessions', 'api_keys', 'me') AND NOT coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every resource but one''s own runs with its caller''s rights');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')
-    AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry');
+    AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of', 'check_publish')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry, and the one of whether there is an outbox');
 SELECT is_empty($$SELECT d FROM (SELECT DISTINCT object FROM mistake) m, pg_temp.deviations(m.object) d$$, 'without a mistake there is none to notice');
 SELECT isnt(pg_temp.notices(object, statement), NULL, 'a mistake is noticed: ' || statement) FROM mistake;
 SELECT * FROM finish();

@@ -104,6 +104,8 @@ SELECT payload, attempts FROM take('f', 1);
 SELECT settle('f', :a2, ARRAY[:a2], 'for good');
 SELECT seq - :a1 AS seq, payload, attempts, error FROM dead_letter;
 SELECT parked, dead FROM taskapi.outbox_lag WHERE parked > 0;
+SELECT name, CASE WHEN name ~ 'oldest' THEN (value BETWEEN 0 AND 60)::int ELSE value END AS value FROM taskapi.stats WHERE name ~ '^(outbox|saga)_' ORDER BY name;
+SELECT id, aggregatetype, aggregateid, type, payload FROM debezium ORDER BY id LIMIT 2;
 SELECT payload, attempts FROM take('f');
 -- redrive puts it before what waits of its key
 SELECT public.problem(format('SELECT taskapi.redrive(''f'', %s)', :a1));

@@ -79,6 +79,7 @@ CALL work('{"ship": ["failed"], "refund": ["failed", "failed", "failed"]}');
 TABLE log;
 SELECT * FROM state WHERE id > '7';
 SELECT seq, payload ->> 'step' AS step, error FROM dead_letter;
+SELECT name, value FROM taskapi.stats WHERE name ~ '^saga_' ORDER BY name;
 SELECT taskapi.redrive('worker', (SELECT max(seq) FROM dead_letter));
 CALL work('{"refund": ["failed"]}', 1);
 TABLE log;
