@@ -66,7 +66,7 @@ make_chunk() {
     psql -q -d "$BENCH_DB" <<SQL
 SET session_replication_role = replica;
 SELECT setseed($1 / 100.0) \g /dev/null
-INSERT INTO tasks.task (id, project_id, assignee_id, creator_id, title, description, status, priority, due_date, created_at, updated_at, completed_at, deleted_at, deletion_id)
+INSERT INTO tasks.task (id, project_id, assignee_id, creator_id, title, description, status, priority, due_date, position, created_at, updated_at, completed_at, deleted_at, deletion_id)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(h, 1, 3) || 'a' || substr(h, 4, 15))::uuid,
        bench.id(2, p),
        -- the owner of the project or one of the others, as above
@@ -75,7 +75,7 @@ SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' ||
        'Task ' || n, CASE WHEN r3 < 0.3 THEN repeat('What is to be done. ', 5) END,
        CASE WHEN r2 < 0.3 THEN 'todo' WHEN r2 < 0.4 THEN 'in_progress' WHEN r2 < 0.95 THEN 'done' ELSE 'cancelled' END,
        25 * floor(5 * r3 * r3), CASE WHEN r4 < 0.6 THEN '2024-06-01'::date + floor(900 * r3)::int END,
-       at, at + r4 * interval '30 days', CASE WHEN r2 BETWEEN 0.4 AND 0.95 AND r2 < 0.95 THEN at + r4 * interval '30 days' END,
+       lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(h, 1, 3) || 'V', at, at + r4 * interval '30 days', CASE WHEN r2 BETWEEN 0.4 AND 0.95 AND r2 < 0.95 THEN at + r4 * interval '30 days' END,
        CASE WHEN r5 < 0.1 THEN at + interval '40 days' END, CASE WHEN r5 < 0.1 THEN bench.id(3, n) END
 FROM (SELECT n, md5(n::text) AS h, 1 + floor($projects * random() ^ 4)::bigint AS p, random() AS r2, random() AS r3, random() AS r4, random() AS r5,
              date_trunc('minute', '2024-01-01 00:00+00'::timestamptz + n * (interval '730 days' / $rows)) AS at
