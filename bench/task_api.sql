@@ -12,12 +12,12 @@ CREATE TABLE bench.endpoint (n int GENERATED ALWAYS AS IDENTITY, endpoint text, 
 -- The names in braces stand for the ids of bench.name.
 INSERT INTO bench.endpoint (endpoint, bound, statement) VALUES
     ('GET /me', 10, 'SELECT * FROM api.me'),
-    ('GET /users', 1500, 'SELECT * FROM api.users ORDER BY created_at, id LIMIT 50'),
-    ('GET /users/ID', 700, 'SELECT * FROM api.users WHERE id = {peer}'),
+    ('GET /users', 2000, 'SELECT * FROM api.users ORDER BY created_at, id LIMIT 50'),
+    ('GET /users/ID', 1200, 'SELECT * FROM api.users WHERE id = {peer}'),
     ('GET /projects', 250, 'SELECT * FROM api.projects ORDER BY created_at DESC, id DESC LIMIT 50'),
     ('GET /projects/ID', 60, 'SELECT * FROM api.projects WHERE id = {p}'),
     ('GET /projects/ID/members', 80, 'SELECT * FROM api.members WHERE project_id = {p}'),
-    ('GET /invitations', 60, 'SELECT * FROM api.invitations'),
+    ('GET /invitations', 120, 'SELECT * FROM api.invitations'),
     ('GET /projects/ID/tasks, newest first', 150, 'SELECT * FROM api.tasks WHERE project_id = {p} ORDER BY created_at DESC, id DESC LIMIT 50'),
     ('GET /projects/ID/tasks, a page deep below', 150, 'SELECT * FROM api.tasks WHERE project_id = {p} AND cursor > bench.deep(''created_at DESC, id DESC'') ORDER BY created_at DESC, id DESC LIMIT 50'),
     ('GET /projects/ID/tasks, by due date', 150, 'SELECT * FROM api.tasks t WHERE project_id = {p} ORDER BY api.cursor_by_due_date(t) LIMIT 50'),
@@ -43,7 +43,7 @@ INSERT INTO bench.endpoint (endpoint, bound, statement) VALUES
     ('GET /deleted_projects', 80, 'SELECT * FROM api.deleted_projects ORDER BY deleted_at DESC, id DESC LIMIT 50'),
     ('POST /projects', 250, 'INSERT INTO api.projects (name) VALUES (''new'') RETURNING *'),
     ('PATCH /projects/ID', 120, 'UPDATE api.projects SET name = ''other'' WHERE id = {p} RETURNING *'),
-    ('DELETE /projects/ID, a small one', 200000, 'DELETE FROM api.projects WHERE id = {own}'),
+    ('DELETE /projects/ID, with 500 tasks and 300 comments', 100000, 'DELETE FROM api.projects WHERE id = {own}'),
     ('POST /tasks', 300, 'INSERT INTO api.tasks (project_id, title, labels) VALUES ({p}, ''new'', ''{a,b}'') RETURNING *'),
     ('POST /tasks, a subtask', 300, 'INSERT INTO api.tasks (project_id, parent_id, title) VALUES ({p}, {t}, ''new'') RETURNING *'),
     ('PATCH /tasks/ID', 350, 'UPDATE api.tasks SET title = ''other'', assignee_id = bench.me() WHERE id = {t} RETURNING *'),
@@ -60,7 +60,7 @@ INSERT INTO bench.endpoint (endpoint, bound, statement) VALUES
     ('POST /rpc/request_password_reset', 60, 'SELECT api.request_password_reset(''a1@example.org'')'),
     ('POST /rpc/reset_password', 200, 'SELECT api.reset_password(''reset'', ''another'')'),
     ('DELETE /users/ID, oneself', 5000, 'DELETE FROM api.users WHERE id = bench.id(''account'', 100)'),
-    ('the purge of an account', 2000, 'DELETE FROM api.deleted_users WHERE id = bench.id(''account'', 50)'),
+    ('the purge of an account', 10000, 'DELETE FROM api.deleted_users WHERE id = bench.id(''account'', 50)'),
     ('taskapi.maintain(), a batch of the purge', 4000, 'SELECT taskapi.purge_deleted(''28 days'', 10, pg_snapshot_xmax(pg_current_snapshot()))'),
     ('tasks.maintain(), nothing to delete', 60, 'SELECT FROM tasks.activity WHERE created_at < ''2024-01-01'' LIMIT 10000');
 

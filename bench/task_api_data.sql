@@ -53,7 +53,8 @@ ON CONFLICT DO NOTHING;
 INSERT INTO tasks.task (id, project_id, assignee_id, creator_id, parent_id, title, description, status, priority, labels, due_date, position, created_at, updated_at,
                         completed_at, deleted_at, deletion_id)
 SELECT bench.id('task', n), bench.id('project', bench.project(n, projects)),
-       CASE WHEN n % 3 = 0 THEN (SELECT bench.id('account', 2 + (bench.project(n, projects) * 10 + 3 + n % 7) * 31 % (accounts - 1))) WHEN n % 50 = 0 AND bench.project(n, projects) = 1 THEN bench.id('account', 1) END,
+       CASE WHEN n % 50 = 0 AND bench.project(n, projects) = 1 THEN bench.id('account', 1)
+            WHEN n % 3 = 0 THEN (SELECT bench.id('account', 2 + (bench.project(n, projects) * 10 + 3 + n % 7) * 31 % (accounts - 1))) END,
        bench.id('account', 1 + n % accounts), CASE WHEN n % 20 = 11 AND n > projects THEN bench.id('task', n - projects) END,
        'Task ' || n || ' ' || bench.words(n, 4), bench.words(-n, 12), CASE WHEN n / 10 % 10 < 6 THEN 'done' WHEN n / 10 % 10 < 9 THEN 'todo' ELSE 'in_progress' END,
        n * 7 % 101, ARRAY['label' || n % 50, 'sprint' || n / 1000], CASE WHEN n % 5 > 1 THEN date '2026-01-01' + (n * 17 % 365)::int END,
@@ -96,9 +97,11 @@ ORDER BY m.project_id, m.account_id LIMIT 3 ON CONFLICT DO NOTHING;
 INSERT INTO tasks.invitation (project_id, email, token_hash, role, inviter_id, project_name, inviter_name, expires_at)
 SELECT m.project_id, 'i' || n || '@example.org', sha256(convert_to(m.project_id || ' ' || n, 'UTF8')), 'viewer', m.account_id, 'x', 'x', now() + interval '1 day'
 FROM (SELECT DISTINCT ON (o.project_id) o.* FROM tasks.membership o WHERE o.role = 'owner' ORDER BY o.project_id, o.account_id) m, generate_series(1, 10) n;
+DELETE FROM tasks.membership WHERE account_id = bench.id('account', 50);
+DELETE FROM tasks.invitation WHERE inviter_id = bench.id('account', 50);
 UPDATE tasks.account SET deleted_at = now() - interval '40 days', deletion_id = bench.id('deletion', 0) WHERE id = bench.id('account', 50);
 INSERT INTO tasks.one_time_token
-SELECT sha256(convert_to(n::text, 'UTF8')), 'reset_password', bench.id('account', n), 'a' || n || '@example.org', now() + interval '1 day' FROM bench.size, generate_series(2, accounts) n;
+SELECT sha256(convert_to(n::text, 'UTF8')), 'reset_password', bench.id('account', n), 'a' || n || '@example.org', now() + interval '1 day' FROM bench.size, generate_series(2, accounts) n WHERE n <> 50;
 INSERT INTO tasks.one_time_token VALUES (sha256('reset'), 'reset_password', bench.id('account', 1), 'a1@example.org', now() + interval '1 day');
 RESET session_replication_role;
 

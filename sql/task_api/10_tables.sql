@@ -139,7 +139,7 @@ CREATE TABLE @data@.task (
     priority     smallint    NOT NULL DEFAULT 0,
     labels       text[]      NOT NULL DEFAULT '{}',
     due_date     date,
-    position     text COLLATE "C" NOT NULL,
+    position     text COLLATE "C" NOT NULL DEFAULT replace(left(taskapi.uuidv7()::text, 18), '-', '') || 'V',
     version      int         NOT NULL DEFAULT 1,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
@@ -174,7 +174,7 @@ COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
 COMMENT ON COLUMN @data@.task.parent_id IS
     'The task of the same project that this is a subtask of, with which it is deleted and restored';
 COMMENT ON COLUMN @data@.task.position IS
-    'Where it stands in the order by hand, order=position,id: set by the server, behind all others, and by move_task()';
+    'Where it stands in the order by hand, order=position,id: behind all others when it is new, then by move_task()';
 COMMENT ON COLUMN @data@.task.status IS 'todo, in_progress, done or cancelled';
 COMMENT ON COLUMN @data@.task.priority IS '0 (none) to 100 (most urgent)';
 COMMENT ON COLUMN @data@.task.due_date IS 'A calendar date, in no time zone';
@@ -237,8 +237,8 @@ CREATE UNIQUE INDEX invitation_email_is_invited ON @data@.invitation (project_id
 CREATE UNIQUE INDEX invitation_account_is_invited ON @data@.invitation (project_id, account_id) WHERE account_id IS NOT NULL;
 CREATE UNIQUE INDEX invitation_by_token ON @data@.invitation (token_hash) WHERE token_hash IS NOT NULL;
 
--- What lists are read in: the default order of each resource, live rows only.
-CREATE INDEX account_by_created_at ON @data@.account (created_at, id) WHERE deleted_at IS NULL;
+-- What lists are read in: the default order of a resource, live rows only. Accounts have none: who sees few of them all sorts
+-- these, and nobody sees more.
 CREATE INDEX project_by_created_at ON @data@.project (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_created_at ON @data@.task (project_id, created_at, id) WHERE deleted_at IS NULL;
 

@@ -257,6 +257,8 @@ $body$;
 COMMENT ON FUNCTION @data@.set_creator() IS 'Sets creator_id and created_at, which API callers cannot, and keeps the id';
 CREATE TRIGGER project_sets_creator BEFORE INSERT OR UPDATE OF id, creator_id, created_at ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
+CREATE TRIGGER task_sets_creator BEFORE INSERT OR UPDATE OF id, creator_id, created_at ON @data@.task
+    FOR EACH ROW EXECUTE FUNCTION @data@.set_creator();
 
 CREATE FUNCTION @data@.set_created_at() RETURNS trigger
     LANGUAGE plpgsql

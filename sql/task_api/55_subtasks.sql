@@ -5,7 +5,7 @@
 --
 -- position is a key in base 62, compared byte by byte: between any two there is room for another, so a move writes one row. All
 -- tasks of a project share one order, of which a board's column and the subtasks of a task are parts. A new task stands behind
--- all others, without looking at any: its key is the time, as the first 16 hexadecimal digits of a UUID version 7, and a V.
+-- all others, without looking at any: its default is the time, as the first 16 hexadecimal digits of a UUID version 7, and a V.
 --
 --   POST /rpc/move_task {"id", "after" or "before", "status"}      right behind or before another task, or to the end if neither
 --                                                                  is given; with status into that column, in one write
@@ -20,37 +20,6 @@
 -- Moves within a project come one after the other, so that two into one place get two keys; other writes do not wait for them.
 -- Two tasks that get each other as ancestors wait for each other: PostgreSQL ends one of both after deadlock_timeout, and the
 -- resource answers with try_again.
-
-CREATE FUNCTION @data@.set_task() RETURNS trigger
-    LANGUAGE plpgsql
-AS $body$
-BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
-        IF pg_catalog.row_security_active(TG_RELID) THEN
-            NEW.creator_id := taskapi.current_subject_id();
-            NEW.created_at := pg_catalog.now();
-        END IF;
-        IF NEW.position IS NULL THEN
-            NEW.position := pg_catalog.replace(pg_catalog.left(taskapi.uuidv7()::pg_catalog.text, 18), '-', '')
-                            OPERATOR(pg_catalog.||) 'V';
-        END IF;
-    ELSE
-        IF pg_catalog.row_security_active(TG_RELID) THEN
-            NEW.id := OLD.id;
-            NEW.creator_id := OLD.creator_id;
-            NEW.created_at := OLD.created_at;
-        END IF;
-        IF NEW.position IS NULL THEN
-            NEW.position := OLD.position;
-        END IF;
-    END IF;
-    RETURN NEW;
-END
-$body$;
-COMMENT ON FUNCTION @data@.set_task() IS
-    'Sets creator_id and created_at, which API callers cannot, and keeps the id; puts a new task behind all others';
-CREATE TRIGGER task_sets_creator BEFORE INSERT OR UPDATE OF id, creator_id, created_at, position ON @data@.task
-    FOR EACH ROW EXECUTE FUNCTION @data@.set_task();
 
 -- Whoever gives a task another parent holds the task, and then every ancestor. So of two that would close a circle between them
 -- one comes first, and the other sees it; with an old snapshot, locking fails. A new task is nobody's ancestor yet.
@@ -165,7 +134,7 @@ $body$;
 COMMENT ON FUNCTION @data@.neighbours(uuid, boolean, text, uuid, uuid, int) IS
     'The tasks of a project next to a place in its order by hand, nearest first';
 
--- The position of a task that is new now, as set_task() makes it.
+-- The position of a task that is new now, as the column's default makes it.
 CREATE FUNCTION @data@.last_position() RETURNS text
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
     AS $body$ SELECT replace(left(taskapi.uuidv7()::text, 18), '-', '') || 'V' $body$;

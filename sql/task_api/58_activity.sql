@@ -107,7 +107,6 @@ CREATE TRIGGER project_logs_activity AFTER INSERT OR UPDATE ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.log_activity('projects', 'id', '', 'name', 'description');
 
 -- What they call is the extension's. Without it the tables can be written as before.
-ALTER TRIGGER task_sets_creator ON @data@.task DEPENDS ON EXTENSION taskapi;
 ALTER TRIGGER task_logs_activity ON @data@.task DEPENDS ON EXTENSION taskapi;
 ALTER TRIGGER comment_logs_activity ON @data@.comment DEPENDS ON EXTENSION taskapi;
 ALTER TRIGGER membership_logs_activity ON @data@.membership DEPENDS ON EXTENSION taskapi;
