@@ -102,6 +102,26 @@ need_node() {
         touch ready' "$scratch/node" $needed
 }
 
+# need_prometheus: promtool and postgres_exporter, which PROMTOOL and POSTGRES_EXPORTER name then. Two programs of Debian's packages are
+# unpacked into the scratch folder: installed, these would bring a service. Where a release has them not, the tests do without.
+need_prometheus() {
+    unpacked=$scratch/prometheus
+    if [ ! -e "$unpacked/ready" ]; then
+        [ -n "$(apt-cache show prometheus 2>/dev/null)" ] || as_root apt-get -qq update >&2 || true
+        rm -rf "$unpacked"
+        as_user mkdir -p "$unpacked"
+        # shellcheck disable=SC2016 # the inner shell's
+        quietly "$scratch/prometheus.log" 'unpacking promtool and postgres_exporter' as_user sh -euc '
+            cd "$0"
+            apt-get -q -o APT::Sandbox::User=root download prometheus prometheus-postgres-exporter || { echo "they are not to be had"; exit 0; }
+            for package in *.deb; do dpkg --fsys-tarfile "$package" | tar -xf - --wildcards "./usr/bin/*tool" "./usr/bin/*exporter" || true; done
+            rm -f -- *.deb
+            touch ready' "$unpacked"
+    fi
+    [ ! -x "$unpacked/usr/bin/promtool" ] || export PROMTOOL="$unpacked/usr/bin/promtool"
+    [ ! -x "$unpacked/usr/bin/prometheus-postgres-exporter" ] || export POSTGRES_EXPORTER="$unpacked/usr/bin/prometheus-postgres-exporter"
+}
+
 # find_major: print the major of the server, the one that PG_CONFIG names, else Debian's own.
 find_major() {
     v=$("$PG_CONFIG" --version 2>/dev/null | sed 's/[^0-9]*\([0-9]*\).*/\1/') || v=

@@ -37,6 +37,24 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.purge_sessions(int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_sessions(int) IS 'Deletes at most that many expired sessions; returns how many';
 
+-- When maintain() came to its end last: without it nobody notices a scheduler that has stopped.
+CREATE TABLE taskapi.maintenance (
+    finished_at timestamptz NOT NULL
+);
+CREATE UNIQUE INDEX maintenance_once ON taskapi.maintenance ((true));
+REVOKE ALL ON TABLE taskapi.maintenance FROM PUBLIC;
+COMMENT ON TABLE taskapi.maintenance IS 'One row, once maintain() has run in this database';
+COMMENT ON COLUMN taskapi.maintenance.finished_at IS 'When it came to its end last';
+
+CREATE FUNCTION taskapi.note_maintenance() RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO taskapi.maintenance AS m VALUES (clock_timestamp())
+        ON CONFLICT ((true)) DO UPDATE SET finished_at = greatest(m.finished_at, excluded.finished_at)
+$$;
+REVOKE ALL ON FUNCTION taskapi.note_maintenance() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.note_maintenance() IS 'Internal: writes down that maintain() came to its end';
+
 -- Every statement names its schemas: a procedure that commits cannot pin its search_path.
 CREATE PROCEDURE taskapi.maintain(batch int DEFAULT 10000)
     LANGUAGE plpgsql
@@ -104,6 +122,7 @@ BEGIN
 
     PERFORM taskapi.flush_api_key_usage();
     PERFORM taskapi.save_rate_limits();
+    PERFORM taskapi.note_maintenance();
     COMMIT;
 END
 $$;
@@ -126,7 +145,7 @@ BEGIN
     FOREACH routine IN ARRAY '{taskapi.maintain(int),taskapi.purge_idempotency_keys(int),taskapi.purge_sessions(int),'
         '"taskapi.purge_deleted(interval,int,xid8)","taskapi.prune_changes(interval,int)",'
         'taskapi.extend_outbox(int),taskapi.prune_outbox(),'
-        'taskapi.flush_api_key_usage(),taskapi.save_rate_limits()}'::regprocedure[]
+        'taskapi.flush_api_key_usage(),taskapi.save_rate_limits(),taskapi.note_maintenance()}'::regprocedure[]
     LOOP
         EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %s', routine, grantee);
     END LOOP;

@@ -268,8 +268,9 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
     ('function', 'request_buckets request_series requests_under_way unbounded_page_counts', 'EXECUTE', 'observe', 'd d d d d d d x d'),
+    ('function', 'note_maintenance', 'EXECUTE', 'maintain', 'd d d d d d d x d'),
     ('function', 'guard_ddl guard_migrations guard_rewrite', 'EXECUTE', 'guard migrations', 'd d d d d d d x d'),
-    ('relation', 'migration_guard', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'maintenance migration_guard', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'blocked_subject change_source idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),

@@ -1,0 +1,142 @@
+# What examples/observability says can be used as it stands: its queries run as a member of pg_monitor, postgres_exporter exports each metric that a rule or the dashboard names, each rule fires on figures that are wrong and on no others, and the runbook has a chapter for each.
+use strict;
+use warnings;
+use FindBin;
+use IO::Socket::INET;
+use HTTP::Tiny;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $top = "$FindBin::RealBin/../..";
+my $here = "$top/examples/observability";
+my ($queries, $rules, $tests) = map { slurp_file("$here/$_") } 'queries.yaml', 'rules.yml', 'rules_test.yml';
+my $dashboard = decode_json(slurp_file("$here/dashboard.json"));
+my @alerts = $rules =~ /^      - alert: (\w+)$/mg;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION taskapi;
+	CREATE ROLE exporter LOGIN IN ROLE pg_monitor;
+	CREATE SCHEMA shop;
+	CREATE TABLE shop.orders (id int PRIMARY KEY, total int NOT NULL);
+	INSERT INTO shop.orders SELECT n, n FROM generate_series(1, 100) n;
+	SELECT taskapi.expose('shop.orders', 'shop_api');
+	SELECT taskapi.page('shop.orders', 'total', 5)});
+
+# Each query, by itself: its columns are those that are described
+my %exported;    # without an exporter: what it would export
+sub check_queries
+{
+	my ($when) = @_;
+	while ($queries =~ /^(\w+):\n  query: (?:\|\n((?:    .*\n)+)|(.*)\n)  metrics:\n((?:    - .*\n)+)/mg)
+	{
+		my ($key, $sql, $metrics) = ($1, $2 // $3, $4);
+		my %usage = $metrics =~ /^    - (\w+): \{usage: (\w+)/mg;
+		my ($rc, $out, $err) = $node->psql('postgres', $sql, extra_params => [ '-U', 'exporter', '-P', 'tuples_only=off', '-P', 'footer=off' ]);
+		is($err, '', "$key runs as a member of pg_monitor, $when");
+		is(join(' ', sort split /\|/, (split /\n/, $out)[0]), join(' ', sort keys %usage), "$key: each column is described, $when");
+		$exported{"${key}_$_"} = 1 foreach grep { $usage{$_} =~ /COUNTER|GAUGE/ } keys %usage;
+		foreach my $histogram (grep { $usage{$_} eq 'HISTOGRAM' } keys %usage) { $exported{"${key}_${histogram}_$_"} = 1 foreach 'bucket', 'sum', 'count' }
+	}
+}
+check_queries('in a new database');
+$node->safe_psql('postgres', q{SELECT taskapi.create_outbox(); SELECT taskapi.create_consumer_group('mail', ARRAY['order'])});
+$node->safe_psql('postgres', q{SELECT taskapi.publish('order', '7', '{}')});
+$node->safe_psql('postgres', 'CALL taskapi.maintain()');
+foreach my $n (1 .. 3)
+{
+	$node->psql('postgres', q{BEGIN; SELECT set_config('request.method', 'GET', true), set_config('request.path', '/orders', true); SELECT taskapi.pre_request(); } . ($n == 3 ? 'SELECT 1/0' : 'COMMIT'));
+}
+check_queries('in one that is used');
+cmp_ok($node->safe_psql('postgres', 'SELECT now() - finished_at < interval $$5 minutes$$ FROM taskapi.maintenance', extra_params => [ '-U', 'exporter' ]), 'eq', 't', 'maintain() writes down when it ended');
+
+# What rules and dashboard name is exported
+my %named = map { $_ => 1 } $rules =~ /\b(taskapi_[a-z_]+)\b(?=[\[{ )>])/g;
+my @panels = map { @{ $_->{targets} // [] } } @{ $dashboard->{panels} };
+cmp_ok(scalar @panels, '>', 8, 'the dashboard has panels');
+$named{$_} = 1 foreach map { $_->{expr} =~ /\b(taskapi_[a-z_]+)\b/g } @panels;
+delete $named{$_} foreach grep { /^taskapi_(requests|limits|idempotency|outbox|server)$/ } keys %named;    # groups of rules
+foreach my $name (sort keys %named) { ok($exported{$name}, "$name is exported") }
+cmp_ok(scalar keys %named, '>', 15, 'names were found');
+
+# Each alert: tested both ways, and in the runbook
+my $runbook = slurp_file("$top/docs/operations.md");
+cmp_ok(scalar @alerts, '>', 15, 'alerts were found');
+foreach my $alert (@alerts)
+{
+	like($tests, qr/- name: \Q$alert\E fires$/m, "$alert: figures by which it fires");
+	like($tests, qr/- name: \Q$alert\E does not fire$/m, "$alert: and by which it does not");
+	my ($chapter) = $runbook =~ /^#### \Q$alert\E\n(.*?)(?=^#|\z)/ms;
+	like($chapter // '', qr/```sql\n.*```/s, "$alert: the runbook has a query");
+	foreach my $sql (($chapter // '') =~ /```sql\n(.*?)```/sg)
+	{
+		next if $sql =~ /:'?\w+|\.\.\./;    # to be filled in
+		my ($rc, $out, $err) = $node->psql('postgres', "BEGIN; $sql; ROLLBACK");
+		is($rc, 0, "$alert: which runs") || diag($err);
+	}
+}
+
+# promtool
+SKIP:
+{
+	skip 'there is no promtool', 1 unless $ENV{PROMTOOL};
+	my $copy = PostgreSQL::Test::Utils::tempdir();
+	append_to_file("$copy/rules_test.yml", $tests);
+	my $run = sub {
+		my ($text) = @_;
+		unlink "$copy/rules.yml";
+		append_to_file("$copy/rules.yml", $text);
+		my ($out, $err);
+		my $ok = IPC::Run::run([ $ENV{PROMTOOL}, 'test', 'rules', "$copy/rules_test.yml" ], '>', \$out, '2>', \$err);
+		return ($ok, $out . $err);
+	};
+	command_ok([ $ENV{PROMTOOL}, 'check', 'rules', "$here/rules.yml" ], 'promtool takes the rules');
+	my ($ok, $out) = $run->($rules);
+	ok($ok, 'and each fires when it should') || diag($out);
+
+	# all expressions at once are what is always true, or never: then each test of one kind fails, and none of the other
+	foreach my $broken ([ 'vector(1)', 'does not fire', 'fires' ], [ 'vector(1) < 0', 'fires', 'does not fire' ])
+	{
+		(my $text = $rules) =~ s/^(      - alert: \w+\n        expr: )(?:\|\n(?:          .*\n)+|.*\n)/$1$broken->[0]\n/mg;
+		($ok, $out) = $run->($text);
+		is(scalar(() = $out =~ /^\s*name: \w+ \Q$broken->[1]\E,?$/mg), scalar @alerts, "with $broken->[0] for every rule each test that it $broken->[1] fails");
+	}
+}
+
+# postgres_exporter
+SKIP:
+{
+	skip 'there is no postgres_exporter', 1 unless $ENV{POSTGRES_EXPORTER};
+	my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+	local $ENV{DATA_SOURCE_NAME} = 'host=' . $node->host . ' port=' . $node->port . ' user=exporter dbname=postgres sslmode=disable';
+	my ($in, $log) = ('', '');
+	my $exporter = IPC::Run::start([ $ENV{POSTGRES_EXPORTER}, '--disable-default-metrics', '--disable-settings-metrics', '--no-collector.database', '--no-collector.bgwriter',
+		"--extend.query-path=$here/queries.yaml", "--web.listen-address=127.0.0.1:$port" ], '<', \$in, '>&', \$log);
+	my $text = '';
+	foreach (1 .. 100)
+	{
+		my $answer = HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$port/metrics");
+		$text = $answer->{content} if $answer->{success};
+		last if $text =~ /^taskapi_/m;
+		select undef, undef, undef, 0.1;
+		$exporter->pump_nb;
+	}
+	my %there = map { $_ => 1 } $text =~ /^(taskapi_\w+)/mg;
+	foreach my $name (sort keys %named) { ok($there{$name}, "the exporter has $name") || diag($log) }
+	my ($labels) = $text =~ /^taskapi_request_duration_seconds_count\{([^}]*status="2xx"[^}]*)\} 2$/m;
+	like($labels // '', qr/method="GET",route="\/orders"/, 'requests are counted by method, route and status');
+	like($text, qr/^taskapi_request_duration_seconds_bucket\{[^}]*status="2xx"[^}]*le="\+Inf"\} 2$/m, 'in a histogram');
+	like($text, qr/^taskapi_request_duration_seconds_bucket\{[^}]*le="2.097152"\} \d+$/m, 'with the bounds of request_buckets()');
+	like($text, qr/^taskapi_request_duration_seconds_count\{[^}]*status="4xx"[^}]*\} 1$/m, 'errors too');
+	like($text, qr/^taskapi_unbounded_pages_total\{order_by="total, id"[^}]*source="shop.orders"\} 1$/m, 'a page without an index');
+	like($text, qr/^taskapi_outbox_behind\{consumer_group="mail"[^}]*\} 1$/m, 'the outbox');
+	$exporter->signal('TERM');
+	$exporter->finish;
+}
+$node->stop;
+done_testing();
