@@ -2,9 +2,17 @@
 -- version of the extension.
 
 SELECT taskapi.expose(format('%I.account', @data_name@)::regclass, @api_name@, 'users');
-SELECT taskapi.expose(format('%I.project', @data_name@)::regclass, @api_name@, 'projects');
-SELECT taskapi.expose(format('%I.membership', @data_name@)::regclass, @api_name@, 'members');
-SELECT taskapi.expose(format('%I.task', @data_name@)::regclass, @api_name@, 'tasks');
+-- Clients ask what changed since, of one project or of all of theirs; who is let into a project, or out of it, starts over
+-- (docs/sync.md).
+SELECT taskapi.expose(format('%I.project', @data_name@)::regclass, @api_name@, 'projects',
+                      changes => true, scope => format('id = ANY (%I.my_project_ids())', @data_name@));
+SELECT taskapi.expose(format('%I.membership', @data_name@)::regclass, @api_name@, 'members',
+                      changes => true, scope => format('project_id = ANY (%I.my_project_ids())', @data_name@));
+SELECT taskapi.expose(format('%I.task', @data_name@)::regclass, @api_name@, 'tasks',
+                      changes => true, scope => format('project_id = ANY (%I.my_project_ids())', @data_name@));
+CREATE INDEX project_by_change ON @data@.project (id, changed);
+CREATE INDEX membership_by_change ON @data@.membership (project_id, changed, account_id);
+CREATE INDEX task_by_change ON @data@.task (project_id, changed, id);
 SELECT taskapi.expose(format('%I.comment', @data_name@)::regclass, @api_name@, 'comments');
 SELECT taskapi.expose(format('%I.activity', @data_name@)::regclass, @api_name@, 'activity', order_by => 'id DESC',
                       soft_delete => false, versioned => false, idempotent => false);

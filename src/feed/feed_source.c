@@ -82,7 +82,8 @@ require_select(const TaskapiFeed *feed)
 }
 
 /*
- * Who reads is part of it: what a client has, another reader may not be able to see.
+ * Who reads is part of it: what a client has, another reader may not be able to see.  By names, so that after a restore the
+ * token is of another history, and not of another resource.
  */
 static void
 bind_token(TaskapiFeed *feed, List *conditions)
@@ -91,11 +92,13 @@ bind_token(TaskapiFeed *feed, List *conditions)
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	uint8		filter[TASKAPI_FINGERPRINT_LEN];
 	char	   *subject = taskapi_current_subject();
-	Oid			ids[2] = {feed->view->entry.relid, GetUserId()};
+	Oid			relid = feed->view->entry.relid;
 
 	taskapi_fingerprint_jsonb(taskapi_filter_canonical(conditions), filter);
 	initStringInfo(&buf);
-	appendBinaryStringInfo(&buf, (char *) ids, sizeof(ids));
+	appendStringInfo(&buf, "%s.%s %s ",
+					 quote_identifier(get_namespace_name(get_rel_namespace(relid))), quote_identifier(get_rel_name(relid)),
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)));
 	appendBinaryStringInfo(&buf, (char *) filter, sizeof(filter));
 	appendStringInfoChar(&buf, feed->restricted);
 	if (subject != NULL)

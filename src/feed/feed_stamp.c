@@ -29,6 +29,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
 #include "base/compat.h"
@@ -41,7 +42,8 @@
 #include "resource/resource_registry.h"
 #include "resource/resource_table.h"
 
-#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
+/* The owner records all rows, also those of a table that forces its policies on him */
+#define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS)
 
 /* What is kept of a table's departures, in its cache entry */
 struct TaskapiDepartures
@@ -49,7 +51,8 @@ struct TaskapiDepartures
 	int			n;
 	char	  **names;			/* of the columns, which are the table's too */
 	Oid		   *types;
-	SPIPlanPtr	plan;			/* with the stamp, and that of the deletion, behind the columns */
+	SPIPlanPtr	plan;			/* INSERT: the columns, the stamp, that of the deletion */
+	SPIPlanPtr	original;		/* SELECT by the key */
 };
 
 static AttrNumber column_number(TupleDesc desc, const char *name);
@@ -59,7 +62,11 @@ static struct TaskapiDepartures *table_departures(TaskapiTable *table);
 static bool departs(const TriggerData *trigdata, const struct TaskapiDepartures *departures);
 static bool others_follow(const TriggerData *trigdata);
 static void record(const TriggerData *trigdata, TaskapiTable *table, uint64 stamp);
-static Datum deletion_stamp(const TriggerData *trigdata, Oid source, bool *isnull);
+static uint64 row_stamp(HeapTuple row, TupleDesc desc);
+static HeapTuple original_row(const TriggerData *trigdata, TaskapiTable *table, TupleDesc *desc);
+static SPIPlanPtr original_plan(TaskapiTable *table);
+static SPIPlanPtr insert_plan(TaskapiTable *table);
+static void fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nulls);
 
 static AttrNumber
 column_number(TupleDesc desc, const char *name)
@@ -215,76 +222,151 @@ others_follow(const TriggerData *trigdata)
 
 /*
  * As the owner of the table, to whom the departures belong.
+ *
+ * What others may have seen is the row as it was before this transaction.  If that has changed it already, it is looked up:
+ * there may be none.
  */
 static void
 record(const TriggerData *trigdata, TaskapiTable *table, uint64 stamp)
 {
 	struct TaskapiDepartures *departures = table->departures;
+	HeapTuple	row = trigdata->tg_trigtuple;
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	int			n = departures->n;
 	Datum	   *values = palloc(sizeof(Datum) * (n + 2));
 	char	   *nulls = palloc(n + 2);
 	TaskapiRole saved;
-	bool		isnull;
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	saved = taskapi_become(table->owner, AS_OWNER);
+	if (row_stamp(row, desc) == stamp)
+		row = original_row(trigdata, table, &desc);
+	if (row != NULL)
+	{
+		fill(table, row, desc, values, nulls);
+		values[n] = FullTransactionIdGetDatum(FullTransactionIdFromU64(stamp));
+		nulls[n] = ' ';
+		if (departures->plan == NULL)
+			departures->plan = insert_plan(table);
+		if (SPI_execute_plan(departures->plan, values, nulls, false, 0) != SPI_OK_INSERT || SPI_processed != 1)
+			elog(ERROR, "the departure was not recorded");
+	}
+	taskapi_role_restore(saved);
+	SPI_finish();
+}
+
+/* 0 if it has none. */
+static uint64
+row_stamp(HeapTuple row, TupleDesc desc)
+{
+	AttrNumber	attno = stamp_column(desc);
+	bool		isnull = true;
+	Datum		value = attno > 0 ? heap_getattr(row, attno, desc, &isnull) : (Datum) 0;
+
+	return isnull ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(value));
+}
+
+/*
+ * The row by that key as all others see it: with a snapshot in which this transaction has done nothing yet.  NULL if there
+ * is none.
+ */
+static HeapTuple
+original_row(const TriggerData *trigdata, TaskapiTable *table, TupleDesc *desc)
+{
+	struct TaskapiDepartures *departures = table->departures;
+	Datum		keys[INDEX_MAX_KEYS];
+	Snapshot	snapshot;
 	int			rc;
+
+	for (int i = 0; i < table->nkeys; i++)
+	{
+		bool		isnull;
+
+		keys[i] = heap_getattr(trigdata->tg_trigtuple,
+							   taskapi_resource_table_attno(table, table->keys[i], trigdata->tg_relation),
+							   RelationGetDescr(trigdata->tg_relation), &isnull);
+	}
+	if (departures->original == NULL)
+		departures->original = original_plan(table);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot->curcid = FirstCommandId;
+	rc = SPI_execute_snapshot(departures->original, keys, NULL, snapshot, InvalidSnapshot, true, false, 1);
+	UnregisterSnapshot(snapshot);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "the row was not looked up: %s", SPI_result_code_string(rc));
+	if (SPI_processed == 0)
+		return NULL;
+	*desc = SPI_tuptable->tupdesc;
+	return SPI_tuptable->vals[0];
+}
+
+static SPIPlanPtr
+original_plan(TaskapiTable *table)
+{
+	const TaskapiRegistration *registration = taskapi_resource_of_table(table->entry.relid, true);
+	Oid			types[INDEX_MAX_KEYS];
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfoString(&buf, "SELECT t." TASKAPI_STAMP_COLUMN);
+	if (registration != NULL)
+		appendStringInfo(&buf, ", t.%s", quote_identifier(NameStr(registration->deleted_at_column)));
+	for (int i = 0; i < table->departures->n; i++)
+		appendStringInfo(&buf, ", t.%s", quote_identifier(table->departures->names[i]));
+	appendStringInfo(&buf, " FROM %s AS t WHERE %s", table->name, table->key_condition);
+	for (int i = 0; i < table->nkeys; i++)
+		types[i] = table->columns[table->keys[i]].type;
+	return taskapi_resource_prepare(&table->entry, table->owner, buf.data, table->nkeys, types);
+}
+
+static SPIPlanPtr
+insert_plan(TaskapiTable *table)
+{
+	struct TaskapiDepartures *departures = table->departures;
+	int			n = departures->n;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	appendStringInfo(&buf, "INSERT INTO %s (",
+					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->departed)),
+												get_rel_name(table->departed)));
+	for (int i = 0; i < n; i++)
+		appendStringInfo(&buf, "%s, ", quote_identifier(departures->names[i]));
+	appendStringInfoString(&buf, "taskapi_stamp, taskapi_deleted) VALUES (");
+	for (int i = 0; i < n + 2; i++)
+		appendStringInfo(&buf, "%s$%d", i > 0 ? ", " : "", i + 1);
+	appendStringInfoChar(&buf, ')');
+	departures->types[n] = departures->types[n + 1] = XID8OID;
+	return taskapi_resource_prepare(&table->entry, table->owner, buf.data, n + 2, departures->types);
+}
+
+/*
+ * The columns of a departure; and behind the place of its stamp, if the row was deleted softly, the stamp of the deletion:
+ * whoever has been told of that need not be told again.
+ */
+static void
+fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nulls)
+{
+	const struct TaskapiDepartures *departures = table->departures;
+	const TaskapiRegistration *registration = taskapi_resource_of_table(table->entry.relid, true);
+	AttrNumber	deleted_at = registration != NULL ? column_number(desc, NameStr(registration->deleted_at_column)) : 0;
+	int			n = departures->n;
+	bool		deleted = deleted_at > 0 && !heap_attisnull(row, deleted_at, desc);
 
 	for (int i = 0; i < n; i++)
 	{
 		AttrNumber	attno = column_number(desc, departures->names[i]);
+		bool		isnull;
 
 		if (attno <= 0 || TupleDescAttr(desc, attno - 1)->atttypid != departures->types[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("departures of table %s do not fit it any more", table->name),
 					 errhint("Call taskapi.expose() again.")));
-		values[i] = heap_getattr(trigdata->tg_trigtuple, attno, desc, &isnull);
+		values[i] = heap_getattr(row, attno, desc, &isnull);
 		nulls[i] = isnull ? 'n' : ' ';
 	}
-	values[n] = FullTransactionIdGetDatum(FullTransactionIdFromU64(stamp));
-	nulls[n] = ' ';
-	values[n + 1] = deletion_stamp(trigdata, table->entry.relid, &isnull);
-	nulls[n + 1] = isnull ? 'n' : ' ';
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (departures->plan == NULL)
-	{
-		StringInfoData buf;
-
-		initStringInfo(&buf);
-		appendStringInfo(&buf, "INSERT INTO %s (",
-						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table->departed)),
-													get_rel_name(table->departed)));
-		for (int i = 0; i < n; i++)
-			appendStringInfo(&buf, "%s, ", quote_identifier(departures->names[i]));
-		appendStringInfoString(&buf, "taskapi_stamp, taskapi_deleted) VALUES (");
-		for (int i = 0; i < n + 2; i++)
-			appendStringInfo(&buf, "%s$%d", i > 0 ? ", " : "", i + 1);
-		appendStringInfoChar(&buf, ')');
-		departures->types[n] = departures->types[n + 1] = XID8OID;
-		departures->plan = taskapi_resource_prepare(&table->entry, table->owner, buf.data, n + 2, departures->types);
-	}
-	saved = taskapi_become(table->owner, AS_OWNER);
-	rc = SPI_execute_plan(departures->plan, values, nulls, false, 0);
-	if (rc != SPI_OK_INSERT || SPI_processed != 1)
-		elog(ERROR, "the departure was not recorded: %s", SPI_result_code_string(rc));
-	taskapi_role_restore(saved);
-	SPI_finish();
-}
-
-/*
- * Of a row that was deleted softly, the stamp of the deletion: whoever has been told of that need not be told again.
- */
-static Datum
-deletion_stamp(const TriggerData *trigdata, Oid source, bool *isnull)
-{
-	const TaskapiRegistration *registration = taskapi_resource_of_table(source, true);
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-	AttrNumber	deleted_at = registration != NULL ? column_number(desc, NameStr(registration->deleted_at_column)) : 0;
-	AttrNumber	stamp = stamp_column(desc);
-
-	*isnull = true;
-	if (deleted_at <= 0 || stamp <= 0 || heap_attisnull(trigdata->tg_trigtuple, deleted_at, desc))
-		return (Datum) 0;
-	return heap_getattr(trigdata->tg_trigtuple, stamp, desc, isnull);
+	values[n + 1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(row_stamp(row, desc)));
+	nulls[n + 1] = deleted ? ' ' : 'n';
 }

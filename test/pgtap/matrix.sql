@@ -23,6 +23,10 @@ VALUES (pg_temp.made('project'), 'Invited@example.org', sha256('token'), 'editor
 UPDATE board.account SET pending_email = 'new' || email WHERE id IN (pg_temp.id('viewer'), pg_temp.id('extra'));
 INSERT INTO board.one_time_token VALUES (sha256('token'), 'confirm_email', pg_temp.id('viewer'), 'newviewer@example.org', now() + interval '1 day'),
     (sha256('reset'), 'reset_password', pg_temp.id('viewer'), 'viewer@example.org', now() + interval '1 hour');
+-- Rows that left, whose departures are told in another transaction (test/sql/changes_roles.sql).
+INSERT INTO board.task_departures (id, project_id, taskapi_stamp) VALUES (pg_temp.made('gone task'), pg_temp.made('project'), '1');
+INSERT INTO board.project_departures (id, taskapi_stamp) VALUES (pg_temp.made('project'), '1');
+INSERT INTO board.membership_departures (project_id, account_id, taskapi_stamp) VALUES (pg_temp.made('project'), pg_temp.id('removed'), '1');
 UPDATE taskapi.rate_limit_policy SET shadow = true;
 SELECT taskapi.create_session(p.id::text), taskapi.create_api_key(p.id::text, 'of ' || p.who) FROM person p \g /dev/null
 CREATE TEMP TABLE session_of_extra AS SELECT s.id FROM taskapi.session s WHERE s.subject = pg_temp.id('extra')::text;
@@ -134,6 +138,9 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('function', 'board_api.deleted_users_page', 'EXECUTE', NULL, 'page of deleted', 'GET', 'SELECT * FROM {api}.deleted_users_page()', 'd d d d d d d r d'),
     ('function', 'board_api.tasks_page', 'EXECUTE', NULL, 'page with deleted', 'GET', 'SELECT * FROM {api}.tasks_page(show_deleted => true) p WHERE p.items::text LIKE ''%deletion_id%''', 'd n n n r r r r d'),
     ('function', 'board_api.users_page', 'EXECUTE', NULL, 'page with deleted', 'GET', 'SELECT * FROM {api}.users_page(show_deleted => true)', 'd d d d d d d r d'),
+    ('function', 'board_api.tasks_changes', 'EXECUTE', NULL, 'changes', 'GET', 'SELECT * FROM {api}.tasks_changes()', 'd r r r r r r r d'),
+    ('function', 'board_api.projects_changes', 'EXECUTE', NULL, 'changes', 'GET', 'SELECT * FROM {api}.projects_changes()', 'd r r r r r r r d'),
+    ('function', 'board_api.members_changes', 'EXECUTE', NULL, 'changes', 'GET', 'SELECT * FROM {api}.members_changes()', 'd r r r r r r r d'),
     ('function', 'board_api.users_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.users_page() p WHERE p.items::text <> ''[]''', 'd r r r r r r r d'),
     ('function', 'board_api.cursor_by_due_date board_api.cursor_by_priority board_api.cursor_by_updated_at', 'EXECUTE', NULL, 'computed field', NULL, NULL, 'd x x x x x x x d'),
 
@@ -184,11 +191,11 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board.account', 'INSERT', NULL, 'create', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.account', 'DELETE', NULL, 'delete another', 'DELETE', 'DELETE FROM board.account WHERE id = {extra}', 'd n n n n n n r d'),
     ('relation', 'board.one_time_token', 'SELECT INSERT UPDATE DELETE', NULL, 'read and write', NULL, NULL, 'd d d d d d d x d'),
-    ('relation', 'board.project', 'SELECT', 'id name description creator_id version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT name FROM board.project WHERE id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.project', 'SELECT', 'id name description creator_id version created_at updated_at deleted_at deletion_id changed', 'read', 'GET', 'SELECT name FROM board.project WHERE id = {project}', 'd n n n r r r r d'),
     ('relation', 'board.project', 'INSERT', 'id name description creator_id created_at', 'create in another''s name', 'POST', 'INSERT INTO board.project (name, creator_id) VALUES (''x'', {owner})', 'd r r r r r r r d'),
     ('relation', 'board.project', 'UPDATE', 'id name description creator_id created_at updated_at', 'change', 'PATCH', 'UPDATE board.project SET name = ''x'' WHERE id = {project}', 'd n n n n n r r d'),
     ('relation', 'board.project', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.project WHERE id = {project}', 'd n n n n n r r d'),
-    ('relation', 'board.membership', 'SELECT', 'project_id account_id role version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT role FROM board.membership WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.membership', 'SELECT', 'project_id account_id role version created_at updated_at deleted_at deletion_id changed', 'read', 'GET', 'SELECT role FROM board.membership WHERE project_id = {project}', 'd n n n r r r r d'),
     ('relation', 'board.membership', 'INSERT', NULL, 'create', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.membership', 'UPDATE', 'role', 'raise', 'PATCH', 'UPDATE board.membership SET role = ''owner'' WHERE project_id = {project} AND account_id = {extra}', 'd n n n n n r r d'),
     ('relation', 'board.membership', 'DELETE', NULL, 'remove another', 'DELETE', 'DELETE FROM board.membership WHERE project_id = {project} AND account_id = {extra}', 'd n n n n n r r d'),
@@ -196,10 +203,15 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board.invitation', 'SELECT', NULL, 'read hashes', 'GET', 'SELECT token_hash FROM board.invitation', 'd d d d d d d r d'),
     ('relation', 'board.invitation', 'INSERT UPDATE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.invitation', 'DELETE', NULL, 'revoke or decline', 'DELETE', 'DELETE FROM board.invitation WHERE id = {invitation}', 'd n r n n n r r d'),
-    ('relation', 'board.task', 'SELECT', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position version created_at updated_at completed_at deleted_at deletion_id', 'read', 'GET', 'SELECT title FROM board.task WHERE id = {task}', 'd n n n r r r r d'),
+    ('relation', 'board.task', 'SELECT', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position version created_at updated_at completed_at deleted_at deletion_id changed', 'read', 'GET', 'SELECT title FROM board.task WHERE id = {task}', 'd n n n r r r r d'),
     ('relation', 'board.task', 'INSERT', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position created_at completed_at', 'create', 'POST', 'INSERT INTO board.task (project_id, title) VALUES ({project}, ''x'')', 'd p p p p r r r d'),
     ('relation', 'board.task', 'UPDATE', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position created_at updated_at completed_at', 'change', 'PATCH', 'UPDATE board.task SET title = ''x'' WHERE id = {task}', 'd n n n n r r r d'),
     ('relation', 'board.task', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.task WHERE id = {task}', 'd n n n n r r r d'),
+    -- What left is seen under the policies of what is there, and nothing but its key.
+    ('relation', 'board.task_departures', 'SELECT', 'id project_id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT id FROM board.task_departures WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.project_departures', 'SELECT', 'id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT id FROM board.project_departures WHERE id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.membership_departures', 'SELECT', 'project_id account_id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT account_id FROM board.membership_departures WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.task_departures board.project_departures board.membership_departures', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.comment', 'SELECT', 'id project_id task_id author_id body version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT body FROM board.comment WHERE id = {comment}', 'd n n n r r r r d'),
     ('relation', 'board.comment', 'INSERT', 'id project_id task_id author_id body created_at', 'create', 'POST', 'INSERT INTO board.comment (project_id, task_id, author_id, body) VALUES ({project}, {task}, {owner}, ''x'')', 'd p p p r r r r d'),
     ('relation', 'board.comment', 'UPDATE', 'id project_id task_id author_id body created_at updated_at', 'change', 'PATCH', 'UPDATE board.comment SET body = ''x'' WHERE id = {comment}', 'd n n n r n n r d'),

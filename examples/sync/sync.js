@@ -1,0 +1,148 @@
+#!/usr/bin/env node
+// sync.js: a copy of a resource in a JSON file, in step with the server. It needs nothing but Node 18.
+//
+//     SYNC_TOKEN=JWT node sync.js URL FILE [--filter JSON] [--every SECONDS]
+//
+// URL is the resource's changes function, such as http://127.0.0.1:3000/rpc/tasks_changes. Without --every it follows once and ends.
+// The file holds the rows and the token that they are of, and is replaced as a whole: killed at any moment, the client goes on from
+// where the file is. docs/sync.md has the loop in pseudo-code.
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+
+function options(argv) {
+  const given = { every: 0, filter: null, rest: [] };
+  for (let i = 0; i < argv.length; i++) {
+    if (argv[i] === '--filter') given.filter = argv[++i];
+    else if (argv[i] === '--every') given.every = Number(argv[++i]);
+    else given.rest.push(argv[i]);
+  }
+  if (given.rest.length !== 2 || !(given.every >= 0)) {
+    console.error('usage: sync.js URL FILE [--filter JSON] [--every SECONDS]');
+    process.exit(2);
+  }
+  return given;
+}
+
+// rows by the JSON of their key; old are those that a walk from the beginning has not met yet
+function load(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+    return { token: null, key: null, rows: {}, old: [] };
+  }
+}
+
+// Whoever reads the file finds the old one or the new one, after a crash of the machine too.
+function store(file, copy) {
+  const next = `${file}.${process.pid}.new`;
+  const fd = fs.openSync(next, 'w');
+  try {
+    fs.writeSync(fd, JSON.stringify(copy));
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(next, file);
+  const directory = fs.openSync(path.dirname(path.resolve(file)), 'r');
+  try {
+    fs.fsyncSync(directory);
+  } finally {
+    fs.closeSync(directory);
+  }
+}
+
+const sleep = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+
+// A page, or the problem that the server answered with. What is worth another try is tried again, later and later.
+async function fetchPage(url, token, filter) {
+  const address = new URL(url);
+  if (token) address.searchParams.set('page_token', token);
+  if (filter) address.searchParams.set('filter', filter);
+  for (let wait = 0.1; ; wait = Math.min(2 * wait, 30)) {
+    let answer;
+    try {
+      answer = await fetch(address, {
+        headers: { accept: 'application/json', authorization: `Bearer ${process.env.SYNC_TOKEN || ''}` },
+      });
+      if (answer.ok) return { page: await answer.json() };
+    } catch (error) {
+      console.error(`sync: ${error.cause ? error.cause.code : error.message}, again in ${wait} s`);
+      await sleep(wait * (0.5 + Math.random()));
+      continue;
+    }
+    const problem = await answer.json().catch(() => ({}));
+    if (answer.status === 429 || answer.status >= 500) {
+      await sleep(Number(answer.headers.get('retry-after')) || wait);
+      continue;
+    }
+    return { status: answer.status, problem };
+  }
+}
+
+// The key of a row is what a removed one is named by. Until the first of those is seen, the columns called id, or all of them.
+function keyOf(copy, row) {
+  const columns = copy.key || (row.id !== undefined ? ['id'] : Object.keys(row).sort());
+  return JSON.stringify(columns.map((column) => row[column]));
+}
+
+function learnKey(copy, removed) {
+  if (copy.key || removed.length === 0) return;
+  copy.key = Object.keys(removed[0]);
+  copy.rows = Object.fromEntries(Object.values(copy.rows).map((row) => [keyOf(copy, row), row]));
+}
+
+function apply(copy, page) {
+  learnKey(copy, page.removed);
+  const old = new Set(copy.old);
+  for (const row of page.items) {
+    const key = keyOf(copy, row);
+    copy.rows[key] = row;
+    old.delete(key);
+  }
+  for (const row of page.removed) delete copy.rows[keyOf(copy, row)];
+  copy.old = [...old];
+  copy.token = page.next_page_token;
+  if (!page.has_more) {
+    for (const key of copy.old) delete copy.rows[key];
+    copy.old = [];
+  }
+}
+
+async function follow(url, file, filter) {
+  const copy = load(file);
+  for (;;) {
+    const { page, status, problem } = await fetchPage(url, copy.token, filter);
+    if (status === 410) {
+      // start over; the rows stay until the walk has shown which of them are gone
+      copy.token = null;
+      copy.old = Object.keys(copy.rows);
+      store(file, copy);
+      continue;
+    }
+    if (!page) throw new Error(`${status} ${problem.code || ''} ${problem.details || problem.message || ''}`);
+    const before = copy.token;
+    apply(copy, page);
+    if (copy.token !== before || page.items.length > 0) store(file, copy);
+    if (!page.has_more) return Object.keys(copy.rows).length;
+  }
+}
+
+async function main() {
+  const { every, filter, rest: [url, file] } = options(process.argv.slice(2));
+  for (;;) {
+    const rows = await follow(url, file, filter);
+    if (every === 0) {
+      console.log(`${rows} rows`);
+      return;
+    }
+    await sleep(every * (0.8 + 0.4 * Math.random()));
+  }
+}
+
+main().catch((error) => {
+  console.error(`sync: ${error.message}`);
+  process.exit(1);
+});
