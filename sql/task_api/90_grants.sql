@@ -43,7 +43,7 @@ BEGIN
     PERFORM taskapi.set_api_roles(anonymous, authenticated);
 
     -- What the policies call, the computed fields, and the lists.
-    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_newest_task_ids', 'make_room', 'words_of',
+    FOREACH name IN ARRAY ARRAY['my_project_ids', 'my_peer_ids', 'my_task_ids', 'make_room', 'words_of',
                               'my_matching_tasks'] LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%I TO %s', data, name, authenticated);
     END LOOP;

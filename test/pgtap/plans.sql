@@ -66,7 +66,7 @@ CREATE FUNCTION pg_temp.page_buffers(who text, order_by text, token text) RETURN
 $$;
 
 -- Every page of all tasks, to the end.
-CREATE FUNCTION pg_temp.walk(who text, page_size int) RETURNS uuid[] LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.walk(who text, page_size int, order_by text DEFAULT 'created_at') RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
     seen  uuid[] := '{}';
     page  uuid[];
@@ -75,7 +75,8 @@ BEGIN
     PERFORM set_config('request.jwt.claims', json_build_object('sub', pg_temp.id(who))::text, true), set_config('role', 'regress_authenticated', true);
     LOOP
         SELECT array_agg(t.id ORDER BY n), (array_agg(t.cursor ORDER BY n DESC))[1] INTO page, token
-        FROM (SELECT t.id, t.cursor::text, row_number() OVER () AS n FROM board_api.my_tasks(page_size, token) t) t;
+        FROM (SELECT t.id, CASE order_by WHEN 'due_date' THEN board_api.cursor_by_due_date(t) WHEN 'priority' THEN board_api.cursor_by_priority(t) WHEN 'updated_at' THEN board_api.cursor_by_updated_at(t) ELSE t.cursor END::text AS cursor,
+                     row_number() OVER () AS n FROM board_api.my_tasks(page_size, token, order_by) t) t;
         EXIT WHEN page IS NULL OR cardinality(seen) > 100000;
         seen := seen || page;
     END LOOP;
@@ -83,13 +84,14 @@ BEGIN
     RETURN seen;
 END
 $$;
-CREATE FUNCTION pg_temp.all_tasks(who text) RETURNS uuid[] LANGUAGE sql AS $$
-    SELECT array_agg(t.id ORDER BY t.created_at DESC, t.id DESC)
+CREATE FUNCTION pg_temp.all_tasks(who text, order_by text DEFAULT 'created_at') RETURNS uuid[] LANGUAGE sql AS $$
+    SELECT CASE order_by WHEN 'due_date' THEN array_agg(t.id ORDER BY t.due_date NULLS LAST, t.id) WHEN 'priority' THEN array_agg(t.id ORDER BY t.priority DESC, t.created_at, t.id)
+        WHEN 'updated_at' THEN array_agg(t.id ORDER BY t.updated_at DESC, t.id DESC) ELSE array_agg(t.id ORDER BY t.created_at DESC, t.id DESC) END
     FROM board.task t JOIN board.membership m ON m.project_id = t.project_id
     WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL
 $$;
 
-SELECT plan(17 + (SELECT count(*)::int FROM list) * 2 + (SELECT count(*)::int FROM page_order) * 4);
+SELECT plan(17 + 16 + (SELECT count(*)::int FROM list) * 2 + (SELECT count(*)::int FROM page_order) * 4);
 
 -- Every foreign key has an index that can serve it, over deleted rows as well.
 SELECT is_empty($$
@@ -126,7 +128,15 @@ FROM deep_page, unnest(ARRAY[NULL, 'extra']) who, LATERAL pg_temp.page_buffers(w
 SELECT is(cardinality(pg_temp.all_tasks('with 200')) > 10000, true, 'there is something to walk');
 SELECT is(pg_temp.walk('with ' || n, size), pg_temp.all_tasks('with ' || n), format('all tasks of %s projects, %s a page', n, size))
 FROM (VALUES (1, 50), (1, 7), (20, 1), (20, 50), (200, 500), (200, 1000)) t (n, size);
+SELECT is(pg_temp.walk('with ' || n, size, order_by), pg_temp.all_tasks('with ' || n, order_by), format('all tasks of %s projects by %s, %s a page', n, order_by, size))
+FROM (VALUES (1, 50), (20, 7), (200, 500)) t (n, size), unnest(ARRAY['due_date', 'priority', 'updated_at']) order_by;
+SELECT cmp_ok(buffers, '<=', 200 * 6 + 50 * 12, format('a page by %s of 200 projects reads %s buffers: a descent a project', order_by, buffers))
+FROM unnest(ARRAY['created_at', 'due_date', 'priority', 'updated_at']) order_by, LATERAL pg_temp.explain('with 200', format('SELECT board.my_task_ids(%L, 50, NULL)',
+    CASE order_by WHEN 'due_date' THEN 'due_date NULLS LAST, id' WHEN 'priority' THEN 'priority DESC, created_at, id' ELSE order_by || ' DESC, id DESC' END));
 SELECT is(pg_temp.walk('stranger', 50), '{}', 'a stranger has none');
+SELECT is(pg_temp.walk('stranger', 50, 'due_date'), '{}', 'nor by another order');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, NULL, ''title'')'), 'invalid_order_by', 'an order that is none');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at DESC, id DESC'', now(), {task}::uuid), ''updated_at'')'), 'cursor_mismatch', 'a cursor of another order of the same types');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(-1)'), 'invalid_page_size', 'a negative page size');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at, id'', now(), {task}::uuid))'), 'cursor_mismatch', 'a cursor of another order');
 SELECT * FROM finish();
