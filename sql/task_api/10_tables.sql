@@ -242,11 +242,12 @@ CREATE UNIQUE INDEX invitation_by_token ON @data@.invitation (token_hash) WHERE 
 CREATE INDEX project_by_created_at ON @data@.project (created_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX task_by_created_at ON @data@.task (project_id, created_at, id) WHERE deleted_at IS NULL;
 
--- What filters ask for: words, and labels. If btree_gin is there, the project is the first column, and the entries of other projects
--- are not looked at; else the index of task_of_project helps. New entries wait in a list that every scan reads, so it is short.
+-- What filters ask for: words, and labels. If btree_gin is there, the project is the first column, and no row of another project
+-- is found; else the index of task_of_project helps. New entries wait in a list that every scan reads, so it is short.
 DO $body$
 DECLARE
-    project CONSTANT text := CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gin') THEN 'project_id, ' ELSE '' END;
+    project CONSTANT text := CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gin')
+                                  THEN 'project_id, ' ELSE '' END;
 BEGIN
     EXECUTE format('CREATE INDEX task_by_word ON @data@.task USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
                    ' WHERE deleted_at IS NULL', project);

@@ -1,15 +1,15 @@
 -- Yours once created; see 10_tables.sql.
 --
--- All tasks of all the caller's projects, newest first or in another order. Asked of the tasks resource this must read every one of them
--- and sort; here each project is a branch of its own, read newest first from task_by_created_at, and the branches are
+-- All tasks of all the caller's projects, newest first or in another order. Asked of the tasks resource this must read every one
+-- of them and sort; here each project is a branch of its own, read newest first from task_by_created_at, and the branches are
 -- merged. Only as many projects can contribute to a page as it has rows, namely those with the newest tasks, and only
 -- what is not older than the newest task of the last one of them. So a page costs one index descent a project, and
 -- little else, however many tasks there are and however deep the page is.
 --
 -- It is linear in projects. What is not: a bound of each project's newest task in the caller's memberships, read from the highest
--- down until it falls below the page's last row (13 of 500 projects, 187 buffers for 1,671). It was not built: a task
--- would write a row for each member of its project whenever the bound moves, once an hour, while it holds them; a project of 1,000
--- members would be a POST of 1,000 updates, and it serves one order of four.
+-- down until it falls below the page's last row (13 of 500 projects, 187 buffers for 1,671). It was not built: a task would write
+-- a row for each member of its project whenever the bound moves, once an hour, and hold them; in a project of 1,000 members that is
+-- a POST of 1,000 updates. It would serve one order of four.
 
 CREATE FUNCTION @data@.my_newest_task_ids(page_size int, before_created_at timestamptz, before_id uuid) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -88,7 +88,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.my_task_ids_by(text, int, taskapi.cursor) IS
-    'The first tasks of all the caller''s projects behind a cursor, in the order of the cursor that "term" makes; for my_task_ids()';
+    'The first tasks of all the caller''s projects behind a cursor, in the order of the cursor that "term" makes';
 
 -- The orders, by their terms. The owner's eyes are for these expressions only; who adds an index on a cursor adds its order here.
 CREATE FUNCTION @data@.my_task_ids(order_by text, page_size int, after taskapi.cursor) RETURNS uuid[]

@@ -6,8 +6,8 @@
 -- What is searched is in the columns "search" of task and comment, and in the GIN indexes of 10_tables.sql. The configuration
 -- "simple" takes words as they are, in any language; whoever wants stems changes it there and in words_of().
 
--- Under row-level security only a leakproof operator bounds an index scan, and this one is. In the API's schema it is found ahead of
--- the server's, which is for arrays of any type.
+-- Under row-level security only a leakproof operator bounds an index scan, and these are. In the API's schema they are found
+-- ahead of the server's, which are for arrays of any type.
 CREATE OPERATOR @api@.@> (LEFTARG = text[], RIGHTARG = text[], FUNCTION = taskapi.contains,
                           RESTRICT = contsel, JOIN = contjoinsel);
 CREATE OPERATOR @api@.&& (LEFTARG = text[], RIGHTARG = text[], FUNCTION = taskapi.overlaps, COMMUTATOR = OPERATOR(@api@.&&),
@@ -119,9 +119,10 @@ BEGIN
         PERFORM taskapi.cursor_check(after, 'rank DESC, id DESC', true, NULL::real, NULL::uuid);
         RETURN QUERY
         SELECT m.rank, taskapi.cursor('rank DESC, id DESC', m.rank, m.id), t
-        FROM @data@.my_matching_tasks(words, project_id, true, size, coalesce(taskapi.cursor_value(after, 1, NULL::real), 'infinity'),
-                                      NULL, coalesce(taskapi.cursor_value(after, 2, NULL::uuid),
-                                                     'ffffffff-ffff-ffff-ffff-ffffffffffff')) m
+        FROM @data@.my_matching_tasks(words, project_id, true, size,
+                                      coalesce(taskapi.cursor_value(after, 1, NULL::real), 'infinity'), NULL,
+                                      coalesce(taskapi.cursor_value(after, 2, NULL::uuid),
+                                               'ffffffff-ffff-ffff-ffff-ffffffffffff')) m
         JOIN @api@.tasks t ON t.id = m.id
         ORDER BY m.rank DESC, m.id DESC;
     ELSE
