@@ -67,7 +67,8 @@ static TaskapiOutboxStatement lag = {
 	"  AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ORDER BY m.seq LIMIT 1),"
 	"  (SELECT min(p.created_at) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot)),"
 	" c.owner, c.lease_expires_at,"
-	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot AND p.due_at IS DISTINCT FROM 'infinity'),"
+	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot"
+	"  AND p.due_at IS DISTINCT FROM 'infinity'),"
 	" (SELECT count(*) FROM @.dead_letter d WHERE d.\"group\" = c.\"group\" AND d.slot = c.slot)"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" ORDER BY c.\"group\", c.slot",
 	"", "tibbztzbb"

@@ -78,7 +78,8 @@ static TaskapiOutboxStatement park = {
 	FAILURES
 	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, due_at, error)"
 	" SELECT $1, m.seq, m.slot, m.topic, m.key, m.payload, m.headers, m.created_at, CASE WHEN m.seq = f.seq THEN 1 ELSE 0 END,"
-	" CASE WHEN m.seq = f.seq AND NOT " IS_BEHIND("m.key", "m.seq") " THEN " DUE_AGAIN("1") " END, CASE WHEN m.seq = f.seq THEN $3 END"
+	" CASE WHEN m.seq = f.seq AND NOT " IS_BEHIND("m.key", "m.seq") " THEN " DUE_AGAIN("1") " END,"
+	" CASE WHEN m.seq = f.seq THEN $3 END"
 	" FROM failure f JOIN @.message m ON m.key = f.key AND m.slot = $2 AND m.seq >= f.seq AND m.seq > $4 AND m.seq <= $6"
 	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics) OR m.seq = f.seq)"
 	" ON CONFLICT DO NOTHING",

@@ -12,8 +12,8 @@
 #define OUTBOX_MAX_NAME 1024
 
 /*
- * What publish() does; "payload" and "headers" are jsonb, and (Datum) 0 is no headers.  Returns the message's number.  Nobody's right
- * to publish is looked at.
+ * What publish() does; "payload" and "headers" are jsonb, and (Datum) 0 is no headers.  Returns the message's number.  Nobody's
+ * right to publish is looked at.
  */
 extern int64 taskapi_outbox_publish(text *topic, text *key, Datum payload, Datum headers);
 
