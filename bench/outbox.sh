@@ -45,10 +45,11 @@ BEGIN
     INSERT INTO worked VALUES ('status column', coalesce(cardinality(ids), 0));
 END \$\$;
 SQL
+# fill N: so many messages, and so many rows
 fill() {
-    psql -q -c "TRUNCATE worked" \
-        -c "SELECT count(*) FROM (SELECT taskapi.publish('t', 'key ' || i % 5000, jsonb_build_object('event', 'paid', 'id', i)) FROM generate_series(1, $backlog) i OFFSET 0) p" \
-        -c "INSERT INTO job (topic, key, payload) SELECT 't', 'key ' || i % 5000, jsonb_build_object('event', 'paid', 'id', i) FROM generate_series(1, $backlog) i" \
+    psql -q -c "TRUNCATE worked, job" -c "SELECT taskapi.drop_consumer_group('g')" -c "SELECT taskapi.create_consumer_group('g')" -c "SELECT taskapi.extend_outbox()" \
+        -c "INSERT INTO outbox.message (seq, slot, topic, key, payload) SELECT nextval('outbox.message_seq'), taskapi.outbox_slot('key ' || i % 5000), 't', 'key ' || i % 5000, jsonb_build_object('event', 'paid', 'id', i) FROM generate_series(1, $1) i" \
+        -c "INSERT INTO job (topic, key, payload) SELECT 't', 'key ' || i % 5000, jsonb_build_object('event', 'paid', 'id', i) FROM generate_series(1, $1) i" \
         -c 'VACUUM ANALYZE job' -c 'ANALYZE outbox.message' >/dev/null
 }
 # work HOW BATCH SECONDS: messages a second
@@ -61,12 +62,12 @@ work() {
 }
 for run in $(seq "$BENCH_RUNS"); do
     for batch in 10 100; do
-        fill
+        fill "$backlog"
         for how in outbox 'status column'; do record "$group, batch of $batch" "$how" 'a second' "$run" "$(work "$how" "$batch" "$seconds")"; done
     done
     # a snapshot is held all the time; the last third is what counts
     for how in outbox 'status column'; do
-        fill
+        fill "$backlog"
         as_user "$prefix/psql" -qX -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT 1' -c "SELECT pg_sleep($hold + 5)" postgres >/dev/null &
         holder=$!
         work "$how" 100 $((hold * 2 / 3)) >/dev/null
@@ -74,7 +75,7 @@ for run in $(seq "$BENCH_RUNS"); do
         wait "$holder"
     done
     # publishers, beside one DROP of a partition of a million messages
-    fill
+    fill 1000000
     psql -q -c "SELECT taskapi.drop_consumer_group('g')" -c "SELECT setval('outbox.message_seq', (SELECT last_value / 1000000 + 1 FROM outbox.message_seq) * 1000000 + 10)" >/dev/null
     echo "SELECT taskapi.publish('t', 'k' || :client_id, '{}');" | as_user tee "$scratch/publish.sql" >/dev/null
     rm -f "$scratch"/wait.*
