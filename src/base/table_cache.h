@@ -11,7 +11,9 @@
  * statement trigger on the table, taskapi.invalidate_cache(), sends a relcache
  * invalidation of that table, which every backend processes when the change
  * commits, and a standby's backends when it is replayed.  The trigger must be
- * ENABLE ALWAYS, so that a change by logical replication counts too.
+ * ENABLE ALWAYS, so that a session in the role of a replica counts too.  Logical
+ * replication fires no statement triggers: sql/install/89_replicated.sql adds one by
+ * row for it.
  *
  *		static TaskapiTableCache cache = {.relname = "secret"};
  *

@@ -1,0 +1,151 @@
+#!/usr/bin/env node
+// One API over several cells: CELLS='{"a": {"url": "http://...", "db": "postgres://..."}, ...}' PORT=8000 node router.js
+// The first cell is the home of accounts, credentials and functions. A cell's url is its gateway, its db is for cells.map and cells.epoch.
+//
+//   GET /tasks             of all cells, merged by their cursors: each row once, while projects move
+//   POST /tasks            where the project of the body is; POST /projects anywhere, the same for each try of it
+//   /projects/ID/...       where that project is
+//   /tasks/ID              where the row is found
+//   anything else          the home
+'use strict';
+const http = require('node:http');
+const crypto = require('node:crypto');
+const { Pool } = require('pg');
+const cells = Object.entries(JSON.parse(process.env.CELLS)).map(([name, { url, db }]) => ({ name, url, pool: new Pool({ connectionString: db, max: 4, application_name: 'router' }) }));
+cells.forEach(({ pool }) => pool.on('error', () => {}));
+const home = cells[0], ATTEMPTS = 10;
+const ask = async (cell, text, values = []) => (await cell.pool.query(text, values)).rows;
+
+// The resources whose rows belong to a project, with their key and order.
+const resources = new Map();
+async function readResources() {
+    const found = await ask(home, `SELECT r.resource, r.key_columns::text[], r.order_by, r.cursor_column, r.deleted_resource, r.deleted_order_by FROM taskapi.resources r
+        WHERE r.resource = 'projects' OR EXISTS (SELECT FROM json_array_elements(to_json(r.columns)) c WHERE c ->> 'name' = 'project_id')`);
+    for (const r of found) {
+        resources.set(r.resource, { key: r.key_columns, order: r.order_by, cursor: r.cursor_column });
+        if (r.deleted_resource) resources.set(r.deleted_resource, { key: r.key_columns, order: r.deleted_order_by, cursor: r.cursor_column });
+    }
+}
+
+const epochs = async () => JSON.stringify(await Promise.all(cells.map((cell) => ask(cell, 'SELECT n FROM cells.epoch'))));
+
+// What all cells say, as of one moment: no project came or went while they were asked. A row is in two of them while its project moves,
+// and never in none.
+async function consistent(work) {
+    for (let attempt = 1; ; attempt++) {
+        const before = await epochs(), result = await work();
+        if (before === await epochs()) return result;
+        if (attempt === ATTEMPTS) throw Object.assign(new Error('projects move all the time'), { status: 503 });
+    }
+}
+
+const HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'host', 'expect']);
+function send(cell, request, path = request.path) {
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !HOP.has(name)));
+    headers['x-forwarded-for'] = [headers['x-forwarded-for'], request.address].filter(Boolean).join(', ');
+    headers['x-forwarded-host'] = request.headers.host;
+    return new Promise((resolve, reject) => {
+        const out = http.request(cell.url + path, { method: request.method, headers: { ...headers, host: request.headers.host, ...(request.body.length && { 'content-length': request.body.length }) } }, (answer) => {
+            const chunks = [];
+            answer.on('data', (chunk) => chunks.push(chunk));
+            answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(chunks) }));
+            answer.on('error', reject);
+        });
+        out.setTimeout(60000, () => out.destroy(new Error('timeout')));
+        out.on('error', reject);
+        out.end(request.body);
+    });
+}
+
+// The cells of a project, that which is leaving it first: it has the rows until the other one has.
+async function cellsOf(project) {
+    const states = await Promise.all(cells.map((cell) => ask(cell, 'SELECT state FROM cells.map WHERE cell = $1 AND project_id = $2', [cell.name, project]).catch(() => [])));
+    return cells.filter((_, i) => states[i].length);
+}
+
+// created_at DESC, id DESC as created_at.desc,id.desc
+const orderOf = (text) => text.split(/,\s*/).map((term) => term.toLowerCase().replaceAll('"', '').replace(/ nulls (first|last)/, '.nulls$1').replace(' ', '.')).join(',');
+
+async function list(resource, request, url) {
+    const query = new URLSearchParams(url.search), limit = Number(query.get('limit') ?? 50), order = orderOf(resource.order);
+    if (!Number.isInteger(limit) || limit < 0 || (query.get('order') ?? order) !== order) throw Object.assign(new Error(`over cells the order is ${order}`), { status: 400 });
+    query.set('order', order);
+    query.set('limit', limit);
+    const answers = await consistent(() => Promise.all(cells.map((cell) => send(cell, request, `${url.pathname}?${query}`))));
+    const refused = answers.find((answer) => answer.status !== 200);
+    if (refused) return refused;
+    const seen = new Set(), rows = answers.flatMap((answer) => JSON.parse(answer.body)).filter((row) => {
+        const key = JSON.stringify(resource.key.map((column) => row[column]));
+        return !seen.has(key) && seen.add(key);
+    });
+    // the database compares cursors as it does in a page, whatever their types and collations
+    const sorted = await ask(home, 'SELECT (o - 1)::int AS at FROM unnest($1::text[]) WITH ORDINALITY AS c (token, o) ORDER BY c.token::taskapi.cursor LIMIT $2', [rows.map((row) => row[resource.cursor]), limit]);
+    const page = sorted.map(({ at }) => rows[at]), headers = { ...answers[0].headers };
+    for (const name of ['content-length', 'etag', 'link', 'content-range']) delete headers[name];
+    if (page.length === limit && limit > 0) {
+        query.set('cursor', `gt.${page.at(-1)[resource.cursor]}`);
+        headers.link = `<?${query}>; rel="next"`;
+    }
+    return { status: 200, headers, body: Buffer.from(JSON.stringify(page)) };
+}
+
+// One row, or a write to it: the cell that shows it to the caller.
+async function row(request, url) {
+    const { 'if-match': _, 'if-none-match': __, 'idempotency-key': ___, prefer: ____, ...headers } = request.headers;
+    const look = { ...request, method: 'GET', headers, body: Buffer.alloc(0) };
+    const [found] = await consistent(async () => {
+        const answers = await Promise.all(cells.map((cell) => send(cell, look, url.pathname)));
+        return cells.filter((_, i) => answers[i].status !== 404);
+    });
+    if (found) return send(found, request);
+    // a PUT may make it, where its project is; a DELETE that is repeated with its key is answered where it was done
+    const project = request.method === 'PUT' ? JSON.parse(request.body).project_id : undefined;
+    if (project) return inProject(project, request);
+    let answer;
+    for (const cell of cells) {
+        answer = await send(cell, request);
+        if (answer.status < 400) break;
+    }
+    return answer;
+}
+
+async function inProject(project, request) {
+    const [cell] = await consistent(() => cellsOf(project));
+    return send(cell ?? home, request);
+}
+
+async function route(request) {
+    const url = new URL(request.path, 'http://router'), [, name, key, child] = url.pathname.split('/'), resource = resources.get(name);
+    if (!resource) return send(home, request);
+    if (key === undefined || key === '') {
+        if (request.method === 'GET' || request.method === 'HEAD') return list(resource, request, url);
+        if (request.method !== 'POST') throw Object.assign(new Error('over cells a write names its row by its path'), { status: 405 });
+        if (name === 'projects') {
+            const place = crypto.createHash('sha256').update(request.headers['idempotency-key'] ?? crypto.randomUUID()).digest().readUInt32BE();
+            return send(cells[place % cells.length], request);
+        }
+        const rows = [JSON.parse(request.body)].flat(), projects = new Set(rows.map((r) => r.project_id));
+        if (projects.size !== 1) throw Object.assign(new Error('over cells the rows of a POST are of one project'), { status: 400 });
+        return inProject([...projects][0], request);
+    }
+    if (name === 'projects') return inProject(key, request);
+    if (resource.key[0] === 'project_id' && key.includes(',')) return inProject(key.split(',')[0], request);
+    return child ? send(home, request) : row(request, url);
+}
+
+http.createServer(async (req, res) => {
+    try {
+        const chunks = [];
+        for await (const chunk of req) chunks.push(chunk);
+        const answer = await route({ method: req.method, path: req.url, headers: req.headers, body: Buffer.concat(chunks), address: req.socket.remoteAddress });
+        const headers = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !HOP.has(name)));
+        res.writeHead(answer.status, headers).end(req.method === 'HEAD' ? undefined : answer.body);
+    } catch (error) {
+        const status = error.status ?? (error instanceof SyntaxError ? 400 : 503);
+        res.writeHead(status, { 'content-type': 'application/problem+json', ...(status === 503 && { 'retry-after': '1' }) });
+        res.end(JSON.stringify({ status, code: status === 503 ? 'try_again' : 'bad_request', message: error.message }));
+    }
+}).listen(Number(process.env.PORT ?? 8000), '127.0.0.1', async function started() {
+    await readResources().catch((error) => { console.error(error.message); process.exit(1); });
+    console.log(JSON.stringify({ message: 'listening', port: this.address().port, resources: [...resources.keys()] }));
+});
