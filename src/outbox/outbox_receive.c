@@ -61,16 +61,29 @@ static const Oid message_types[] = {
 
 #define MESSAGE_RESULT "bittjjzib"
 
-/* The slot that was served longest ago, is free and has something. */
+/*
+ * Slots that are free and have something, those first that were served longest ago.  The inner order makes the search stop at the
+ * first few; and since nothing is locked here, the next statement asks again whether the slot is free.
+ */
+static TaskapiOutboxStatement candidates = {
+	"SELECT c.slot::int4 FROM (SELECT f.slot, f.position, f.missed FROM @.consumer f WHERE f.\"group\" = $1"
+	" AND (f.lease_expires_at IS NULL OR f.lease_expires_at <= clock_timestamp())"
+	" ORDER BY f.received_at NULLS FIRST, f.slot OFFSET 0) c"
+	" WHERE EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
+	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = c.slot AND p.seq <= c.position"
+	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL"
+	" LIMIT $3 OFFSET $4",
+	"tbii", "i"
+};
+
+#define MAX_CANDIDATES 8
+
 static TaskapiOutboxStatement claim = {
 	"SELECT c.slot::int4, c.position, g.topics, c.missed"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
-	" WHERE c.\"group\" = $1 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
-	" AND (EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
-	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot AND p.seq <= c.position"
-	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL)"
-	" ORDER BY c.received_at NULLS FIRST, c.slot LIMIT 1 FOR UPDATE OF c SKIP LOCKED",
-	"tb", "ibTb"
+	" WHERE c.\"group\" = $1 AND c.slot = $2 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
+	" FOR UPDATE OF c SKIP LOCKED",
+	"ti", "ibTb"
 };
 
 /* With a snapshot that is younger than the lock: whoever had the slot before may have parked something meanwhile. */
@@ -256,19 +269,35 @@ require_group(const TaskapiOutbox *outbox, Datum group)
 static bool
 claim_slot(Datum group, int64 bound, Claim *claimed)
 {
-	Datum		values[] = {group, Int64GetDatum(bound)};
+	Datum		values[4];
+	int32		slots[MAX_CANDIDATES];
+	int			nslots = MAX_CANDIDATES;
 	bool		isnull;
 
-	if (taskapi_outbox_run(&claim, values, NULL) == 0)
-		return false;
-	claimed->slot = DatumGetInt32(taskapi_outbox_value(0, 0, &isnull));
-	claimed->position = taskapi_outbox_int64(0, 1);
-	claimed->topics = taskapi_outbox_value(0, 2, &claimed->all_topics);
-	claimed->missed = taskapi_outbox_int64(0, 3);
-	values[1] = Int32GetDatum(claimed->slot);
-	(void) taskapi_outbox_run(&parks, values, NULL);
-	claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
-	return true;
+	values[0] = group;
+	for (int tried = 0; nslots == MAX_CANDIDATES && tried < OUTBOX_SLOTS; tried += MAX_CANDIDATES)
+	{
+		values[1] = Int64GetDatum(bound);
+		values[2] = Int32GetDatum(MAX_CANDIDATES);
+		values[3] = Int32GetDatum(tried);
+		nslots = (int) taskapi_outbox_run(&candidates, values, NULL);
+		for (int i = 0; i < nslots; i++)
+			slots[i] = DatumGetInt32(taskapi_outbox_value(i, 0, &isnull));
+		for (int i = 0; i < nslots; i++)
+		{
+			values[1] = Int32GetDatum(slots[i]);
+			if (taskapi_outbox_run(&claim, values, NULL) == 0)
+				continue;
+			claimed->slot = slots[i];
+			claimed->position = taskapi_outbox_int64(0, 1);
+			claimed->topics = taskapi_outbox_value(0, 2, &claimed->all_topics);
+			claimed->missed = taskapi_outbox_int64(0, 3);
+			(void) taskapi_outbox_run(&parks, values, NULL);
+			claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
+			return true;
+		}
+	}
+	return false;
 }
 
 static int64
