@@ -175,14 +175,17 @@ CREATE FUNCTION taskapi.changes_function_of(resource regclass) RETURNS regproced
           AND right(p.proname, 8) = '_changes'
         ORDER BY p.oid LIMIT 1;
     END;
-COMMENT ON FUNCTION taskapi.changes_function_of(regclass) IS 'Internal: the RESOURCE_changes() of a resource; NULL if there is none';
+COMMENT ON FUNCTION taskapi.changes_function_of(regclass) IS
+    'Internal: the RESOURCE_changes() of a resource; NULL if there is none';
 
 CREATE FUNCTION taskapi.scope_column(scope text) RETURNS name
     LANGUAGE sql IMMUTABLE STRICT SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT (parse_ident((regexp_match($1, '^\s*("(?:[^"]|"")+"|[[:alpha:]_][\w$]*)\s*=\s*any\s*\(.*\)\s*$', 'i'))[1]))[1]::name;
+        SELECT (parse_ident((regexp_match($1,
+            '^\s*("(?:[^"]|"")+"|[[:alpha:]_][\w$]*)\s*=\s*any\s*\(.*\)\s*$', 'i'))[1]))[1]::name;
     END;
-COMMENT ON FUNCTION taskapi.scope_column(text) IS 'Internal: the column of a scope "column = ANY (expression)"; NULL if it names none';
+COMMENT ON FUNCTION taskapi.scope_column(text) IS
+    'Internal: the column of a scope "column = ANY (expression)"; NULL if it names none';
 
 CREATE FUNCTION taskapi.page_function_of(resource regclass) RETURNS regprocedure
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -229,11 +232,13 @@ CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT 
         SELECT bool_or(r.soft_delete), bool_or(r.versioned), bool_or(r.publish IS NOT NULL), bool_or(r.changes)
         FROM taskapi.resource r JOIN pg_class c ON c.oid = r.resource WHERE r.source = $1;
     END;
-COMMENT ON FUNCTION taskapi.is_source(regclass) IS 'Internal: what the resources made of a table need of it; NULLs if there is none';
+COMMENT ON FUNCTION taskapi.is_source(regclass) IS
+    'Internal: what the resources made of a table need of it; NULLs if there is none';
 
 CREATE FUNCTION taskapi.order_by_columns(order_by text, OUT columns name[], OUT descending boolean[]) RETURNS record
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_columns';
-COMMENT ON FUNCTION taskapi.order_by_columns(text) IS 'Internal: the columns that an order_by names, and which of them are descending';
+COMMENT ON FUNCTION taskapi.order_by_columns(text) IS
+    'Internal: the columns that an order_by names, and which of them are descending';
 
 CREATE FUNCTION taskapi.order_by_canonical(order_by text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_order_by_canonical_sql';

@@ -560,9 +560,10 @@ COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, b
 --
 -- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
 -- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, true,
--- deleted_at, no changes, no scope and no topic. An empty scope or topic is none. No role is granted anything but the columns that this call adds to a resource that was granted before. The
--- caller must have the rights of the table's owner. The locks are waited for 100 ms at a time, the views' before the table's, and
--- given back before the next try: for 5 seconds in all, while expose_online() goes on for longer. docs/expose.md.
+-- deleted_at, no changes, no scope and no topic. An empty scope or topic is none. No role is granted anything but what this call
+-- adds to a resource that was granted before: columns, and to hear of its changes. The caller must have the rights of the table's
+-- owner. The locks are waited for 100 ms at a time, the views' before the table's, and given back before the next try: for
+-- 5 seconds in all, while expose_online() goes on for longer. docs/expose.md.
 --
 -- In C, around the function above, since no role can write the registry: there is no function to call that does.
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,

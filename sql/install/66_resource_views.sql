@@ -301,7 +301,8 @@ CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boo
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT taskapi.trigger_statements($1, $1::text, ARRAY[CASE WHEN $2 THEN 'versioned' END, CASE WHEN $3 THEN 'source' END,
-                                                              CASE WHEN $4 THEN 'published' END, CASE WHEN $5 THEN 'changes' END]);
+                                                              CASE WHEN $4 THEN 'published' END,
+                                                              CASE WHEN $5 THEN 'changes' END]);
     END;
 COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean, boolean, boolean) IS
     'Internal: give a table the triggers that the resources made of it need, and take the others of ours away';

@@ -132,8 +132,9 @@ CREATE FUNCTION taskapi.resource_grants(entry taskapi.resource, action text) RET
             ('read',         ($1).source,           CASE WHEN ($1).soft_delete
                                                     THEN format('SELECT (%I)', ($1).deleted_at_column) END),
             ('read',         ($1).source,           CASE WHEN ($1).changes THEN 'SELECT (changed)' END),
-            ('read',         ($1).departures,       CASE WHEN ($1).changes AND ($1).departures IS NOT NULL
-                                                    THEN format('SELECT (%s)', taskapi.told_columns(($1).source, ARRAY[($1).scope])) END),
+            ('read',         ($1).departures,       CASE WHEN ($1).changes AND ($1).departures IS NOT NULL THEN
+                                                    format('SELECT (%s)', taskapi.told_columns(($1).source,
+                                                                                               ARRAY[($1).scope])) END),
             ('read_deleted', ($1).deleted_resource, 'SELECT'),
             ('read_deleted', ($1).source,           format('SELECT (%s, %I, deletion_id)', list.shown, ($1).deleted_at_column)),
             ('create',       ($1).resource,         'INSERT'),

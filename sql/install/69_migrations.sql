@@ -31,7 +31,8 @@ BEGIN
         lock_timeout, give_up_after);
 END
 $$;
-COMMENT ON PROCEDURE taskapi.expose_online(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text, interval,
+COMMENT ON PROCEDURE taskapi.expose_online(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text,
+                                           interval,
                                          interval) IS
     'expose() for a table that is in use: in tries that wait shortly for locks, each a transaction of its own';
 
@@ -191,7 +192,9 @@ BEGIN
     END LOOP;
     RETURN QUERY
         SELECT s || ';' FROM taskapi.changes_function_of(entry.resource) f,
-             LATERAL (SELECT taskapi.revokes_on('pg_proc', f) UNION ALL SELECT unnest(taskapi.grants_on('pg_proc', f, '{}'))) g (s)
+             LATERAL (SELECT taskapi.revokes_on('pg_proc', f)
+                      UNION ALL
+                      SELECT unnest(taskapi.grants_on('pg_proc', f, '{}'))) g (s)
         WHERE f IS NOT NULL;
     RETURN QUERY SELECT s || ';' FROM taskapi.column_grants_of(entry) s;
 END

@@ -1,7 +1,7 @@
 -- The change feed: what happened to the rows of a resource since a client asked last. C: src/feed/
 
--- One row for each table whose changes are told. incarnation stands in the upper 16 bits of its stamps; the first write that finds
--- another system identifier, after a restore into another cluster, begins the next (src/feed/feed_state.h).
+-- One row for each table whose changes are told. incarnation stands in the upper 16 bits of its stamps; the first write that
+-- finds another system identifier, after a restore into another cluster, begins the next (src/feed/feed_state.h).
 CREATE TABLE taskapi.change_source (
     source            regclass PRIMARY KEY,
     incarnation       int      NOT NULL CHECK (incarnation BETWEEN 0 AND 65535),
@@ -26,9 +26,9 @@ COMMENT ON TRIGGER invalidate_cache ON taskapi.change_source IS 'Every backend r
 --
 -- What happened to the rows of a resource since the token: items are rows as they are now, as page() gives them, removed the keys
 -- of rows that are deleted, that the caller does not see any more, or that do not match the filter. No token is the beginning;
--- 'latest' asks for nothing but a token. The order is that of the changes' transactions, and each row comes once. Once has_more is
--- false, the caller has what the database held when that walk began; the next call tells what happened since. A token is for one
--- resource, filter and caller. Works in a transaction that is READ ONLY, and on a standby. docs/sync.md
+-- 'latest' asks for nothing but a token. The order is that of the changes' transactions, and each row comes once. Once has_more
+-- is false, the caller has what the database held when that walk began; the next call tells what happened since. A token is for
+-- one resource, filter and caller. Works in a transaction that is READ ONLY, and on a standby. docs/sync.md
 --
 -- Errors: 55000 for what does not tell its changes; invalid_filter, invalid_page_size, invalid_cursor; cursor_mismatch for the
 -- token of another resource, filter or caller; cursor_expired (410) if the client must start over without a token; try_again.
@@ -78,7 +78,8 @@ CREATE FUNCTION taskapi.departure_columns(source regclass, scopes text[]) RETURN
                           WHERE p.polrelid = $1 AND p.polcmd IN ('r', '*')))
         ORDER BY a.attnum;
     END;
-COMMENT ON FUNCTION taskapi.departure_columns(regclass, text[]) IS 'Internal: the columns that the departures of a table have to keep';
+COMMENT ON FUNCTION taskapi.departure_columns(regclass, text[]) IS
+    'Internal: the columns that the departures of a table have to keep';
 
 -- A policy that takes the row as a whole, a system column or the table itself cannot be asked of a departure.
 CREATE FUNCTION taskapi.has_opaque_policy(source regclass) RETURNS boolean
@@ -153,7 +154,8 @@ BEGIN
         RETURN;
     END IF;
     IF scope_column IS NOT NULL
-       AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = wanted.source AND a.attname = scope_column AND a.attnum > 0) THEN
+       AND NOT EXISTS (SELECT FROM pg_attribute a
+                       WHERE a.attrelid = wanted.source AND a.attname = scope_column AND a.attnum > 0) THEN
         RAISE EXCEPTION 'scope names column "%", which table % does not have', scope_column, wanted.source
             USING ERRCODE = 'undefined_column';
     END IF;
@@ -218,7 +220,8 @@ BEGIN
     END IF;
     RETURN QUERY SELECT wanted.owner, format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', wanted.source);
     RETURN QUERY SELECT creator, format(
-        'CREATE TABLE %s (%s, taskapi_stamp xid8 NOT NULL, taskapi_deleted xid8, taskapi_departed_at timestamptz NOT NULL DEFAULT now())',
+        'CREATE TABLE %s (%s, taskapi_stamp xid8 NOT NULL, taskapi_deleted xid8,'
+        ' taskapi_departed_at timestamptz NOT NULL DEFAULT now())',
         qualified, string_agg(format('%I %s%s', c.name, c.definition, CASE WHEN c.key THEN ' NOT NULL' END), ', '))
         FROM taskapi.departure_columns(wanted.source, scopes) c;
     IF creator <> wanted.owner THEN
@@ -236,7 +239,8 @@ BEGIN
     END IF;
     -- one that cannot be asked of a departure is missing: nobody is told, and whoever asks has to start over
     RETURN QUERY SELECT wanted.owner, format('CREATE POLICY %I ON %s AS %s FOR SELECT TO %s USING (%s)', p.name, qualified,
-                                             CASE WHEN p.permissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, p.roles, p.expression)
+                                             CASE WHEN p.permissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, p.roles,
+                                             p.expression)
                  FROM taskapi.read_policies(wanted.source, wanted.departures) p
                  WHERE NOT taskapi.has_opaque_policy(wanted.source);
 END
