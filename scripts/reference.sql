@@ -11,7 +11,7 @@ INSERT INTO topic (title, pattern, page) VALUES
     ('Resources', '^(expose|expose_plan|expose_online|unexpose|grant_resource|resource_ddl|resources|run_ddl|purge_deleted|create_task_api|insert_columns|table_default|statement_returns)$', 'expose.md'),
     ('Pages', '^(page|page_rows|index_advice|unbounded_pages.*)$', 'cursors.md'),
     ('Cursors', '^cursor', 'cursors.md'),
-    ('Filters under row-level security', '^(contains|overlaps|matches|is_like|one_of)', 'filters.md'),
+    ('Filters under row-level security', '^(contains|overlaps|matches|is_like|one_of|index_values)', 'filters.md'),
     ('Changes', '^(change|changes)', 'sync.md'),
     ('Idempotency', 'idempoten|^fingerprint$', 'idempotency.md'),
     ('Rate limits', 'rate_limit|^charge_login$', 'rate-limits.md'),

@@ -26,7 +26,8 @@ static const struct
 }			operators[] =
 {
 	{"eq", FILTER_EQ}, {"neq", FILTER_NEQ}, {"gt", FILTER_GT}, {"gte", FILTER_GTE}, {"lt", FILTER_LT}, {"lte", FILTER_LTE},
-	{"in", FILTER_IN}, {"like", FILTER_LIKE}, {"ilike", FILTER_ILIKE}, {"cs", FILTER_CS}, {"cd", FILTER_CD}, {"ov", FILTER_OV}
+	{"in", FILTER_IN}, {"like", FILTER_LIKE}, {"ilike", FILTER_ILIKE}, {"cs", FILTER_CS}, {"cd", FILTER_CD}, {"ov", FILTER_OV},
+	{"contains", FILTER_CONTAINS}, {"overlaps", FILTER_OVERLAPS}, {"matches", FILTER_MATCHES}, {"is_like", FILTER_IS_LIKE}
 };
 
 static void check_numbers(const char *column, const JsonbValue *value);
@@ -132,7 +133,8 @@ parse_operators(List *conditions, const char *column, JsonbContainer *object)
 			}
 		}
 		if (!known)
-			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, "The operators are eq neq gt gte lt lte in is like ilike cs cd ov.",
+			taskapi_problem(PROBLEM_INVALID_FILTER, NIL,
+							"The operators are eq neq gt gte lt lte in is like ilike cs cd ov contains overlaps matches is_like.",
 							"Column \"%s\" has an unknown operator \"%s\".", column, name);
 	}
 	if (n == 0)

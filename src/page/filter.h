@@ -10,6 +10,8 @@
  *			is								null, true, false, or "null", "not_null", "true", "false", "unknown"
  *			like ilike						a pattern of SQL's LIKE, for text
  *			cs cd ov						contains, is contained in, overlaps: arrays, ranges, jsonb
+ *			contains overlaps matches is_like	the functions of docs/filters.md, for what few rows have: arrays,
+ *											jsonb; tsvector, by a tsquery; text
  *
  * A value is given as a JSON scalar, whose text the type's input function reads; for an
  * array type as a JSON array too; for json and jsonb it is the JSON value itself.  As in
@@ -48,6 +50,10 @@ typedef enum TaskapiFilterOp
 	FILTER_CS,
 	FILTER_CD,
 	FILTER_OV,
+	FILTER_CONTAINS,
+	FILTER_OVERLAPS,
+	FILTER_MATCHES,
+	FILTER_IS_LIKE,
 	FILTER_IS_NULL,
 	FILTER_IS_NOT_NULL,
 	FILTER_IS_TRUE,

@@ -183,7 +183,7 @@ check_value(TaskapiFilterCondition *condition)
 
 	PROPERTY(value->type != jbvNull);
 	PROPERTY(condition->op != FILTER_IN || (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data)));
-	if (condition->op == FILTER_LIKE || condition->op == FILTER_ILIKE)
+	if (condition->op == FILTER_LIKE || condition->op == FILTER_ILIKE || condition->op == FILTER_IS_LIKE)
 		check_pattern(value);
 	if (value->type != jbvBinary)
 	{

@@ -77,11 +77,18 @@ BEGIN
     EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || query INTO plan;
     RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::int + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::int;
 END $$;
+CREATE FUNCTION pg_temp.scans(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        IF line ~ 'Scan|Index Cond' THEN RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \d+\)\.col\d+', '$0', 'g'), '\$\d+', 'value', 'g'); END IF;
+    END LOOP;
+END $$;
 SELECT pg_temp.as(:'ann') \g /dev/null
 SET search_path = regress_find_api, public;
 PREPARE contains (unknown) AS SELECT tasks.* FROM regress_find_api.tasks WHERE tasks.labels @> $1;
 SET plan_cache_mode = force_generic_plan;
-EXPLAIN (COSTS OFF) EXECUTE contains ('{rare}');
+SELECT pg_temp.scans($$EXECUTE contains ('{rare}')$$);
 SELECT count(*) FROM tasks WHERE labels @> '{rare}';
 SELECT count(*) FROM tasks WHERE labels && '{rare,none}';
 SELECT count(*) FROM tasks WHERE labels OPERATOR(pg_catalog.@>) '{rare}';
