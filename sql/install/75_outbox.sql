@@ -257,7 +257,7 @@ COMMENT ON FUNCTION taskapi.drop_consumer_group(text) IS 'Removes a group with i
 CREATE FUNCTION taskapi.receive("group" text, worker text, batch int DEFAULT 100, lease interval DEFAULT '30 seconds')
     RETURNS SETOF taskapi.message
     LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off
+    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
     AS 'MODULE_PATHNAME', 'taskapi_receive';
 REVOKE ALL ON FUNCTION taskapi.receive(text, text, int, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.receive(text, text, int, interval) IS
@@ -276,6 +276,7 @@ CREATE FUNCTION taskapi.settle("group" text, slot int, fencing_token bigint, upt
                                error text DEFAULT NULL)
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
     AS 'MODULE_PATHNAME', 'taskapi_settle';
 REVOKE ALL ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) IS
