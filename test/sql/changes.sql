@@ -265,6 +265,34 @@ SELECT json_array_length(items), has_more FROM feed_api.plain_changes();
 SELECT taskapi.unexpose('feed_api.plain');
 SELECT to_regclass('feed.plain_departures');
 
+-- A partitioned table is one feed: a row that moves to another partition is the same row, and a partition that comes or goes ends
+-- the history.
+CREATE TABLE feed.part (id int PRIMARY KEY, group_id int, title text) PARTITION BY RANGE (id);
+CREATE TABLE feed.part_low PARTITION OF feed.part FOR VALUES FROM (0) TO (100);
+CREATE TABLE feed.part_high (title text, group_id int, id int NOT NULL);
+ALTER TABLE feed.part ATTACH PARTITION feed.part_high FOR VALUES FROM (100) TO (200);
+ALTER TABLE feed.part ENABLE ROW LEVEL SECURITY;
+CREATE POLICY of_group ON feed.part USING (group_id = ANY (feed.my_groups()));
+SELECT taskapi.expose('feed.part', 'feed_api', 'parts', changes => true, scope => 'group_id = ANY (feed.my_groups())');
+SELECT taskapi.grant_resource('feed_api.parts', 'regress_feed_reader', '{read}');
+SELECT tgrelid::regclass, tgenabled FROM pg_trigger WHERE tgname = 'zz_taskapi_change' AND tgrelid::regclass::text LIKE 'feed.part%' ORDER BY 1;
+INSERT INTO feed.part (id, group_id, title) VALUES (1, 1, 'a'), (101, 1, 'b'), (2, 2, 'c');
+SET feed.groups = '1';
+SET ROLE regress_feed_reader;
+SELECT json_array_length(items) AS items, next_page_token AS part FROM feed_api.parts_changes() \gset part_
+RESET ROLE;
+UPDATE feed.part SET id = id + 150 WHERE id < 3;
+UPDATE feed.part SET group_id = 2 WHERE id = 101;
+SET ROLE regress_feed_reader;
+SELECT :part_items, items -> 0 ->> 'id' AS item, json_array_length(items), removed FROM feed_api.parts_changes(:'part_part');
+RESET ROLE;
+CREATE TABLE feed.part_new PARTITION OF feed.part FOR VALUES FROM (200) TO (300);
+\set VERBOSITY sqlstate
+SET ROLE regress_feed_reader;
+SELECT feed_api.parts_changes(:'part_part');
+RESET ROLE;
+\set VERBOSITY default
+
 DROP SCHEMA feed, feed_api CASCADE;
 SELECT taskapi.forget_dropped_resources();
 DROP ROLE regress_feed_reader, regress_feed_other;

@@ -113,10 +113,11 @@ $node->safe_psql('postgres', q{INSERT INTO feed.item SELECT i, 1, 'many' FROM ge
 $node->safe_psql('postgres', $last);
 my $plan = $node->safe_psql('postgres', q{SET feed.groups = '1,2'; SET ROLE feed_reader; SELECT feed.sync('both'); SELECT feed.sync('both');
 	SELECT token AS t FROM feed.client WHERE client = 'both' \gset
-	SELECT FROM feed_api.items_changes(:'t');
+	SELECT json_array_length(items) || ' items' FROM feed_api.items_changes(:'t');
 	EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, SUMMARY OFF) SELECT * FROM feed_api.items_changes(:'t');});
 my ($hit) = $plan =~ /Buffers: shared hit=(\d+)/;
-cmp_ok($hit, '<', 60, 'a page of nothing beside a transaction that runs for long is as cheap as any');
+like($plan, qr/^0 items$/m, 'nothing is told twice beside a transaction that runs for long');
+cmp_ok($hit, '<', 60, 'and a page of nothing is as cheap as any');
 $holder->query_safe('ROLLBACK');
 $holder->quit;
 $node->stop;
