@@ -99,7 +99,8 @@ BEGIN
     WHERE NOT has_function_privilege(f, 'EXECUTE');
     IF lacks IS NOT NULL THEN
         RAISE WARNING 'passwords, log-ins, mail, the deletion of accounts and grant_api() will not work for role "%"',
-            current_user USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
+            current_user
+            USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
     END IF;
     -- Mail goes out through the outbox: it is made if the caller may make it and nothing else is there by its name.
     IF has_function_privilege('taskapi.outbox_location()', 'EXECUTE') THEN
