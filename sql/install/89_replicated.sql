@@ -7,7 +7,8 @@ DECLARE
 BEGIN
     FOR t IN
         SELECT g.tgrelid::pg_catalog.regclass AS relation,
-               pg_catalog.concat_ws(' OR ', CASE WHEN g.tgtype & 4 <> 0 THEN 'INSERT' END, CASE WHEN g.tgtype & 16 <> 0 THEN 'UPDATE' END,
+               pg_catalog.concat_ws(' OR ', CASE WHEN g.tgtype & 4 <> 0 THEN 'INSERT' END,
+                                    CASE WHEN g.tgtype & 16 <> 0 THEN 'UPDATE' END,
                                     CASE WHEN g.tgtype & 8 <> 0 THEN 'DELETE' END) AS events
         FROM pg_catalog.pg_trigger g
         WHERE g.tgfoid = 'taskapi.invalidate_cache()'::pg_catalog.regprocedure AND g.tgtype & 1 = 0
