@@ -33,6 +33,17 @@ CREATE FUNCTION public.request(method text, path text, headers json) RETURNS voi
     SELECT set_config('request.method', method, true), set_config('request.path', path, true), set_config('request.headers', headers::text, true),
            set_config('request.jwt.claims', '{"sub": "counted", "role": "counted_user"}', true), set_config('role', 'counted_user', true)
 $$;
+-- Many rows at once, beside the same statements on a plain table.
+CREATE TABLE data.note (id uuid PRIMARY KEY DEFAULT taskapi.uuidv7(), batch int NOT NULL, title text NOT NULL CHECK (length(title) <= 500),
+    priority int NOT NULL DEFAULT 0, created_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 30);
+CREATE INDEX ON data.note (batch);
+SELECT taskapi.expose('data.note', 'api');
+SELECT taskapi.grant_resource('api.note', 'counted_user', '{read,read_deleted,create,update,delete,restore,purge}');
+CREATE TABLE data.plain (LIKE data.note INCLUDING ALL);
+GRANT ALL ON data.plain TO counted_user;
+INSERT INTO data.note (batch, title) SELECT b, 'note ' || i FROM generate_series(1, 2) b, generate_series(1, 500) i;
+UPDATE data.note SET deleted_at = now(), deletion_id = taskapi.uuidv7() WHERE batch = 2;
+INSERT INTO data.plain SELECT * FROM data.note;
 VACUUM (FREEZE, ANALYZE);
 CHECKPOINT;
 SELECT taskapi.create_outbox();

@@ -27,7 +27,6 @@
 #include "utils/rel.h"
 
 #include "base/citus.h"
-#include "base/client_query.h"
 #include "base/compat.h"
 #include "base/trigger_check.h"
 #include "http/layer.h"
@@ -80,7 +79,6 @@ static bool clients_statement_runs(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
 static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
 static HeapTuple write_row(const TaskapiWrite *write);
-static TaskapiRuns *runs_of(TaskapiResourceStatement *statement);
 static HeapTuple shown_row(const TaskapiWrite *write, HeapTuple row);
 static void answer(const TaskapiWrite *write, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
@@ -437,7 +435,8 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		return PointerGetDatum(shown_row(&write, result));
 	}
 
-	outer = taskapi_runs_enter(runs_of(write.statement));
+	taskapi_runs_init(&write.statement->runs, write.statement->context);
+	outer = taskapi_runs_enter(&write.statement->runs);
 	PG_TRY();
 	{
 		write_depth++;
@@ -469,24 +468,6 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		result = shown_row(&write, result);
 	}
 	return PointerGetDatum(result);
-}
-
-/*
- * The scope of the statements that write its rows.  It belongs to the query that writes to the view.
- */
-static TaskapiRuns *
-runs_of(TaskapiResourceStatement *statement)
-{
-	TaskapiRuns *runs = &statement->runs;
-	TaskapiQueryOwner not_used;
-
-	if (runs->context == NULL)
-	{
-		runs->owner = CurrentResourceOwner;
-		runs->query = taskapi_running_query(&not_used);
-		runs->context = statement->context;
-	}
-	return runs;
 }
 
 /*

@@ -23,6 +23,7 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
+#include "base/client_query.h"
 #include "base/compat.h"
 #include "resource/resource_run.h"
 
@@ -61,6 +62,18 @@ static uint64 execute(Run *run, DestReceiver *receiver, uint64 limit);
 static void scan_again(Run *run);
 static void name_statement(void *arg);
 static void end(TaskapiRuns *runs, Run *run);
+
+void
+taskapi_runs_init(TaskapiRuns *runs, MemoryContext context)
+{
+	TaskapiQueryOwner not_used;
+
+	if (runs->context != NULL)
+		return;
+	runs->owner = CurrentResourceOwner;
+	runs->query = taskapi_running_query(&not_used);
+	runs->context = context;
+}
 
 TaskapiRuns *
 taskapi_runs_enter(TaskapiRuns *runs)

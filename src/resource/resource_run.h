@@ -53,6 +53,9 @@ typedef enum TaskapiRunKind
 	TASKAPI_RUN_LOOK			/* sees what the active snapshot shows, and changes nothing */
 } TaskapiRunKind;
 
+/* Unless it has been: a scope of the query that runs. */
+extern void taskapi_runs_init(TaskapiRuns *runs, MemoryContext context);
+
 /* Make a scope the current one, or none; the former is returned, and has to be made so again, after an error too. */
 extern TaskapiRuns *taskapi_runs_enter(TaskapiRuns *runs);
 
