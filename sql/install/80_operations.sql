@@ -129,8 +129,8 @@ $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
     'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
-    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; writes down when API keys were used, and saves the limiter. For a'
-    ' scheduler';
+    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; writes down'
+    ' when API keys were used, and saves the limiter. For a scheduler';
 
 -- grant_maintain(grantee): lets a role that is nothing else call maintain(), and the functions that it calls.
 CREATE FUNCTION taskapi.grant_maintain(grantee regrole) RETURNS void

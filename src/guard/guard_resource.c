@@ -39,7 +39,7 @@ taskapi_guard_rename(RenameStmt *statement)
 	{
 		r = resource_showing(relid, statement->subname);
 		if (r != NULL)
-			taskapi_guard_found("Add a column of the new name, keep both alike by a trigger, and drop the old one when no client asks for it.",
+			taskapi_guard_found("Add a column of the new name, keep both alike by a trigger, and drop the old one later.",
 								"column \"%s\" has a name that clients of resource \"%s\" use",
 								statement->subname, get_rel_name(r->resource));
 	}

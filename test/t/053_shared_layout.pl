@@ -26,7 +26,7 @@ system_or_bail('sh', '-c', "tar -C '$source' -cf - --exclude='*.o' --exclude='*.
 my $made = system_log('make', '-s', '-C', "$dir/other", 'with_llvm=no', 'COPT=-O0',
 	'PG_CONFIG=pg_config',
 	'EXTRA_CPPFLAGS=-DTASKAPI_COUNTER_STRIPES=32 -DTASKAPI_DENIAL_ENTRIES=4 -DTASKAPI_KEY_USAGE_ENTRIES=6'
-	  . ' -DRATELIMIT_BUCKET_ENTRIES=40 -DRATELIMIT_BUCKET_SIZE=976',
+	  . ' -DTASKAPI_MAX_SERIES=512 -DTASKAPI_UNBOUNDED_ENTRIES=4 -DRATELIMIT_BUCKET_ENTRIES=40 -DRATELIMIT_BUCKET_SIZE=976',
 	'taskapi.so');
 is($made, 0, 'a library of another layout is built');
 copy($installed, "$dir/same.so") or die $!;
@@ -42,6 +42,10 @@ foreach my $library ('other/taskapi', 'same')
 			LANGUAGE C AS '$dir/$library', 'taskapi_counters';
 		CREATE FUNCTION $name.denied(OUT policy text, OUT subject text, OUT denied bigint, OUT error bigint, OUT last_denied_at timestamptz)
 			RETURNS SETOF record LANGUAGE C AS '$dir/$library', 'taskapi_rate_limit_denied';
+		CREATE FUNCTION $name.series(OUT method text, OUT route text, OUT status text, OUT requests bigint, OUT microseconds bigint, OUT buckets bigint[])
+			RETURNS SETOF record LANGUAGE C AS '$dir/$library', 'taskapi_request_series';
+		CREATE FUNCTION $name.unbounded(OUT source regclass, OUT order_by text, OUT pages bigint, OUT error bigint, OUT last_at timestamptz)
+			RETURNS SETOF record LANGUAGE C AS '$dir/$library', 'taskapi_unbounded_page_counts';
 		CREATE FUNCTION $name.usage() RETURNS TABLE (id uuid, used_at timestamptz) LANGUAGE C AS '$dir/$library', 'taskapi_api_key_usage';
 		CREATE FUNCTION $name.rate_limit(text, int, interval, int, int) RETURNS taskapi.rate_limit_verdict
 			LANGUAGE C AS '$dir/$library', 'taskapi_rate_limit'});
@@ -53,6 +57,8 @@ my %area = (
 	counters => ['taskapi.counters()', 'SELECT count(*) FROM %s.counters()'],
 	denials => ['taskapi.rate_limit_denied()', 'SELECT count(*) FROM %s.denied()'],
 	'key usage' => ['taskapi.api_key_usage()', 'SELECT count(*) FROM %s.usage()'],
+	requests => ['taskapi.request_series()', 'SELECT count(*) FROM %s.series()'],
+	'unbounded pages' => ['taskapi.unbounded_page_counts()', 'SELECT count(*) FROM %s.unbounded()'],
 	'rate limits' => [ '', "SELECT (r).remaining FROM %s.rate_limit('k', 10, '1 hour', 10, 1) r" ]);
 
 # Everything is in use.
@@ -61,6 +67,8 @@ my $use = q{
 	SELECT (taskapi.rate_limit('d', 1, '1 hour')).allowed FROM generate_series(1, 3);
 	SELECT count(*) FROM taskapi.rate_limit_denied();
 	SELECT count(*) FROM taskapi.api_key_usage();
+	SELECT count(*) FROM taskapi.request_series();
+	SELECT count(*) FROM taskapi.page('taskapi.secret', 'created_at', 1), taskapi.unbounded_page_counts();
 	SELECT (taskapi.rate_limit('k', 10, '1 hour')).remaining};
 $node->safe_psql('postgres', $use);
 my $before = $node->safe_psql('postgres', 'SELECT name, value FROM taskapi.counters() ORDER BY name');
