@@ -54,8 +54,7 @@ fill() {
 }
 # work HOW BATCH SECONDS: messages a second
 work() {
-    how=$(echo "$1" | cut -d' ' -f1)
-    echo "CALL work_$how($2);" | as_user tee "$scratch/work.sql" >/dev/null
+    echo "CALL work_$(echo "$1" | cut -d' ' -f1)($2);" | as_user tee "$scratch/work.sql" >/dev/null
     psql -q -c 'TRUNCATE worked'
     as_user "$prefix/pgbench" -n -c "$workers" -j 2 -T "$3" -f "$scratch/work.sql" postgres >/dev/null 2>>"$scratch/bench.log" || die "pgbench failed"
     psql -qAt -c "SELECT sum(n) / $3 FROM worked"
