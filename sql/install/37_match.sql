@@ -90,10 +90,10 @@ COMMENT ON FUNCTION taskapi.is_like(text, text) IS
     'value LIKE pattern, by their bytes, such that a GIN index of pg_trgm bounds it under row-level security; NULL if the'
     ' pattern is longer than 1000 bytes or ends with an escape';
 
--- Who belongs to what, for row-level security: much cheaper than a query. What else makes a member is the index's predicate. As the
--- caller, who must be able to read the table, whole: call it in a SECURITY DEFINER function of the table's owner.
--- Errors: 42809 for anything but a B-tree index whose first two columns are uuid; 42501; 55000 for an index that was made while the
--- transaction ran, over rows that it may still see.
+-- Who belongs to what, for row-level security: much cheaper than a query. What else makes a member is the index's predicate. As
+-- the caller, who must be able to read the table, whole: call it in a SECURITY DEFINER function of the table's owner.
+-- Errors: 42809 for anything but a B-tree index whose first two columns are uuid; 42501; 55000 for an index that was made while
+-- the transaction ran, over rows that it may still see.
 -- C: src/match/index_values.c
 CREATE FUNCTION taskapi.index_values(index regclass, key uuid) RETURNS uuid[]
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_index_values';

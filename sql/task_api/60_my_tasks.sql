@@ -7,8 +7,8 @@
 -- little else, however many tasks there are and however deep the page is.
 --
 -- It is linear in projects. What is not: a bound of each project's newest task in the caller's memberships, read from the highest
--- down until it falls below the page's last row (13 of 500 projects, 187 buffers for 1,671). It was not built: a task would write
--- a row for each member of its project whenever the bound moves, once an hour, and hold them; in a project of 1,000 members that is
+-- down until it falls below the page's last row (13 of 500 projects, 187 buffers for 1,671). It was not built: a task would
+-- write a row for each member of its project whenever the bound moves, once an hour, and hold them; with 1,000 members that is
 -- a POST of 1,000 updates. It would serve one order of four.
 
 CREATE FUNCTION @data@.my_newest_task_ids(page_size int, before_created_at timestamptz, before_id uuid) RETURNS uuid[]

@@ -64,7 +64,7 @@ taskapi_match_query_bounded(TSQuery query)
 		bounded = level[i] + 1 < TASKAPI_MATCH_MAX_DEPTH;
 		if (i + 1 < n)
 			level[i + 1] = level[i] + 1;
-		if (items[i].qoperator.oper != OP_NOT && items[i].qoperator.left < n - i)
+		if (items[i].qoperator.oper != OP_NOT && (int) items[i].qoperator.left < n - i)
 			level[i + items[i].qoperator.left] = level[i] + 1;
 	}
 	pfree(level);
