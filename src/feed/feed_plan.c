@@ -8,6 +8,9 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "feed/feed_plan.h"
@@ -24,6 +27,15 @@ struct TaskapiFeedPlan
 	SPIPlanPtr	plan;
 };
 
+/*
+ * What the planner must not do.  It does not know how many rows a range has, and takes few for granted, which it would fetch and
+ * sort; so a page of many would read them all.
+ */
+static const char *const avoided[] = {
+	"enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort", "enable_hashjoin", "enable_mergejoin",
+	"jit"
+};
+
 static SPIPlanPtr find_plan(TaskapiView *view, Oid role, const char *text, int nargs, Oid *types);
 
 SPIPlanPtr
@@ -36,6 +48,26 @@ SPIPlanPtr
 taskapi_feed_plan_as(TaskapiView *view, Oid role, const char *text, int nargs, Oid *types)
 {
 	return find_plan(view, role, text, nargs, types);
+}
+
+/*
+ * The settings hold for the planner alone, and not for what the statement runs.
+ */
+void
+taskapi_feed_plan_by_index(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	int			nestlevel = NewGUCNestLevel();
+	CachedPlan *planned;
+
+	for (int i = 0; i < lengthof(avoided); i++)
+		(void) set_config_option(avoided[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("max_parallel_workers_per_gather", "0", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	source->cursor_options |= CURSOR_OPT_GENERIC_PLAN;
+	planned = SPI_plan_get_cached_plan(plan);
+	AtEOXact_GUC(true, nestlevel);
+	if (planned != NULL)
+		ReleaseCachedPlan(planned, CurrentResourceOwner);
 }
 
 static SPIPlanPtr

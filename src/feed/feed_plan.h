@@ -18,4 +18,7 @@ extern SPIPlanPtr taskapi_feed_plan(TaskapiView *view, const char *text, int nar
 /* The same, run as a role. */
 extern SPIPlanPtr taskapi_feed_plan_as(TaskapiView *view, Oid role, const char *text, int nargs, Oid *types);
 
+/* Make its plan once for all values, of scans that an index bounds and orders.  The user must be the one that runs it. */
+extern void taskapi_feed_plan_by_index(SPIPlanPtr plan);
+
 #endif							/* TASKAPI_FEED_PLAN_H */

@@ -97,6 +97,7 @@ run(Statement *statement, Oid role, Oid relid, int count)
 	}
 	else
 		plan = taskapi_feed_plan(view, statement->sql.data, statement->nparams, statement->types);
+	taskapi_feed_plan_by_index(plan);
 	rc = SPI_execute_plan(plan, statement->values, NULL, true, count);
 	if (OidIsValid(role))
 		taskapi_role_restore(saved);

@@ -251,7 +251,8 @@ share_departures(Oid source)
 	Datum		value = ObjectIdGetDatum(source);
 	int			rc = SPI_execute_with_args("UPDATE taskapi.resource r SET departures = o.departures FROM taskapi.resource o"
 										   " WHERE r.source OPERATOR(pg_catalog.=) $1 AND o.source OPERATOR(pg_catalog.=) $1"
-										   " AND r.changes AND o.changes AND o.departures IN (SELECT c.oid FROM pg_catalog.pg_class c)"
+										   " AND r.changes AND o.changes AND o.departures IN"
+										   " (SELECT c.oid FROM pg_catalog.pg_class c)"
 										   " AND r.departures OPERATOR(pg_catalog.<>) o.departures",
 										   1, &type, &value, NULL, false, 0);
 
