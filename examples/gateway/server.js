@@ -18,6 +18,7 @@ const { notModified } = require('./modules/conditional.js');
 const config = require('./config.js');
 
 let closing = false;
+const TOKEN = /^[!#$%&'*+.^`|~\w-]+$/;
 const json = (body) => ({ status: 200, headers: {}, body: JSON.stringify(body) });
 
 // Paths of the gateway's own; any other is a resource or a function.
@@ -58,6 +59,7 @@ async function serve(req, res) {
     let request = { method: req.method, headers: req.headers, id: crypto.randomUUID() }, out;
     try {
         if (!req.url.startsWith('/') || (!req.headers.host && req.httpVersion !== '1.0')) throw new Problem(400, 'bad_request', 'bad request', 'The target of a request is a path, and the host has a header.');
+        if (!Object.keys(req.headers).every((h) => TOKEN.test(h))) throw new Problem(400, 'bad_request', 'bad request', 'The name of a header is a token.');      // Node 18 lets "X A" pass
         request = requestOf(req);
         watch(req, res, request);
         out = await answer(request);
