@@ -92,7 +92,7 @@ BEGIN
     END LOOP;
 END $$;
 SELECT b.buffers('changes, first page', 'SELECT * FROM b.items_changes(NULL, 100)');
-SELECT b.buffers('changes, ' || pg_size_pretty(0::bigint + depth::bigint) || ' rows deep', format('SELECT * FROM b.items_changes(%L, 100)', token))
+SELECT b.buffers('changes, ' || depth || ' rows deep', format('SELECT * FROM b.items_changes(%L, 100)', token))
 FROM (SELECT depth::bigint AS depth, token FROM b.token ORDER BY depth OFFSET (SELECT count(*) / 2 FROM b.token) LIMIT 1) t;
 SELECT b.buffers('changes, nothing new', format('SELECT * FROM b.items_changes(%L, 100)', token)) FROM (SELECT token FROM b.token ORDER BY depth DESC LIMIT 1) t;
 SELECT b.buffers('log and join, half way', format('SELECT l.seq, l.id, r.* FROM b.log l LEFT JOIN b.logged r ON r.id = l.id WHERE l.group_id = 1 AND l.seq > %s ORDER BY l.seq LIMIT 100', :rows / 2));
