@@ -248,7 +248,7 @@ is(found($node->safe_psql('postgres', $statistics)), '', 'nor in pg_stat_activit
 # in the statistics of utility statements: that is for whoever writes the statement to avoid.
 log_everything(-1);
 requests();
-like(found(log_since()), qr/^API key, JWT secret, password,( password hash,)? session token, stored answer$/,
+like(found(log_since()), qr/^API key, JWT secret, one-time token \d+, password,( password hash,)? session token, stored answer$/,
 	'with parameters in the log, so are the secrets that were sent (from 16 on auto_explain shows those of nested statements, too)');
 log_everything(0);
 like(run('service', q{SELECT :body::json;}, body => '"card number 4929 1234'), qr/card number/, 'json quotes what it does not understand');
