@@ -1,5 +1,5 @@
--- Webhooks: endpoints, deliveries and circuits, what clients may do with them, and what the worker calls. Once, as a superuser, in a database
--- whose API stands in schema api, with the roles of set_api_roles(). README.md says how it fits together.
+-- Webhooks: endpoints, deliveries and circuits, what clients may do with them, and what the worker calls. Once, as a
+-- superuser, in a database whose API stands in schema api, with the roles of set_api_roles(). README.md says how it fits together.
 SELECT taskapi.create_outbox() WHERE NOT EXISTS (SELECT FROM taskapi.outbox_location());
 SELECT taskapi.create_consumer_group('webhooks', NULL, max_attempts => 20);
 CREATE SCHEMA webhooks;
@@ -15,7 +15,8 @@ CREATE TABLE webhooks.policy (
     first_pause       interval NOT NULL DEFAULT '30 seconds',                         -- of an open circuit; doubles
     longest_pause     interval NOT NULL DEFAULT '1 hour',
     longest_retry_after interval NOT NULL DEFAULT '1 day',                            -- that is believed
-    lease             interval NOT NULL DEFAULT '60 seconds',                         -- of a worker on an endpoint; longer than a batch takes
+    lease             interval NOT NULL DEFAULT '60 seconds',
+                                -- of a worker on an endpoint; longer than a batch takes
     both_secrets      interval NOT NULL DEFAULT '24 hours'                            -- after one is made, the one before it signs too
 );
 INSERT INTO webhooks.policy DEFAULT VALUES;
@@ -54,7 +55,8 @@ CREATE TABLE webhooks.circuit (
     leased_until timestamptz NOT NULL DEFAULT '-infinity',
     token        bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE webhooks.circuit IS 'Whether an endpoint is sent to: closed (yes), open (not before paused_until), half_open (one delivery tries)';
+COMMENT ON TABLE webhooks.circuit IS
+    'Whether an endpoint is sent to: closed (yes), open (not before paused_until), half_open (one delivery tries)';
 COMMENT ON COLUMN webhooks.circuit.failures IS 'One after the other, since the last success';
 COMMENT ON COLUMN webhooks.circuit.pauses IS 'How often it was opened since the last success';
 COMMENT ON COLUMN webhooks.circuit.leased_until IS '@private';
@@ -111,9 +113,11 @@ $$;
 CREATE FUNCTION webhooks.add_secret(endpoint uuid) RETURNS text
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    UPDATE webhooks.secret s SET expires_at = now() + p.both_secrets FROM webhooks.policy p WHERE s.endpoint = $1 AND s.expires_at IS NULL;
+    UPDATE webhooks.secret s SET expires_at = now() + p.both_secrets FROM webhooks.policy p WHERE s.endpoint = $1
+        AND s.expires_at IS NULL;
     DELETE FROM webhooks.secret s WHERE s.endpoint = $1 AND s.expires_at < now();
-    INSERT INTO webhooks.secret (endpoint, secret) VALUES ($1, taskapi.random_secret(32)) RETURNING 'whsec_' || encode(secret, 'base64');
+    INSERT INTO webhooks.secret (endpoint, secret) VALUES ($1, taskapi.random_secret(32))
+        RETURNING 'whsec_' || encode(secret, 'base64');
 $$;
 REVOKE ALL ON FUNCTION webhooks.add_secret(uuid) FROM PUBLIC;
 
@@ -126,13 +130,15 @@ BEGIN
         INSERT INTO webhooks.circuit (endpoint, owner) VALUES (NEW.id, NEW.owner);
         PERFORM webhooks.add_secret(NEW.id);
     ELSIF NEW.enabled AND NOT OLD.enabled OR NEW.url <> OLD.url THEN
-        UPDATE webhooks.circuit SET state = 'closed', failures = 0, pauses = 0, paused_until = NULL, changed_at = now() WHERE endpoint = NEW.id;
+        UPDATE webhooks.circuit SET state = 'closed', failures = 0, pauses = 0, paused_until = NULL, changed_at = now()
+            WHERE endpoint = NEW.id;
     END IF;
     RETURN NULL;
 END
 $$;
 REVOKE ALL ON FUNCTION webhooks.endpoint_changed() FROM PUBLIC;
-CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OF enabled, url ON webhooks.endpoint FOR EACH ROW EXECUTE FUNCTION webhooks.endpoint_changed();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OF enabled, url ON webhooks.endpoint FOR EACH ROW
+    EXECUTE FUNCTION webhooks.endpoint_changed();
 
 -- The owner is who made it, and nobody else later.
 CREATE FUNCTION webhooks.keep_owner() RETURNS trigger
@@ -146,7 +152,8 @@ CREATE FUNCTION api.rotate_webhook_secret(endpoint_id uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM FROM webhooks.endpoint e WHERE e.id = endpoint_id AND e.owner = taskapi.current_subject() AND e.deleted_at IS NULL FOR NO KEY UPDATE;
+    PERFORM FROM webhooks.endpoint e WHERE e.id = endpoint_id AND e.owner = taskapi.current_subject() AND e.deleted_at IS NULL
+        FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM taskapi.raise_problem('not_found', 'There is no such endpoint of yours.');
     END IF;
@@ -154,7 +161,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION api.rotate_webhook_secret(uuid) FROM PUBLIC;
-COMMENT ON FUNCTION api.rotate_webhook_secret(uuid) IS 'Makes a secret for an endpoint and returns it; the one before it signs beside it for a day';
+COMMENT ON FUNCTION api.rotate_webhook_secret(uuid) IS
+    'Makes a secret for an endpoint and returns it; the one before it signs beside it for a day';
 
 -- POST /rpc/redeliver_webhook {"delivery_id"}: tries a delivery again, at once and with all its attempts.
 CREATE FUNCTION api.redeliver_webhook(delivery_id uuid) RETURNS void
@@ -173,13 +181,14 @@ COMMENT ON FUNCTION api.redeliver_webhook(uuid) IS 'Sends again what was deliver
 
 -- ---- the worker's part
 
--- May the caller hear of this? The worker asks as the owner of each endpoint, so that nobody hears of what they may not read: of what a
--- resource published, the row itself, live or deleted. What it cannot tell is not sent; extend it for messages of your own.
+-- May the caller hear of this? The worker asks as the owner of each endpoint, so that nobody hears of what they may not read:
+-- of what a resource published, the row itself, live or deleted. What it cannot tell is not sent; extend it for messages of your own.
 CREATE FUNCTION webhooks.may_hear(payload jsonb) RETURNS boolean
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    resource CONSTANT name := CASE WHEN payload ->> 'event' IN ('deleted', 'purged') THEN 'deleted_' ELSE '' END || (payload ->> 'resource');
+    resource CONSTANT name := CASE WHEN payload ->> 'event' IN ('deleted', 'purged') THEN 'deleted_' ELSE '' END
+        || (payload ->> 'resource');
     readable boolean;
 BEGIN
     IF to_regclass(format('api.%I', resource)) IS NULL OR NOT has_table_privilege(format('api.%I', resource), 'SELECT')
@@ -210,9 +219,10 @@ AS $$
     ON CONFLICT ON CONSTRAINT once_an_endpoint DO NOTHING;
 $$;
 
--- An endpoint that has something due and whose circuit lets it through, with a lease on it. An open circuit whose pause is over is
--- half open now, and gives one delivery.
-CREATE FUNCTION webhooks.claim(batch int DEFAULT 20) RETURNS TABLE (delivery uuid, token bigint, endpoint uuid, url text, message bigint, payload jsonb, secrets bytea[])
+-- An endpoint that has something due and whose circuit lets it through, with a lease on it. An open circuit whose pause is
+-- over is half open now, and gives one delivery.
+CREATE FUNCTION webhooks.claim(batch int DEFAULT 20) RETURNS TABLE (delivery uuid, token bigint, endpoint uuid, url text,
+    message bigint, payload jsonb, secrets bytea[])
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -220,8 +230,10 @@ DECLARE
 BEGIN
     SELECT x.* INTO c
     FROM webhooks.circuit x JOIN webhooks.endpoint e ON e.id = x.endpoint
-    WHERE e.enabled AND e.deleted_at IS NULL AND x.leased_until < clock_timestamp() AND (x.paused_until IS NULL OR x.paused_until <= clock_timestamp())
-      AND EXISTS (SELECT FROM webhooks.delivery d WHERE d.endpoint = x.endpoint AND d.status = 'pending' AND d.due_at <= clock_timestamp())
+    WHERE e.enabled AND e.deleted_at IS NULL AND x.leased_until < clock_timestamp()
+      AND (x.paused_until IS NULL OR x.paused_until <= clock_timestamp())
+      AND EXISTS (SELECT FROM webhooks.delivery d WHERE d.endpoint = x.endpoint AND d.status = 'pending'
+          AND d.due_at <= clock_timestamp())
     ORDER BY x.leased_until LIMIT 1
     FOR NO KEY UPDATE OF x SKIP LOCKED;
     IF NOT FOUND THEN
@@ -232,7 +244,8 @@ BEGIN
         changed_at = CASE WHEN x.state = 'open' THEN now() ELSE x.changed_at END
     FROM webhooks.policy p WHERE x.endpoint = c.endpoint RETURNING x.* INTO c;
     RETURN QUERY
-        SELECT d.id, c.token, e.id, e.url, d.message, d.payload, (SELECT array_agg(s.secret ORDER BY s.id DESC) FROM webhooks.secret s
+        SELECT d.id, c.token, e.id, e.url, d.message, d.payload, (SELECT array_agg(s.secret ORDER BY s.id DESC)
+            FROM webhooks.secret s
             WHERE s.endpoint = e.id AND (s.expires_at IS NULL OR s.expires_at > now()))
         FROM webhooks.delivery d JOIN webhooks.endpoint e ON e.id = d.endpoint
         WHERE d.endpoint = c.endpoint AND d.status = 'pending' AND d.due_at <= clock_timestamp()
@@ -240,7 +253,8 @@ BEGIN
 END
 $$;
 
--- What became of an attempt. Returns whether to go on with the rest of the batch: the lease is still the caller's, and the circuit closed.
+-- What became of an attempt. Returns whether to go on with the rest of the batch: the lease is still the caller's, and the
+-- circuit closed.
 -- answer: the status, NULL if there was none; retry_after: seconds, if the receiver named any. The lease goes on from here.
 CREATE FUNCTION webhooks.report(delivery uuid, token bigint, answer int, error text, retry_after double precision) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -257,7 +271,8 @@ BEGIN
     IF NOT FOUND OR c.token <> report.token THEN
         RETURN false;                       -- another worker has the endpoint by now, and its reports count
     END IF;
-    UPDATE webhooks.delivery x SET attempts = x.attempts + 1, attempted_at = clock_timestamp(), answer = report.answer, error = left(report.error, 500)
+    UPDATE webhooks.delivery x SET attempts = x.attempts + 1, attempted_at = clock_timestamp(), answer = report.answer,
+        error = left(report.error, 500)
     WHERE x.id = report.delivery AND x.status = 'pending' RETURNING x.* INTO d;
     IF NOT FOUND THEN
         RETURN c.state = 'closed';
@@ -265,7 +280,8 @@ BEGIN
 
     IF answer BETWEEN 200 AND 299 THEN
         UPDATE webhooks.delivery x SET status = 'delivered' WHERE x.id = d.id;
-        UPDATE webhooks.circuit x SET state = 'closed', failures = 0, pauses = 0, paused_until = NULL, leased_until = clock_timestamp() + p.lease,
+        UPDATE webhooks.circuit x SET state = 'closed', failures = 0, pauses = 0, paused_until = NULL,
+            leased_until = clock_timestamp() + p.lease,
             changed_at = CASE WHEN x.state = 'closed' THEN x.changed_at ELSE now() END WHERE x.endpoint = c.endpoint;
         RETURN true;
     ELSIF answer = 410 THEN
@@ -285,7 +301,8 @@ BEGIN
         c.pauses := c.pauses + 1;
     END IF;
     UPDATE webhooks.circuit x SET failures = c.failures, pauses = c.pauses, leased_until = clock_timestamp() + p.lease,
-        paused_until = coalesce(clock_timestamp() + pause, x.paused_until), state = CASE WHEN pause IS NULL THEN x.state ELSE 'open' END,
+        paused_until = coalesce(clock_timestamp() + pause, x.paused_until),
+        state = CASE WHEN pause IS NULL THEN x.state ELSE 'open' END,
         changed_at = CASE WHEN pause IS NULL THEN x.changed_at ELSE now() END WHERE x.endpoint = c.endpoint;
     RETURN pause IS NULL;
 END
@@ -302,11 +319,13 @@ $$;
 CREATE FUNCTION webhooks.prune(older_than interval DEFAULT '30 days') RETURNS bigint
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH gone AS (DELETE FROM webhooks.delivery d WHERE d.status <> 'pending' AND d.created_at < now() - $1 RETURNING 1) SELECT count(*) FROM gone;
+    WITH gone AS (DELETE FROM webhooks.delivery d WHERE d.status <> 'pending' AND d.created_at < now() - $1
+        RETURNING 1) SELECT count(*) FROM gone;
 $$;
 
 REVOKE ALL ON FUNCTION webhooks.endpoints_of(text), webhooks.enqueue(uuid, bigint, text, jsonb), webhooks.claim(int),
-    webhooks.report(uuid, bigint, int, text, double precision), webhooks.release(uuid, bigint), webhooks.prune(interval) FROM PUBLIC;
+    webhooks.report(uuid, bigint, int, text, double precision), webhooks.release(uuid, bigint), webhooks.prune(interval)
+        FROM PUBLIC;
 GRANT USAGE ON SCHEMA webhooks, taskapi TO webhook_worker;
 GRANT EXECUTE ON FUNCTION webhooks.endpoints_of(text), webhooks.enqueue(uuid, bigint, text, jsonb), webhooks.claim(int),
     webhooks.report(uuid, bigint, int, text, double precision), webhooks.release(uuid, bigint), webhooks.prune(interval),
