@@ -110,8 +110,8 @@ SELECT alike(plan::text, '%"task_by_deleted_at"%', 'and the purge reads it')
 FROM pg_temp.explain(NULL, 'SELECT * FROM board.task t WHERE t.deleted_at < now() - interval ''30 days'' ORDER BY t.deleted_at');
 SELECT is_empty($$SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
 
--- A member reads what the owner of the tables reads, plus the memberships, once a statement.
-SELECT cmp_ok(m.buffers, '<=', o.buffers * 3, format('%s: a member reads %s buffers, the owner %s', name, m.buffers, o.buffers))
+-- A member reads what the owner of the tables reads, plus the memberships, once a statement: two descents of an index.
+SELECT cmp_ok(m.buffers, '<=', greatest(o.buffers * 3, o.buffers + 9), format('%s: a member reads %s buffers, the owner %s', name, m.buffers, o.buffers))
 FROM list, LATERAL pg_temp.explain('with 200', format(statement, (SELECT id FROM crowd WHERE n = 97))) m,
      LATERAL pg_temp.explain(NULL, format(statement, (SELECT id FROM crowd WHERE n = 97))) o;
 SELECT unalike(m.plan::text, '%"Sort"%', format('%s: read in order, not sorted', name))
