@@ -12,7 +12,7 @@ INSERT INTO topic (title, pattern, page) VALUES
     ('Pages', '^(page|page_rows|index_advice|unbounded_pages.*)$', 'cursors.md'),
     ('Cursors', '^cursor', 'cursors.md'),
     ('Filters under row-level security', '^(contains|overlaps|matches|is_like|one_of|index_values)', 'filters.md'),
-    ('Changes', '^(change|changes)', 'sync.md'),
+    ('Changes', '^(change|prune_changes)', 'sync.md'),
     ('Idempotency', 'idempoten|^fingerprint$', 'idempotency.md'),
     ('Rate limits', 'rate_limit|^charge_login$', 'rate-limits.md'),
     ('Requests and answers', '^(pre_request|request_header|request_cookie|client_address|same_origin|jwt_claims|current_subject|current_subject_id|require_subject|set_response_header|set_response_status|read_after|session_cookie)$', 'request-path.md'),
@@ -20,7 +20,7 @@ INSERT INTO topic (title, pattern, page) VALUES
     ('Authentication', '^(jwt_|api_key|create_api_key|create_my_api_key|revoke_my_api_key|create_session|end_my_session|my_|set_secret|rotate_secret|retire_secret|secret|set_api_roles|api_role|hash_password|verify_password|bcrypt|block_subject|unblock_subject|blocked_subject|revoke_credentials|session|flush_api_key_usage|purge_sessions|random_secret|list_)', 'security.md'),
     ('The outbox', '^(create_outbox|publish|create_consumer_group|drop_consumer_group|receive|extend_lease|settle|redrive|discard|outbox_|message|debezium)', 'outbox.md'),
     ('Sagas', 'saga|^settle_step$', 'saga.md'),
-    ('Operations', '^(maintain|grant_maintain|stats|counters|request_metrics|request_gauge|request_buckets|request_duration_buckets|requests_under_way|run_as|guard_)', 'operations.md'),
+    ('Operations', '^(maintain|maintenance|migration_guard|grant_maintain|stats|counters|request_metrics|request_gauge|request_buckets|request_duration_buckets|requests_under_way|run_as|guard_)', 'operations.md'),
     ('Identifiers', '^uuidv7', NULL),
     ('Others', '', NULL);
 

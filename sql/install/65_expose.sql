@@ -87,8 +87,8 @@ BEGIN
     IF taskapi.kept_by_citus(source) THEN
         RAISE EXCEPTION 'cannot expose distributed table "%"', class.relname
             USING ERRCODE = 'feature_not_supported',
-                  DETAIL = 'Its rows are committed on other servers than idempotency keys and messages are, so a request could have'
-                           ' its effect twice.',
+                  DETAIL = 'Its rows are committed on other servers than idempotency keys and messages are, so a request could'
+                           ' have its effect twice.',
                   HINT = 'Pages of it are read by taskapi.page(), and rows after a cursor by cursor > TOKEN.';
     END IF;
 END
@@ -475,7 +475,8 @@ BEGIN
     END IF;
     IF NOT has_function_privilege(owner, 'taskapi.publish(text, text, jsonb, jsonb)', 'EXECUTE') THEN
         RAISE EXCEPTION 'role % may not publish', owner
-            USING ERRCODE = 'insufficient_privilege', DETAIL = 'The table is its own, and its writes are published with its rights.',
+            USING ERRCODE = 'insufficient_privilege',
+                  DETAIL = 'The table is its own, and its writes are published with its rights.',
                   HINT = format('GRANT EXECUTE ON FUNCTION taskapi.publish TO %s.', owner);
     END IF;
 END

@@ -43,8 +43,10 @@ typedef struct CteReads
 static planner_hook_type next_planner_hook = NULL;
 static int	depth = 0;			/* of planning that this hook has seen */
 
-static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
-static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
+static PlannedStmt *check_planner(Query *parse, const char *query_string, int cursor_options,
+								  ParamListInfo params TASKAPI_PLANNER_PARAM);
+static PlannedStmt *plan_checked(Query *query, const char *query_string, int cursor_options,
+								 ParamListInfo params TASKAPI_PLANNER_PARAM);
 static void add_checks(Query *query);
 static bool has_comparison(Node *node, void *context);
 static bool walk(Node *node, void *context);

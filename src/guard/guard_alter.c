@@ -85,7 +85,8 @@ taskapi_guard_alter_table(AlterTableStmt *statement)
 			case AT_ValidateConstraint:
 				if (table.locked)
 					taskapi_guard_found("VALIDATE CONSTRAINT in a transaction of its own, after the one that adds the constraint.",
-										"validating constraint \"%s\" reads table \"%s\"%s, whose writers this transaction keeps waiting",
+										"validating constraint \"%s\" reads table \"%s\"%s, "
+										"whose writers this transaction keeps waiting",
 										command->name, table.name, taskapi_guard_size(&table));
 				break;
 			case AT_SetTableSpace:
@@ -162,7 +163,8 @@ add_constraint(const TaskapiGuardTable *table, Constraint *constraint)
 			if (partitioned && taskapi_guard_partitions_refer(table->relid, taskapi_guard_relation(constraint->pktable)))
 				break;
 			taskapi_guard_found(partitioned && !TASKAPI_PARTITIONED_NOT_VALID ? HINT_FOREIGN_KEY_OF_PARTITIONS : HINT_CHECK,
-								"adding %s to table \"%s\"%s keeps writers of it and of table \"%s\" waiting while both are compared",
+								"adding %s to table \"%s\"%s keeps writers of it and of table \"%s\" "
+								"waiting while both are compared",
 								name, table->name, taskapi_guard_size(table), constraint->pktable->relname);
 			break;
 		case CONSTR_NOTNULL:
@@ -197,7 +199,8 @@ add_key(const TaskapiGuardTable *table, Constraint *constraint)
 							kind, table->name, taskapi_guard_size(table));
 	else if (constraint->contype == CONSTR_PRIMARY && !index_has_no_nulls(table->relid, constraint->indexname))
 		taskapi_guard_found("Make its columns NOT NULL first, by a valid constraint.",
-							"adding a primary key reads table \"%s\"%s while nobody may, since a column of index \"%s\" may have NULLs",
+							"adding a primary key reads table \"%s\"%s while nobody may, "
+							"since a column of index \"%s\" may have NULLs",
 							table->name, taskapi_guard_size(table), constraint->indexname);
 }
 

@@ -47,7 +47,8 @@ taskapi_guard_rename(RenameStmt *statement)
 	{
 		r = taskapi_resource_find(relid);
 		if (r != NULL)
-			taskapi_guard_found("Expose the table under the new name as well, and take the old resource away when no client asks for it.",
+			taskapi_guard_found("Expose the table under the new name as well, and "
+								"take the old resource away when no client asks for it.",
 								"resource \"%s\" has a name that clients use", get_rel_name(relid));
 	}
 }
@@ -61,7 +62,8 @@ taskapi_guard_move(AlterObjectSchemaStmt *statement)
 		return;
 	relid = taskapi_guard_relation(statement->relation);
 	if (OidIsValid(relid) && taskapi_resource_find(relid) != NULL)
-		taskapi_guard_found("Expose the table in the other schema as well, and take the old resource away when no client asks for it.",
+		taskapi_guard_found("Expose the table in the other schema as well, and "
+							"take the old resource away when no client asks for it.",
 							"resource \"%s\" is in a schema where clients look for it", get_rel_name(relid));
 }
 

@@ -94,7 +94,8 @@ create_index(IndexStmt *statement)
 		OidIsValid(get_relname_relid(statement->idxname, get_rel_namespace(table.relid))))
 		return;
 	taskapi_guard_found(table.relkind == RELKIND_PARTITIONED_TABLE ?
-						"CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION." :
+						"CREATE INDEX ON ONLY it, CREATE INDEX CONCURRENTLY on each partition, "
+						"then ALTER INDEX ... ATTACH PARTITION." :
 						"CREATE INDEX CONCURRENTLY, outside a transaction block.",
 						"creating an index keeps writers of table \"%s\"%s waiting until it is built",
 						table.name, taskapi_guard_size(&table));
@@ -120,7 +121,8 @@ taskapi_guard_default_partition(Oid relid)
 {
 	TaskapiGuardTable rest;
 
-	if (OidIsValid(relid) && taskapi_guard_table_of(relid, &rest) && taskapi_guard_is_large(&rest) && !taskapi_guard_has_checks(relid))
+	if (OidIsValid(relid) && taskapi_guard_table_of(relid, &rest) && taskapi_guard_is_large(&rest) &&
+		!taskapi_guard_has_checks(relid))
 		taskapi_guard_found("Give it a CHECK that excludes the bounds of the new partition, NOT VALID, and validate that first.",
 							"adding a partition reads the default partition \"%s\"%s while nobody may",
 							rest.name, taskapi_guard_size(&rest));
@@ -215,9 +217,11 @@ alter_domain(AlterDomainStmt *statement)
 		return;
 	measure_users(type, &total, 0);
 	if (OidIsValid(total.relid) && taskapi_guard_is_large(&total))
-		taskapi_guard_found(adds ? "Add the constraint NOT VALID, and ALTER DOMAIN ... VALIDATE CONSTRAINT in a transaction of its own." :
+		taskapi_guard_found(adds ? "Add the constraint NOT VALID, and "
+								   "ALTER DOMAIN ... VALIDATE CONSTRAINT in a transaction of its own." :
 							"Add CHECK (VALUE IS NOT NULL) NOT VALID instead, and validate it in a transaction of its own.",
-							"a constraint of domain \"%s\" is checked in table \"%s\" and others that use it%s, whose writers wait meanwhile",
+							"a constraint of domain \"%s\" is checked in table \"%s\" and others that use it%s, "
+							"whose writers wait meanwhile",
 							strVal(llast(statement->typeName)), get_rel_name(total.relid), taskapi_guard_size(&total));
 }
 

@@ -40,8 +40,8 @@ pg_noreturn extern void taskapi_if_none_match_failed(const char *field, int64 cu
 pg_noreturn extern void taskapi_precondition_required(void);
 
 /*
- * Answer a single-row write with the row's tag, unless the row has no version (-1), and with Read-After (read_after.h), unless that is
- * NULL: to set both at once costs half as much.  A second row takes the tag back.
+ * Answer a single-row write with the row's tag, unless the row has no version (-1), and with Read-After (read_after.h),
+ * unless that is NULL: to set both at once costs half as much.  A second row takes the tag back.
  */
 extern void taskapi_answer_write(int64 version, const char *read_after);
 extern void taskapi_unset_etag(void);

@@ -89,7 +89,8 @@ attach(void)
 {
 	if (metrics == NULL)
 	{
-		TaskapiArea area = {"requests", .size = offsetof(Metrics, under_way) + MaxBackends * sizeof(UnderWay), .init = init_metrics};
+		TaskapiArea area = {"requests", .size = offsetof(Metrics, under_way) + MaxBackends * sizeof(UnderWay),
+		.init = init_metrics};
 
 		area.layout = TASKAPI_LAYOUT(1, TASKAPI_MAX_SERIES, TASKAPI_NSTATUS, TASKAPI_NBUCKETS, sizeof(TaskapiSeries),
 									 offsetof(TaskapiSeries, histogram), offsetof(Metrics, series),
@@ -239,7 +240,8 @@ taskapi_request_series(PG_FUNCTION_ARGS)
 		values[2] = CStringGetTextDatum(class_names[i % TASKAPI_NSTATUS]);
 		values[3] = Int64GetDatum(requests);
 		values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&histogram->microseconds));
-		values[5] = PointerGetDatum(construct_array(buckets, TASKAPI_NBUCKETS, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[5] = PointerGetDatum(construct_array(buckets, TASKAPI_NBUCKETS, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+													TYPALIGN_DOUBLE));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -21,7 +21,8 @@ static planner_hook_type next_planner_hook = NULL;
 /* The text of the DELETE that is being run as a scan: that very string, which its plan source holds. */
 static const char *scanned_text = NULL;
 
-static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
+static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options,
+								 ParamListInfo params TASKAPI_PLANNER_PARAM);
 static Query *scan_of(const Query *query);
 
 void

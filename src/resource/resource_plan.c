@@ -198,14 +198,14 @@ run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid *argtypes, 
 static bool *
 is_null(int nargs, const char *nulls)
 {
-	bool	   *result;
+	bool	   *isnull;
 
 	if (nulls == NULL)
 		return NULL;
-	result = palloc(Max(nargs, 1));
+	isnull = palloc(Max(nargs, 1));
 	for (int i = 0; i < nargs; i++)
-		result[i] = (nulls[i] == 'n');
-	return result;
+		isnull[i] = (nulls[i] == 'n');
+	return isnull;
 }
 
 bool

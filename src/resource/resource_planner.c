@@ -37,7 +37,8 @@ static planner_hook_type next_planner_hook = NULL;
 
 static void fill_in(ParseState *pstate, Query *query, TASKAPI_JUMBLE_STATE *jstate);
 static void leave_out(Query *query);
-static PlannedStmt *mark_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM);
+static PlannedStmt *mark_planner(Query *parse, const char *query_string, int cursor_options,
+								 ParamListInfo params TASKAPI_PLANNER_PARAM);
 static void mark(Query *query);
 
 void

@@ -93,7 +93,7 @@ foreach my $path ('/rpc/pg_sleep', '/pg_class', '/rpc/', '/', '', '/rpc/tasks_pa
 }
 is(request(begin('GET', '/rpc/no_route'), 'COMMIT'), 'GET other 2xx: 1', 'a function of another schema');
 is(request(begin('GET', '/rpc/no_route', search_path => 'public'), 'COMMIT'), 'GET /rpc/no_route 2xx: 1', 'which is one where it is shown');
-is(request(begin('HACK', '/tasks'), 'COMMIT'), 'other /tasks 2xx: 1', 'a method that there is not');
+is(request(begin('BREW', '/tasks'), 'COMMIT'), 'other /tasks 2xx: 1', 'a method that there is not');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM taskapi.request_series()') - $rows, 3, 'so a client makes no series');
 
 # The histogram
