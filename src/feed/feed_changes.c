@@ -107,7 +107,7 @@ void
 taskapi_feed_init(void)
 {
 	DefineCustomIntVariable("taskapi.change_retention",
-							"How long maintain() keeps what clients of the change feed may need.",
+							"Sets how long maintain() keeps what clients of the change feed may need.",
 							"Whoever asks with an older token may have to start over. -1 keeps it for ever.",
 							&change_retention, 30 * 24 * 60 * 60, -1, INT_MAX, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
