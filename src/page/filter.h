@@ -36,6 +36,7 @@
 
 #define TASKAPI_MAX_FILTER_DIGITS 1000	/* what numeric(1000) holds */
 
+/* The numbers stand in the digest that a page token is bound to: a new one comes last. */
 typedef enum TaskapiFilterOp
 {
 	FILTER_EQ,
@@ -50,15 +51,15 @@ typedef enum TaskapiFilterOp
 	FILTER_CS,
 	FILTER_CD,
 	FILTER_OV,
-	FILTER_CONTAINS,
-	FILTER_OVERLAPS,
-	FILTER_MATCHES,
-	FILTER_IS_LIKE,
 	FILTER_IS_NULL,
 	FILTER_IS_NOT_NULL,
 	FILTER_IS_TRUE,
 	FILTER_IS_FALSE,
-	FILTER_IS_UNKNOWN
+	FILTER_IS_UNKNOWN,
+	FILTER_CONTAINS,
+	FILTER_OVERLAPS,
+	FILTER_MATCHES,
+	FILTER_IS_LIKE
 } TaskapiFilterOp;
 
 typedef struct TaskapiFilterCondition
@@ -68,7 +69,7 @@ typedef struct TaskapiFilterCondition
 	JsonbValue	value;			/* unused with FILTER_IS_ */
 } TaskapiFilterCondition;
 
-#define FILTER_HAS_PARAMETER(op) ((op) < FILTER_IS_NULL)
+#define FILTER_HAS_PARAMETER(op) ((op) < FILTER_IS_NULL || (op) > FILTER_IS_UNKNOWN)
 
 /* A List of TaskapiFilterCondition, in an order that does not depend on the spelling.  It points into "filter". */
 extern List *taskapi_filter_parse(Jsonb *filter);

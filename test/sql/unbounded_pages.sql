@@ -4,8 +4,9 @@ CREATE TABLE regress_unbounded.t (id int PRIMARY KEY, a int NOT NULL, b int NOT 
 CREATE INDEX ON regress_unbounded.t (a, id);
 CREATE INDEX ON regress_unbounded.t (c, id);
 INSERT INTO regress_unbounded.t SELECT n, n, n, n FROM generate_series(1, 100) n;
+-- what is counted for certain: an entry that had to make room for this one is its error
 CREATE VIEW regress_unbounded.counted AS
-    SELECT source, order_by, pages, error, last_at > now() - interval '1 hour' AS lately FROM taskapi.unbounded_pages
+    SELECT source, order_by, pages - error AS pages, last_at > now() - interval '1 hour' AS lately FROM taskapi.unbounded_pages
     WHERE source::text LIKE 'regress_unbounded.%';
 
 SELECT count(*) FROM taskapi.page('regress_unbounded.t', NULL, 10);
@@ -54,8 +55,8 @@ BEGIN
         EXECUTE format('ALTER TABLE regress_unbounded.t RENAME c%s TO c', i);
     END LOOP;
 END $$;
-SELECT count(*) <= 128 AS bounded, sum(pages) FILTER (WHERE order_by = 'b, id') - max(error) FILTER (WHERE order_by = 'b, id') >= 502 AS kept,
-       bool_and(pages > error) AS exact
+SELECT count(*) <= 128 AS bounded, sum(pages) FILTER (WHERE order_by = 'b, id') >= 502 AS kept,
+       bool_and(pages > 0) AS exact
 FROM regress_unbounded.counted;
 
 DROP SCHEMA regress_unbounded CASCADE;
