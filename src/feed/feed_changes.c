@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
@@ -92,6 +93,7 @@ static void check_result_type(TupleDesc desc);
 static void make_page(ChangesPage *page, Oid resource, text *token, List *conditions);
 static void prepare_page(ChangesPage *page, Oid resource, List *conditions);
 static void describe(ChangesPage *page);
+static void require_not_null(const ChangesPage *page, bool isnull);
 static bool open_token(ChangesPage *page, text *given);
 static void check_token(const ChangesPage *page);
 static void start_walk(ChangesPage *page);
@@ -203,7 +205,12 @@ describe(ChangesPage *page)
 {
 	const TaskapiView *view = page->feed.view;
 	Relation	rel = relation_open(view->entry.relid, AccessShareLock);
+	Oid		   *types = palloc(sizeof(Oid) * Max(view->ncolumns, 1));
 
+	/* the scope may have replaced it */
+	for (int i = 0; i < view->ncolumns; i++)
+		types[i] = view->columns[i].type;
+	taskapi_feed_require_types(view, RelationGetDescr(rel), view->ncolumns, types);
 	page->desc = BlessTupleDesc(CreateTupleDescCopy(RelationGetDescr(rel)));
 	relation_close(rel, NoLock);
 	page->key_desc = CreateTemplateTupleDesc(view->nkeys);
@@ -220,6 +227,19 @@ describe(ChangesPage *page)
 	appendStringInfoChar(&page->removed.json, '[');
 	page->removed.nbuckets = 64;
 	page->removed.buckets = palloc0(sizeof(RemovedKey *) * page->removed.nbuckets);
+}
+
+/*
+ * A stamp or a part of a key: whoever owns the table can let it be NULL.
+ */
+static void
+require_not_null(const ChangesPage *page, bool isnull)
+{
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a key or stamp of resource \"%s\" is null", get_rel_name(page->feed.view->entry.relid)),
+				 errhint("Call taskapi.expose() again.")));
 }
 
 /*
@@ -379,6 +399,8 @@ tell_departures(ChangesPage *page)
 			if (page->told == page->size)
 				return true;
 			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
+			for (int j = 0; j <= page->feed.view->nkeys; j++)
+				require_not_null(page, nulls[j]);
 			if (!taskapi_feed_sees_row(&page->request, values + 1))
 				tell_removed(page, values + 1);
 			stand_at(page, U64FromFullTransactionId(DatumGetFullTransactionId(values[0])), values + 1);
@@ -412,14 +434,16 @@ tell_rows(ChangesPage *page)
 		uint64		n = taskapi_feed_rows(&page->request, wanted + 1);
 		SPITupleTable *rows = SPI_tuptable;
 
-		if (rows->tupdesc->natts != natts)
-			elog(ERROR, "rows that were changed have %d columns, and not %d", rows->tupdesc->natts, natts);
 		for (uint64 i = 0; i < Min(n, wanted); i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
+			require_not_null(page, nulls[TASKAPI_FEED_STAMP - 1] || nulls[TASKAPI_FEED_GONE - 1]);
 			for (int j = 0; j < view->nkeys; j++)
+			{
+				require_not_null(page, nulls[TASKAPI_FEED_COLUMNS + view->keys[j].column]);
 				keys[j] = values[TASKAPI_FEED_COLUMNS + view->keys[j].column];
+			}
 			if (!DatumGetBool(values[TASKAPI_FEED_GONE - 1]))
 				tell_item(page, values + TASKAPI_FEED_COLUMNS, nulls + TASKAPI_FEED_COLUMNS);
 			else if (!page->initial)

@@ -41,10 +41,13 @@ typedef struct Statement
 	int			nparams;
 	Oid		   *types;
 	Datum	   *values;
+	int			ncolumns;		/* of the result, and their types */
+	Oid		   *columns;
 } Statement;
 
 static void begin(Statement *statement, const TaskapiFeedRequest *request);
 static int	parameter(Statement *statement, Oid type, Datum value);
+static void result_column(Statement *statement, Oid type);
 static uint64 run(Statement *statement, Oid role, Oid relid, int count);
 static const TaskapiViewColumn *key_column(const TaskapiView *view, int key);
 static Datum stamp_datum(uint64 stamp);
@@ -59,12 +62,15 @@ static void append_condition(Statement *statement);
 static void
 begin(Statement *statement, const TaskapiFeedRequest *request)
 {
+	const TaskapiView *view = request->feed->view;
 	int			max = 2 * INDEX_MAX_KEYS + 16 + list_length(request->conditions);
 
 	statement->request = request;
 	statement->nparams = 0;
 	statement->types = palloc(sizeof(Oid) * max);
 	statement->values = palloc(sizeof(Datum) * max);
+	statement->ncolumns = 0;
+	statement->columns = palloc(sizeof(Oid) * (TASKAPI_FEED_COLUMNS + Max(view->ncolumns, view->nkeys)));
 	initStringInfo(&statement->sql);
 }
 
@@ -76,9 +82,29 @@ parameter(Statement *statement, Oid type, Datum value)
 	return ++statement->nparams;
 }
 
+static void
+result_column(Statement *statement, Oid type)
+{
+	statement->columns[statement->ncolumns++] = type;
+}
+
+void
+taskapi_feed_require_types(const TaskapiView *view, TupleDesc desc, int n, const Oid *types)
+{
+	bool		same = (desc->natts == n);
+
+	for (int i = 0; same && i < n; i++)
+		same = !TupleDescAttr(desc, i)->attisdropped && TupleDescAttr(desc, i)->atttypid == types[i];
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("resource \"%s\" changed while its changes were being read", get_rel_name(view->entry.relid)),
+				 errhint("Send the request again.")));
+}
+
 /*
  * "relid" is the relation whose rows are returned: a schema may be renamed, and another take its name, before the text is
- * parsed.
+ * parsed.  Columns may change until then too, by what the scope or a policy calls: so the types of the result are compared.
  */
 static uint64
 run(Statement *statement, Oid role, Oid relid, int count)
@@ -109,6 +135,7 @@ run(Statement *statement, Oid role, Oid relid, int count)
 	if (!list_member_oid(source->relationOids, relid))
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL, "Another relation has taken the name of the source.");
 	taskapi_page_check_storage(source->relationOids, &seen);
+	taskapi_feed_require_types(view, SPI_tuptable->tupdesc, statement->ncolumns, statement->columns);
 	pfree(statement->sql.data);
 	return SPI_processed;
 }
@@ -301,6 +328,8 @@ taskapi_feed_rows(const TaskapiFeedRequest *request, int count)
 
 	begin(&statement, request);
 	limit = parameter(&statement, INT8OID, Int64GetDatum(count));
+	result_column(&statement, XID8OID);
+	result_column(&statement, BOOLOID);
 	appendStringInfoString(sql, "SELECT r.\"taskapi stamp\", r.\"taskapi deleted\"");
 	if (request->conditions != NIL)
 	{
@@ -309,7 +338,10 @@ taskapi_feed_rows(const TaskapiFeedRequest *request, int count)
 		appendStringInfoString(sql, ") IS NOT TRUE");
 	}
 	for (int i = 0; i < view->ncolumns; i++)
+	{
+		result_column(&statement, view->columns[i].type);
 		appendStringInfo(sql, ", r.%s", quote_identifier(get_attname(view->entry.relid, i + 1, false)));
+	}
 	appendStringInfoString(sql, " FROM (SELECT x.*");
 	(void) ranges_from(&statement);
 	appendStringInfo(sql, "LATERAL (SELECT t." TASKAPI_STAMP_COLUMN " AS \"taskapi stamp\", %s AS \"taskapi deleted\"",
@@ -342,8 +374,12 @@ taskapi_feed_departed(const TaskapiFeedRequest *request, int count)
 	appendStringInfoString(sql, "SELECT x.*");
 	(void) ranges_from(&statement);
 	appendStringInfoString(sql, "LATERAL (SELECT d.taskapi_stamp");
+	result_column(&statement, XID8OID);
 	for (int i = 0; i < view->nkeys; i++)
+	{
+		result_column(&statement, key_column(view, i)->type);
 		appendStringInfo(sql, ", d.%s", key_column(view, i)->name);
+	}
 	appendStringInfo(sql, " FROM %s AS d",
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(feed->departures)),
 												get_rel_name(feed->departures)));
@@ -405,12 +441,6 @@ taskapi_feed_has_departures(const TaskapiFeedRequest *request)
 	found = run(&statement, feed->view->source_owner, feed->departures, 1) > 0;
 	SPI_freetuptable(SPI_tuptable);
 	return found;
-}
-
-void
-taskapi_feed_row_values(uint64 row, Datum *values, bool *nulls)
-{
-	heap_deform_tuple(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, values, nulls);
 }
 
 /*

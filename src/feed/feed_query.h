@@ -52,8 +52,11 @@ extern bool taskapi_feed_sees_row(const TaskapiFeedRequest *request, const Datum
 /* Are there any departures that "base" does not see, whoever may see them? */
 extern bool taskapi_feed_has_departures(const TaskapiFeedRequest *request);
 
-/* A row as an array of its values; they belong to SPI. */
-extern void taskapi_feed_row_values(uint64 row, Datum *values, bool *nulls);
+/*
+ * An error unless the row type has these types.  The statements have asked for theirs when they return; a stamp or a key may
+ * still be NULL.
+ */
+extern void taskapi_feed_require_types(const TaskapiView *view, TupleDesc desc, int n, const Oid *types);
 
 /* The values of a key in a token, read and written. */
 extern void taskapi_feed_read_key(const TaskapiView *view, const uint8 *data, int len, Datum *keys);

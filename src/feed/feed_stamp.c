@@ -276,6 +276,7 @@ original_row(const TriggerData *trigdata, TaskapiTable *table, TupleDesc *desc)
 {
 	struct TaskapiDepartures *departures = table->departures;
 	Datum		keys[INDEX_MAX_KEYS];
+	char		nulls[INDEX_MAX_KEYS];
 	Snapshot	snapshot;
 	int			rc;
 
@@ -286,12 +287,13 @@ original_row(const TriggerData *trigdata, TaskapiTable *table, TupleDesc *desc)
 		keys[i] = heap_getattr(trigdata->tg_trigtuple,
 							   taskapi_resource_table_attno(table, table->keys[i], trigdata->tg_relation),
 							   RelationGetDescr(trigdata->tg_relation), &isnull);
+		nulls[i] = isnull ? 'n' : ' ';
 	}
 	if (departures->original == NULL)
 		departures->original = original_plan(table);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	snapshot->curcid = FirstCommandId;
-	rc = SPI_execute_snapshot(departures->original, keys, NULL, snapshot, InvalidSnapshot, true, false, 1);
+	rc = SPI_execute_snapshot(departures->original, keys, nulls, snapshot, InvalidSnapshot, true, false, 1);
 	UnregisterSnapshot(snapshot);
 	if (rc != SPI_OK_SELECT)
 		elog(ERROR, "the row was not looked up: %s", SPI_result_code_string(rc));

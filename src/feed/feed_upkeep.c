@@ -31,11 +31,24 @@
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
 
+static void require_stamps(void);
 static uint64 stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found);
 static int64 prune(Oid source, Oid departures, Datum before, int64 batch);
 
 /*
- * The xid8 in the first column of the first row, and how many rows there are in the second, if it is asked for.
+ * The first column of what SPI returned is xid8: the table is another's, and so are its types.
+ */
+static void
+require_stamps(void)
+{
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != XID8OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("stamps are not of type xid8")));
+}
+
+/*
+ * The xid8 in the first column of the first row.
  */
 static uint64
 stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found)
@@ -48,10 +61,7 @@ stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found)
 		elog(ERROR, "\"%s\" failed: %s", query, SPI_result_code_string(rc));
 	if (SPI_processed > 0)
 	{
-		if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != XID8OID)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("stamps are not of type xid8")));
+		require_stamps();
 		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	}
 	*found = !isnull;
@@ -154,6 +164,7 @@ prune(Oid source, Oid departures, Datum before, int64 batch)
 		elog(ERROR, "departures were not pruned");
 	taskapi_role_restore(saved);
 	n = (int64) SPI_processed;
+	require_stamps();
 	for (int64 i = 0; i < n; i++)
 	{
 		bool		isnull;

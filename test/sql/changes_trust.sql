@@ -1,0 +1,95 @@
+-- The change feed takes no value for what it is not: whoever owns the tables may change them while a request looks at them.
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE ROLE regress_feed_owner;
+CREATE ROLE regress_feed_guest;
+CREATE SCHEMA trust AUTHORIZATION regress_feed_owner;
+GRANT USAGE ON SCHEMA trust TO regress_feed_guest;
+SET ROLE regress_feed_owner;
+
+-- What the owner does while a request is under way: the scope's function does it.
+CREATE TABLE trust.trick (statement text);
+CREATE FUNCTION trust.play() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    tricks text[];
+BEGIN
+    WITH played AS (DELETE FROM trust.trick RETURNING statement) SELECT array_agg(statement) INTO tricks FROM played;
+    FOR i IN 1 .. coalesce(cardinality(tricks), 0) LOOP
+        EXECUTE tricks[i];
+    END LOOP;
+    RETURN true;
+END
+$$;
+CREATE FUNCTION trust.scope() RETURNS int[] LANGUAGE sql VOLATILE SECURITY DEFINER AS $$SELECT CASE WHEN trust.play() THEN '{1}'::int[] END$$;
+CREATE FUNCTION trust.asks(int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN trust.play(); END';
+
+-- A table for each trick, with a row that has left and one that is there.
+CREATE FUNCTION trust.make(name text, scope text, policy text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    token text;
+BEGIN
+    EXECUTE format('CREATE TABLE trust.%I (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), g int NOT NULL DEFAULT 1, n int8 DEFAULT 12345678)', name);
+    EXECUTE format('ALTER TABLE trust.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
+    EXECUTE format('CREATE POLICY p ON trust.%I USING (%s)', name, policy);
+    PERFORM taskapi.expose(format('trust.%I', name)::regclass, api_schema => 'trust', resource => (name || 's')::name, soft_delete => false,
+                           versioned => false, idempotent => false, changes => true, scope => scope);
+    PERFORM taskapi.grant_resource(format('trust.%I', name || 's')::regclass, 'regress_feed_guest', '{read}');
+    EXECUTE format('GRANT EXECUTE ON FUNCTION trust.%I TO regress_feed_guest', name || 's_changes');
+    EXECUTE format('ALTER TABLE trust.%I ADD taskapi_x int8 DEFAULT 12345678', name || '_departures');
+    EXECUTE format('GRANT SELECT (taskapi_x) ON trust.%I TO regress_feed_guest', name || '_departures');
+    EXECUTE format('INSERT INTO trust.%I DEFAULT VALUES', name);
+    EXECUTE format('SELECT (trust.%I()).next_page_token', name || 's_changes') INTO token;
+    RETURN token;
+END
+$$;
+
+-- The key of a departure becomes a number, in the scope.
+SELECT trust.make('key', 'g = ANY (trust.scope())', 'true') AS token \gset
+DELETE FROM trust.key;
+INSERT INTO trust.trick VALUES ('ALTER TABLE trust.key_departures RENAME id TO id_old; ALTER TABLE trust.key_departures RENAME taskapi_x TO id');
+SELECT removed FROM trust.keys_changes(:'token');
+TABLE trust.trick;
+-- The key of a departure is NULL.
+SELECT trust.make('nothing', 'g = ANY (trust.scope())', 'true') AS token \gset
+DELETE FROM trust.nothing;
+ALTER TABLE trust.nothing_departures ALTER id DROP NOT NULL;
+UPDATE trust.nothing_departures SET id = NULL;
+SELECT removed FROM trust.nothings_changes(:'token');
+-- A column of the table becomes a text.
+SELECT trust.make('kind', 'g = ANY (trust.scope())', 'true') AS token \gset
+INSERT INTO trust.trick VALUES ('ALTER TABLE trust.kind RENAME n TO n_old; ALTER TABLE trust.kind ADD n text DEFAULT ''a text that is longer than a number''');
+SELECT items FROM trust.kinds_changes();
+DELETE FROM trust.trick;
+-- The view gets wider.
+SELECT trust.make('wide', 'g = ANY (trust.scope())', 'true') AS token \gset
+INSERT INTO trust.trick SELECT format('CREATE OR REPLACE VIEW trust.wides AS SELECT %s, %s FROM trust.wide t',
+    (SELECT string_agg(CASE WHEN a.attname IN ('id', 'g', 'n') THEN 't.' || a.attname ELSE format('NULL::%s AS %I', format_type(a.atttypid, a.atttypmod), a.attname) END, ', ' ORDER BY attnum)
+     FROM pg_attribute a WHERE a.attrelid = 'trust.wides'::regclass AND a.attnum > 0),
+    (SELECT string_agg(format('%L::text AS x%s', i, i), ', ') FROM generate_series(1, 900) i));
+SELECT left(items::text, 40) FROM trust.wides_changes();
+DELETE FROM trust.trick;
+
+-- The same from a policy, whose function the planner calls.
+SELECT trust.make('policy', NULL, 'trust.asks(1)') AS token \gset
+SET ROLE regress_feed_guest;
+SELECT next_page_token AS token FROM trust.policys_changes() \gset
+SET ROLE regress_feed_owner;
+DELETE FROM trust.policy;
+INSERT INTO trust.trick VALUES ('ALTER TABLE trust.policy_departures RENAME id TO id_old; ALTER TABLE trust.policy_departures RENAME taskapi_x TO id');
+SET ROLE regress_feed_guest;
+SELECT removed FROM trust.policys_changes(:'token');
+SET ROLE regress_feed_owner;
+DELETE FROM trust.trick;
+
+-- Pruning reads stamps of others' tables.
+SELECT trust.make('prune', NULL, 'true') IS NOT NULL AS made;
+DELETE FROM trust.prune;
+UPDATE trust.prune_departures SET taskapi_departed_at = '2000-01-01';
+ALTER TABLE trust.prune_departures DROP taskapi_stamp;
+ALTER TABLE trust.prune_departures ADD taskapi_stamp text DEFAULT 'a text that is longer than a number';
+RESET ROLE;
+SELECT taskapi.prune_changes();
+DROP SCHEMA trust CASCADE;
+SELECT taskapi.forget_dropped_resources();
+DROP ROLE regress_feed_owner, regress_feed_guest;
