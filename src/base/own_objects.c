@@ -10,8 +10,10 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -74,6 +76,20 @@ taskapi_type_oid(const char *typname)
 				 errmsg("type \"%s.%s\" does not exist", TASKAPI_SCHEMA, typname),
 				 errhint("The library is loaded, but the extension is not created in this database.")));
 	return typid;
+}
+
+Oid
+taskapi_function_oid(const char *name, int nargs, const Oid *types)
+{
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+										   PointerGetDatum(buildoidvector(types, nargs)), ObjectIdGetDatum(taskapi_schema_oid()));
+
+	if (!OidIsValid(function))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function \"%s.%s\" does not exist", TASKAPI_SCHEMA, name),
+				 errhint("The library is loaded, but the extension is not created in this database.")));
+	return function;
 }
 
 bool

@@ -24,6 +24,9 @@ extern Oid	taskapi_relation_oid(const char *relname);
 extern Oid	taskapi_relation_owner(const char *relname);
 extern Oid	taskapi_type_oid(const char *typname);
 
+/* OID of a function in schema taskapi, whoever may use the schema; an error if it is missing. */
+extern Oid	taskapi_function_oid(const char *name, int nargs, const Oid *types);
+
 /* Is it a call of a function of schema taskapi, maybe with a cast to the column's length around it? */
 extern bool taskapi_is_own_call(const Node *node, const char *function);
 

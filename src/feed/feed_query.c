@@ -307,10 +307,13 @@ append_condition(Statement *statement)
 		appendStringInfoString(&statement->sql, i > 0 ? " AND (" : "(");
 		if (number > 0)
 		{
-			const char *place = strstr(binding->sql, "%d");
+			const char *place = strstr(binding->sql, "$%d");
 
+			/* the last mark: a column's name may hold one */
+			for (const char *next = place; next; next = strstr(next + 1, "$%d"))
+				place = next;
 			appendBinaryStringInfo(&statement->sql, binding->sql, place - binding->sql);
-			appendStringInfo(&statement->sql, "%d%s", number, place + 2);
+			appendStringInfo(&statement->sql, "$%d%s", number, place + 3);
 		}
 		else
 			appendStringInfoString(&statement->sql, binding->sql);

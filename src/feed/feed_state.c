@@ -111,6 +111,7 @@ load_states(void)
 	check_columns(rel);
 	if (states != NULL)
 		pfree(states);
+	states = NULL;
 	nstates = 0;
 	states = MemoryContextAlloc(CacheMemoryContext, sizeof(TaskapiFeedState) * max);
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);

@@ -84,6 +84,10 @@ taskapi_next_incarnation(PG_FUNCTION_ARGS)
 	bool		found;
 
 	LockRelationOid(source, ShareRowExclusiveLock);
+	if (get_rel_relkind(source) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", source)));
 	table = taskapi_resource_table(source);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");

@@ -12,6 +12,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "lib/stringinfo.h"
@@ -144,6 +145,12 @@ load_settings(void)
 		return;
 	rel = table_open(taskapi_relation_oid(cache.relname), AccessShareLock);
 	generation = taskapi_relation_generation();
+	if (RelationGetDescr(rel)->natts < Anum_migration_guard_bytes ||
+		TupleDescAttr(RelationGetDescr(rel), Anum_migration_guard_refuses - 1)->atttypid != BOOLOID ||
+		TupleDescAttr(RelationGetDescr(rel), Anum_migration_guard_bytes - 1)->atttypid != INT8OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s.%s\" has changed", TASKAPI_SCHEMA, cache.relname)));
 	settings.installed = false;
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);

@@ -191,10 +191,9 @@ taskapi_jsonb_contains(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *part = PG_GETARG_JSONB_P(1);
 
-	taskapi_match_need_stack();
 	if (!taskapi_match_jsonb_bounded(part))
 		PG_RETURN_NULL();
-	return DirectFunctionCall2(jsonb_contains, PG_GETARG_DATUM(0), JsonbPGetDatum(part));
+	return taskapi_match_call(jsonb_contains, PG_GETARG_DATUM(0), JsonbPGetDatum(part));
 }
 
 /*
@@ -205,10 +204,9 @@ taskapi_matches(PG_FUNCTION_ARGS)
 {
 	TSQuery		query = PG_GETARG_TSQUERY(1);
 
-	taskapi_match_need_stack();
 	if (!taskapi_match_query_bounded(query))
 		PG_RETURN_NULL();
-	return DirectFunctionCall2(ts_match_vq, PG_GETARG_DATUM(0), TSQueryGetDatum(query));
+	return taskapi_match_call(ts_match_vq, PG_GETARG_DATUM(0), TSQueryGetDatum(query));
 }
 
 /*

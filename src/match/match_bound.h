@@ -6,11 +6,11 @@
  * jsonb's @> and tsvector's @@ recurse into the value, and how deep they get depends on the row.  If a deep
  * value met a nearly exhausted stack, "stack depth limit exceeded" would tell rows apart that row-level
  * security hides.  So a value nested deeper than TASKAPI_MATCH_MAX_DEPTH matches nothing: the result
- * is NULL.  And before any row is looked at there must be stack for all of that depth: whoever has less gets the
- * server's error whatever the row holds.
+ * is NULL.  The rest is compared whatever stack is left, since even an error that does not depend on the row
+ * tells that there is one.
  *
- * The same goes for what an index does with a value.  There match_value() is put around it, which asks the same
- * at the same depth of the stack, when the scan begins.
+ * What an index does with a value is the server's own call, so there must be stack for all of that depth: match_value(),
+ * which is put around the value, raises the server's error when the scan begins, before any row is looked at.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,9 @@
 
 /* Raises statement_too_complex unless there is stack for TASKAPI_MATCH_MAX_DEPTH levels. */
 extern void taskapi_match_need_stack(void);
+
+/* match(value, wanted), which recurses TASKAPI_MATCH_MAX_DEPTH levels at most: raises nothing for lack of stack. */
+extern Datum taskapi_match_call(PGFunction match, Datum value, Datum wanted);
 
 /* May it be matched?  Neither raises nor recurses. */
 extern bool taskapi_match_query_bounded(TSQuery query);

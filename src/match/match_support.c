@@ -29,7 +29,6 @@
 #include "nodes/pathnodes.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_func.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
@@ -139,7 +138,7 @@ find_condition(Oid funcid)
 static Node *
 guard(Node *value, Oid type)
 {
-	Oid			function = LookupFuncName(list_make2(makeString(TASKAPI_SCHEMA), makeString("match_value")), 1, &type, false);
+	Oid			function = taskapi_function_oid("match_value", 1, &type);
 
 	return (Node *) makeFuncExpr(function, exprType(value), list_make1(value), InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }

@@ -78,6 +78,10 @@ current_error(int *sqlstate)
 	ErrorData  *volatile error = NULL;
 	volatile int code = 0;
 
+	/* an error of geterrcode() would end the session */
+	*sqlstate = 0;
+	if (ExitOnAnyError)
+		return NULL;
 	error_context_stack = NULL;
 	PG_TRY();
 	{

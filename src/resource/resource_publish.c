@@ -13,7 +13,6 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -153,9 +152,10 @@ require_right_to_publish(Relation rel)
 	{
 		static const Oid types[] = {TEXTOID, TEXTOID, JSONBOID, JSONBOID};
 
-		generation = taskapi_names_generation();
-		function = LookupFuncName(list_make2(makeString(pstrdup(TASKAPI_SCHEMA)), makeString(pstrdup("publish"))),
-								  lengthof(types), types, false);
+		uint64		now = taskapi_names_generation();
+
+		function = taskapi_function_oid("publish", lengthof(types), types);
+		generation = now;
 	}
 	if (!taskapi_may_execute(function, rel->rd_rel->relowner))
 		ereport(ERROR,

@@ -477,6 +477,14 @@ foreach my $world ('world_a', 'world_b')
 	});
 }
 is($deep[0], $deep[1], 'a nearly exhausted stack tells nothing of hidden rows');
+# Nor does it tell that there is a hidden row: an index finds one of these two, and neither of them is shown.
+my @found = map { $node->safe_psql('world_a', qq{
+	CREATE INDEX IF NOT EXISTS filed_id ON filed (id);
+	SET max_stack_depth = '200kB'; SET app.owner = 'mallory'; SET enable_seqscan = off; SET enable_bitmapscan = off; SET ROLE mallory;
+	SELECT deepest('SELECT count(*) FROM filed WHERE id = $_ AND taskapi.contains(doc, ''[]'')');
+	SELECT deepest('SELECT count(*) FROM filed WHERE id = $_ AND taskapi.matches(words, ''guess'')');
+}) } 2, 100_000;
+is($found[0], $found[1], 'a nearly exhausted stack does not tell whether there is a row');
 like($deep[0], qr/: 0\n.*stack depth limit exceeded/s, 'although it is exhausted at some depth');
 
 # 8. The comparison is a total order over cursors of all kinds, and the hash agrees.
