@@ -46,7 +46,7 @@
 /* What the catalogs say of one feed */
 typedef struct CatalogHistory
 {
-	const TaskapiView *view;	/* the entry that it was made of, only compared */
+	uint64		view;			/* serial number of the entry that it was made of */
 	uint64		relations;		/* generation */
 	bool		legible;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
@@ -75,9 +75,9 @@ taskapi_feed_history(TaskapiFeed *feed)
 	uint64		system = GetSystemIdentifier();
 	TimeLineID	tli = time_line();
 
-	if (kept.view != feed->view || kept.relations != taskapi_relation_generation())
+	if (kept.view != feed->view->entry.serial || kept.relations != taskapi_relation_generation())
 	{
-		CatalogHistory history = {.view = feed->view, .relations = taskapi_relation_generation()};
+		CatalogHistory history = {.view = feed->view->entry.serial, .relations = taskapi_relation_generation()};
 		bool		legible = departures_fit(feed);
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi feed history", ALLOCSET_SMALL_SIZES);
 		MemoryContext oldcontext = MemoryContextSwitchTo(context);

@@ -36,6 +36,7 @@ typedef struct CacheSlot
 
 static HTAB *slots = NULL;
 static List *outdated = NIL;	/* of TaskapiCacheEntry */
+static uint64 serial = 0;		/* of the entry that was made last */
 static uint64 transaction = 1;	/* counts those of this backend */
 
 static CacheSlot *cache_slot(TaskapiCacheKind kind, Oid relid);
@@ -107,6 +108,7 @@ taskapi_resource_cache_new(Oid relid, Size size, const char *name)
 
 	MemoryContextSetIdentifier(context, name);
 	entry->relid = relid;
+	entry->serial = ++serial;
 	entry->context = context;
 	entry->names = taskapi_names_generation();
 	entry->types = taskapi_types_generation();

@@ -19,6 +19,7 @@
 typedef struct TaskapiCacheEntry
 {
 	Oid			relid;
+	uint64		serial;			/* of no other entry of this backend, unlike its address */
 	MemoryContext context;		/* holds the entry and all that belongs to it, but for plans */
 	bool		valid;
 	bool		user_types;		/* types that are not the server's own stand in its plans */
