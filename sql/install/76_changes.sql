@@ -381,10 +381,13 @@ REVOKE ALL ON FUNCTION taskapi.next_incarnation(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.next_incarnation(regclass) IS
     'Internal: an incarnation above those of all stamps in a table, which is locked against writers until the transaction ends';
 
--- prune_changes(older_than, batch): forgets departures of longer ago, at most that many, and remembers up to which stamp. Whoever
--- asks with a token from before that starts over. Returns how many.
-CREATE FUNCTION taskapi.prune_changes(older_than interval DEFAULT '30 days', batch int DEFAULT 10000) RETURNS bigint
-    LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'taskapi_prune_changes';
-REVOKE ALL ON FUNCTION taskapi.prune_changes(interval, int) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.prune_changes(interval, int) IS
+-- prune_changes(older_than, batch, written_before): forgets departures of longer ago, at most that many, and remembers up to which
+-- stamp. Whoever asks with a token from before that starts over. Returns how many. A table whose departures its owner has spoilt,
+-- or keeps locked for 5 seconds, is a WARNING. written_before, the xmax of a snapshot, bounds a run of several calls by what was
+-- there when it began; NULL is now.
+CREATE FUNCTION taskapi.prune_changes(older_than interval DEFAULT '30 days', batch int DEFAULT 10000,
+                                      written_before xid8 DEFAULT NULL) RETURNS bigint
+    LANGUAGE C VOLATILE SET lock_timeout = '5s' AS 'MODULE_PATHNAME', 'taskapi_prune_changes';
+REVOKE ALL ON FUNCTION taskapi.prune_changes(interval, int, xid8) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.prune_changes(interval, int, xid8) IS
     'Forgets at most batch departures of rows that left longer ago than that; returns how many';

@@ -93,7 +93,7 @@ BEGIN
     IF pg_catalog.current_setting('taskapi.change_retention') OPERATOR(pg_catalog.<>) '-1' THEN
         retention := pg_catalog.current_setting('taskapi.change_retention')::pg_catalog.interval;
         LOOP
-            done := taskapi.prune_changes(retention, batch);
+            done := taskapi.prune_changes(retention, batch, horizon);
             COMMIT;
             EXIT WHEN done OPERATOR(pg_catalog.<) batch;
         END LOOP;
@@ -143,7 +143,7 @@ BEGIN
         RAISE EXCEPTION 'role % does not exist', coalesce(grantee::text, 'null') USING ERRCODE = 'undefined_object';
     END IF;
     FOREACH routine IN ARRAY '{taskapi.maintain(int),taskapi.purge_idempotency_keys(int),taskapi.purge_sessions(int),'
-        '"taskapi.purge_deleted(interval,int,xid8)","taskapi.prune_changes(interval,int)",'
+        '"taskapi.purge_deleted(interval,int,xid8)","taskapi.prune_changes(interval,int,xid8)",'
         'taskapi.extend_outbox(int),taskapi.prune_outbox(),'
         'taskapi.flush_api_key_usage(),taskapi.save_rate_limits(),taskapi.note_maintenance()}'::regprocedure[]
     LOOP

@@ -12,12 +12,15 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
@@ -33,7 +36,9 @@
 
 static void require_stamps(void);
 static uint64 stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found);
-static int64 prune(Oid source, Oid departures, Datum before, int64 batch);
+static int64 try_prune(Oid source, Datum before, TransactionId horizon, int64 batch);
+static bool is_cancel(const ErrorData *edata);
+static int64 prune(Oid source, Oid departures, Datum before, TransactionId horizon, int64 batch);
 
 /*
  * The first column of what SPI returned is xid8: the table is another's, and so are its types.
@@ -106,19 +111,26 @@ taskapi_next_incarnation(PG_FUNCTION_ARGS)
 }
 
 /*
- * prune_changes(older_than interval, batch int) -> bigint
+ * prune_changes(older_than interval, batch int, written_before xid8) -> bigint
  */
 PG_FUNCTION_INFO_V1(taskapi_prune_changes);
 Datum
 taskapi_prune_changes(PG_FUNCTION_ARGS)
 {
-	int			batch = PG_GETARG_INT32(1);
-	Datum		before = DirectFunctionCall2(timestamptz_mi_interval,
-											 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), PG_GETARG_DATUM(0));
+	Datum		before;
+	TransactionId horizon;
+	int			batch;
 	int64		pruned = 0;
 	List	   *sources = NIL;
 	ListCell   *lc;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	before = DirectFunctionCall2(timestamptz_mi_interval,
+								 TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()), PG_GETARG_DATUM(0));
+	batch = PG_GETARG_INT32(1);
+	horizon = PG_ARGISNULL(2) ? ReadNextTransactionId() :
+		XidFromFullTransactionId(DatumGetFullTransactionId(PG_GETARG_DATUM(2)));
 	if (batch < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -130,27 +142,84 @@ taskapi_prune_changes(PG_FUNCTION_ARGS)
 		if (r->changes && OidIsValid(r->departures))
 			sources = list_append_unique_oid(sources, r->source);
 	}
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
 	foreach(lc, sources)
 	{
-		const TaskapiRegistration *r = taskapi_resource_with_changes(lfirst_oid(lc));
-
-		if (r != NULL && get_rel_relkind(r->departures) == RELKIND_RELATION && pruned < batch)
-			pruned += prune(r->source, r->departures, before, batch - pruned);
+		if (pruned < batch)
+			pruned += try_prune(lfirst_oid(lc), before, horizon, batch - pruned);
 	}
-	SPI_finish();
 	PG_RETURN_INT64(pruned);
 }
 
 /*
- * What is deleted and how far that reached become visible together.
+ * What its owner has made of one table must not keep the others from being pruned.
  */
 static int64
-prune(Oid source, Oid departures, Datum before, int64 batch)
+try_prune(Oid source, Datum before, TransactionId horizon, int64 batch)
 {
-	Oid			types[] = {TIMESTAMPTZOID, INT8OID};
-	Datum		values[] = {before, Int64GetDatum(batch)};
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	volatile int64 pruned = 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(oldcontext);
+	PG_TRY();
+	{
+		const TaskapiRegistration *r = taskapi_resource_with_changes(source);
+
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		if (r != NULL && get_rel_relkind(r->departures) == RELKIND_RELATION)
+			pruned = prune(source, r->departures, before, horizon, batch);
+		SPI_finish();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(oldcontext);
+		edata = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		if (is_cancel(edata))
+			ReThrowError(edata);
+		/* the text may tell of rows that whoever runs this cannot read */
+		ereport(WARNING,
+				(errcode(edata->sqlerrcode),
+				 errmsg("could not prune departures of table \"%s\"", get_rel_name(source)),
+				 errhint("Call taskapi.expose() again.")));
+		FreeErrorData(edata);
+		pruned = 0;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcontext);
+	CurrentResourceOwner = oldowner;
+	return pruned;
+}
+
+/*
+ * A cancel is for the whole run.  An owner's trigger can raise an error of the same code, which is that table's as any other.
+ */
+static bool
+is_cancel(const ErrorData *edata)
+{
+	return edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		edata->filename != NULL && strcmp(edata->filename, "postgres.c") == 0;
+}
+
+/*
+ * What is deleted and how far that reached become visible together.
+ *
+ * Rows that a transaction from the horizon on has written stay: a trigger may leave one for each that goes.  An age below 0 is
+ * that of a row which was frozen long ago.
+ */
+static int64
+prune(Oid source, Oid departures, Datum before, TransactionId horizon, int64 batch)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT8OID, XIDOID};
+	Datum		values[] = {before, Int64GetDatum(batch), TransactionIdGetDatum(horizon)};
 	Oid			pruned_types[] = {OIDOID, XID8OID};
 	Datum		pruned[2] = {ObjectIdGetDatum(source)};
 	Oid			owner = taskapi_resource_table(source)->owner;
@@ -161,6 +230,8 @@ prune(Oid source, Oid departures, Datum before, int64 batch)
 	saved = taskapi_become(owner, AS_OWNER);
 	if (SPI_execute_with_args(psprintf("DELETE FROM %1$s AS d WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY("
 									   "SELECT o.ctid FROM %1$s AS o WHERE o.taskapi_departed_at OPERATOR(pg_catalog.<) $1"
+									   " AND (pg_catalog.age(o.xmin) OPERATOR(pg_catalog.>) pg_catalog.age($3)"
+									   " OR pg_catalog.age(o.xmin) OPERATOR(pg_catalog.<) 0)"
 									   " ORDER BY o.taskapi_departed_at LIMIT $2)) RETURNING d.taskapi_stamp",
 									   quote_qualified_identifier(get_namespace_name(get_rel_namespace(departures)),
 																  get_rel_name(departures))),

@@ -90,6 +90,53 @@ ALTER TABLE trust.prune_departures DROP taskapi_stamp;
 ALTER TABLE trust.prune_departures ADD taskapi_stamp text DEFAULT 'a text that is longer than a number';
 RESET ROLE;
 SELECT taskapi.prune_changes();
+SET ROLE regress_feed_owner;
+-- What one owner spoils, and a trigger that leaves a row for each that goes, stop no run of maintain().
+ALTER TABLE trust.prune_departures DROP taskapi_departed_at;
+SELECT trust.make('again', NULL, 'true') IS NOT NULL AS made;
+DELETE FROM trust.again;
+UPDATE trust.again_departures SET taskapi_departed_at = '2000-01-01';
+CREATE FUNCTION trust.again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO trust.again_departures VALUES (OLD.*); RETURN NULL; END';
+CREATE TRIGGER again AFTER DELETE ON trust.again_departures FOR EACH ROW EXECUTE FUNCTION trust.again();
+RESET ROLE;
+SET statement_timeout = '20s';
+SET client_min_messages = error;
+CALL taskapi.maintain(1);
+RESET statement_timeout;
+SET client_min_messages = warning;
+SELECT count(*), max(taskapi_stamp::text::numeric) = (SELECT pruned::text::numeric FROM taskapi.change_source WHERE source = 'trust.again'::regclass) AS pruned
+    FROM trust.again_departures;
+SELECT taskapi.prune_changes();
+
+-- What the catalogs say of one feed is not taken for another's, whose entry stands at the same address: policies of "closed" were
+-- altered, so that its departures are nobody's.
+SET ROLE regress_feed_owner;
+SELECT trust.make('open', NULL, 'g IS NOT NULL') IS NOT NULL AND trust.make('closed', NULL, 'g IS NOT NULL') IS NOT NULL AS made;
+INSERT INTO trust.closed (g) VALUES (2), (3);
+ALTER POLICY p ON trust.closed USING (g = current_setting('trust.g', true)::int);
+\c -
+\set VERBOSITY terse
+SET trust.g = 1;
+SET ROLE regress_feed_guest;
+SELECT count(*) FROM trust.closeds;
+SELECT count(*) FROM trust.opens_changes();
+-- more statements than an entry keeps
+\o /dev/null
+\set ECHO none
+SELECT format('SELECT 1 FROM trust.opens_changes(NULL, NULL, %L)', jsonb_build_object('g', jsonb_build_object(o, 1), 'n', jsonb_build_object(p, 2), 'id', jsonb_build_object(q, '9c2e5a52-7a0e-4c3c-8a5f-3f5c1d1f6a10'::uuid)))
+    FROM unnest('{eq,gt,lt,gte,lte,neq}'::text[]) o, unnest('{eq,gt,lt,gte,lte,neq}'::text[]) p, unnest('{gt,lt}'::text[]) q LIMIT 64 \gexec
+\set ECHO all
+\o
+SET ROLE regress_feed_owner;
+INSERT INTO trust.opens (g) VALUES (1);
+SET ROLE regress_feed_guest;
+SELECT next_page_token AS token FROM trust.closeds_changes() \gset
+RESET ROLE;
+DELETE FROM trust.closed WHERE g = 2;
+SET ROLE regress_feed_guest;
+SELECT removed FROM trust.closeds_changes(:'token');
+RESET ROLE;
+SET client_min_messages = warning;
 DROP SCHEMA trust CASCADE;
 SELECT taskapi.forget_dropped_resources();
 DROP ROLE regress_feed_owner, regress_feed_guest;
