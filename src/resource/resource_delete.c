@@ -255,6 +255,7 @@ lock_restorable(const TaskapiWrite *write, bool guarded, bool *by_us)
 				return false;
 		}
 	}
+	taskapi_resource_free_result();
 	if (guarded && taskapi_resource_probe(write, write->old, &version) == TASKAPI_ROW_DELETED &&
 		!taskapi_same_version(version, taskapi_resource_version(write, write->old)) && !changed_by_us(write))
 		taskapi_resource_version_conflict(version);

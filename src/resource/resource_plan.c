@@ -30,7 +30,11 @@ static ExecutorStart_hook_type next_ExecutorStart_hook = NULL;
 /* The text of the statement that is to be run next as a part of the client's: that very string, of its plan source. */
 static const char *joining_text = NULL;
 
-/* The last result if SPI has none, since it is that of a run of resource_run.h: its first row. */
+/*
+ * The last result if SPI has none, since it is that of a run of resource_run.h: its first row.  Triggers that run meanwhile
+ * leave results of their own, in memory that is gone with their SPI connection: so whatever has been run, this is set
+ * after it.
+ */
 typedef struct RowReceiver
 {
 	DestReceiver pub;
@@ -53,6 +57,7 @@ static bool receiver_receive(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_shutdown(DestReceiver *self);
 static bool run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid *argtypes, const Datum *values,
 					  const bool *nulls, uint64 limit);
+static uint64 ran_by_spi(const char *function, int rc);
 static bool *is_null(int nargs, const char *nulls);
 static uint64 run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
@@ -186,12 +191,23 @@ run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid *argtypes, 
 	result = (RowReceiver) {0};
 	if (!taskapi_run(plan, kind, nargs, argtypes, values, nulls, &receiver.pub, limit, &found))
 		return false;
-	/* not before: triggers may have run others meanwhile */
 	result = receiver;
 	SPI_freetuptable(SPI_tuptable);
 	SPI_tuptable = NULL;
 	SPI_processed = found;
 	return true;
+}
+
+/*
+ * The result is SPI's: the number of its rows.
+ */
+static uint64
+ran_by_spi(const char *function, int rc)
+{
+	result = (RowReceiver) {0};
+	if (rc < 0)
+		elog(ERROR, "%s returned %s", function, SPI_result_code_string(rc));
+	return SPI_processed;
 }
 
 /* What SPI writes with letters. */
@@ -227,9 +243,7 @@ taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 	taskapi_resource_join(plan);
 	rc = SPI_execute_plan(plan, values, nulls, false, 0);
 	MemoryContextSwitchTo(context);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(rc));
-	return SPI_processed;
+	return ran_by_spi("SPI_execute_plan", rc);
 }
 
 uint64
@@ -243,9 +257,7 @@ taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, con
 	taskapi_resource_join(plan);
 	rc = SPI_execute_plan_with_paramlist(plan, make_params(nargs, argtypes, values, nulls), false, 0);
 	MemoryContextSwitchTo(context);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan_with_paramlist returned %s", SPI_result_code_string(rc));
-	return SPI_processed;
+	return ran_by_spi("SPI_execute_plan_with_paramlist", rc);
 }
 
 static ParamListInfo
@@ -300,9 +312,7 @@ run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit)
 		crosscheck = GetTransactionSnapshot();
 	}
 	rc = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(rc));
-	return SPI_processed;
+	return ran_by_spi("SPI_execute_snapshot", rc);
 }
 
 uint64
@@ -314,7 +324,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
 	uint64		found;
-	int			rc = SPI_OK_SELECT;
+	int			rc;
 
 	/* SPI takes either a snapshot or a receiver */
 	if (IsolationUsesXactSnapshot())
@@ -334,14 +344,14 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 		options.params = make_params(nargs, argtypes, values, NULL);
 		options.dest = receiver;
 		rc = SPI_execute_plan_extended(plan, &options);
-		found = SPI_processed;
+		found = ran_by_spi("SPI_execute_plan_extended", rc);
 		pfree(options.params);
 	}
 	taskapi_role_restore(saved);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan_extended returned %s", SPI_result_code_string(rc));
+	/* the rows are the receiver's */
+	result = (RowReceiver) {0};
 	return found;
 }
 
@@ -351,19 +361,17 @@ taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
-	int			rc = SPI_OK_SELECT;
+	int			nargs = SPI_getargcount(plan);
 
 	callback.previous = error_context_stack;
 	if (owner != GetUserId())
 		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
-	if (!run_again(plan, TASKAPI_RUN_LOOK, SPI_getargcount(plan), NULL, values, NULL, 1))
-		rc = SPI_execute_plan(plan, values, NULL, true, 1);
+	if (!run_again(plan, TASKAPI_RUN_LOOK, nargs, NULL, values, NULL, 1))
+		(void) ran_by_spi("SPI_execute_plan", SPI_execute_plan(plan, values, NULL, true, 1));
 	taskapi_role_restore(saved);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(rc));
 	return SPI_processed;
 }
 

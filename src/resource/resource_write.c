@@ -157,9 +157,12 @@ has_row(const TaskapiWrite *write, TaskapiViewPlanKind kind, const Bitmapset *co
 	Datum	   *values = palloc(sizeof(Datum) * (view->nkeys + view->ncolumns));
 	char	   *nulls = palloc(view->nkeys + view->ncolumns);
 	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
+	uint64		found;
 
 	add_arguments(write, write->old, columns, values + n, nulls + n);
-	return taskapi_resource_run(taskapi_resource_view_plan(view, kind, columns), values, nulls) > 0;
+	found = taskapi_resource_run(taskapi_resource_view_plan(view, kind, columns), values, nulls);
+	taskapi_resource_free_result();
+	return found > 0;
 }
 
 HeapTuple
