@@ -236,6 +236,7 @@ static bool
 can_be_kept(const PlannedStmt *stmt)
 {
 	const Plan *plan = stmt->planTree;
+	ListCell   *lc;
 
 	if (stmt->utilityStmt != NULL || stmt->hasModifyingCTE || stmt->parallelModeNeeded)
 		return false;
@@ -247,11 +248,17 @@ can_be_kept(const PlannedStmt *stmt)
 	}
 	if (!is_plain(plan))
 		return false;
+	foreach(lc, stmt->subplans)
+	{
+		if (!is_plain(lfirst(lc)))
+			return false;
+	}
 	return stmt->subplans == NIL || strstr(nodeToString(stmt->subplans), "PARAM :paramkind 0") == NULL;
 }
 
 /*
- * Nodes that read their input again whenever they are scanned again.
+ * Nodes that read their input again whenever they are scanned again, and begin to when they are first run: what does so
+ * at the start, as a scan by bitmap, keeps the snapshot of the start.
  */
 static bool
 is_plain(const Plan *plan)
@@ -266,7 +273,12 @@ is_plain(const Plan *plan)
 		case T_IndexOnlyScan:
 		case T_LockRows:
 		case T_Limit:
-			return is_plain(outerPlan(plan));
+		case T_NestLoop:
+			return is_plain(outerPlan(plan)) && is_plain(innerPlan(plan));
+		case T_Agg:
+			return ((const Agg *) plan)->aggstrategy == AGG_PLAIN && is_plain(outerPlan(plan));
+		case T_SubqueryScan:
+			return is_plain(((const SubqueryScan *) plan)->subplan);
 		default:
 			return false;
 	}
@@ -379,6 +391,12 @@ name_statement(void *arg)
 static void
 end(TaskapiRuns *runs, Run *run)
 {
+	/* what the last run's point to is gone, and whoever logs the end may print them */
+	for (int i = 0; i < run->params->numParams; i++)
+	{
+		run->params->params[i].value = (Datum) 0;
+		run->params->params[i].isnull = true;
+	}
 	/* the one that the server has registered */
 	run->query->estate->es_snapshot = run->query->snapshot;
 	ExecutorFinish(run->query);

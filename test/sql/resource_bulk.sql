@@ -117,5 +117,55 @@ WITH made AS (UPDATE rb_api.item SET n = 500 WHERE id <= 40 RETURNING *) SELECT 
 RESET ROLE;
 SELECT count(*) FROM rb.item WHERE n = 500;
 
+-- also by a bitmap, which is not to be read with the snapshot of the first row: each row allows the next.
+CREATE TABLE rb.chain (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+SELECT taskapi.expose('rb.chain', 'rb_api') \g /dev/null
+CREATE FUNCTION rb.allow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    INSERT INTO rb.mine VALUES (NEW.id + 1);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER allow BEFORE INSERT ON rb.chain FOR EACH ROW EXECUTE FUNCTION rb.allow();
+ALTER TABLE rb.chain ENABLE ROW LEVEL SECURITY;
+CREATE POLICY read ON rb.chain FOR SELECT USING (true);
+CREATE POLICY make ON rb.chain FOR INSERT WITH CHECK (EXISTS (SELECT FROM rb.mine m WHERE m.item = chain.id));
+INSERT INTO rb.mine VALUES (101), (201);
+SELECT taskapi.grant_resource('rb_api.chain', 'regress_bulk') \g /dev/null
+SET ROLE regress_bulk;
+INSERT INTO rb_api.chain SELECT i FROM generate_series(101, 112) i;
+DISCARD PLANS;
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_seqscan = off;
+INSERT INTO rb_api.chain SELECT i FROM generate_series(201, 212) i;
+RESET enable_indexscan;
+RESET enable_indexonlyscan;
+RESET enable_seqscan;
+DISCARD PLANS;
+RESET ROLE;
+SELECT count(*) FROM rb.chain;
+
+-- Rows that a trigger locks, and another vetoes, leave nothing behind for the statement around them to free.
+CREATE TABLE rb.outer (id int PRIMARY KEY);
+CREATE TABLE rb.inner (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+SELECT taskapi.expose('rb.outer', 'rb_api'), taskapi.expose('rb.inner', 'rb_api') \g /dev/null
+INSERT INTO rb_api.outer SELECT i FROM generate_series(1, 12) i;
+INSERT INTO rb_api.inner SELECT i FROM generate_series(1, 12) i;
+DELETE FROM rb_api.outer;
+CREATE FUNCTION rb.veto() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION rb.write_inner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE rb_api.inner SET n = n + 1;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER veto BEFORE UPDATE ON rb.inner FOR EACH ROW EXECUTE FUNCTION rb.veto();
+CREATE TRIGGER write_inner BEFORE DELETE ON rb.outer FOR EACH ROW EXECUTE FUNCTION rb.write_inner();
+DELETE FROM rb_api.deleted_outer;
+SELECT (SELECT count(*) FROM rb.outer) AS left, (SELECT sum(n) FROM rb.inner) AS written;
+
+-- Rows that nobody reads are written at the end of the query, for two resources at once.
+WITH a AS (INSERT INTO rb_api.outer SELECT i FROM generate_series(21, 32) i),
+    b AS (INSERT INTO rb_api.inner SELECT i FROM generate_series(21, 32) i)
+SELECT 1 AS done;
+SELECT (SELECT count(*) FROM rb_api.outer), (SELECT count(*) FROM rb_api.inner);
+
 DROP SCHEMA rb, rb_api CASCADE;
 DROP ROLE regress_bulk;
