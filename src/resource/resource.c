@@ -134,13 +134,14 @@ finish_query(QueryDesc *query)
 
 	if (query->estate->es_auxmodifytables != NIL)
 		taskapi_resource_run_rest(query);
-	for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
-	{
-		if (s->runs.query == query)
-			taskapi_runs_end(&s->runs);
-	}
 	if (statements != NULL)
 		statement = statement_of_query(query->plannedstmt);
+	/* rows that taskapi_resource_run_rest() has written do not know their query */
+	for (TaskapiResourceStatement *s = statements; s != NULL; s = s->outer)
+	{
+		if (s->runs.query == query || s == statement)
+			taskapi_runs_end(&s->runs);
+	}
 	if (statement == NULL)
 	{
 		finish(query);
