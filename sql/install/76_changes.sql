@@ -81,13 +81,19 @@ CREATE FUNCTION taskapi.departure_columns(source regclass, scopes text[]) RETURN
 COMMENT ON FUNCTION taskapi.departure_columns(regclass, text[]) IS
     'Internal: the columns that the departures of a table have to keep';
 
--- A policy that takes the row as a whole, a system column or the table itself cannot be asked of a departure.
+-- A policy that takes the row as a whole, a system column or the table itself cannot be asked of a departure. Nor can one that
+-- looks into a table with a foreign key to this one: what it finds there of a row goes with the row, and the answer is another
+-- once that is gone.
 CREATE FUNCTION taskapi.has_opaque_policy(source regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT EXISTS (SELECT FROM pg_policy p JOIN pg_depend d ON d.classid = 'pg_policy'::regclass AND d.objid = p.oid
-                           AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid <= 0 AND d.deptype = 'n'
-                       WHERE p.polrelid = $1 AND p.polcmd IN ('r', '*'));
+                           AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'n'
+                       WHERE p.polrelid = $1 AND p.polcmd IN ('r', '*')
+                         AND (d.refobjid = $1 AND d.refobjsubid <= 0
+                              OR EXISTS (SELECT FROM pg_constraint f
+                                         WHERE f.contype = 'f' AND f.conrelid = d.refobjid AND f.confrelid = $1
+                                           AND f.conrelid <> f.confrelid)));
     END;
 COMMENT ON FUNCTION taskapi.has_opaque_policy(regclass) IS
     'Internal: whether a policy of a table asks more of a row than some of its columns';
@@ -381,10 +387,10 @@ REVOKE ALL ON FUNCTION taskapi.next_incarnation(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.next_incarnation(regclass) IS
     'Internal: an incarnation above those of all stamps in a table, which is locked against writers until the transaction ends';
 
--- prune_changes(older_than, batch, written_before): forgets departures of longer ago, at most that many, and remembers up to which
--- stamp. Whoever asks with a token from before that starts over. Returns how many. A table whose departures its owner has spoilt,
--- or keeps locked for 5 seconds, is a WARNING. written_before, the xmax of a snapshot, bounds a run of several calls by what was
--- there when it began; NULL is now.
+-- prune_changes(older_than, batch, written_before): forgets departures of longer ago, at most that many, and remembers up to
+-- which stamp. Whoever asks with a token from before that starts over. Returns how many. A table whose departures its owner has
+-- spoilt, or keeps locked for 5 seconds, is a WARNING. written_before, the xmax of a snapshot, bounds a run of several calls by
+-- what was there when it began; NULL is now.
 CREATE FUNCTION taskapi.prune_changes(older_than interval DEFAULT '30 days', batch int DEFAULT 10000,
                                       written_before xid8 DEFAULT NULL) RETURNS bigint
     LANGUAGE C VOLATILE SET lock_timeout = '5s' AS 'MODULE_PATHNAME', 'taskapi_prune_changes';

@@ -27,6 +27,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -75,6 +76,8 @@ taskapi_feed_history(TaskapiFeed *feed)
 	uint64		system = GetSystemIdentifier();
 	TimeLineID	tli = time_line();
 
+	/* what has happened to it is known once it is locked */
+	LockRelationOid(feed->departures, AccessShareLock);
 	if (kept.view != feed->view->entry.serial || kept.relations != taskapi_relation_generation())
 	{
 		CatalogHistory history = {.view = feed->view->entry.serial, .relations = taskapi_relation_generation()};
@@ -128,12 +131,16 @@ read_catalogs(const TaskapiFeed *feed, CatalogHistory *history)
 	List	   *triggers = NIL;
 	List	   *roles = NIL;
 	List	   *relids = list_make1_oid(feed->source);
+	Relation	departures;
 	ListCell   *lc;
 
 	if (get_rel_relkind(feed->source) == RELKIND_PARTITIONED_TABLE)
 		relids = find_all_inheritors(feed->source, AccessShareLock, NULL);
 	initStringInfo(&buf);
+	departures = table_open(feed->departures, NoLock);
 	appendBinaryStringInfo(&buf, (const char *) &feed->departures, sizeof(Oid));
+	appendBinaryStringInfo(&buf, (const char *) &departures->rd_rel->relfilenode, sizeof(departures->rd_rel->relfilenode));
+	table_close(departures, NoLock);
 	appendStringInfoString(&buf, feed->view->returning);
 	foreach(lc, relids)
 		add_relation(lfirst_oid(lc), &buf, &triggers);

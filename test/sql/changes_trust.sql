@@ -137,6 +137,34 @@ SET ROLE regress_feed_guest;
 SELECT removed FROM trust.closeds_changes(:'token');
 RESET ROLE;
 SET client_min_messages = warning;
+
+-- What a policy finds in a table that refers to the row goes with the row: then nobody is told, and whoever asks starts over.
+SET ROLE regress_feed_owner;
+CREATE TABLE trust.doc (id int PRIMARY KEY);
+CREATE TABLE trust.hidden (doc_id int PRIMARY KEY REFERENCES trust.doc ON DELETE CASCADE);
+GRANT SELECT ON trust.hidden TO regress_feed_guest;
+ALTER TABLE trust.doc ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON trust.doc USING (NOT EXISTS (SELECT FROM trust.hidden h WHERE h.doc_id = id));
+SELECT taskapi.expose('trust.doc', 'trust', 'docs', soft_delete => false, versioned => false, idempotent => false, changes => true);
+SELECT taskapi.grant_resource('trust.docs', 'regress_feed_guest', '{read}');
+GRANT EXECUTE ON FUNCTION trust.docs_changes TO regress_feed_guest;
+INSERT INTO trust.doc VALUES (1), (2);
+INSERT INTO trust.hidden VALUES (2);
+SET ROLE regress_feed_guest;
+SELECT items::jsonb @> '[{"id":1}]' AS first, items::jsonb @> '[{"id":2}]' AS second, next_page_token AS token FROM trust.docs_changes() \gset
+\echo :first :second
+SET ROLE regress_feed_owner;
+DELETE FROM trust.doc WHERE id = 2;
+SET ROLE regress_feed_guest;
+SELECT removed FROM trust.docs_changes(:'token');
+
+-- An owner who empties the table of departures ends its history.
+SET ROLE regress_feed_owner;
+SELECT trust.make('emptied', NULL, 'true') AS token \gset
+DELETE FROM trust.emptied;
+TRUNCATE trust.emptied_departures;
+SELECT removed FROM trust.emptieds_changes(:'token');
+RESET ROLE;
 DROP SCHEMA trust CASCADE;
 SELECT taskapi.forget_dropped_resources();
 DROP ROLE regress_feed_owner, regress_feed_guest;
