@@ -249,12 +249,12 @@ DECLARE
     project CONSTANT text := CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'btree_gin')
                                   THEN 'project_id, ' ELSE '' END;
 BEGIN
-    EXECUTE format('CREATE INDEX task_by_word ON @data@.task USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
-                   ' WHERE deleted_at IS NULL', project);
-    EXECUTE format('CREATE INDEX task_by_label ON @data@.task USING gin (%slabels) WITH (gin_pending_list_limit = 256)'
-                   ' WHERE deleted_at IS NULL', project);
-    EXECUTE format('CREATE INDEX comment_by_word ON @data@.comment USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
-                   ' WHERE deleted_at IS NULL', project);
+    EXECUTE format('CREATE INDEX task_by_word ON %s.task USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', '@data_in_quotes@', project);
+    EXECUTE format('CREATE INDEX task_by_label ON %s.task USING gin (%slabels) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', '@data_in_quotes@', project);
+    EXECUTE format('CREATE INDEX comment_by_word ON %s.comment USING gin (%ssearch) WITH (gin_pending_list_limit = 256)'
+                   ' WHERE deleted_at IS NULL', '@data_in_quotes@', project);
 END
 $body$;
 

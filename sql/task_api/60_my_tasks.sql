@@ -49,28 +49,38 @@ $body$;
 COMMENT ON FUNCTION @data@.my_newest_task_ids(int, timestamptz, uuid) IS
     'The newest tasks of all the caller''s projects that come before the given one; for my_tasks()';
 
--- The same in any order whose cursor is indexed by project: the branches are merged by their cursors. "term" is the cursor's
--- expression as the index has it.
+-- The same in the other orders whose cursors are indexed by project: the branches are merged by their cursors, which stand here as
+-- the indexes have them.
 
-CREATE FUNCTION @data@.my_task_ids_by(term text, page_size int, after taskapi.cursor) RETURNS uuid[]
+CREATE FUNCTION @data@.my_task_ids_by(order_by text, page_size int, after taskapi.cursor) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
+    data     CONSTANT text := '@data_in_quotes@';
+    term     CONSTANT text := CASE order_by
+        WHEN 'due_date NULLS LAST, id' THEN $$taskapi.cursor('due_date NULLS LAST, id', t.due_date, t.id)$$
+        WHEN 'priority DESC, created_at, id' THEN
+            $$taskapi.cursor('priority DESC, created_at, id', t.priority, t.created_at, t.id)$$
+        WHEN 'updated_at DESC, id DESC' THEN $$taskapi.cursor('updated_at DESC, id DESC', t.updated_at, t.id)$$
+    END;
     projects uuid[];
     starts   taskapi.cursor[];
     ids      uuid[];
 BEGIN
+    IF term IS NULL THEN
+        PERFORM taskapi.raise_problem('invalid_order_by', 'There is no index for that order.');
+    END IF;
     EXECUTE format($query$
         SELECT array_agg(b.project_id ORDER BY b.start), array_agg(b.start ORDER BY b.start)
         FROM (SELECT p.project_id, first.start
               FROM unnest($1) AS p (project_id)
               CROSS JOIN LATERAL (
                   SELECT %1$s AS start
-                  FROM @data@.task t
+                  FROM %3$s.task t
                   WHERE t.project_id = p.project_id AND t.deleted_at IS NULL %2$s
                   ORDER BY %1$s LIMIT 1) AS first
               ORDER BY first.start LIMIT $2) b $query$,
-        term, CASE WHEN after IS NOT NULL THEN format('AND %s > $3', term) END)
+        term, CASE WHEN after IS NOT NULL THEN format('AND %s > $3', term) END, data)
         INTO projects, starts USING @data@.my_project_ids(), page_size, after;
     EXECUTE format($query$
         SELECT array_agg(r.id ORDER BY r.place)
@@ -78,19 +88,19 @@ BEGIN
               FROM unnest($1, $2) WITH ORDINALITY AS b (project_id, start, nth)
               CROSS JOIN LATERAL (
                   SELECT t.id, %1$s AS place
-                  FROM @data@.task t
+                  FROM %3$s.task t
                   WHERE t.project_id = b.project_id AND t.deleted_at IS NULL AND %1$s >= b.start %2$s
                   ORDER BY %1$s LIMIT $3 - b.nth + 1) AS row
               ORDER BY row.place LIMIT $3) r $query$,
-        term, CASE WHEN cardinality(projects) = page_size THEN format('AND %s <= $4', term) END)
+        term, CASE WHEN cardinality(projects) = page_size THEN format('AND %s <= $4', term) END, data)
         INTO ids USING projects, starts, page_size, starts[page_size];
     RETURN coalesce(ids, '{}');
 END
 $body$;
 COMMENT ON FUNCTION @data@.my_task_ids_by(text, int, taskapi.cursor) IS
-    'The first tasks of all the caller''s projects behind a cursor, in the order of the cursor that "term" makes';
+    'The first tasks of all the caller''s projects behind a cursor, in an order that has an index on its cursor';
 
--- The orders, by their terms. The owner's eyes are for these expressions only; who adds an index on a cursor adds its order here.
+-- The orders. The owner's eyes are for these only; who adds an index on a cursor adds its order here and above.
 CREATE FUNCTION @data@.my_task_ids(order_by text, page_size int, after taskapi.cursor) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
@@ -103,14 +113,13 @@ BEGIN
                                                       'ffffffff-ffff-ffff-ffff-ffffffffffff'));
         WHEN 'due_date NULLS LAST, id' THEN
             PERFORM taskapi.cursor_check(after, order_by, false, NULL::date, NULL::uuid);
-            RETURN @data@.my_task_ids_by($$taskapi.cursor('due_date NULLS LAST, id', t.due_date, t.id)$$, page_size, after);
+            RETURN @data@.my_task_ids_by(order_by, page_size, after);
         WHEN 'priority DESC, created_at, id' THEN
             PERFORM taskapi.cursor_check(after, order_by, true, NULL::smallint, NULL::timestamptz, NULL::uuid);
-            RETURN @data@.my_task_ids_by($$taskapi.cursor('priority DESC, created_at, id', t.priority, t.created_at, t.id)$$,
-                                         page_size, after);
+            RETURN @data@.my_task_ids_by(order_by, page_size, after);
         WHEN 'updated_at DESC, id DESC' THEN
             PERFORM taskapi.cursor_check(after, order_by, true, NULL::timestamptz, NULL::uuid);
-            RETURN @data@.my_task_ids_by($$taskapi.cursor('updated_at DESC, id DESC', t.updated_at, t.id)$$, page_size, after);
+            RETURN @data@.my_task_ids_by(order_by, page_size, after);
     END CASE;
 END
 $body$;
