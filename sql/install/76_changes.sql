@@ -116,7 +116,9 @@ CREATE FUNCTION taskapi.departures_fit(source regclass, departures regclass, sco
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT coalesce(bool_and(
-            s.relowner = d.relowner AND s.relrowsecurity = d.relrowsecurity AND NOT d.relforcerowsecurity AND d.relkind = 'r'
+            s.relowner = d.relowner AND d.relrowsecurity AND NOT d.relforcerowsecurity AND d.relkind = 'r'
+            AND s.relrowsecurity = NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = $2 AND p.polname = 'taskapi_all')
+            AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = $2 AND p.polname = 'taskapi_fit')
             AND NOT taskapi.has_opaque_policy($1)
             AND NOT EXISTS (SELECT FROM taskapi.departure_columns($1, coalesce($3,
                                             (SELECT array_agg(r.scope) FROM taskapi.resources_of($1) r WHERE r.changes))) c
@@ -126,11 +128,22 @@ CREATE FUNCTION taskapi.departures_fit(source regclass, departures regclass, sco
                              EXCEPT SELECT p.* FROM taskapi.read_policies($2, d.relname) p)
                             UNION ALL
                             (SELECT p.* FROM taskapi.read_policies($2, d.relname) p
+                             WHERE p.name NOT IN ('taskapi_fit', 'taskapi_all')
                              EXCEPT SELECT p.* FROM taskapi.read_policies($1, d.relname) p))), false)
         FROM pg_class s, pg_class d WHERE s.oid = $1 AND d.oid = $2;
     END;
 COMMENT ON FUNCTION taskapi.departures_fit(regclass, regclass, text[]) IS
     'Internal: whether a table of departures has the columns and policies that its source has now';
+
+-- Asked by a policy of the departures: whoever reads them round the feed gets none that policies of another time are for.
+CREATE FUNCTION taskapi.departures_legible(departures regclass) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT coalesce(bool_and(taskapi.departures_fit(r.source, $1)), false)
+        FROM (SELECT DISTINCT r.source FROM taskapi.resource r WHERE r.departures = $1) r;
+    END;
+COMMENT ON FUNCTION taskapi.departures_legible(regclass) IS
+    'Internal: whether a table of departures can be read as its source is';
 
 -- What expose() does about changes. The scopes are those of all resources made of the table that tell their changes.
 
@@ -240,8 +253,14 @@ BEGIN
                  WHERE taskapi.scope_column(s) IS NOT NULL;
     RETURN QUERY SELECT wanted.owner, format('CREATE INDEX ON %s (taskapi_stamp, %s)', qualified, keys);
     RETURN QUERY SELECT wanted.owner, format('CREATE INDEX ON %s (taskapi_departed_at)', qualified);
-    IF source.relrowsecurity THEN
-        RETURN QUERY SELECT wanted.owner, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', qualified);
+    RETURN QUERY SELECT wanted.owner, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', qualified);
+    -- asked once a statement, and only if it comes upon a row
+    RETURN QUERY SELECT wanted.owner, format(
+        'CREATE POLICY taskapi_fit ON %s AS RESTRICTIVE FOR SELECT USING (CASE WHEN taskapi_stamp OPERATOR(pg_catalog.>=)'
+        ' ''0''::pg_catalog.xid8 THEN (SELECT taskapi.departures_legible(%L::pg_catalog.regclass)) ELSE false END)',
+        qualified, qualified);
+    IF NOT source.relrowsecurity THEN
+        RETURN QUERY SELECT wanted.owner, format('CREATE POLICY taskapi_all ON %s FOR SELECT USING (true)', qualified);
     END IF;
     -- one that cannot be asked of a departure is missing: nobody is told, and whoever asks has to start over
     RETURN QUERY SELECT wanted.owner, format('CREATE POLICY %I ON %s AS %s FOR SELECT TO %s USING (%s)', p.name, qualified,

@@ -86,7 +86,7 @@ DELETE FROM trust.trick;
 SELECT trust.make('prune', NULL, 'true') IS NOT NULL AS made;
 DELETE FROM trust.prune;
 UPDATE trust.prune_departures SET taskapi_departed_at = '2000-01-01';
-ALTER TABLE trust.prune_departures DROP taskapi_stamp;
+ALTER TABLE trust.prune_departures RENAME taskapi_stamp TO stamp_old;
 ALTER TABLE trust.prune_departures ADD taskapi_stamp text DEFAULT 'a text that is longer than a number';
 RESET ROLE;
 SELECT taskapi.prune_changes();
@@ -157,6 +157,36 @@ SET ROLE regress_feed_owner;
 DELETE FROM trust.doc WHERE id = 2;
 SET ROLE regress_feed_guest;
 SELECT removed FROM trust.docs_changes(:'token');
+
+-- Nor does the table of departures show what left under policies of before, by itself.
+SET ROLE regress_feed_owner;
+CREATE TABLE trust.note (id int PRIMARY KEY, g int NOT NULL DEFAULT 1);
+SELECT taskapi.expose('trust.note', 'trust', 'notes', soft_delete => false, versioned => false, idempotent => false, changes => true);
+SELECT taskapi.grant_resource('trust.notes', 'regress_feed_guest', '{read}');
+INSERT INTO trust.note VALUES (1), (2);
+DELETE FROM trust.note WHERE id = 1;
+SET ROLE regress_feed_guest;
+SELECT id FROM trust.note_departures;
+SET ROLE regress_feed_owner;
+ALTER TABLE trust.note ENABLE ROW LEVEL SECURITY;
+DELETE FROM trust.note WHERE id = 2;
+SET ROLE regress_feed_guest;
+SELECT id FROM trust.note_departures;
+SET ROLE regress_feed_owner;
+CREATE POLICY p ON trust.note USING (g = 1);
+SELECT taskapi.expose('trust.note', 'trust', 'notes', soft_delete => false, versioned => false, idempotent => false, changes => true);
+RESET ROLE;
+SELECT r.departures AS departures FROM taskapi.resource r WHERE r.source = 'trust.note'::regclass \gset
+SET ROLE regress_feed_owner;
+INSERT INTO trust.note VALUES (3), (4);
+DELETE FROM trust.note WHERE id = 3;
+SET ROLE regress_feed_guest;
+SELECT id FROM :departures;
+SET ROLE regress_feed_owner;
+ALTER POLICY p ON trust.note USING (g = 2);
+DELETE FROM trust.note WHERE id = 4;
+SET ROLE regress_feed_guest;
+SELECT id FROM :departures;
 
 -- An owner who empties the table of departures ends its history.
 SET ROLE regress_feed_owner;
