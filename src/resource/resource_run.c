@@ -4,19 +4,21 @@
  *	  Statements that are run for each row of a client's statement, started
  *	  once (resource_run.h).
  *
- * What the executor calls the snapshot of a query is a structure of the run's own
- * here: nodes keep a pointer to it, and each run copies into it what the active
- * snapshot says.  It is not registered, and protects nothing; the query around the
- * scope has an older one that does.
+ * The snapshot of each run is the active one, as the executor requires and functions
+ * that register it may expect.  Scans that have begun keep a pointer to the one they
+ * began with, which is why they are told of it before each run; between runs they have
+ * that of the start, which is registered.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/relscan.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -46,7 +48,6 @@ typedef struct Run
 	QueryDesc  *query;
 	ModifyTableState *modify;	/* or NULL */
 	ParamListInfo params;
-	SnapshotData snapshot;
 } Run;
 
 static TaskapiRuns *current = NULL;
@@ -59,6 +60,8 @@ static bool fires_for_statements(const ModifyTableState *modify);
 static bool fits(const Run *run, int nargs);
 static void bind(const Run *run, ParamListInfo params, int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 static uint64 execute(Run *run, DestReceiver *receiver, uint64 limit);
+static void take_snapshot(const Run *run, Snapshot snapshot);
+static bool pass_snapshot(PlanState *node, void *snapshot);
 static void scan_again(Run *run);
 static void name_statement(void *arg);
 static void end(TaskapiRuns *runs, Run *run);
@@ -216,7 +219,6 @@ start(TaskapiRuns *runs, Run *run, ParamListInfo params)
 										 NULL, 0);
 	/* also what fires its triggers does so run by run */
 	ExecutorStart(query, EXEC_FLAG_SKIP_TRIGGERS);
-	query->estate->es_snapshot = &run->snapshot;
 	if (IsA(query->planstate, ModifyTableState))
 		run->modify = (ModifyTableState *) query->planstate;
 	MemoryContextSwitchTo(oldcontext);
@@ -336,11 +338,7 @@ execute(Run *run, DestReceiver *receiver, uint64 limit)
 
 	run->active = true;
 	error_context_stack = &callback;
-	run->snapshot = *GetActiveSnapshot();
-	/* not for others to free */
-	run->snapshot.copied = true;
-	run->snapshot.active_count = 1;
-	run->snapshot.regd_count = 0;
+	take_snapshot(run, GetActiveSnapshot());
 	if (run->modify != NULL || run->query->plannedstmt->rowMarks != NIL)
 		estate->es_output_cid = GetCurrentCommandId(true);
 
@@ -352,6 +350,8 @@ execute(Run *run, DestReceiver *receiver, uint64 limit)
 	run->query->dest = receiver;
 	ExecutorRun(run->query, ForwardScanDirection, limit TASKAPI_EXECUTE_AGAIN_ARG);
 	found = estate->es_processed;
+	/* as it was before, when the executor asserted it */
+	Assert(GetActiveSnapshot() == estate->es_snapshot);
 	if (fires)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
@@ -359,9 +359,50 @@ execute(Run *run, DestReceiver *receiver, uint64 limit)
 		AfterTriggerEndQuery(estate);
 		MemoryContextSwitchTo(oldcontext);
 	}
+	take_snapshot(run, run->query->snapshot);
 	error_context_stack = callback.previous;
 	run->active = false;
 	return found;
+}
+
+static void
+take_snapshot(const Run *run, Snapshot snapshot)
+{
+	run->query->estate->es_snapshot = snapshot;
+	pass_snapshot(run->query->planstate, snapshot);
+}
+
+/*
+ * The nodes that is_plain() allows.  What checks a row again that another transaction has changed has a snapshot of its
+ * own, and begins again when there is the next such row.
+ */
+static bool
+pass_snapshot(PlanState *node, void *snapshot)
+{
+	switch (nodeTag(node))
+	{
+		case T_SeqScanState:
+			if (((SeqScanState *) node)->ss.ss_currentScanDesc != NULL)
+				((SeqScanState *) node)->ss.ss_currentScanDesc->rs_snapshot = snapshot;
+			break;
+		case T_IndexScanState:
+			if (((IndexScanState *) node)->iss_ScanDesc != NULL)
+				((IndexScanState *) node)->iss_ScanDesc->xs_snapshot = snapshot;
+			break;
+		case T_IndexOnlyScanState:
+			if (((IndexOnlyScanState *) node)->ioss_ScanDesc != NULL)
+				((IndexOnlyScanState *) node)->ioss_ScanDesc->xs_snapshot = snapshot;
+			break;
+		case T_LockRowsState:
+			EvalPlanQualEnd(&((LockRowsState *) node)->lr_epqstate);
+			break;
+		case T_ModifyTableState:
+			EvalPlanQualEnd(&((ModifyTableState *) node)->mt_epqstate);
+			break;
+		default:
+			break;
+	}
+	return planstate_tree_walker(node, TASKAPI_WALKER(pass_snapshot), snapshot);
 }
 
 /*
@@ -397,8 +438,6 @@ end(TaskapiRuns *runs, Run *run)
 		run->params->params[i].value = (Datum) 0;
 		run->params->params[i].isnull = true;
 	}
-	/* the one that the server has registered */
-	run->query->estate->es_snapshot = run->query->snapshot;
 	ExecutorFinish(run->query);
 	ExecutorEnd(run->query);
 	FreeQueryDesc(run->query);
