@@ -50,8 +50,9 @@ COMMENT ON COLUMN @schema@.message.seq IS 'Its place in the order; the messages 
 COMMENT ON COLUMN @schema@.message.slot IS 'One of 64, by the key alone: what workers share out';
 
 CREATE VIEW @schema@.debezium AS
-    SELECT seq AS id, topic AS aggregatetype, key AS aggregateid, payload ->> 'event' AS type, payload, created_at AS "timestamp"
-    FROM @schema@.message;
+    SELECT m.seq AS id, m.topic AS aggregatetype, m.key AS aggregateid, m.payload ->> 'event' AS type, m.payload,
+           m.created_at AS "timestamp"
+    FROM @schema@.message m;
 COMMENT ON VIEW @schema@.debezium IS 'The messages under the names of Debezium''s outbox event router';
 
 CREATE TABLE @schema@.consumer_group (

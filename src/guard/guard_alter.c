@@ -151,7 +151,9 @@ add_constraint(const TaskapiGuardTable *table, Constraint *constraint)
 	const char *name = constraint->conname ? psprintf("constraint \"%s\"", constraint->conname) : "a constraint";
 	bool		partitioned = table->relkind == RELKIND_PARTITIONED_TABLE;
 
-	if (constraint->skip_validation || !taskapi_constraint_is_enforced_node(constraint))
+	/* the grammar of 18 says only of these two whether they are enforced */
+	if (constraint->skip_validation || ((constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN) &&
+										!taskapi_constraint_is_enforced_node(constraint)))
 		return;
 	switch (constraint->contype)
 	{

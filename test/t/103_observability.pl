@@ -115,7 +115,10 @@ SKIP:
 	my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
 	local $ENV{DATA_SOURCE_NAME} = 'host=' . $node->host . ' port=' . $node->port . ' user=exporter dbname=postgres sslmode=disable';
 	my ($in, $log) = ('', '');
-	my $exporter = IPC::Run::start([ $ENV{POSTGRES_EXPORTER}, '--disable-default-metrics', '--disable-settings-metrics', '--no-collector.database', '--no-collector.bgwriter',
+	# its own collectors are not the same in all versions
+	my $help = (run_command([ $ENV{POSTGRES_EXPORTER}, '--help' ]))[0] . (run_command([ $ENV{POSTGRES_EXPORTER}, '--help' ]))[1];
+	my @without = map { $help =~ /collector\.$_\b/ ? "--no-collector.$_" : () } qw(database bgwriter);
+	my $exporter = IPC::Run::start([ $ENV{POSTGRES_EXPORTER}, '--disable-default-metrics', '--disable-settings-metrics', @without,
 		"--extend.query-path=$here/queries.yaml", "--web.listen-address=127.0.0.1:$port" ], '<', \$in, '>&', \$log);
 	my $text = '';
 	foreach (1 .. 100)
