@@ -111,8 +111,12 @@ sub rows { return join "\n", map { $cell{$_}->safe_psql('postgres', $_[0]) } 'a'
 sub content_of
 {
 	my ($where, $project) = @_;
-	return $cell{$where}->safe_psql('postgres', qq{SELECT md5(string_agg(t, ',' ORDER BY t)) FROM (SELECT t::text FROM tasks.task t WHERE project_id = '$project' UNION ALL SELECT m::text FROM tasks.membership m WHERE project_id = '$project'
-		UNION ALL SELECT p::text FROM tasks.project p WHERE id = '$project' UNION ALL SELECT c::text FROM tasks.activity c WHERE project_id = '$project') x (t)});
+	# but for the stamps of changes, which are each server's own
+	return $cell{$where}->safe_psql('postgres', qq{SELECT md5(string_agg(t, ',' ORDER BY t)) FROM (
+		SELECT (to_jsonb(t) - 'changed')::text FROM tasks.task t WHERE project_id = '$project'
+		UNION ALL SELECT (to_jsonb(m) - 'changed')::text FROM tasks.membership m WHERE project_id = '$project'
+		UNION ALL SELECT (to_jsonb(p) - 'changed')::text FROM tasks.project p WHERE id = '$project'
+		UNION ALL SELECT to_jsonb(c)::text FROM tasks.activity c WHERE project_id = '$project') x (t)});
 }
 
 # Projects in both cells, and a walk over their tasks.
