@@ -49,8 +49,8 @@ $body$;
 COMMENT ON FUNCTION @data@.my_newest_task_ids(int, timestamptz, uuid) IS
     'The newest tasks of all the caller''s projects that come before the given one; for my_tasks()';
 
--- The same in the other orders whose cursors are indexed by project: the branches are merged by their cursors, which stand here as
--- the indexes have them.
+-- The same in the other orders whose cursors are indexed by project: the branches are merged by their cursors, which stand
+-- here as the indexes have them.
 
 CREATE FUNCTION @data@.my_task_ids_by(order_by text, page_size int, after taskapi.cursor) RETURNS uuid[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
