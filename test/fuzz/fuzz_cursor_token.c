@@ -1,7 +1,7 @@
 /*
  * The envelope of cursors and page tokens: what is opened was sealed, for this purpose, under a key that is there. The
  * input is taken as a token, as a payload to seal, and as version, key id, time and payload before a MAC that is right.
- * Sources: src/cursor/cursor_token.c src/cursor/cursor_encoding.c src/base/base64url.c src/base/hmac.c test/fuzz/glue.c test/fuzz/tokens.c
+ * Sources: src/cursor/cursor_token.c src/cursor/cursor_encoding.c src/base/base64url.c src/base/hmac.c src/base/crypto_context.c test/fuzz/glue.c test/fuzz/tokens.c
  */
 #include "postgres.h"
 

@@ -1,7 +1,7 @@
 /*
  * JWT: what is opened was sealed with the key. The input is taken as a token, and as the header and payload of a token
  * that is signed properly, so that the parsers behind the signature are reached.
- * Sources: src/auth/jwt_token.c src/base/hmac.c src/base/base64url.c src/base/json_fields.c src/base/encoding.c
+ * Sources: src/auth/jwt_token.c src/base/hmac.c src/base/crypto_context.c src/base/base64url.c src/base/json_fields.c src/base/encoding.c
  */
 #include "postgres.h"
 

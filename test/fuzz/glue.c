@@ -60,6 +60,8 @@ pg_detoast_datum(struct varlena *datum) UNUSED
 struct varlena *
 pg_detoast_datum_packed(struct varlena *datum) UNUSED
 void
+taskapi_set_response_headers(const TaskapiHeader *headers, int n) UNUSED
+void
 taskapi_set_response_header(const char *name, const char *value) UNUSED
 List *
 taskapi_headers_add(List *headers, const char *name, const char *value) UNUSED
