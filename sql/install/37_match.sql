@@ -4,19 +4,19 @@
 -- The value as an index is given it: NULL if it is out of bounds, so that nothing matches. Put in by the planner;
 -- VOLATILE, so that estimates do not see the value.
 CREATE FUNCTION taskapi.match_value(elements anyarray) RETURNS anyarray
-    LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_array';
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_match_value_array';
 COMMENT ON FUNCTION taskapi.match_value(anyarray) IS 'Internal: the elements, as they are';
 
 CREATE FUNCTION taskapi.match_value(query tsquery) RETURNS tsquery
-    LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_tsquery';
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_match_value_tsquery';
 COMMENT ON FUNCTION taskapi.match_value(tsquery) IS 'Internal: the query, or NULL if it is nested more than 100 levels deep';
 
 CREATE FUNCTION taskapi.match_value(part jsonb) RETURNS jsonb
-    LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_jsonb';
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_match_value_jsonb';
 COMMENT ON FUNCTION taskapi.match_value(jsonb) IS 'Internal: the value, or NULL if it is nested more than 100 levels deep';
 
 CREATE FUNCTION taskapi.match_value(pattern text) RETURNS text
-    LANGUAGE C VOLATILE STRICT PARALLEL SAFE LEAKPROOF AS 'MODULE_PATHNAME', 'taskapi_match_value_text';
+    LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_match_value_text';
 COMMENT ON FUNCTION taskapi.match_value(text) IS 'Internal: the pattern, or NULL if it is longer than 1000 bytes';
 
 CREATE FUNCTION taskapi.match_support(internal) RETURNS internal
