@@ -55,7 +55,8 @@ sub same
 	$text =~ s{(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_.=+/-]*[0-9])(?=[A-Za-z0-9_.-]*[A-Z])[A-Za-z0-9_.-]{20,}={0,2}(?![A-Za-z0-9_-])}{TOKEN}g;
 	$text =~ s/\b\d+(\.\d+)? ms\b/N ms/g;
 	$text =~ s/;t=\d+/;t=N/g;
-	$text =~ s/^(Retry-After: )[1-9]\d*/$1N/mg;
+	$text =~ s/^(Retry-After: )[1-9]\d*/$1N/img;
+	$text =~ s/\bTry again in \d+ seconds?/Try again in N seconds/g;
 	$text =~ s/rows=(\d+)\.00\b/rows=$1/g;
 	$text =~ s/^ *(Index Searches|Planning Time|Execution Time): .*\n//mg;
 	$text =~ s/^-[-+]+-$/-/mg;
@@ -84,7 +85,7 @@ sub new
 	my %script = (
 		curl => qq{[ -e "$folder/ready" ] || { for i in \$(seq 300); do $program{curl} -s -o "$folder/ready" "http://127.0.0.1:$port/" && break; sleep 0.1; done; }
 			$program{curl} -sS --connect-to "localhost:8080:127.0.0.1:$port" "\$@" | LC_ALL=C tr -d '\\r' |
-			grep -aEiv '^(date|connection|keep-alive|transfer-encoding|content-length|vary|cache-control|x-content-type-options|server): ' || true},
+			grep -aEiv '^(date|connection|keep-alive|transfer-encoding|content-length|vary|cache-control|x-content-type-options|x-request-id|read-after|server): ' || true},
 		(map { $_ => qq{rm -f "$folder/ready"; PORT=$port exec $program{$_} "\$@" >>"$PostgreSQL::Test::Utils::log_path/${name}_server.log" 2>&1} } qw(node python3)),
 	);
 	foreach (sort keys %script)
