@@ -57,6 +57,11 @@ sub same
 	$text =~ s/;t=\d+/;t=N/g;
 	$text =~ s/^(Retry-After: )[1-9]\d*/$1N/img;
 	$text =~ s/\bTry again in \d+ seconds?/Try again in N seconds/g;
+	# plans, as the majors show them
+	$text =~ s/\(InitPlan \w+\)\.col\d|\$\d\b/\$N/g;
+	$text =~ s/InitPlan \w+( \(returns \$N\))?/InitPlan/g;
+	$text =~ s/(?:EXISTS)?\(SubPlan \w+\)/(SubPlan)/g;
+	$text =~ s/SubPlan \w+/SubPlan/g;
 	$text =~ s/rows=(\d+)\.00\b/rows=$1/g;
 	$text =~ s/^ *(Index Searches|Planning Time|Execution Time): .*\n//mg;
 	$text =~ s/^-[-+]+-$/-/mg;
