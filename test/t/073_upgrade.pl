@@ -1,9 +1,9 @@
 # An upgraded database equals a fresh one, object by object: definitions, privileges, comments, types, triggers, configuration.
-# Its data survives, its resources go on working, and the upgrade locks no table of the user's.
+# Its data survives, its resources go on working, and the upgrade locks no table of the user's. Until it comes, this library
+# serves the SQL of every released version.
 #
-# Every version in test/released/ (the install scripts as they were released) is upgraded step by step to the current one. So
-# that the comparison itself is tested before there is a second version, one is made up here: with a delta that is right, and
-# with deltas that each forget something.
+# Every version in test/released/ (the install scripts as they were released) is upgraded step by step to the current one. A
+# version that is made up, with a step that is right and with steps that each forget something, tests the comparison itself.
 use strict;
 use warnings;
 use File::Basename;
@@ -22,22 +22,56 @@ END { unlink @made; }
 
 my $objects = slurp_file('test/objects.sql');
 
+# A database that holds nothing but the extension. The first of a version is kept as it is.
 my $n = 0;
-sub database
+my %first;
+
+sub fresh
 {
 	my $version = shift;
+	if (!$first{$version})
+	{
+		$first{$version} = 'first' . keys %first;
+		$node->safe_psql('postgres', "CREATE DATABASE $first{$version}");
+		$node->safe_psql($first{$version}, "CREATE EXTENSION taskapi VERSION '$version'");
+	}
+	return $first{$version};
+}
+
+sub database
+{
+	my $first = fresh(shift);
 	my $db = 'db' . ++$n;
-	$node->safe_psql('postgres', "CREATE DATABASE $db");
-	$node->safe_psql($db, "CREATE EXTENSION taskapi VERSION '$version'");
+	$node->safe_psql('postgres', "CREATE DATABASE $db TEMPLATE $first");
 	return $db;
 }
 
-# The objects in which two databases differ.
+# The objects in which two databases differ. In databases that hold nothing but the extension, these are also what pg_dump writes
+# of its members for pg_upgrade.
 sub differences
 {
-	my ($one, $other) = map { { map { my ($k, $v) = split /\|/, $_, 2; $k => $v } split /\n/, $node->safe_psql($_, $objects) } } @_;
+	my ($bare, @db) = @_;
+	my @definitions;
+	for my $db (@db)
+	{
+		my $out = '';
+		!$bare or PostgreSQL::Test::Utils::run_log([ 'pg_dump', '--binary-upgrade', '--schema-only', $node->connstr($db) ], '|', ['test/definitions'], '>', \$out) or die "$db: no definitions";
+		my %of = map { split /\|/, $_, 2 } split /\n/, $node->safe_psql($db, $objects);
+		/^Name: (.*?; Type: .*?); Schema: / and $of{$1} .= $_ foreach split /\n/, $out;
+		push @definitions, \%of;
+	}
+	my ($one, $other) = @definitions;
 	my %all = (%$one, %$other);
 	return join(', ', grep { ($one->{$_} // '') ne ($other->{$_} // '') } sort keys %all);
+}
+
+# An upgrade from one version to another is that of a database that holds nothing else.
+sub step_differs
+{
+	my ($from, $to) = @_;
+	my $db = database($from);
+	$node->safe_psql($db, "ALTER EXTENSION taskapi UPDATE TO '$to'");
+	return differences(1, $db, fresh($to));
 }
 
 sub fill
@@ -95,7 +129,8 @@ for my $script (sort glob('test/released/taskapi--*.sql'))
 	my $db = database($version);
 	fill($db);
 	upgrade($db, $current, "from $version");
-	is(differences($db, database($current)), '', "from $version: the same as a fresh one");
+	is(differences(0, $db, fresh($current)), '', "from $version: the same as a fresh one");
+	is(step_differs($version, $current), '', "from $version: so is one that holds nothing else");
 	check_data($db, "from $version");
 }
 
@@ -109,8 +144,15 @@ my %step = (
 	grant => "GRANT SELECT ON taskapi.rate_limit_policy TO pg_monitor;\n",
 	trigger => "CREATE TRIGGER next_version AFTER INSERT ON taskapi.session FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();\n",
 	volatility => "ALTER FUNCTION taskapi.uuidv7_timestamp(uuid) STABLE;\n",
-	config => "SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', 'WHERE shadow');\n");
-my @order = qw(function revoke comment column grant trigger volatility config);
+	config => "SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', 'WHERE shadow');\n",
+	security => "ALTER TABLE taskapi.session ENABLE ROW LEVEL SECURITY;\n",
+	policy => "CREATE POLICY next_version ON taskapi.session USING (false);\n",
+	statistics => "CREATE STATISTICS taskapi.next_version ON subject, id FROM taskapi.session;\n",
+	family => "ALTER OPERATOR FAMILY taskapi.cursor_ops USING btree ADD FUNCTION 4 (taskapi.cursor, taskapi.cursor) pg_catalog.btequalimage(oid);\n",
+	sequence => "ALTER SEQUENCE taskapi.idempotency_fencing_token CACHE 2;\n",
+	storage => "ALTER TABLE taskapi.session ALTER COLUMN subject SET STORAGE EXTERNAL;\n",
+	schema => "GRANT USAGE ON SCHEMA taskapi TO pg_monitor;\n");
+my @order = qw(function revoke comment column grant trigger volatility config security policy statistics family sequence storage schema);
 
 sub write_script
 {
@@ -124,19 +166,17 @@ sub write_script
 }
 write_script($next, slurp_file("$dir/taskapi--$current.sql") . join('', @step{@order}));
 write_script("$current--$next", join('', @step{@order}));
-my $fresh = database($next);
 my $old = database($current);
-isnt(differences($old, $fresh), '', 'the made-up version differs from the current one');
+isnt(differences(0, $old, fresh($next)), '', 'the made-up version differs from the current one');
 fill($old);
 upgrade($old, $next, 'made up');
-is(differences($old, $fresh), '', 'made up: an upgraded database equals a fresh one');
+is(differences(0, $old, fresh($next)), '', 'made up: an upgraded database equals a fresh one');
+is(step_differs($current, $next), '', 'made up: so does one that holds nothing else');
 check_data($old, 'made up');
 for my $forgotten (grep { $_ ne 'function' } @order)
 {
 	write_script("$current--$next", join('', map { $_ eq $forgotten ? '' : $step{$_} } @order));
-	my $db = database($current);
-	$node->safe_psql($db, "ALTER EXTENSION taskapi UPDATE TO '$next'");
-	isnt(differences($db, $fresh), '', "a delta that forgets the $forgotten is found out");
+	isnt(step_differs($current, $next), '', "a step that forgets the $forgotten is found out");
 }
 
 $node->stop;
