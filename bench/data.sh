@@ -19,7 +19,7 @@ SELECT taskapi.create_task_api('tasks', 'api', 'api_anonymous', 'api_user') \g /
 CREATE TABLE bench.saved_index AS
     SELECT c.oid::regclass::text AS name, pg_get_indexdef(c.oid) AS definition
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
-    WHERE t.relnamespace = 'tasks'::regnamespace AND NOT i.indisprimary;
+    WHERE t.relnamespace = 'tasks'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid);
 DO \$\$ DECLARE n text; BEGIN FOR n IN SELECT name FROM bench.saved_index LOOP EXECUTE 'DROP INDEX ' || n; END LOOP; END \$\$;
 CREATE FUNCTION bench.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
     \$\$ SELECT ('018f' || lpad(to_hex(kind), 4, '0') || '00007000a000' || lpad(to_hex(n), 12, '0'))::uuid \$\$;

@@ -10,7 +10,7 @@ request_setup() {
 SET client_min_messages = warning;
 DROP INDEX IF EXISTS tasks.bench_uniform, tasks.bench_mixed, tasks.bench_nullable, tasks.bench_mixed_cursor, tasks.bench_nullable_cursor;
 SQL
-    psql -q -d "$BENCH_DB" -f "$scratch/src/bench/byhand.sql"
+    psql -q -d "$BENCH_DB" -v anonymous=api_anonymous -v authenticated=api_user -v tables="${request_tables:-{task\}}" -f "$scratch/src/bench/byhand.sql"
     psql -q -d "$BENCH_DB" -v secret="$secret" <<'SQL'
 SET client_min_messages = warning;
 CREATE ROLE bench_authenticator LOGIN NOINHERIT;
@@ -51,24 +51,33 @@ SQL
     [ "$principals" -gt 0 ] || die 'the data set has no project of more than 51 tasks; BENCH_ROWS is too small'
 }
 
-# request_script METHOD API N KEY: print the statements of a request of caller N (a number, or an expression of pgbench's).
+# request_script METHOD API N KEY [TABLE]: print the statements of a request of caller N (a number, or an expression of pgbench's), of those
+# in bench.principal or that table.
 request_script() {
     printf '\\set n %s\n' "$3"
-    echo "SELECT project_id, token, depth, created_at, id, after, $4 AS key FROM bench.principal WHERE n = :n \\gset"
+    echo "SELECT project_id, token, depth, created_at, id, after, $4 AS key FROM ${5:-bench.principal} WHERE n = :n \\gset"
     echo 'BEGIN;'
     echo "SELECT set_config('request.method', '$1', true), set_config('request.path', '/tasks', true), set_config('request.jwt.claims', '', true), set_config('request.headers', json_build_object('authorization', 'Bearer ' || :'token', 'idempotency-key', :'key', 'accept', '*/*', 'host', 'localhost')::text, true), set_config('role', 'api_anonymous', true);"
     columns='id, project_id, assignee_id, creator_id, title, status, priority, due_date, version, created_at, updated_at'
+    more=''
+    case $2 in page_cursor_ours) more=', cursor' ;; esac
     byhand="SELECT $columns FROM byhand.task WHERE project_id = :'project_id' AND deleted_at IS NULL"
     order='ORDER BY created_at DESC, id DESC LIMIT 50'
-    case $2 in ours) echo 'SELECT bench.pre_request();' ;; *unlimited) echo 'SELECT byhand.pre_request(false);' ;; *) echo 'SELECT byhand.pre_request(true);' ;; esac
+    case $2 in *ours) echo 'SELECT bench.pre_request();' ;; *unlimited) echo 'SELECT byhand.pre_request(false);' ;; *) echo 'SELECT byhand.pre_request(true);' ;; esac
     case "$1 $2" in
         'GET ours') page="SELECT $columns, cursor FROM api.tasks WHERE project_id = :'project_id' AND cursor > :'after' $order" ;;
         'GET or'*) page="$byhand AND (created_at < :'created_at' OR created_at = :'created_at' AND id < :'id') $order" ;;
         'GET offset') page="$byhand $order OFFSET :depth + 1" ;;
+        'GET first_ours') page="SELECT $columns, cursor FROM api.tasks WHERE project_id = :'project_id' $order" ;;
+        'GET first_byhand'*) page="$byhand $order" ;;
+        'GET plain_ours') page="SELECT $columns FROM api.tasks WHERE project_id = :'project_id' $order" ;;
+        'GET one_ours') page="SELECT * FROM api.tasks WHERE id = :'id'" ;;
     esac
     case "$1 $2" in
+        'GET page_'*) echo "SELECT items, next_page_token FROM api.tasks_page('created_at DESC, id DESC', 50, NULL, json_build_object('project_id', :'project_id')::jsonb, NULL, '{${columns}$more}');" ;;
         GET*) echo "SELECT coalesce(json_agg(t), '[]') FROM ($page) t;" ;;
         'POST ours') echo "WITH source AS (INSERT INTO api.tasks (project_id, title, priority) VALUES (:'project_id', 'A new task', 50) RETURNING *) SELECT coalesce(json_agg(source), '[]') FROM source;" ;;
+        *lean) echo "SELECT byhand.create_lean_task(:'key', json_build_object('project_id', :'project_id', 'title', 'A new task', 'priority', 50)::jsonb);" ;;
         *) echo "SELECT byhand.create_task(:'key', json_build_object('project_id', :'project_id', 'title', 'A new task', 'priority', 50)::jsonb);" ;;
     esac
     echo 'COMMIT;'
@@ -82,7 +91,7 @@ request_answer() {
             my ($text) = <STDIN> =~ /^([[{].*[]}])$/ms or die "no JSON in the answer\n";
             my $rows = decode_json($text);
             $rows = [$rows] if ref $rows eq "HASH";
-            delete @$_{qw(cursor cursor_by_due_date cursor_by_priority cursor_by_updated_at deleted_at deletion_id)} foreach @$rows;
+            delete @$_{qw(cursor cursor_by_due_date cursor_by_priority cursor_by_updated_at deleted_at deletion_id search position)} foreach @$rows;
             if ($post) { delete @$_{qw(id created_at updated_at)} foreach @$rows }
             print scalar(@$rows), " rows ", JSON::PP->new->canonical->encode($rows), "\n"' "$5"
 }

@@ -60,4 +60,27 @@ CREATE FUNCTION public.task_request(method text, path text) RETURNS void LANGUAG
     SELECT set_config('request.method', method, true), set_config('request.path', path, true),
            set_config('request.jwt.claims', json_build_object('sub', md5('a1')::uuid, 'role', 'counted_user')::text, true), set_config('role', 'counted_user', true)
 $$;
+-- The goals: an account that belongs to five projects, the first of 1,200 tasks, and the same API by hand.
+INSERT INTO tasks.account (id, email, display_name) VALUES (md5('b1')::uuid, 'b1@example.com', 'b');
+INSERT INTO tasks.project (id, name, creator_id) SELECT md5('q' || n)::uuid, 'q' || n, md5('b1')::uuid FROM generate_series(0, 4) n;
+INSERT INTO tasks.task (id, project_id, title, creator_id, created_at)
+SELECT md5('goal task ' || n)::uuid, md5('q0')::uuid, 'goal task ' || n, md5('b1')::uuid, '2026-01-01 00:00+00'::timestamptz + n * interval '1 minute' FROM generate_series(1, 1200) n;
+SELECT taskapi.set_secret('jwt', repeat('7', 32));
+ALTER ROLE postgres SET app.jwt_secret = '77777777777777777777777777777777';
+CREATE TABLE public.caller AS SELECT taskapi.jwt_sign(json_build_object('sub', md5('b1')::uuid, 'role', 'counted_user', 'exp', 4000000000, 'iat', 1700000000, 'email', 'b1@example.com')::jsonb) AS token;
+-- A layer that does not verify tokens itself leaves that to the database.
+CREATE FUNCTION public.verified_request() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    claims jsonb := taskapi.jwt_verify(substr(taskapi.request_header('authorization'), 8));
+BEGIN
+    PERFORM set_config('request.jwt.claims', claims::text, true), set_config('role', claims ->> 'role', true);
+    PERFORM taskapi.pre_request();
+END
+$$;
+GRANT USAGE ON SCHEMA taskapi TO counted_anonymous, counted_user;
+GRANT EXECUTE ON FUNCTION taskapi.jwt_verify(text, text) TO counted_anonymous;
+\set anonymous counted_anonymous
+\set authenticated counted_user
+\set tables '{task,lean}'
+\ir ../byhand.sql
 VACUUM (FREEZE, ANALYZE);

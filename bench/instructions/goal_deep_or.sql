@@ -1,0 +1,10 @@
+-- The same by hand, with the textbook OR.
+\set method GET
+\set key ''
+SELECT created_at AS at, id AS after, taskapi.cursor_encode('created_at DESC, id DESC', created_at, id) AS cursor FROM byhand.task WHERE project_id = md5('q0')::uuid AND deleted_at IS NULL ORDER BY created_at DESC, id DESC OFFSET 999 LIMIT 1 \gset
+\set before 'SELECT byhand.pre_request(true);'
+\ir goal_begin.psql
+SELECT coalesce(json_agg(t), '[]') AS answer FROM (SELECT id, project_id, assignee_id, creator_id, title, status, priority, due_date, version, created_at, updated_at FROM byhand.task WHERE project_id = md5('q0')::uuid AND deleted_at IS NULL AND (created_at < :'at' OR created_at = :'at' AND id < :'after') ORDER BY created_at DESC, id DESC LIMIT 50) t \gset
+COMMIT;
+:dump
+SELECT 1 / (json_array_length(:'answer') = 50)::int;
