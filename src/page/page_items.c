@@ -3,8 +3,8 @@
  * page_items.c
  *	  The rows of a page as a JSON array (page_items.h).
  *
- * A row that is to show some columns only is made again of them: the row that was fetched has those that its position
- * needs, and is the same for every choice, so that all of them share their plans.
+ * Which columns are shown is the writer's to choose: the row that was fetched has those that its position needs, and is the
+ * same for every choice, so that all of them share their plans.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,14 +27,11 @@
 typedef struct ItemWriter
 {
 	const TaskapiPageQuery *query;
-	TupleDesc	desc;			/* of what is written */
-	AttrNumber *from;			/* which columns of the query those are; NULL for all of them */
 	TaskapiRowWriter *writer;
 } ItemWriter;
 
 static void make_writer(ItemWriter *writer, const TaskapiPageColumns *columns, const TaskapiPageQuery *query);
 static AttrNumber find_column(const TaskapiPageQuery *query, const char *name);
-static HeapTuple project(const ItemWriter *writer, HeapTuple tuple);
 
 TaskapiPageColumns
 taskapi_page_columns(ArrayType *array)
@@ -95,7 +92,7 @@ taskapi_page_items(const TaskapiPageColumns *columns, const TaskapiPageRow *rows
 		if (i > 0)
 			appendStringInfoChar(&buf, ',');
 		old = MemoryContextSwitchTo(context);
-		taskapi_write_row(writer->writer, writer->from ? project(writer, rows[i].tuple) : rows[i].tuple, &buf);
+		taskapi_write_row(writer->writer, rows[i].tuple, &buf);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -109,24 +106,22 @@ taskapi_page_items(const TaskapiPageColumns *columns, const TaskapiPageRow *rows
 static void
 make_writer(ItemWriter *writer, const TaskapiPageColumns *columns, const TaskapiPageQuery *query)
 {
-	writer->query = query;
-	writer->desc = query->desc;
-	if (columns->n > 0)
-	{
-		int			n = 0;
+	AttrNumber *from;
+	int			n = 0;
 
-		writer->from = palloc(sizeof(AttrNumber) * columns->n);
-		for (int i = 0; i < columns->n; i++)
-		{
-			writer->from[n] = find_column(query, columns->names[i]);
-			n += writer->from[n] > 0 ? 1 : 0;
-		}
-		writer->desc = CreateTemplateTupleDesc(n);
-		for (int i = 0; i < n; i++)
-			TupleDescCopyEntry(writer->desc, i + 1, query->desc, writer->from[i]);
-		writer->desc = BlessTupleDesc(writer->desc);
+	writer->query = query;
+	if (columns->n == 0)
+	{
+		writer->writer = taskapi_row_writer(query->desc);
+		return;
 	}
-	writer->writer = taskapi_row_writer(writer->desc);
+	from = palloc(sizeof(AttrNumber) * columns->n);
+	for (int i = 0; i < columns->n; i++)
+	{
+		from[n] = find_column(query, columns->names[i]);
+		n += from[n] > 0 ? 1 : 0;
+	}
+	writer->writer = taskapi_row_writer_of(query->desc, from, n);
 }
 
 /* The number in the rows of the query; 0 if they do not have it. */
@@ -139,15 +134,4 @@ find_column(const TaskapiPageQuery *query, const char *name)
 			return i + 1;
 	}
 	return 0;
-}
-
-static HeapTuple
-project(const ItemWriter *writer, HeapTuple tuple)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(writer->desc->natts, 1));
-	bool	   *nulls = palloc(sizeof(bool) * Max(writer->desc->natts, 1));
-
-	for (int i = 0; i < writer->desc->natts; i++)
-		values[i] = heap_getattr(tuple, writer->from[i], writer->query->desc, &nulls[i]);
-	return heap_form_tuple(writer->desc, values, nulls);
 }

@@ -28,6 +28,7 @@ typedef enum ValueForm
 	FORM_NUMBER,				/* a string if it is NaN or infinite */
 	FORM_DATETIME,				/* in ISO 8601, whatever DateStyle says */
 	FORM_JSON,					/* as it is */
+	FORM_CAST,					/* what a cast to json gives, as it is */
 	FORM_ARRAY,
 	FORM_ROW,
 	FORM_STRING
@@ -35,49 +36,64 @@ typedef enum ValueForm
 
 typedef struct ColumnWriter
 {
+	AttrNumber	attno;
 	ValueForm	form;
 	Oid			type;			/* of a domain, its base */
-	char	   *name;			/* as a JSON string, with the colon; NULL if the column was dropped */
+	char	   *name;			/* as a JSON string, with the colon */
 	int			name_len;
-	FmgrInfo	output;
+	FmgrInfo	output;			/* or the cast */
 } ColumnWriter;
 
 struct TaskapiRowWriter
 {
 	TupleDesc	desc;
-	bool		by_server;		/* the whole row */
 	Datum	   *values;
 	bool	   *nulls;
+	int			ncolumns;
 	ColumnWriter columns[FLEXIBLE_ARRAY_MEMBER];
 };
 
-static bool column_writer(Form_pg_attribute att, ColumnWriter *column);
-static bool casts_to_json(Oid type);
+static void column_writer(Form_pg_attribute att, ColumnWriter *column);
+static Oid	cast_to_json(Oid type);
 static void write_value(ColumnWriter *column, Datum value, StringInfo buf);
 
 TaskapiRowWriter *
 taskapi_row_writer(TupleDesc desc)
 {
-	TaskapiRowWriter *writer = palloc0(offsetof(TaskapiRowWriter, columns) + desc->natts * sizeof(ColumnWriter));
+	AttrNumber *all = palloc(desc->natts * sizeof(AttrNumber));
+
+	for (int i = 0; i < desc->natts; i++)
+		all[i] = i + 1;
+	return taskapi_row_writer_of(desc, all, desc->natts);
+}
+
+TaskapiRowWriter *
+taskapi_row_writer_of(TupleDesc desc, const AttrNumber *columns, int ncolumns)
+{
+	TaskapiRowWriter *writer = palloc0(offsetof(TaskapiRowWriter, columns) + ncolumns * sizeof(ColumnWriter));
 
 	writer->desc = desc;
 	writer->values = palloc(desc->natts * sizeof(Datum));
 	writer->nulls = palloc(desc->natts * sizeof(bool));
-	for (int i = 0; i < desc->natts && !writer->by_server; i++)
-		writer->by_server = !column_writer(TupleDescAttr(desc, i), &writer->columns[i]);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, columns[i] - 1);
+
+		if (att->attisdropped)
+			continue;
+		writer->columns[writer->ncolumns].attno = columns[i];
+		column_writer(att, &writer->columns[writer->ncolumns++]);
+	}
 	return writer;
 }
 
-/* false: the column is not ours to write. */
-static bool
+static void
 column_writer(Form_pg_attribute att, ColumnWriter *column)
 {
 	StringInfoData name;
 	Oid			output;
 	bool		is_varlena;
 
-	if (att->attisdropped)
-		return true;
 	initStringInfo(&name);
 	escape_json(&name, NameStr(att->attname));
 	appendStringInfoChar(&name, ':');
@@ -89,7 +105,7 @@ column_writer(Form_pg_attribute att, ColumnWriter *column)
 	{
 		case BOOLOID:
 			column->form = FORM_BOOL;
-			return true;
+			return;
 		case INT2OID:
 		case INT4OID:
 		case INT8OID:
@@ -104,7 +120,7 @@ column_writer(Form_pg_attribute att, ColumnWriter *column)
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 			column->form = FORM_DATETIME;
-			return true;
+			return;
 		case JSONOID:
 		case JSONBOID:
 			column->form = FORM_JSON;
@@ -113,62 +129,55 @@ column_writer(Form_pg_attribute att, ColumnWriter *column)
 			if (OidIsValid(get_element_type(column->type)) || column->type == ANYARRAYOID || column->type == RECORDARRAYOID)
 			{
 				column->form = FORM_ARRAY;
-				return true;
+				return;
 			}
 			if (type_is_rowtype(column->type))
 			{
 				column->form = FORM_ROW;
-				return true;
+				return;
 			}
-			if (casts_to_json(column->type))
-				return false;
+			output = cast_to_json(column->type);
+			if (OidIsValid(output))
+			{
+				column->form = FORM_CAST;
+				fmgr_info(output, &column->output);
+				return;
+			}
 			column->form = FORM_STRING;
 			break;
 	}
 	getTypeOutputInfo(column->type, &output, &is_varlena);
 	fmgr_info(output, &column->output);
-	return true;
 }
 
 /* As json.c decides: the casts of built-in types do not count. */
-static bool
-casts_to_json(Oid type)
+static Oid
+cast_to_json(Oid type)
 {
 	Oid			function;
 
-	return type >= FirstNormalObjectId &&
-		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC;
+	if (type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC)
+		return function;
+	return InvalidOid;
 }
 
 void
 taskapi_write_row(TaskapiRowWriter *writer, HeapTuple row, StringInfo buf)
 {
-	bool		first = true;
-
-	if (writer->by_server)
-	{
-		text	   *object =
-			DatumGetTextPP(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(row, writer->desc)));
-
-		appendBinaryStringInfo(buf, VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object));
-		return;
-	}
 	heap_deform_tuple(row, writer->desc, writer->values, writer->nulls);
 	appendStringInfoChar(buf, '{');
-	for (int i = 0; i < writer->desc->natts; i++)
+	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		ColumnWriter *column = &writer->columns[i];
 
-		if (column->name == NULL)
-			continue;
-		if (!first)
+		if (i > 0)
 			appendStringInfoChar(buf, ',');
-		first = false;
 		appendBinaryStringInfo(buf, column->name, column->name_len);
-		if (writer->nulls[i])
+		if (writer->nulls[column->attno - 1])
 			appendBinaryStringInfo(buf, "null", 4);
 		else
-			write_value(column, writer->values[i], buf);
+			write_value(column, writer->values[column->attno - 1], buf);
 	}
 	appendStringInfoChar(buf, '}');
 }
@@ -191,6 +200,13 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 				appendStringInfoChar(buf, '"');
 				appendStringInfoString(buf, datetime);
 				appendStringInfoChar(buf, '"');
+				return;
+			}
+		case FORM_CAST:
+			{
+				text	   *cast = DatumGetTextPP(FunctionCall1(&column->output, value));
+
+				appendBinaryStringInfo(buf, VARDATA_ANY(cast), VARSIZE_ANY_EXHDR(cast));
 				return;
 			}
 		case FORM_ARRAY:

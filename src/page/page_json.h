@@ -4,14 +4,14 @@
  *	  Rows as JSON, to the byte as row_to_json() writes them.
  *
  * row_to_json() looks up how each value of each row is written.  Here it is looked up once for each column, at the first row of a
- * page: nothing outlives the call, so that nothing has to be invalidated.  Arrays and rows in a column are the server's to write;
- * so is the whole row, if one of its columns has a type with a cast to json of its own.
+ * page: nothing outlives the call, so that nothing has to be invalidated.  Arrays and rows in a column are the server's to write.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TASKAPI_PAGE_JSON_H
 #define TASKAPI_PAGE_JSON_H
 
+#include "access/attnum.h"
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "lib/stringinfo.h"
@@ -20,6 +20,9 @@ typedef struct TaskapiRowWriter TaskapiRowWriter;
 
 /* Lives in the current context, as long as desc does. */
 extern TaskapiRowWriter *taskapi_row_writer(TupleDesc desc);
+
+/* Of these columns, in this order. */
+extern TaskapiRowWriter *taskapi_row_writer_of(TupleDesc desc, const AttrNumber *columns, int ncolumns);
 
 /* Appends one object.  What the output functions allocate stays in the current context. */
 extern void taskapi_write_row(TaskapiRowWriter *writer, HeapTuple row, StringInfo buf);

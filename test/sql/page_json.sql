@@ -101,6 +101,24 @@ CREATE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE sql IMMUTABLE AS $$ SEL
 CREATE CAST (mood AS json) WITH FUNCTION mood_to_json(mood);
 SELECT items FROM taskapi.page('casts');
 SELECT differs('casts') IS NULL AS with_a_cast;
+-- Among other columns, over many rows, of a domain, and in a language that keeps its state from call to call.
+CREATE DOMAIN dom_mood AS mood;
+CREATE TABLE many_casts (id int PRIMARY KEY, gone int, feeling mood, n numeric, domain_ dom_mood, moods mood[], place taskapi.cursor);
+INSERT INTO many_casts SELECT i, 1, CASE WHEN i % 3 > 0 THEN 'sad'::mood END, i / 7.0, 'sad', '{sad}', taskapi.cursor('id', i) FROM generate_series(1, 200) i;
+ALTER TABLE many_casts DROP COLUMN gone;
+SELECT differs('many_casts') IS NULL AS many_with_casts;
+SELECT items::jsonb = (SELECT jsonb_agg(jsonb_build_object('place', place, 'feeling', feeling, 'id', id) ORDER BY id) FROM many_casts) AS some_columns
+FROM taskapi.page('many_casts', 'id', 1000, columns => '{place,feeling,id}');
+CREATE OR REPLACE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+        RETURN CASE WHEN $1 IS NOT NULL THEN to_json(ARRAY[$1::text]) END;
+    END $$;
+SELECT differs('many_casts') IS NULL AS in_another_language;
+CREATE OR REPLACE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE sql IMMUTABLE AS $$ SELECT NULL::json $$;
+\set VERBOSITY sqlstate
+SELECT items FROM taskapi.page('casts');
+SELECT row_to_json(c) FROM casts c;
+\set VERBOSITY terse
 DROP CAST (mood AS json);
 SELECT items FROM taskapi.page('casts');
 
