@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // sync.js: a copy of a resource in a JSON file, in step with the server. It needs nothing but Node 18.
 //
-//     SYNC_TOKEN=JWT node sync.js URL FILE [--filter JSON] [--every SECONDS]
+//     SYNC_TOKEN=JWT node sync.js URL FILE [--filter JSON] [--key COLUMN,...] [--every SECONDS]
 //
-// URL is the resource's changes function, such as http://127.0.0.1:3000/rpc/tasks_changes. Without --every it follows once and ends.
+// URL is the resource's changes function, such as http://127.0.0.1:3000/rpc/tasks_changes. --key names the columns
+// of its key, without which that is id. Without --every it follows once and ends.
 // The file holds the rows and the token that they are of, and is replaced as a whole: killed at any moment, the client goes on from
 // where the file is. docs/sync.md has the loop in pseudo-code.
 'use strict';
@@ -12,35 +13,37 @@ const fs = require('fs');
 const path = require('path');
 
 function options(argv) {
-  const given = { every: 0, filter: null, rest: [] };
+  const given = { every: 0, filter: null, key: ['id'], rest: [] };
   for (let i = 0; i < argv.length; i++) {
     if (argv[i] === '--filter') given.filter = argv[++i];
+    else if (argv[i] === '--key') given.key = (argv[++i] || '').split(',');
     else if (argv[i] === '--every') given.every = Number(argv[++i]);
     else given.rest.push(argv[i]);
   }
   if (given.rest.length !== 2 || !(given.every >= 0)) {
-    console.error('usage: sync.js URL FILE [--filter JSON] [--every SECONDS]');
+    console.error('usage: sync.js URL FILE [--filter JSON] [--key COLUMN,...] [--every SECONDS]');
     process.exit(2);
   }
   return given;
 }
 
-// rows by the JSON of their key; old are those that a walk from the beginning has not met yet
+// rows by the JSON of their key; old are those that a walk from the beginning has not met yet; more tells that a walk was left off
 function load(file) {
   try {
     return JSON.parse(fs.readFileSync(file, 'utf8'));
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
-    return { token: null, key: null, rows: {}, old: [] };
+    return { token: null, rows: {}, old: [], more: false };
   }
 }
 
-// Whoever reads the file finds the old one or the new one, after a crash of the machine too.
+// Whoever reads the file finds the old one or the new one, after a crash of the machine too. What a killed run has left is written over:
+// a file is for one client at a time.
 function store(file, copy) {
-  const next = `${file}.${process.pid}.new`;
+  const next = `${file}.new`;
   const fd = fs.openSync(next, 'w');
   try {
-    fs.writeSync(fd, JSON.stringify(copy));
+    fs.writeFileSync(fd, JSON.stringify(copy));
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
@@ -82,58 +85,58 @@ async function fetchPage(url, token, filter) {
   }
 }
 
-// The key of a row is what a removed one is named by. Until the first of those is seen, the columns called id, or all of them.
-function keyOf(copy, row) {
-  const columns = copy.key || (row.id !== undefined ? ['id'] : Object.keys(row).sort());
+function keyOf(columns, row) {
+  const missing = columns.find((column) => row[column] === undefined);
+  if (missing !== undefined) throw new Error(`a row has no column "${missing}"; --key names those of the key`);
   return JSON.stringify(columns.map((column) => row[column]));
 }
 
-function learnKey(copy, removed) {
-  if (copy.key || removed.length === 0) return;
-  copy.key = Object.keys(removed[0]);
-  copy.rows = Object.fromEntries(Object.values(copy.rows).map((row) => [keyOf(copy, row), row]));
-}
-
-function apply(copy, page) {
-  learnKey(copy, page.removed);
+function apply(copy, columns, page) {
   const old = new Set(copy.old);
   for (const row of page.items) {
-    const key = keyOf(copy, row);
+    const key = keyOf(columns, row);
     copy.rows[key] = row;
     old.delete(key);
   }
-  for (const row of page.removed) delete copy.rows[keyOf(copy, row)];
+  for (const row of page.removed) delete copy.rows[keyOf(columns, row)];
   copy.old = [...old];
   copy.token = page.next_page_token;
+  copy.more = page.has_more;
   if (!page.has_more) {
     for (const key of copy.old) delete copy.rows[key];
     copy.old = [];
   }
 }
 
-async function follow(url, file, filter) {
+// Until the copy is what the server had when this began. A walk that a run before this one began leads to what there was then.
+async function follow(url, file, { filter, key: columns }) {
   const copy = load(file);
+  let resumed = copy.more;
   for (;;) {
     const { page, status, problem } = await fetchPage(url, copy.token, filter);
     if (status === 410) {
       // start over; the rows stay until the walk has shown which of them are gone
       copy.token = null;
+      copy.more = resumed = false;
       copy.old = Object.keys(copy.rows);
       store(file, copy);
       continue;
     }
     if (!page) throw new Error(`${status} ${problem.code || ''} ${problem.details || problem.message || ''}`);
     const before = copy.token;
-    apply(copy, page);
+    apply(copy, columns, page);
     if (copy.token !== before || page.items.length > 0) store(file, copy);
-    if (!page.has_more) return Object.keys(copy.rows).length;
+    if (page.has_more) continue;
+    if (!resumed) return Object.keys(copy.rows).length;
+    resumed = false;
   }
 }
 
 async function main() {
-  const { every, filter, rest: [url, file] } = options(process.argv.slice(2));
+  const given = options(process.argv.slice(2));
+  const { every, rest: [url, file] } = given;
   for (;;) {
-    const rows = await follow(url, file, filter);
+    const rows = await follow(url, file, given);
     if (every === 0) {
       console.log(`${rows} rows`);
       return;

@@ -100,7 +100,7 @@ COMMENT ON FUNCTION taskapi.revoke_statements(taskapi.wanted_resource) IS
 CREATE FUNCTION taskapi.told_columns(source regclass, scopes text[]) RETURNS text
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ', taskapi_stamp, taskapi_deleted'
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) || ', taskapi_stamp'
         FROM pg_attribute a
         WHERE a.attrelid = $1 AND (a.attname = ANY (taskapi.key_columns($1))
                                    OR a.attname IN (SELECT taskapi.scope_column(s) FROM unnest($2) s));

@@ -239,8 +239,7 @@ BEGIN
     END IF;
     RETURN QUERY SELECT wanted.owner, format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', wanted.source);
     RETURN QUERY SELECT creator, format(
-        'CREATE TABLE %s (%s, taskapi_stamp xid8 NOT NULL, taskapi_deleted xid8,'
-        ' taskapi_departed_at timestamptz NOT NULL DEFAULT now())',
+        'CREATE TABLE %s (%s, taskapi_stamp xid8 NOT NULL, taskapi_departed_at timestamptz NOT NULL DEFAULT now())',
         qualified, string_agg(format('%I %s%s', c.name, c.definition, CASE WHEN c.key THEN ' NOT NULL' END), ', '))
         FROM taskapi.departure_columns(wanted.source, scopes) c;
     IF creator <> wanted.owner THEN

@@ -5,11 +5,11 @@
  *	  last.
  *
  * A walk leads from what a client has, the base, to what the database has when
- * the walk begins, the target.  Its pages tell first of the rows that left, then of
- * those that were changed.  A row that is changed meanwhile is not seen by the
- * target, and comes in the next walk.  The first walk, from nothing, tells of no
- * departures and of no deletions: there is nothing to be removed, and a new
- * reader learns no old keys.
+ * the walk begins, the target.  Its pages tell what happened in the order of
+ * feed_events.h.  A row that is changed meanwhile is not seen by the target, and
+ * comes in the next walk.  The first walk, from nothing, tells of no departures
+ * and of no deletions: there is nothing to be removed, and a new reader learns no
+ * old keys.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@
 #include "base/args.h"
 #include "base/compat.h"
 #include "feed/feed_changes.h"
-#include "feed/feed_query.h"
+#include "feed/feed_events.h"
 #include "feed/feed_scope.h"
 #include "feed/feed_token.h"
 #include "http/problem.h"
@@ -93,14 +93,13 @@ static void check_result_type(TupleDesc desc);
 static void make_page(ChangesPage *page, Oid resource, text *token, List *conditions);
 static void prepare_page(ChangesPage *page, Oid resource, List *conditions);
 static void describe(ChangesPage *page);
-static void require_not_null(const ChangesPage *page, bool isnull);
 static bool open_token(ChangesPage *page, text *given);
 static void check_token(const ChangesPage *page);
 static void start_walk(ChangesPage *page);
 static void walk(ChangesPage *page);
 static void finish_walk(ChangesPage *page);
-static bool tell_departures(ChangesPage *page);
-static bool tell_rows(ChangesPage *page);
+static bool tell_events(ChangesPage *page);
+static void tell(ChangesPage *page, const TaskapiFeedEvent *event);
 static void tell_item(ChangesPage *page, const Datum *values, const bool *nulls);
 static void tell_removed(ChangesPage *page, const Datum *keys);
 static void stand_at(ChangesPage *page, uint64 stamp, const Datum *keys);
@@ -230,19 +229,6 @@ describe(ChangesPage *page)
 }
 
 /*
- * A stamp or a part of a key: whoever owns the table can let it be NULL.
- */
-static void
-require_not_null(const ChangesPage *page, bool isnull)
-{
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a key or stamp of resource \"%s\" is null", get_rel_name(page->feed.view->entry.relid)),
-				 errhint("Call taskapi.expose() again.")));
-}
-
-/*
  * False if the answer is to be a token alone.
  */
 static bool
@@ -310,7 +296,6 @@ start_walk(ChangesPage *page)
 		if (!taskapi_feed_contains(&now, &token->base))
 			return;
 		token->target = now;
-		token->rows = page->initial;
 		page->has_more = true;
 	}
 	request->base = &token->base;
@@ -326,24 +311,11 @@ start_walk(ChangesPage *page)
 static void
 walk(ChangesPage *page)
 {
-	TaskapiFeedToken *token = &page->token;
-
-	page->has_more = false;
-	if (!token->rows)
-	{
-		if (!page->feed.legible && taskapi_feed_has_departures(&page->request))
-			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop what does not come.",
-							"Rows have left, and policies have changed since.");
-		if (page->feed.legible && tell_departures(page))
-			page->has_more = true;
-		else
-		{
-			token->rows = true;
-			token->positioned = page->request.positioned = false;
-		}
-	}
-	if (token->rows)
-		page->has_more = tell_rows(page);
+	page->request.departures = !page->initial && page->feed.legible;
+	if (!page->initial && !page->feed.legible && taskapi_feed_has_departures(&page->request))
+		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop what does not come.",
+						"Rows have left, and policies have changed since.");
+	page->has_more = tell_events(page);
 	finish_walk(page);
 }
 
@@ -373,91 +345,62 @@ finish_walk(ChangesPage *page)
 	else if (page->told > 0)
 		(void) taskapi_feed_durable(true);
 	token->base = token->target;
-	token->walking = token->positioned = token->rows = false;
+	token->walking = token->positioned = false;
 }
 
 /*
- * Rows that left, but for those that the reader sees again.  True if there are more.
+ * True if there are more.
  */
 static bool
-tell_departures(ChangesPage *page)
+tell_events(ChangesPage *page)
 {
-	Datum		values[INDEX_MAX_KEYS + 1];
-	bool		nulls[INDEX_MAX_KEYS + 1];
-
-	if (page->request.nranges == 0)
-		return false;
 	for (;;)
 	{
-		int			wanted = page->size - page->told;
-		uint64		n = taskapi_feed_departed(&page->request, wanted + 1);
-		SPITupleTable *rows = SPI_tuptable;
+		TaskapiFeedEvents *events = taskapi_feed_events(&page->request, page->size - page->told + 1);
+		const TaskapiFeedEvent *event;
+		TaskapiFeedEvent last;
+		bool		any = false;
+		bool		full = false;
 
-		for (uint64 i = 0; i < n; i++)
+		while ((event = taskapi_feed_next_event(events)) != NULL)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (page->told == page->size)
-				return true;
-			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
-			for (int j = 0; j <= page->feed.view->nkeys; j++)
-				require_not_null(page, nulls[j]);
-			if (!taskapi_feed_sees_row(&page->request, values + 1))
-				tell_removed(page, values + 1);
-			stand_at(page, U64FromFullTransactionId(DatumGetFullTransactionId(values[0])), values + 1);
+			full = (page->told == page->size || page->left_to_read <= 0);
+			if (full)
+				break;
+			tell(page, event);
 			page->left_to_read--;
+			last = *event;
+			any = true;
 		}
-		if (n <= wanted)
-			return false;
-		if (page->told == page->size || page->left_to_read <= 0)
-			return true;
-		SPI_freetuptable(rows);
+		if (any)
+			stand_at(page, last.stamp, last.keys);
+		full = full || (!taskapi_feed_events_complete(events) && page->left_to_read <= 0);
+		if (full || taskapi_feed_events_complete(events))
+		{
+			taskapi_feed_events_free(events);
+			return full;
+		}
+		taskapi_feed_events_free(events);
 	}
 }
 
 /*
- * Rows that were changed: as items, or as removed keys.  True if there are more.
+ * A departure is not told to whoever sees a row by that key: he was told of that, or will be.  Nor is a deletion to whoever
+ * has nothing yet.
  */
-static bool
-tell_rows(ChangesPage *page)
+static void
+tell(ChangesPage *page, const TaskapiFeedEvent *event)
 {
-	const TaskapiView *view = page->feed.view;
-	int			natts = view->ncolumns + TASKAPI_FEED_COLUMNS;
-	Datum	   *values = palloc(sizeof(Datum) * natts);
-	bool	   *nulls = palloc(sizeof(bool) * natts);
-	Datum		keys[INDEX_MAX_KEYS];
-
-	if (page->request.nranges == 0)
-		return false;
-	for (;;)
+	if (event->departed)
 	{
-		int			wanted = page->size - page->told;
-		uint64		n = taskapi_feed_rows(&page->request, wanted + 1);
-		SPITupleTable *rows = SPI_tuptable;
-
-		for (uint64 i = 0; i < Min(n, wanted); i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
-			require_not_null(page, nulls[TASKAPI_FEED_STAMP - 1] || nulls[TASKAPI_FEED_GONE - 1]);
-			for (int j = 0; j < view->nkeys; j++)
-			{
-				require_not_null(page, nulls[TASKAPI_FEED_COLUMNS + view->keys[j].column]);
-				keys[j] = values[TASKAPI_FEED_COLUMNS + view->keys[j].column];
-			}
-			if (!DatumGetBool(values[TASKAPI_FEED_GONE - 1]))
-				tell_item(page, values + TASKAPI_FEED_COLUMNS, nulls + TASKAPI_FEED_COLUMNS);
-			else if (!page->initial)
-				tell_removed(page, keys);
-			page->left_to_read--;
-		}
-		if (n > 0 && wanted > 0)
-			stand_at(page, U64FromFullTransactionId(DatumGetFullTransactionId(values[TASKAPI_FEED_STAMP - 1])), keys);
-		if (n <= wanted)
-			return false;
-		if (page->told == page->size || page->left_to_read <= 0)
-			return true;
-		SPI_freetuptable(rows);
+		if (!taskapi_feed_sees_row(&page->request, event->keys))
+			tell_removed(page, event->keys);
 	}
+	else if (!event->gone)
+		tell_item(page, event->values, event->nulls);
+	else if (!page->initial)
+		tell_removed(page, event->keys);
 }
 
 /*

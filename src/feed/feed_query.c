@@ -387,9 +387,6 @@ taskapi_feed_departed(const TaskapiFeedRequest *request, int count)
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(feed->departures)),
 												get_rel_name(feed->departures)));
 	append_range(&statement, "d.taskapi_stamp", "d");
-	appendStringInfoString(sql, " AND (d.taskapi_deleted IS NULL OR ");
-	append_unseen(&statement, "d.taskapi_deleted");
-	appendStringInfoChar(sql, ')');
 	append_order(&statement, "d.taskapi_stamp", "d");
 	appendStringInfo(sql, " LIMIT $%d) AS x", limit);
 	append_order(&statement, "x.taskapi_stamp", "x");
@@ -438,9 +435,7 @@ taskapi_feed_has_departures(const TaskapiFeedRequest *request)
 					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(feed->departures)),
 												get_rel_name(feed->departures)));
 	append_unseen(&statement, "d.taskapi_stamp");
-	appendStringInfoString(&statement.sql, " AND (d.taskapi_deleted IS NULL OR ");
-	append_unseen(&statement, "d.taskapi_deleted");
-	appendStringInfoString(&statement.sql, ") LIMIT 1");
+	appendStringInfoString(&statement.sql, " LIMIT 1");
 	found = run(&statement, feed->view->source_owner, feed->departures, 1) > 0;
 	SPI_freetuptable(SPI_tuptable);
 	return found;

@@ -30,7 +30,8 @@ typedef struct TaskapiFeedRequest
 	const TaskapiFeedSnapshot *base;
 	int			nranges;
 	TaskapiFeedRange ranges[TASKAPI_FEED_RANGES];	/* of transaction ids */
-	bool		positioned;		/* rows and departures behind it */
+	bool		departures;		/* are to be told too */
+	bool		positioned;		/* what is behind it */
 	uint64		stamp;
 	Datum		keys[INDEX_MAX_KEYS];
 } TaskapiFeedRequest;

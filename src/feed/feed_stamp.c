@@ -51,7 +51,7 @@ struct TaskapiDepartures
 	int			n;
 	char	  **names;			/* of the columns, which are the table's too */
 	Oid		   *types;
-	SPIPlanPtr	plan;			/* INSERT: the columns, the stamp, that of the deletion */
+	SPIPlanPtr	plan;			/* INSERT: the columns, the stamp */
 	SPIPlanPtr	original;		/* SELECT by the key */
 };
 
@@ -66,6 +66,7 @@ static uint64 row_stamp(HeapTuple row, TupleDesc desc);
 static HeapTuple original_row(const TriggerData *trigdata, TaskapiTable *table, TupleDesc *desc);
 static SPIPlanPtr original_plan(TaskapiTable *table);
 static SPIPlanPtr insert_plan(TaskapiTable *table);
+static bool was_deleted(TaskapiTable *table, HeapTuple row, TupleDesc desc);
 static void fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nulls);
 
 static AttrNumber
@@ -149,7 +150,7 @@ table_departures(TaskapiTable *table)
 	desc = RelationGetDescr(rel);
 	departures = palloc0(sizeof(struct TaskapiDepartures));
 	departures->names = palloc(sizeof(char *) * Max(desc->natts, 1));
-	departures->types = palloc(sizeof(Oid) * (desc->natts + 2));
+	departures->types = palloc(sizeof(Oid) * (desc->natts + 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -233,8 +234,8 @@ record(const TriggerData *trigdata, TaskapiTable *table, uint64 stamp)
 	HeapTuple	row = trigdata->tg_trigtuple;
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	int			n = departures->n;
-	Datum	   *values = palloc(sizeof(Datum) * (n + 2));
-	char	   *nulls = palloc(n + 2);
+	Datum	   *values = palloc(sizeof(Datum) * (n + 1));
+	char	   *nulls = palloc(n + 1);
 	TaskapiRole saved;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -244,6 +245,8 @@ record(const TriggerData *trigdata, TaskapiTable *table, uint64 stamp)
 		row = original_row(trigdata, table, &desc);
 	if (row != NULL)
 	{
+		if (was_deleted(table, row, desc))
+			stamp = row_stamp(row, desc);
 		fill(table, row, desc, values, nulls);
 		values[n] = FullTransactionIdGetDatum(FullTransactionIdFromU64(stamp));
 		nulls[n] = ' ';
@@ -335,28 +338,45 @@ insert_plan(TaskapiTable *table)
 												get_rel_name(table->departed)));
 	for (int i = 0; i < n; i++)
 		appendStringInfo(&buf, "%s, ", quote_identifier(departures->names[i]));
-	appendStringInfoString(&buf, "taskapi_stamp, taskapi_deleted) VALUES (");
-	for (int i = 0; i < n + 2; i++)
+	appendStringInfoString(&buf, "taskapi_stamp) VALUES (");
+	for (int i = 0; i < n + 1; i++)
 		appendStringInfo(&buf, "%s$%d", i > 0 ? ", " : "", i + 1);
 	appendStringInfoChar(&buf, ')');
-	departures->types[n] = departures->types[n + 1] = XID8OID;
-	return taskapi_resource_prepare(&table->entry, table->owner, buf.data, n + 2, departures->types);
+	departures->types[n] = XID8OID;
+	return taskapi_resource_prepare(&table->entry, table->owner, buf.data, n + 1, departures->types);
 }
 
 /*
- * The columns of a departure; and behind the place of its stamp, if the row was deleted softly, the stamp of the deletion:
- * whoever has been told of that need not be told again.
+ * Was the row gone already for all who follow the table?  A resource without soft deletion shows deleted rows as any others.
+ */
+static bool
+was_deleted(TaskapiTable *table, HeapTuple row, TupleDesc desc)
+{
+	const TaskapiRegistration *registration = taskapi_resource_of_table(table->entry.relid, true);
+	AttrNumber	deleted_at = registration != NULL ? column_number(desc, NameStr(registration->deleted_at_column)) : 0;
+	ListCell   *lc;
+
+	if (deleted_at <= 0 || heap_attisnull(row, deleted_at, desc))
+		return false;
+	foreach(lc, taskapi_registrations())
+	{
+		const TaskapiRegistration *r = lfirst(lc);
+
+		if (r->source == table->entry.relid && r->changes && !r->soft_delete)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The columns of a departure.
  */
 static void
 fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nulls)
 {
 	const struct TaskapiDepartures *departures = table->departures;
-	const TaskapiRegistration *registration = taskapi_resource_of_table(table->entry.relid, true);
-	AttrNumber	deleted_at = registration != NULL ? column_number(desc, NameStr(registration->deleted_at_column)) : 0;
-	int			n = departures->n;
-	bool		deleted = deleted_at > 0 && !heap_attisnull(row, deleted_at, desc);
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < departures->n; i++)
 	{
 		AttrNumber	attno = column_number(desc, departures->names[i]);
 		bool		isnull;
@@ -369,6 +389,4 @@ fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nu
 		values[i] = heap_getattr(row, attno, desc, &isnull);
 		nulls[i] = isnull ? 'n' : ' ';
 	}
-	values[n + 1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(row_stamp(row, desc)));
-	nulls[n + 1] = deleted ? ' ' : 'n';
 }

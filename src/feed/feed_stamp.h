@@ -3,8 +3,10 @@
  * feed_stamp.h
  *	  Names of what a table whose changes are told has for it.
  *
- * The table of departures has the columns of its source that are needed, by their names, and three of its own:
- * taskapi_stamp, when the row left; taskapi_deleted, the stamp of a deletion before; taskapi_departed_at.
+ * The table of departures has the columns of its source that are needed, by their names, and two of its own:
+ * taskapi_departed_at, and taskapi_stamp.  That is the stamp at which the row went from what clients hold: its own if it had
+ * been deleted softly before, so that a purge tells nothing new and moves nothing (feed_events.h); else that of the
+ * transaction which takes it away.
  *
  *-------------------------------------------------------------------------
  */

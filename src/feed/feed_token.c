@@ -17,9 +17,8 @@
 
 #define FEED_TOKEN		0x10
 #define FEED_WALKING	0x01
-#define FEED_ROWS		0x02
-#define FEED_POSITION	0x04
-#define FEED_FLAGS		(FEED_TOKEN | FEED_WALKING | FEED_ROWS | FEED_POSITION)
+#define FEED_POSITION	0x02
+#define FEED_FLAGS		(FEED_TOKEN | FEED_WALKING | FEED_POSITION)
 
 static void append_snapshot(TaskapiBytes *buf, const TaskapiFeedSnapshot *snapshot);
 static bool read_snapshot(const uint8 **pos, const uint8 *end, TaskapiFeedSnapshot *snapshot);
@@ -33,7 +32,6 @@ taskapi_feed_token_seal(const TaskapiFeedToken *token)
 
 	taskapi_bytes_init(&payload, 128);
 	taskapi_bytes_append_byte(&payload, FEED_TOKEN | (token->walking ? FEED_WALKING : 0) |
-							  (token->walking && token->rows ? FEED_ROWS : 0) |
 							  (token->walking && token->positioned ? FEED_POSITION : 0));
 	taskapi_bytes_append(&payload, token->binding, TASKAPI_FEED_DIGEST);
 	taskapi_bytes_append(&payload, token->history, TASKAPI_FEED_DIGEST);
@@ -88,7 +86,6 @@ read_payload(const uint8 *pos, const uint8 *end, TaskapiFeedToken *token)
 	if ((flags & FEED_TOKEN) == 0 || (flags & ~FEED_FLAGS) != 0)
 		return false;
 	token->walking = (flags & FEED_WALKING) != 0;
-	token->rows = (flags & FEED_ROWS) != 0;
 	token->positioned = (flags & FEED_POSITION) != 0;
 	if (!read_digest(&pos, end, token->binding) || !read_digest(&pos, end, token->history) ||
 		!read_digest(&pos, end, token->scope) || !read_snapshot(&pos, end, &token->base))

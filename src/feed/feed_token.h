@@ -3,12 +3,12 @@
  * feed_token.h
  *	  Page tokens of the change feed.
  *
- * A client holds what "base" sees.  Between two pages of one walk it is on the way from there to "target": first the
- * departures, then the rows, each in the order of (stamp, key), behind a position.
+ * A client holds what "base" sees.  Between two pages of one walk it is on the way from there to "target", and has been told
+ * what happened up to a position (feed_events.h).
  *
  * The payload of the sealed token (cursor_token.h), purpose "changes":
  *
- *		flags		1 byte: FEED_TOKEN, with FEED_WALKING, FEED_ROWS and FEED_POSITION
+ *		flags		1 byte: FEED_TOKEN, with FEED_WALKING and FEED_POSITION
  *		binding		8 bytes of SHA-256: resource, filter, reader
  *		history		8 bytes of SHA-256: what stamps mean, and all that changes what a reader sees but no row (feed_source.h)
  *		scope		8 bytes of SHA-256: what the reader may see
@@ -33,7 +33,6 @@ typedef struct TaskapiFeedToken
 	TaskapiFeedSnapshot base;
 	bool		walking;		/* then */
 	TaskapiFeedSnapshot target;
-	bool		rows;			/* the departures have all been told */
 	bool		positioned;		/* then */
 	uint64		stamp;
 	const uint8 *key;

@@ -27,11 +27,19 @@ sub run_client
 	if ($kill)
 	{
 		usleep(1000 * $kill);
-		$client->kill_kill(grace => 0) if $client->pumpable;
+		$client->kill_kill(grace => 0);
 		return '';
 	}
 	$client->finish;
+	diag($out . $err) if $client->result(0) != 0;
 	return $out . $err;
+}
+
+# One that comes to its end
+sub follows
+{
+	my ($name, @run) = @_;
+	like(run_client(@run), qr/^\d+ rows\n\z/, "$name: the client came to its end");
 }
 
 # The copy as rows by id, without what is not compared
@@ -66,20 +74,33 @@ for my $round (1 .. 12)
 	run_client('all.json', 'ann', '/rpc/tasks_changes?page_size=7', 20 + int(rand(250)));
 	ok(!-e "$dir/all.json" || $json->decode(slurp_file("$dir/all.json")), "round $round: the file is whole");
 }
-run_client('all.json', 'ann', '/rpc/tasks_changes', 0);
-run_client('garden.json', 'ann', '/rpc/tasks_changes', 0, '--filter', qq({"project_id": "$project{garden}"}));
+follows('all', 'all.json', 'ann', '/rpc/tasks_changes', 0);
+follows('garden', 'garden.json', 'ann', '/rpc/tasks_changes', 0, '--filter', qq({"project_id": "$project{garden}"}));
 is_deeply(copy('all.json'), held($both), 'after all that the copy is what there is');
 is_deeply(copy('garden.json'), held("'$project{garden}'"), 'and so is that of one project');
 
+# A key of two columns, a row of which changes and one goes.
+my @members = ('members.json', 'ann', '/rpc/members_changes', 0, '--key', 'project_id,account_id');
+sub roles { my $copy = $json->decode(slurp_file("$dir/members.json")); return join ' ', sort map { $_->{role} } values %{ $copy->{rows} } }
+$layer->sql("INSERT INTO tasks.membership (project_id, account_id, role) VALUES ('$project{garden}', '$layer->{id}{bob}', 'viewer')");
+follows('members', @members);
+is(roles(), 'owner owner viewer', 'members by their key');
+$layer->sql("UPDATE tasks.membership SET role = 'editor' WHERE account_id = '$layer->{id}{bob}'");
+follows('members', @members);
+is(roles(), 'editor owner owner', 'one that changed is no second one');
+$layer->sql("DELETE FROM tasks.membership WHERE account_id = '$layer->{id}{bob}'");
+follows('members', @members);
+is(roles(), 'owner owner', 'and one that went is gone');
+
 # Let in, and out again.
 $layer->sql("INSERT INTO tasks.membership (project_id, account_id, role) VALUES ('$project{garden}', '$layer->{id}{bob}', 'viewer')");
-run_client('bob.json', 'bob', '/rpc/tasks_changes', 0);
+follows('bob', 'bob.json', 'bob', '/rpc/tasks_changes', 0);
 is_deeply(copy('bob.json'), held("'$project{garden}'"), 'a member follows');
 $layer->sql("INSERT INTO tasks.membership (project_id, account_id, role) VALUES ('$project{house}', '$layer->{id}{bob}', 'viewer')");
-run_client('bob.json', 'bob', '/rpc/tasks_changes', 0);
+follows('bob', 'bob.json', 'bob', '/rpc/tasks_changes', 0);
 is_deeply(copy('bob.json'), held($both), 'and starts over as one of another project too');
 $layer->sql("DELETE FROM api.members WHERE account_id = '$layer->{id}{bob}' AND project_id = '$project{garden}'");
-run_client('bob.json', 'bob', '/rpc/tasks_changes', 0);
+follows('bob', 'bob.json', 'bob', '/rpc/tasks_changes', 0);
 is_deeply(copy('bob.json'), held("'$project{house}'"), 'and as one no more');
 
 # What the call itself answers.
@@ -89,6 +110,6 @@ $layer->is_problem($layer->call('GET', '/rpc/tasks_changes?page_token=x', as => 
 $layer->is_problem($layer->call('GET', "/rpc/tasks_changes?page_token=$page->{next_page_token}", as => 'bob'), 400, 'cursor_mismatch', 'the token of another');
 $layer->sql('CREATE POLICY more ON tasks.task AS RESTRICTIVE USING (true)');
 $layer->is_problem($layer->call('GET', "/rpc/tasks_changes?page_token=$page->{next_page_token}", as => 'ann'), 410, 'cursor_expired', 'a token from before a policy');
-run_client('all.json', 'ann', '/rpc/tasks_changes', 0);
+follows('all again', 'all.json', 'ann', '/rpc/tasks_changes', 0);
 is_deeply(copy('all.json'), held($both), 'the client starts over');
 done_testing();

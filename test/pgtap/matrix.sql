@@ -208,9 +208,9 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board.task', 'UPDATE', 'id project_id assignee_id creator_id parent_id title description status priority labels due_date position created_at updated_at completed_at', 'change', 'PATCH', 'UPDATE board.task SET title = ''x'' WHERE id = {task}', 'd n n n n r r r d'),
     ('relation', 'board.task', 'DELETE', NULL, 'delete', 'DELETE', 'DELETE FROM board.task WHERE id = {task}', 'd n n n n r r r d'),
     -- What left is seen under the policies of what is there, and nothing but its key.
-    ('relation', 'board.task_departures', 'SELECT', 'id project_id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT id FROM board.task_departures WHERE project_id = {project}', 'd n n n r r r r d'),
-    ('relation', 'board.project_departures', 'SELECT', 'id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT id FROM board.project_departures WHERE id = {project}', 'd n n n r r r r d'),
-    ('relation', 'board.membership_departures', 'SELECT', 'project_id account_id taskapi_stamp taskapi_deleted', 'read', 'GET', 'SELECT account_id FROM board.membership_departures WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.task_departures', 'SELECT', 'id project_id taskapi_stamp', 'read', 'GET', 'SELECT id FROM board.task_departures WHERE project_id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.project_departures', 'SELECT', 'id taskapi_stamp', 'read', 'GET', 'SELECT id FROM board.project_departures WHERE id = {project}', 'd n n n r r r r d'),
+    ('relation', 'board.membership_departures', 'SELECT', 'project_id account_id taskapi_stamp', 'read', 'GET', 'SELECT account_id FROM board.membership_departures WHERE project_id = {project}', 'd n n n r r r r d'),
     ('relation', 'board.task_departures board.project_departures board.membership_departures', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
     ('relation', 'board.comment', 'SELECT', 'id project_id task_id author_id body version created_at updated_at deleted_at deletion_id', 'read', 'GET', 'SELECT body FROM board.comment WHERE id = {comment}', 'd n n n r r r r d'),
     ('relation', 'board.comment', 'INSERT', 'id project_id task_id author_id body created_at', 'create', 'POST', 'INSERT INTO board.comment (project_id, task_id, author_id, body) VALUES ({project}, {task}, {owner}, ''x'')', 'd p p p r r r r d'),
