@@ -23,6 +23,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/own_objects.h"
@@ -40,10 +41,10 @@ static const char *const methods[TASKAPI_NMETHODS] = {
 	[TASKAPI_METHOD_OPTIONS] = "OPTIONS",
 };
 
-static bool is_resource(const char *name, List **schemas);
+static Oid	resource_owner(const char *name, List **schemas);
 static Oid	shown_schema(void);
-static bool relation_exists(const char *name, Oid schema);
-static bool function_exists(const char *name, const List *schemas);
+static Oid	relation_owner(const char *name, Oid schema);
+static Oid	function_owner(const char *name, const List *schemas);
 
 void
 taskapi_route_parse(TaskapiRoute *route, const char *method, const char *path)
@@ -71,30 +72,33 @@ taskapi_route_parse(TaskapiRoute *route, const char *method, const char *path)
 	route->kind = function ? TASKAPI_ROUTE_FUNCTION : *end != '\0' ? TASKAPI_ROUTE_ROW : TASKAPI_ROUTE_RELATION;
 }
 
-bool
-taskapi_route_is_known(const TaskapiRoute *route)
+Oid
+taskapi_route_owner(const TaskapiRoute *route)
 {
 	List	   *schemas = NIL;
-	bool		resource = is_resource(route->name, &schemas);
+	Oid			owner;
 	Oid			shown;
 
-	if (route->kind != TASKAPI_ROUTE_FUNCTION && resource)
-		return true;
+	if (route->kind == TASKAPI_ROUTE_OTHER)
+		return InvalidOid;
+	owner = resource_owner(route->name, &schemas);
+	if (route->kind != TASKAPI_ROUTE_FUNCTION && OidIsValid(owner))
+		return owner;
 	shown = shown_schema();
 	if (route->kind != TASKAPI_ROUTE_FUNCTION)
-		return OidIsValid(shown) && relation_exists(route->name, shown);
+		return OidIsValid(shown) ? relation_owner(route->name, shown) : InvalidOid;
 	if (OidIsValid(shown))
 		schemas = list_append_unique_oid(schemas, shown);
-	return function_exists(route->name, schemas);
+	return function_owner(route->name, schemas);
 }
 
 /*
- * Is it the name of a resource or of a trash?  Also the schemas that they are in.
+ * Whose is the resource or the trash of that name?  Also the schemas that resources are in.
  */
-static bool
-is_resource(const char *name, List **schemas)
+static Oid
+resource_owner(const char *name, List **schemas)
 {
-	bool		found = false;
+	Oid			owner = InvalidOid;
 	ListCell   *lc;
 
 	foreach(lc, taskapi_registrations())
@@ -103,14 +107,20 @@ is_resource(const char *name, List **schemas)
 		Oid			views[] = {r->resource, r->deleted};
 
 		*schemas = list_append_unique_oid(*schemas, get_rel_namespace(r->resource));
-		for (int i = 0; i < lengthof(views); i++)
+		for (int i = 0; i < lengthof(views) && !OidIsValid(owner); i++)
 		{
-			char	   *relname = OidIsValid(views[i]) ? get_rel_name(views[i]) : NULL;
+			HeapTuple	tuple = OidIsValid(views[i]) ? SearchSysCache1(RELOID, ObjectIdGetDatum(views[i])) : NULL;
+			Form_pg_class view;
 
-			found |= relname != NULL && strcmp(relname, name) == 0;
+			if (!HeapTupleIsValid(tuple))
+				continue;
+			view = (Form_pg_class) GETSTRUCT(tuple);
+			if (strcmp(NameStr(view->relname), name) == 0)
+				owner = view->relowner;
+			ReleaseSysCache(tuple);
 		}
 	}
-	return found;
+	return owner;
 }
 
 /*
@@ -129,15 +139,15 @@ shown_schema(void)
 	return schema;
 }
 
-static bool
-relation_exists(const char *name, Oid schema)
+static Oid
+relation_owner(const char *name, Oid schema)
 {
 	NameData	relname;
 	Relation	rel = table_open(RelationRelationId, AccessShareLock);
 	ScanKeyData key[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		found = false;
+	Oid			owner = InvalidOid;
 
 	namestrcpy(&relname, name);
 	ScanKeyInit(&key[0], Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&relname));
@@ -145,39 +155,40 @@ relation_exists(const char *name, Oid schema)
 	scan = systable_beginscan(rel, ClassNameNspIndexId, true, NULL, 2, key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		char		relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+		Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
 
-		found |= relkind == RELKIND_RELATION || relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW ||
-			relkind == RELKIND_FOREIGN_TABLE || relkind == RELKIND_PARTITIONED_TABLE;
+		if (class->relkind == RELKIND_RELATION || class->relkind == RELKIND_VIEW || class->relkind == RELKIND_MATVIEW ||
+			class->relkind == RELKIND_FOREIGN_TABLE || class->relkind == RELKIND_PARTITIONED_TABLE)
+			owner = class->relowner;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return found;
+	return owner;
 }
 
-static bool
-function_exists(const char *name, const List *schemas)
+static Oid
+function_owner(const char *name, const List *schemas)
 {
 	NameData	proname;
 	Relation	rel = table_open(ProcedureRelationId, AccessShareLock);
 	ScanKeyData key[1];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		found = false;
+	Oid			owner = InvalidOid;
 
 	namestrcpy(&proname, name);
 	ScanKeyInit(&key[0], Anum_pg_proc_proname, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&proname));
 	scan = systable_beginscan(rel, ProcedureNameArgsNspIndexId, true, NULL, 1, key);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (!OidIsValid(owner) && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
 
-		found = proc->prokind == PROKIND_FUNCTION && proc->prorettype != TRIGGEROID &&
-			list_member_oid(schemas, proc->pronamespace);
+		if (proc->prokind == PROKIND_FUNCTION && proc->prorettype != TRIGGEROID && list_member_oid(schemas, proc->pronamespace))
+			owner = proc->proowner;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return found;
+	return owner;
 }
 
 const char *

@@ -53,8 +53,11 @@ StaticAssertDecl(sizeof(TaskapiRoute) == 2 + NAMEDATALEN, "a route has no paddin
 /* What a path looks like; whether there is such a thing is not asked. */
 extern void taskapi_route_parse(TaskapiRoute *route, const char *method, const char *path);
 
-/* Is there such a thing?  Reads catalogs, without a cache of what is not there. */
-extern bool taskapi_route_is_known(const TaskapiRoute *route);
+/*
+ * Whose is it?  InvalidOid: there is no such thing, or the route is "other".  Of several of the same name the first that
+ * is found, resources first.  Reads catalogs, without a cache of what is not there.
+ */
+extern Oid	taskapi_route_owner(const TaskapiRoute *route);
 
 /* "GET", and "/tasks/{key}", which is palloc'd. */
 extern const char *taskapi_route_method(const TaskapiRoute *route);

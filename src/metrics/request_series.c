@@ -42,6 +42,7 @@ typedef struct Metrics
 {
 	slock_t		lock;			/* to add a series */
 	pg_atomic_uint32 nseries;
+	Oid			owner[TASKAPI_MAX_SERIES];	/* of what a series is of; InvalidOid of "other" */
 	TaskapiSeries series[TASKAPI_MAX_SERIES];
 	UnderWay	under_way[FLEXIBLE_ARRAY_MEMBER];	/* MaxBackends */
 } Metrics;
@@ -61,7 +62,9 @@ static const char *const class_names[TASKAPI_NSTATUS] = {
 };
 
 static Metrics *attach(void);
-static TaskapiSeries *find_or_add(const TaskapiRoute *route);
+static TaskapiSeries **kept_place(const TaskapiRoute *route);
+static TaskapiSeries *find_or_add(const TaskapiRoute *route, Oid owner);
+static bool has_share(Oid owner, uint32 n);
 static TaskapiSeries *find(const TaskapiRoute *route, uint32 from, uint32 to);
 
 /* Zeros are route "other" of no database, the first series. */
@@ -93,7 +96,7 @@ attach(void)
 		.init = init_metrics};
 
 		area.layout = TASKAPI_LAYOUT(1, TASKAPI_MAX_SERIES, TASKAPI_NSTATUS, TASKAPI_NBUCKETS, sizeof(TaskapiSeries),
-									 offsetof(TaskapiSeries, histogram), offsetof(Metrics, series),
+									 offsetof(TaskapiSeries, histogram), offsetof(Metrics, owner), offsetof(Metrics, series),
 									 offsetof(Metrics, under_way), sizeof(UnderWay));
 		kept = MemoryContextAllocZero(TopMemoryContext, KEPT_SERIES * sizeof(TaskapiSeries *));
 		metrics = taskapi_area(&area);
@@ -105,27 +108,39 @@ TaskapiSeries *
 taskapi_series_find(const char *method, const char *path)
 {
 	TaskapiRoute route;
-	TaskapiSeries **place;
+	TaskapiSeries *series;
+	Oid			owner;
 
 	attach();
 	taskapi_route_parse(&route, method, path);
-	place = &kept[hash_bytes((unsigned char *) &route, 2 + strlen(route.name)) % KEPT_SERIES];
-	if (*place == NULL || memcmp(&(*place)->route, &route, sizeof(route)) != 0)
+	series = *kept_place(&route);
+	if (series != NULL && memcmp(&series->route, &route, sizeof(route)) == 0)
+		return series;
+
+	owner = taskapi_route_owner(&route);
+	series = OidIsValid(owner) ? find_or_add(&route, owner) : NULL;
+	if (series == NULL)
 	{
-		if (route.kind != TASKAPI_ROUTE_OTHER && !taskapi_route_is_known(&route))
-		{
-			/* not kept: it would push out a route that there is */
-			route.kind = TASKAPI_ROUTE_OTHER;
-			memset(route.name, 0, sizeof(route.name));
-			return find_or_add(&route);
-		}
-		*place = find_or_add(&route);
+		route.kind = TASKAPI_ROUTE_OTHER;
+		memset(route.name, 0, sizeof(route.name));
+		series = find_or_add(&route, InvalidOid);
 	}
-	return *place;
+	if (series == NULL)
+		return &metrics->series[0];
+	return *kept_place(&route) = series;
 }
 
+static TaskapiSeries **
+kept_place(const TaskapiRoute *route)
+{
+	return &kept[hash_bytes((const unsigned char *) route, 2 + strlen(route->name)) % KEPT_SERIES];
+}
+
+/*
+ * NULL if there is none, and the owner has their share.
+ */
 static TaskapiSeries *
-find_or_add(const TaskapiRoute *route)
+find_or_add(const TaskapiRoute *route, Oid owner)
 {
 	uint32		known = pg_atomic_read_u32(&metrics->nseries);
 	TaskapiSeries *series;
@@ -133,22 +148,36 @@ find_or_add(const TaskapiRoute *route)
 
 	pg_read_barrier();
 	series = find(route, 0, known);
-	if (series != NULL)
+	if (series != NULL || !has_share(owner, known))
 		return series;
 
 	SpinLockAcquire(&metrics->lock);
 	n = pg_atomic_read_u32(&metrics->nseries);
 	series = find(route, known, n);
-	if (series == NULL && n < TASKAPI_MAX_SERIES)
+	if (series == NULL && has_share(owner, n))
 	{
 		series = &metrics->series[n];
 		series->database = MyDatabaseId;
 		series->route = *route;
+		metrics->owner[n] = owner;
 		pg_write_barrier();
 		pg_atomic_write_u32(&metrics->nseries, n + 1);
 	}
 	SpinLockRelease(&metrics->lock);
-	return series ? series : &metrics->series[0];
+	return series;
+}
+
+/*
+ * May the owner have one more beside the first n, by the rule of request_series.h?
+ */
+static bool
+has_share(Oid owner, uint32 n)
+{
+	uint32		theirs = 0;
+
+	for (uint32 i = 0; i < n; i++)
+		theirs += metrics->owner[i] == owner;
+	return theirs < TASKAPI_MAX_SERIES - n;
 }
 
 static TaskapiSeries *

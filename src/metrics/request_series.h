@@ -5,11 +5,18 @@
  *
  * A series is what one route and method of one database counted since the server
  * started.  Series are only ever added, up to TASKAPI_MAX_SERIES; what finds no
- * place counts in the first one, which is "other" and of no database.
+ * place counts in "other" of its database, and if that has none, in the first one,
+ * which is "other" and of no database.
+ *
+ * The objects of a role, of all databases, get a new series only if fewer are theirs
+ * than are free.  So the first role that makes many objects gets half of the table,
+ * the next half of what is left, and whoever comes later always gets some: nobody
+ * can send the routes of all others to "other".
  *
  * Adding a series takes the spinlock, for a comparison with those that were added
- * since and a copy of 70 bytes.  Finding one takes nothing: a series is written before
- * the number of series says that it is there, and is not changed afterwards.
+ * since, a count of the owner's (an array of 8 kB) and a copy of 70 bytes.  What is
+ * refused is refused without it.  Finding one takes nothing: a series is written
+ * before the number of series says that it is there, and is not changed afterwards.
  * Counts are atomic additions, not undone by a rollback.
  *
  * What is under way has no counter, which would be wrong for ever if a backend
@@ -28,7 +35,7 @@
 
 /* A build may choose fewer. */
 #ifndef TASKAPI_MAX_SERIES
-#define TASKAPI_MAX_SERIES 1024
+#define TASKAPI_MAX_SERIES 2048
 #endif
 
 /* 2xx (and 1xx) to 5xx, and transactions that the layer rolled back without an error */

@@ -105,13 +105,37 @@ is($node->safe_psql('postgres', q{SELECT min(le::float8) BETWEEN 0.3 AND 10 OR m
 is($node->safe_psql('postgres', q{SELECT string_agg(le, ' ') FROM taskapi.request_duration_buckets WHERE method = 'DELETE'}),
 	'6.4e-05 0.000128 0.000256 0.000512 0.001024 0.002048 0.004096 0.008192 0.016384 0.032768 0.065536 0.131072 0.262144 0.524288 1.048576 2.097152 +Inf', 'bounds');
 
+$node->safe_psql('template1', 'CREATE EXTENSION taskapi');
+
+# One owner's objects do not take the places of another's. Each of these makes sixteen series.
+$node->safe_psql('postgres', q{
+	CREATE ROLE hog; CREATE SCHEMA hog AUTHORIZATION hog;
+	SET ROLE hog; SELECT format('CREATE VIEW hog.v%s AS SELECT 1 AS a', n) FROM generate_series(1, 150) n \gexec
+	RESET ROLE;
+	CREATE ROLE tenant; CREATE SCHEMA tenant AUTHORIZATION tenant; SET ROLE tenant; CREATE VIEW tenant.notes AS SELECT 1 AS a});
+my $hogging = join "\n", map { my $path = $_; map { begin($_, $path, search_path => 'hog') . ' SELECT taskapi.pre_request(); COMMIT;' } 'BREW', 'GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE', 'OPTIONS' }
+  map { ("/v$_", "/v$_/1") } 1 .. 150;
+$node->safe_psql('postgres', $hogging);
+my $theirs = $node->safe_psql('postgres', q{SELECT count(*) FROM taskapi.request_metrics WHERE route LIKE '/v%'});
+cmp_ok($theirs, '>=', 900, "an owner's objects have many series");
+cmp_ok($theirs, '<=', 1024, 'and at most half of them');
+is($node->safe_psql('postgres', q{SELECT sum(requests) FROM taskapi.request_metrics WHERE route LIKE '/v%'}), $theirs, 'each of them counted once');
+added();
+is(request(begin('GET', '/v150', search_path => 'hog'), 'COMMIT'), 'GET other 2xx: 1', 'what is beyond counts as other');
+foreach my $method ('GET', 'POST', 'PATCH')
+{
+	is(request(begin($method, '/notes', search_path => 'tenant'), 'COMMIT'), "$method /notes 2xx: 1", "a route of another owner's has its own: $method");
+}
+is($node->safe_psql('template1', q{CREATE VIEW public.notes AS SELECT 1 AS a; BEGIN; SET LOCAL request.method = 'GET'; SET LOCAL request.path = '/notes';
+	SELECT taskapi.pre_request(); COMMIT; SELECT route FROM taskapi.request_metrics}) =~ s/^\s+//r, '/notes', 'in another database too');
+
 # Under way
 my $gauge = q{SELECT concat_ws(' ', method, route, requests, oldest_started_at > now() - interval '1 minute') FROM taskapi.request_gauge};
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 $session->query_safe(begin('PATCH', '/tasks') . 'SELECT taskapi.pre_request()');
 is($node->safe_psql('postgres', $gauge), 'PATCH /tasks 1 t', 'a request is under way');
-is($node->safe_psql('template1', 'CREATE EXTENSION taskapi; ' . $gauge), '', 'in its database');
+is($node->safe_psql('template1', $gauge), '', 'in its database');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 10000)");
 is($node->safe_psql('postgres', $gauge), '', 'and not when its backend was ended');
 is(added(), 'PATCH /tasks 5xx: 1', 'which counted');
