@@ -47,9 +47,21 @@ PGXS      := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+ifneq ($(shell [ $(MAJORVERSION) -ge 15 ] || echo old),)
+$(error PostgreSQL 15 or later is needed, and $(PG_CONFIG) is of $(VERSION). PG_CONFIG=... chooses another)
+endif
+# What was compiled for another server is compiled again.
+server    := $(MAJORVERSION) $(includedir_server)
+built_for := $(shell cat .taskapi.server 2>/dev/null)
+ifneq ($(built_for),$(server))
+$(if $(built_for),$(shell rm -f $(OBJS) $(MODULE_big).so))
+$(shell echo '$(server)' 2>/dev/null >.taskapi.server)
+endif
+EXTRA_CLEAN += .taskapi.server
 else
 all install installcheck clean:
-	@echo "$(PG_CONFIG) finds no PostgreSQL development files; 'make test' and 'make demo' install them on Debian" >&2; exit 1
+	@echo "$(PG_CONFIG) finds no development files of PostgreSQL. Install postgresql-server-dev-NN (Debian), postgresqlNN-devel (Red Hat)," >&2
+	@echo "or set PG_CONFIG. On Debian 'make test' and 'make demo' install what they need." >&2; exit 1
 .DEFAULT_GOAL := all
 endif
 

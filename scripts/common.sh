@@ -138,13 +138,16 @@ find_major() {
 # PostgreSQL of another origin than Debian's is used as it is, without the packages of a major. Sets $major and PG_CONFIG.
 need_postgresql() {
     major=$(find_major)
+    [ "$major" -ge 15 ] || die "PostgreSQL 15 or later is needed, and $PG_CONFIG is of $major. PG_CONFIG=/usr/lib/postgresql/NN/bin/pg_config chooses another"
     wanted=
     for p in "$@"; do case $p in *@*) ;; *) wanted="$wanted $p" ;; esac; done
     case $(command -v "$PG_CONFIG" || echo "$PG_CONFIG") in
         pg_config | /usr/bin/pg_config | /bin/pg_config | "/usr/lib/postgresql/$major/bin/pg_config")
             PG_CONFIG=/usr/lib/postgresql/$major/bin/pg_config
             [ -e "/usr/include/postgresql/$major/server/postgres.h" ] || wanted="$wanted postgresql-server-dev-@"
-            wanted="$wanted postgresql-@ $*" ;;
+            wanted="$wanted postgresql-@ $*"
+            [ -x "/usr/lib/postgresql/$major/bin/postgres" ] || in_debian "postgresql-$major" ||
+                die "apt knows no postgresql-$major here. apt.postgresql.org has every major: https://wiki.postgresql.org/wiki/Apt" ;;
     esac
     packages=
     for p in $(echo "$wanted" | sed "s/@/$major/g"); do
@@ -154,7 +157,7 @@ need_postgresql() {
     done
     # shellcheck disable=SC2086 # a list
     need_packages $packages
-    [ -e "$("$PG_CONFIG" --pgxs)" ] || die "$PG_CONFIG finds no development files"
+    [ -e "$("$PG_CONFIG" --pgxs)" ] || die "$PG_CONFIG finds no development files: install those of that PostgreSQL"
     [ -x "$("$PG_CONFIG" --bindir)/postgres" ] || die "$PG_CONFIG finds no server"
 }
 
@@ -193,7 +196,7 @@ copy_tree() {
     [ "$(cat "$scratch/flags" 2>/dev/null)" = "$flags" ] || rm -f "$scratch"/src/src/*.o "$scratch"/src/src/*/*.o
     rm -rf "$scratch/new"
     as_user mkdir "$scratch/new"
-    tar -C "$top" -cf - --exclude=./.git --exclude=./build --exclude=node_modules --exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
+    tar -C "$top" -cf - --exclude=./.git --exclude=./.taskapi.server --exclude=./build --exclude=node_modules --exclude='*.o' --exclude='*.bc' --exclude='*.so' . |
         as_user tar -C "$scratch/new" -xf - --no-same-owner
     as_user perl -MFile::Find -MFile::Compare -e '
         my ($old, $new) = @ARGV;
