@@ -26,7 +26,6 @@
 
 #include "base/compat.h"
 #include "base/own_objects.h"
-#include "base/role.h"
 #include "base/table_cache.h"
 #include "http/problem.h"
 #include "outbox/outbox.h"
@@ -41,20 +40,11 @@ static char *quoted_schema = NULL;
 static uint64 epoch = 0;
 static uint64 names_generation = 0;
 
-/* What end_as_owner() puts back */
-typedef struct Owner
-{
-	TaskapiRole role;
-	int			settings;
-} Owner;
-
 #define OWNER_SEARCH_PATH "pg_catalog, pg_temp"
 
 static void load_registry(void);
 static bool describe(TaskapiOutbox *outbox);
 static void require_sequence(Oid sequence);
-static Owner begin_as_owner(void);
-static void end_as_owner(Owner saved);
 static Oid	type_of(char letter);
 static void prepare(TaskapiOutboxStatement *statement);
 static void require_result(const TaskapiOutboxStatement *statement);
@@ -197,14 +187,10 @@ require_sequence(Oid sequence)
 	}
 }
 
-/*
- * Triggers of the owner's run as the owner, so they must not find what the caller has put into search_path; and what they set
- * must not stay with the caller.
- */
-static Owner
-begin_as_owner(void)
+TaskapiOutboxOwner
+taskapi_outbox_as_owner(void)
 {
-	Owner		saved;
+	TaskapiOutboxOwner saved;
 
 	saved.role = taskapi_become(current.owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	saved.settings = NewGUCNestLevel();
@@ -213,8 +199,8 @@ begin_as_owner(void)
 	return saved;
 }
 
-static void
-end_as_owner(Owner saved)
+void
+taskapi_outbox_end_as_owner(TaskapiOutboxOwner saved)
 {
 	AtEOXact_GUC(false, saved.settings);
 	taskapi_role_restore(saved.role);
@@ -287,7 +273,7 @@ taskapi_outbox_is_prepared(const TaskapiOutboxStatement *statement)
 uint64
 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char *nulls)
 {
-	Owner		saved = begin_as_owner();
+	TaskapiOutboxOwner saved = taskapi_outbox_as_owner();
 	volatile int result = 0;
 
 	if (!taskapi_outbox_is_prepared(statement))
@@ -302,7 +288,7 @@ taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char 
 		statement->running--;
 	}
 	PG_END_TRY();
-	end_as_owner(saved);
+	taskapi_outbox_end_as_owner(saved);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
 	require_result(statement);
@@ -345,10 +331,10 @@ taskapi_outbox_int64(uint64 row, int column)
 void
 taskapi_outbox_command(const char *command)
 {
-	Owner		saved = begin_as_owner();
+	TaskapiOutboxOwner saved = taskapi_outbox_as_owner();
 	int			result = SPI_execute(command, false, 0);
 
-	end_as_owner(saved);
+	taskapi_outbox_end_as_owner(saved);
 	if (result < 0)
 		elog(ERROR, "SPI_execute returned %s for %s", SPI_result_code_string(result), command);
 }

@@ -17,6 +17,8 @@
 
 #include "executor/spi.h"
 
+#include "base/role.h"
+
 /* Never another number: a key must not move to another slot while messages of it are waiting. */
 #define OUTBOX_SLOTS 64
 
@@ -49,10 +51,24 @@ typedef struct TaskapiOutboxStatement
 	uint64		epoch;			/* of the outbox that the plan is for */
 } TaskapiOutboxStatement;
 
+/* What taskapi_outbox_end_as_owner() puts back */
+typedef struct TaskapiOutboxOwner
+{
+	TaskapiRole role;
+	int			settings;
+} TaskapiOutboxOwner;
+
 /* Errors: object_not_in_prerequisite_state if there is no outbox. */
 extern const TaskapiOutbox *taskapi_outbox_open(void);
 /* The same, NULL if there is none. */
 extern const TaskapiOutbox *taskapi_outbox_find(void);
+
+/*
+ * What the owner has put on the tables (triggers, expressions of indexes, constraints) runs as the owner, in a security-restricted
+ * operation: it finds nothing that the caller has put into search_path, and what it sets does not stay.  Statements see to it.
+ */
+extern TaskapiOutboxOwner taskapi_outbox_as_owner(void);
+extern void taskapi_outbox_end_as_owner(TaskapiOutboxOwner saved);
 
 /* Runs it with a snapshot of its own; the number of rows.  "nulls" may be NULL. */
 extern uint64 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char *nulls);

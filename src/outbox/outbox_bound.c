@@ -10,7 +10,9 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/resowner.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "outbox/outbox_bound.h"
@@ -21,6 +23,11 @@
 /* Has this transaction its lock?  Every number that it draws is larger than what the lock says, so one is enough. */
 static bool announced = false;
 static int64 announced_number = 0;
+
+/* The bound that was found last, of which sequence and when */
+static int64 recent_bound = 0;
+static Oid	recent_sequence = InvalidOid;
+static TimestampTz recent_at = 0;
 
 static void forget(XactEvent event, void *arg);
 static void announce(const TaskapiOutbox *outbox);
@@ -98,5 +105,23 @@ taskapi_outbox_bound(const TaskapiOutbox *outbox)
 	}
 	pfree(locks->locks);
 	pfree(locks);
+
+	/*
+	 * A message below the bound may be in a partition that is new to this backend, which has told of it before its transaction
+	 * ended.  A table that this transaction has locked already is not asked about again.
+	 */
+	AcceptInvalidationMessages();
+	recent_bound = bound;
+	recent_sequence = outbox->message_seq;
+	recent_at = GetCurrentTimestamp();
 	return bound;
+}
+
+bool
+taskapi_outbox_recent_bound(const TaskapiOutbox *outbox, TimestampTz now, int64 *bound)
+{
+	if (recent_sequence != outbox->message_seq || recent_at > now || now - recent_at > OUTBOX_RECENT)
+		return false;
+	*bound = recent_bound;
+	return true;
 }

@@ -20,6 +20,8 @@
 #ifndef TASKAPI_OUTBOX_BOUND_H
 #define TASKAPI_OUTBOX_BOUND_H
 
+#include "utils/timestamp.h"
+
 #include "outbox/outbox.h"
 
 /* Registers the callback that forgets the lock when the transaction ends. */
@@ -28,7 +30,16 @@ extern void taskapi_outbox_bound_init(void);
 /* The next number, under the lock.  An error if it is not above what the lock says. */
 extern int64 taskapi_outbox_draw(const TaskapiOutbox *outbox);
 
-/* Take the snapshot that reads the messages after it returns. */
+/* Take the snapshot that reads the messages, and look for their partitions, after it returns. */
 extern int64 taskapi_outbox_bound(const TaskapiOutbox *outbox);
+
+/*
+ * The same as it was a moment ago: what is decided stays so.  It is enough for who finds all that he wants below it.  false if
+ * there is none.
+ */
+extern bool taskapi_outbox_recent_bound(const TaskapiOutbox *outbox, TimestampTz now, int64 *bound);
+
+/* A moment, in microseconds */
+#define OUTBOX_RECENT 20000
 
 #endif							/* TASKAPI_OUTBOX_BOUND_H */

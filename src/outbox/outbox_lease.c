@@ -15,14 +15,18 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "base/args.h"
 #include "base/compat.h"
 #include "http/problem.h"
+#include "outbox/outbox_consumer.h"
 #include "outbox/outbox_lease.h"
+#include "outbox/outbox_messages.h"
 
 PG_FUNCTION_INFO_V1(taskapi_settle);
 PG_FUNCTION_INFO_V1(taskapi_redrive);
@@ -136,6 +140,9 @@ static TaskapiOutboxStatement forget = {
 	"tib", ""
 };
 
+static const TaskapiOutboxLayout parked_layout = {2, 2, {{"group", TEXTOID}, {"slot", INT2OID}}};
+
+static bool settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 token, int64 upto);
 static int32 lock_dead_letter(FunctionCallInfo fcinfo);
 static void check_handed_out(Datum group, int32 slot, int64 token, int64 position, int64 delivered, int64 upto, Datum failed);
 
@@ -175,6 +182,7 @@ Datum
 taskapi_settle(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"group", "slot", "fencing_token", "upto", "failed"};
+	const TaskapiOutbox *outbox;
 	Datum		group;
 	int32		slot;
 	int64		token;
@@ -196,8 +204,13 @@ taskapi_settle(PG_FUNCTION_ARGS)
 	failed = PointerGetDatum(PG_GETARG_ARRAYTYPE_P(4));
 	any_failed = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(failed)), ARR_DIMS(DatumGetArrayTypeP(failed))) > 0;
 
-	(void) taskapi_outbox_open();
+	outbox = taskapi_outbox_open();
 	SPI_connect();
+	if (!any_failed && settle_directly(outbox, group, slot, token, upto))
+	{
+		SPI_finish();
+		PG_RETURN_VOID();
+	}
 	values[0] = group;
 	values[1] = Int32GetDatum(slot);
 	if (taskapi_outbox_run(&lock_slot, values, NULL) == 0 ||
@@ -228,6 +241,48 @@ taskapi_settle(PG_FUNCTION_ARGS)
 	(void) taskapi_outbox_run(&end_lease, values, NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/*
+ * What settle() does if nothing has failed and nothing is parked in the slot: the position moves, and the lease ends.  false if it is
+ * not as simple, or not right: then nothing is written, and the statements say what is wrong.
+ */
+static bool
+settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 token, int64 upto)
+{
+	TaskapiOutboxOwner saved;
+	TaskapiOutboxTable consumer = {0};
+	TaskapiOutboxTable parked = {0};
+	TaskapiMessages messages = {0};
+	TaskapiConsumer row;
+	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
+	bool		simple = false;
+
+	if (IsolationUsesXactSnapshot() || slot < 0 || slot >= OUTBOX_SLOTS)
+		return false;
+	saved = taskapi_outbox_as_owner();
+	if (taskapi_consumer_open(&consumer, outbox) &&
+		taskapi_outbox_table_open_name(&parked, outbox, "parked", &parked_layout, AccessShareLock) &&
+		taskapi_consumer_lock(&consumer, group, slot, LockWaitBlock, &row))
+	{
+		taskapi_messages_open(&messages, outbox);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		simple = row.fencing_token == token && row.owned && upto > row.position && upto <= row.delivered &&
+			taskapi_messages_first(&messages, slot, upto - 1, upto) == upto &&
+			!taskapi_outbox_find_last(&parked, keys, lengthof(keys));
+		PopActiveSnapshot();
+		taskapi_messages_close(&messages);
+	}
+	if (simple)
+	{
+		TaskapiConsumerChange change = {.position = upto, .delivered = upto};
+
+		taskapi_consumer_write(&consumer, &change);
+	}
+	taskapi_outbox_table_close(&parked);
+	taskapi_outbox_table_close(&consumer);
+	taskapi_outbox_end_as_owner(saved);
+	return simple;
 }
 
 /*

@@ -61,6 +61,7 @@ static TaskapiOutboxStatement miss = {
 static char *partition_name(int64 partition);
 static char *qualified_name(Oid relid);
 static Oid	partition_by_name(const TaskapiOutbox *outbox, int64 partition);
+static bool is_partitioned_by_number(Relation message);
 static bool partition_by_bounds(const TaskapiOutbox *outbox, int64 number, bool first, Oid *relid, int64 *upper);
 
 void
@@ -99,6 +100,15 @@ partition_by_name(const TaskapiOutbox *outbox, int64 partition)
 	return InvalidOid;
 }
 
+static bool
+is_partitioned_by_number(Relation message)
+{
+	PartitionKey key = message->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? RelationGetPartitionKey(message) : NULL;
+
+	return key != NULL && key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 && key->partattrs[0] > 0 &&
+		key->parttypid[0] == INT8OID;
+}
+
 /*
  * The partition of a number, or with "first" the one of the smallest numbers; its bounds if they are numbers.
  */
@@ -106,12 +116,11 @@ static bool
 partition_by_bounds(const TaskapiOutbox *outbox, int64 number, bool first, Oid *relid, int64 *upper)
 {
 	Relation	message = table_open(outbox->message, AccessShareLock);
-	PartitionKey key = message->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ? RelationGetPartitionKey(message) : NULL;
 	PartitionDesc partitions;
 	PartitionBoundInfo bounds;
 	bool		found = false;
 
-	if (key == NULL || key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 || key->parttypid[0] != INT8OID)
+	if (!is_partitioned_by_number(message))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s is not partitioned as create_outbox() made it", qualified_name(outbox->message))));
@@ -129,6 +138,41 @@ partition_by_bounds(const TaskapiOutbox *outbox, int64 number, bool first, Oid *
 	}
 	table_close(message, NoLock);
 	return found;
+}
+
+int
+taskapi_outbox_ranges(const TaskapiOutbox *outbox, TaskapiOutboxRange **ranges)
+{
+	Relation	message = table_open(outbox->message, AccessShareLock);
+	PartitionDesc partitions;
+	PartitionBoundInfo bounds;
+	int			n = 0;
+
+	if (!is_partitioned_by_number(message))
+	{
+		table_close(message, NoLock);
+		return -1;
+	}
+	partitions = RelationGetPartitionDesc(message, true);
+	bounds = partitions->boundinfo;
+	*ranges = palloc(sizeof(TaskapiOutboxRange) * Max(partitions->nparts, 1));
+	for (int i = 0; partitions->nparts > 0 && i <= bounds->ndatums; i++)
+	{
+		TaskapiOutboxRange *range = &(*ranges)[n];
+
+		if (bounds->indexes[i] < 0)
+			continue;
+		range->relid = partitions->oids[bounds->indexes[i]];
+		range->lower = i == 0 || bounds->kind[i - 1][0] != PARTITION_RANGE_DATUM_VALUE ? PG_INT64_MIN :
+			DatumGetInt64(bounds->datums[i - 1][0]);
+		range->upper = i == bounds->ndatums || bounds->kind[i][0] != PARTITION_RANGE_DATUM_VALUE ? PG_INT64_MAX :
+			DatumGetInt64(bounds->datums[i][0]);
+		n++;
+	}
+	if (partitions->nparts > 0 && partition_bound_has_default(bounds))
+		n = -1;
+	table_close(message, NoLock);
+	return n;
 }
 
 char *

@@ -28,4 +28,18 @@ extern void taskapi_outbox_partition_init(void);
  */
 extern char *taskapi_outbox_partition(const TaskapiOutbox *outbox, int64 number);
 
+/* A partition and the numbers that it holds: from lower on, below upper */
+typedef struct TaskapiOutboxRange
+{
+	Oid			relid;
+	int64		lower;
+	int64		upper;
+} TaskapiOutboxRange;
+
+/*
+ * All of them in the order of numbers; how many.  -1 if the table is partitioned in another way, or has a default partition.  The
+ * table stays locked as whoever reads it locks it.
+ */
+extern int	taskapi_outbox_ranges(const TaskapiOutbox *outbox, TaskapiOutboxRange **ranges);
+
 #endif							/* TASKAPI_OUTBOX_PARTITION_H */

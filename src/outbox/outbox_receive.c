@@ -18,11 +18,14 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -31,6 +34,7 @@
 #include "base/role.h"
 #include "http/problem.h"
 #include "outbox/outbox_bound.h"
+#include "outbox/outbox_claim.h"
 #include "outbox/outbox_lease.h"
 
 PG_FUNCTION_INFO_V1(taskapi_receive);
@@ -41,55 +45,12 @@ PG_FUNCTION_INFO_V1(taskapi_extend_lease);
 /* Slots that are passed by before the worker is told that there is nothing */
 #define MAX_PASSES 256
 
-/* A slot that was claimed, and what of it */
-typedef struct Claim
-{
-	int32		slot;
-	int64		position;
-	int64		missed;			/* the last number that was dropped unread; 0 is none */
-	bool		has_parked;
-	Datum		topics;
-	bool		all_topics;
-	int64		fencing_token;
-	int64		window_end;		/* all up to here is handed out, parked or of other topics */
-} Claim;
-
 /* Columns of taskapi.message */
 static const Oid message_types[] = {
 	INT8OID, INT4OID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, TIMESTAMPTZOID, INT4OID, INT8OID
 };
 
 #define MESSAGE_RESULT "bittjjzib"
-
-/*
- * Slots that are free and have something, those first that were served longest ago.  The inner order makes the search stop at the
- * first few; and since nothing is locked here, the next statement asks again whether the slot is free.
- */
-static TaskapiOutboxStatement candidates = {
-	"SELECT c.slot::int4 FROM (SELECT f.slot, f.position, f.missed FROM @.consumer f WHERE f.\"group\" = $1"
-	" AND (f.lease_expires_at IS NULL OR f.lease_expires_at <= clock_timestamp())"
-	" ORDER BY f.received_at NULLS FIRST, f.slot OFFSET 0) c"
-	" WHERE EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
-	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = c.slot AND p.seq <= c.position"
-	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL"
-	" LIMIT $3 OFFSET $4",
-	"tbii", "i"
-};
-
-#define MAX_CANDIDATES 8
-
-static TaskapiOutboxStatement claim = {
-	"SELECT c.slot::int4, c.position, g.topics, c.missed"
-	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
-	" WHERE c.\"group\" = $1 AND c.slot = $2 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
-	" FOR UPDATE OF c SKIP LOCKED",
-	"ti", "ibTb"
-};
-
-/* With a snapshot that is younger than the lock: whoever had the slot before may have parked something meanwhile. */
-static TaskapiOutboxStatement parks = {
-	"SELECT EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2)", "ti", "n"
-};
 
 static TaskapiOutboxStatement take_parked = {
 	"WITH taken AS (UPDATE @.parked p SET fencing_token = $4 WHERE p.\"group\" = $1 AND p.seq = ANY (ARRAY("
@@ -149,8 +110,13 @@ static TaskapiOutboxStatement extend = {
 
 static void require_fresh_snapshots(void);
 static void require_group(const TaskapiOutbox *outbox, Datum group);
-static bool claim_slot(Datum group, int64 bound, Claim *claimed);
-static uint64 hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Claim *claimed, ReturnSetInfo *rsinfo);
+static bool hand_over_batch(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, TaskapiClaim *claim);
+static uint64 hand_out(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo);
+static bool hand_out_directly(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo, uint64 *handed_out);
+static bool put_message(TaskapiOutboxTable *row, int64 seq, void *arg);
+static uint64 hand_out_by_statements(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo);
+static void write_lease(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, const TaskapiClaim *claim);
+static void write_pass(TaskapiReceiver *receiver, const TaskapiClaim *claim);
 static uint64 put_rows(ReturnSetInfo *rsinfo, bool flagged);
 static int64 draw_token(const TaskapiOutbox *outbox);
 
@@ -165,15 +131,11 @@ taskapi_receive(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {"group", "worker", "batch", "lease"};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const TaskapiOutbox *outbox;
-	Datum		group;
-	Datum		values[6];
+	TaskapiReceiver receiver;
 	int32		batch;
-	int64		bound;
 
 	for (int i = 0; i < lengthof(names); i++)
 		taskapi_require_arg(fcinfo, i, names[i]);
-	group = PG_GETARG_DATUM(0);
 	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "The name of the worker must not be empty.");
 	batch = PG_GETARG_INT32(2);
@@ -189,42 +151,46 @@ taskapi_receive(PG_FUNCTION_ARGS)
 		if (TupleDescAttr(rsinfo->setDesc, i)->atttypid != message_types[i])
 			elog(ERROR, "taskapi.message has other columns than the extension gave it");
 
-	outbox = taskapi_outbox_open();
-	bound = taskapi_outbox_bound(outbox);
 	SPI_connect();
+	taskapi_receiver_begin(&receiver, taskapi_outbox_open(), PointerGetDatum(PG_GETARG_TEXT_PP(0)));
 	for (int passes = 0; passes < MAX_PASSES; passes++)
 	{
-		Claim		claimed = {0};
+		TaskapiClaim claim = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!claim_slot(group, bound, &claimed))
+		if (!taskapi_outbox_claim(&receiver, &claim))
 		{
 			if (passes == 0)
-				require_group(outbox, group);
+				require_group(receiver.outbox, receiver.group);
 			break;
 		}
-		if (claimed.missed != 0)
-			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL,
-							"Call taskapi.create_consumer_group() with from_seq => 0 to go on with what is kept.",
-							"Messages up to " INT64_FORMAT " were dropped before group \"%s\" received them.",
-							claimed.missed, TextDatumGetCString(group));
-		claimed.fencing_token = draw_token(outbox);
-		values[0] = group;
-		values[1] = Int32GetDatum(claimed.slot);
-		if (hand_out(outbox, group, bound, batch, &claimed, rsinfo) > 0)
-		{
-			values[2] = PG_GETARG_DATUM(1);
-			values[3] = Int64GetDatum(claimed.fencing_token);
-			values[4] = PG_GETARG_DATUM(3);
-			values[5] = Int64GetDatum(claimed.window_end);
-			(void) taskapi_outbox_run(&hand_over, values, NULL);
+		if (hand_over_batch(&receiver, fcinfo, &claim))
 			break;
-		}
-		values[2] = Int64GetDatum(claimed.window_end);
-		(void) taskapi_outbox_run(&pass, values, NULL);
 	}
+	taskapi_receiver_end(&receiver);
 	SPI_finish();
 	return (Datum) 0;
+}
+
+/*
+ * What the claimed slot has is the result, and the lease is written; false if it has nothing for this group, which is written too.
+ */
+static bool
+hand_over_batch(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, TaskapiClaim *claim)
+{
+	if (claim->missed != 0)
+		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL,
+						"Call taskapi.create_consumer_group() with from_seq => 0 to go on with what is kept.",
+						"Messages up to " INT64_FORMAT " were dropped before group \"%s\" received them.",
+						claim->missed, TextDatumGetCString(receiver->group));
+	claim->fencing_token = draw_token(receiver->outbox);
+	if (hand_out(receiver, PG_GETARG_INT32(2), claim, (ReturnSetInfo *) fcinfo->resultinfo) == 0)
+	{
+		write_pass(receiver, claim);
+		return false;
+	}
+	write_lease(receiver, fcinfo, claim);
+	return true;
 }
 
 /*
@@ -266,40 +232,6 @@ require_group(const TaskapiOutbox *outbox, Datum group)
 						 outbox->schema, taskapi_outbox_int64(0, 0))));
 }
 
-static bool
-claim_slot(Datum group, int64 bound, Claim *claimed)
-{
-	Datum		values[4];
-	int32		slots[MAX_CANDIDATES];
-	int			nslots = MAX_CANDIDATES;
-	bool		isnull;
-
-	values[0] = group;
-	for (int tried = 0; nslots == MAX_CANDIDATES && tried < OUTBOX_SLOTS; tried += MAX_CANDIDATES)
-	{
-		values[1] = Int64GetDatum(bound);
-		values[2] = Int32GetDatum(MAX_CANDIDATES);
-		values[3] = Int32GetDatum(tried);
-		nslots = (int) taskapi_outbox_run(&candidates, values, NULL);
-		for (int i = 0; i < nslots; i++)
-			slots[i] = DatumGetInt32(taskapi_outbox_value(i, 0, &isnull));
-		for (int i = 0; i < nslots; i++)
-		{
-			values[1] = Int32GetDatum(slots[i]);
-			if (taskapi_outbox_run(&claim, values, NULL) == 0)
-				continue;
-			claimed->slot = slots[i];
-			claimed->position = taskapi_outbox_int64(0, 1);
-			claimed->topics = taskapi_outbox_value(0, 2, &claimed->all_topics);
-			claimed->missed = taskapi_outbox_int64(0, 3);
-			(void) taskapi_outbox_run(&parks, values, NULL);
-			claimed->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
-			return true;
-		}
-	}
-	return false;
-}
-
 static int64
 draw_token(const TaskapiOutbox *outbox)
 {
@@ -311,23 +243,110 @@ draw_token(const TaskapiOutbox *outbox)
 }
 
 /*
- * Put what the slot has into the result; the number of rows.
+ * Put what the slot has into the result; the number of rows.  Those of a slot that has something parked are sorted out by statements.
  */
 static uint64
-hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Claim *claimed, ReturnSetInfo *rsinfo)
+hand_out(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo)
+{
+	uint64		handed_out = 0;
+
+	if (receiver->direct && !claim->has_parked)
+	{
+		TaskapiOutboxOwner saved = taskapi_outbox_as_owner();
+		bool		done = hand_out_directly(receiver, batch, claim, rsinfo, &handed_out);
+
+		taskapi_outbox_end_as_owner(saved);
+		if (done)
+			return handed_out;
+		tuplestore_clear(rsinfo->setResult);
+	}
+	taskapi_receiver_refresh(receiver);
+	return hand_out_by_statements(receiver, batch, claim, rsinfo);
+}
+
+/* Where messages go, and which */
+typedef struct Handing
+{
+	ReturnSetInfo *rsinfo;
+	Datum	   *topics;
+	int			ntopics;		/* -1 is all */
+	int64		fencing_token;
+	int32		batch;
+	int32		handed_out;
+	int64		last;
+} Handing;
+
+/*
+ * false: a partition has to be read by statements.
+ */
+static bool
+hand_out_directly(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo, uint64 *handed_out)
+{
+	Handing		handing = {.rsinfo = rsinfo, .ntopics = -1, .fencing_token = claim->fencing_token, .batch = batch};
+	int64		after = claim->position;
+
+	if (!claim->all_topics)
+		deconstruct_array(DatumGetArrayTypeP(claim->topics), TEXTOID, -1, false, TYPALIGN_INT, &handing.topics, NULL,
+						  &handing.ntopics);
+	for (;;)
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		taskapi_messages_read(&receiver->messages, claim->slot, after, receiver->bound, put_message, &handing);
+		PopActiveSnapshot();
+		if (!receiver->messages.plain)
+			return false;
+		if (handing.handed_out == batch || receiver->bound_is_fresh)
+			break;
+		/* A batch that is not full may be so with what was published a moment ago. */
+		after = Max(after, receiver->bound);
+		taskapi_receiver_refresh(receiver);
+	}
+	claim->window_end = handing.handed_out == batch ? handing.last : Max(receiver->bound, claim->position);
+	*handed_out = handing.handed_out;
+	return true;
+}
+
+static bool
+put_message(TaskapiOutboxTable *row, int64 seq, void *arg)
+{
+	static const int columns[] = {
+		MESSAGE_SEQ, MESSAGE_SLOT, MESSAGE_TOPIC, MESSAGE_KEY, MESSAGE_PAYLOAD, MESSAGE_HEADERS, MESSAGE_CREATED_AT
+	};
+	Handing    *handing = arg;
+	Datum		values[lengthof(message_types)];
+	bool		nulls[lengthof(message_types)] = {false};
+	bool		wanted = handing->ntopics < 0;
+
+	for (int i = 0; i < lengthof(columns); i++)
+		values[i] = taskapi_outbox_column(row, columns[i], &nulls[i]);
+	for (int i = 0; i < handing->ntopics && !wanted; i++)
+		wanted = !nulls[2] && DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, values[2], handing->topics[i]));
+	if (!wanted)
+		return true;
+	values[1] = Int32GetDatum(DatumGetInt16(values[1]));
+	values[7] = Int32GetDatum(0);
+	values[8] = Int64GetDatum(handing->fencing_token);
+	tuplestore_putvalues(handing->rsinfo->setResult, handing->rsinfo->setDesc, values, nulls);
+	handing->last = seq;
+	return ++handing->handed_out < handing->batch;
+}
+
+static uint64
+hand_out_by_statements(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo)
 {
 	Datum		values[7];
 	char		nulls[] = "       ";
 	uint64		handed_out = 0;
 	uint64		found;
 
-	claimed->window_end = claimed->position;
-	if (claimed->has_parked)
+	claim->window_end = claim->position;
+	if (claim->has_parked)
 	{
-		values[0] = group;
-		values[1] = Int32GetDatum(claimed->slot);
-		values[2] = Int64GetDatum(claimed->position);
-		values[3] = Int64GetDatum(claimed->fencing_token);
+		values[0] = receiver->group;
+		values[1] = Int32GetDatum(claim->slot);
+		values[2] = Int64GetDatum(claim->position);
+		values[3] = Int64GetDatum(claim->fencing_token);
 		values[4] = Int32GetDatum(batch);
 		(void) taskapi_outbox_run(&take_parked, values, NULL);
 		handed_out = put_rows(rsinfo, false);
@@ -335,17 +354,69 @@ hand_out(const TaskapiOutbox *outbox, Datum group, int64 bound, int32 batch, Cla
 	if (handed_out >= batch)
 		return handed_out;
 
-	values[0] = Int32GetDatum(claimed->slot);
-	values[1] = Int64GetDatum(claimed->position);
-	values[2] = Int64GetDatum(bound);
-	values[3] = claimed->topics;
-	nulls[3] = claimed->all_topics ? 'n' : ' ';
+	values[0] = Int32GetDatum(claim->slot);
+	values[1] = Int64GetDatum(claim->position);
+	values[2] = Int64GetDatum(receiver->bound);
+	values[3] = claim->topics;
+	nulls[3] = claim->all_topics ? 'n' : ' ';
 	values[4] = Int32GetDatum(batch - (int32) handed_out);
-	values[5] = Int64GetDatum(claimed->fencing_token);
-	values[6] = group;
-	found = taskapi_outbox_run(claimed->has_parked ? &take_and_park : &take, values, nulls);
-	claimed->window_end = found < batch - (int32) handed_out ? Max(bound, claimed->position) : taskapi_outbox_int64(found - 1, 0);
+	values[5] = Int64GetDatum(claim->fencing_token);
+	values[6] = receiver->group;
+	found = taskapi_outbox_run(claim->has_parked ? &take_and_park : &take, values, nulls);
+	claim->window_end = found < batch - (int32) handed_out ? Max(receiver->bound, claim->position) :
+		taskapi_outbox_int64(found - 1, 0);
 	return handed_out + put_rows(rsinfo, true);
+}
+
+static void
+write_lease(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, const TaskapiClaim *claim)
+{
+	Datum		values[6];
+
+	if (receiver->direct)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TaskapiConsumerChange change = {
+			.position = claim->position,
+			.delivered = claim->window_end,
+			.owner = PG_GETARG_TEXT_PP(1),
+			.fencing_token = claim->fencing_token,
+			.lease_expires_at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+																		PG_GETARG_DATUM(3)))
+		};
+		TaskapiOutboxOwner saved = taskapi_outbox_as_owner();
+
+		taskapi_consumer_write(&receiver->consumer, &change);
+		taskapi_outbox_end_as_owner(saved);
+		return;
+	}
+	values[0] = receiver->group;
+	values[1] = Int32GetDatum(claim->slot);
+	values[2] = PG_GETARG_DATUM(1);
+	values[3] = Int64GetDatum(claim->fencing_token);
+	values[4] = PG_GETARG_DATUM(3);
+	values[5] = Int64GetDatum(claim->window_end);
+	(void) taskapi_outbox_run(&hand_over, values, NULL);
+}
+
+static void
+write_pass(TaskapiReceiver *receiver, const TaskapiClaim *claim)
+{
+	Datum		values[3];
+
+	if (receiver->direct)
+	{
+		TaskapiConsumerChange change = {.position = claim->window_end, .delivered = claim->window_end};
+		TaskapiOutboxOwner saved = taskapi_outbox_as_owner();
+
+		taskapi_consumer_write(&receiver->consumer, &change);
+		taskapi_outbox_end_as_owner(saved);
+		return;
+	}
+	values[0] = receiver->group;
+	values[1] = Int32GetDatum(claim->slot);
+	values[2] = Int64GetDatum(claim->window_end);
+	(void) taskapi_outbox_run(&pass, values, NULL);
 }
 
 /*

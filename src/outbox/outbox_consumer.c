@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox_consumer.c
+ *	  The row that says how far a group is in a slot, and who has the slot.
+ *
+ * SQL: sql/install/75_outbox.sql
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "outbox/outbox_consumer.h"
+
+enum
+{
+	COLUMN_GROUP,
+	COLUMN_SLOT,
+	COLUMN_POSITION,
+	COLUMN_DELIVERED,
+	COLUMN_MISSED,
+	COLUMN_OWNER,
+	COLUMN_FENCING_TOKEN,
+	COLUMN_LEASE_EXPIRES_AT,
+	COLUMN_RECEIVED_AT
+};
+
+static const TaskapiOutboxLayout layout = {
+	2, 9,
+	{{"group", TEXTOID}, {"slot", INT2OID}, {"position", INT8OID}, {"delivered", INT8OID}, {"missed", INT8OID},
+	{"owner", TEXTOID}, {"fencing_token", INT8OID}, {"lease_expires_at", TIMESTAMPTZOID}, {"received_at", TIMESTAMPTZOID}}
+};
+
+static bool has_triggers(Relation rel);
+static void take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer);
+
+bool
+taskapi_consumer_open(TaskapiOutboxTable *table, const TaskapiOutbox *outbox)
+{
+	if (!taskapi_outbox_table_open_name(table, outbox, "consumer", &layout, RowExclusiveLock))
+		return false;
+	if (!has_triggers(table->rel) && table->rel->rd_rules == NULL)
+		return true;
+	taskapi_outbox_table_close(table);
+	return false;
+}
+
+/*
+ * Those of a foreign key are none that an UPDATE of other columns fires.
+ */
+static bool
+has_triggers(Relation rel)
+{
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+		if (!rel->trigdesc->triggers[i].tgisinternal)
+			return true;
+	return false;
+}
+
+bool
+taskapi_consumer_read(TaskapiOutboxTable *table, Datum group, int32 slot, TaskapiConsumer *consumer)
+{
+	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
+
+	if (!taskapi_outbox_find_last(table, keys, lengthof(keys)))
+		return false;
+	take_row(table, consumer);
+	return true;
+}
+
+static int64
+int64_column(TaskapiOutboxTable *table, int column)
+{
+	bool		isnull;
+	Datum		value = taskapi_outbox_column(table, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static void
+take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer)
+{
+	bool		isnull;
+
+	consumer->slot = DatumGetInt16(taskapi_outbox_column(table, COLUMN_SLOT, &isnull));
+	consumer->position = int64_column(table, COLUMN_POSITION);
+	consumer->delivered = int64_column(table, COLUMN_DELIVERED);
+	consumer->missed = int64_column(table, COLUMN_MISSED);
+	(void) taskapi_outbox_column(table, COLUMN_OWNER, &isnull);
+	consumer->owned = !isnull;
+	consumer->fencing_token = int64_column(table, COLUMN_FENCING_TOKEN);
+	consumer->lease_expires_at = int64_column(table, COLUMN_LEASE_EXPIRES_AT);
+	consumer->received_at = int64_column(table, COLUMN_RECEIVED_AT);
+}
+
+bool
+taskapi_consumer_lock(TaskapiOutboxTable *table, Datum group, int32 slot, LockWaitPolicy policy, TaskapiConsumer *consumer)
+{
+	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
+	bool		locked = false;
+	ItemPointerData tid;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (taskapi_outbox_find_last(table, keys, lengthof(keys)))
+	{
+		tid = table->slot->tts_tid;
+		result = table_tuple_lock(table->rel, &tid, GetActiveSnapshot(), table->slot, GetCurrentCommandId(false),
+								  LockTupleNoKeyExclusive, policy, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+		locked = result == TM_Ok;
+		if (!locked && result != TM_WouldBlock && result != TM_Deleted)
+			elog(ERROR, "unexpected table_tuple_lock status: %u", result);
+	}
+	PopActiveSnapshot();
+	if (locked)
+		take_row(table, consumer);
+	return locked && consumer->slot == slot;
+}
+
+void
+taskapi_consumer_write(TaskapiOutboxTable *table, const TaskapiConsumerChange *change)
+{
+	TupleDesc	desc = RelationGetDescr(table->rel);
+	TupleTableSlot *written = table_slot_create(table->rel, NULL);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	EPQState	epqstate;
+
+	slot_getallattrs(table->slot);
+	memcpy(written->tts_values, table->slot->tts_values, desc->natts * sizeof(Datum));
+	memcpy(written->tts_isnull, table->slot->tts_isnull, desc->natts * sizeof(bool));
+#define SET(column, datum, null) \
+	(written->tts_values[table->attnos[column] - 1] = (datum), written->tts_isnull[table->attnos[column] - 1] = (null))
+	SET(COLUMN_POSITION, Int64GetDatum(change->position), false);
+	SET(COLUMN_DELIVERED, Int64GetDatum(change->delivered), false);
+	SET(COLUMN_OWNER, PointerGetDatum(change->owner), change->owner == NULL);
+	SET(COLUMN_LEASE_EXPIRES_AT, TimestampTzGetDatum(change->lease_expires_at), change->owner == NULL);
+	if (change->owner)
+	{
+		SET(COLUMN_FENCING_TOKEN, Int64GetDatum(change->fencing_token), false);
+		SET(COLUMN_RECEIVED_AT, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	}
+#undef SET
+	ExecStoreVirtualTuple(written);
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	estate->es_snapshot = GetActiveSnapshot();
+	estate->es_output_cid = GetCurrentCommandId(true);
+	InitResultRelInfo(result, table->rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	estate->es_opened_result_relations = lappend(estate->es_opened_result_relations, result);
+	taskapi_eval_plan_qual_init(&epqstate, estate);
+	AfterTriggerBeginQuery();
+	ExecSimpleRelationUpdate(result, estate, &epqstate, table->slot, written);
+	AfterTriggerEndQuery(estate);
+	EvalPlanQualEnd(&epqstate);
+	ExecCloseResultRelations(estate);
+	PopActiveSnapshot();
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	ExecDropSingleTupleTableSlot(written);
+	FreeExecutorState(estate);
+	CommandCounterIncrement();
+}
