@@ -48,7 +48,7 @@ GRANT SELECT ON b.client TO bench_reader;
 -- a thousand rows a transaction, so that depth is depth in stamps; a token is taken on the way
 CREATE PROCEDURE b.load(rows bigint) LANGUAGE plpgsql AS $$
 DECLARE
-    next bigint := 1;
+    next bigint := 1000;
 BEGIN
     FOR i IN 0 .. (rows - 1) / 1000 LOOP
         INSERT INTO b.fed SELECT i * 1000 + n, CASE WHEN n % 10 = 0 THEN 2 ELSE 1 END, 'title of a row ' || n, clock_timestamp() FROM generate_series(1, 1000) n;
@@ -133,6 +133,9 @@ done
 say 'freshness beside a transaction that holds an id for 6 seconds'
 psql -q -d "$BENCH_DB" <<'SQL'
 CREATE TABLE b.delay (ms float8);
+-- as the reader: whoever bypasses row security has no scope, and would need an index without its column
+CREATE FUNCTION b.ask(token text) RETURNS taskapi.changes_result LANGUAGE sql SECURITY DEFINER AS 'SELECT b.items_changes(token)';
+ALTER FUNCTION b.ask OWNER TO bench_reader;
 CREATE PROCEDURE b.follow() LANGUAGE plpgsql AS $$
 DECLARE
     page   taskapi.changes_result;
@@ -141,14 +144,14 @@ DECLARE
     seen   boolean;
 BEGIN
     PERFORM set_config('b.groups', '1', false);
-    token := (b.items_changes('latest')).next_page_token;
+    token := (b.ask('latest')).next_page_token;
     FOR i IN 1 .. 100 LOOP
         UPDATE b.fed SET title = 'fresh ' || i WHERE id = 1;
         COMMIT;
         wrote := clock_timestamp();
         seen := false;
         WHILE NOT seen LOOP
-            page := b.items_changes(token);
+            page := b.ask(token);
             token := page.next_page_token;
             seen := page.items::text LIKE '%fresh ' || i || '"%';
             COMMIT;

@@ -186,19 +186,31 @@ $$;
 COMMENT ON FUNCTION taskapi.check_changes(taskapi.wanted_resource) IS
     'Internal: raises the reason why a resource that is wanted cannot tell its changes';
 
--- The departures that are there, if they can be kept.
+-- The departures that are there. Those of a table whose resources were dropped by hand are known by their name, with or without the
+-- number that free_name() gives, their owner and their columns.
+CREATE FUNCTION taskapi.departures_of(source regclass) RETURNS SETOF regclass
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        WITH registered AS (
+            SELECT DISTINCT d.oid FROM taskapi.resource r JOIN pg_class d ON d.oid = r.departures WHERE r.source = $1)
+        SELECT r.oid::regclass FROM registered r
+        UNION ALL
+        SELECT d.oid::regclass
+        FROM pg_class s JOIN pg_class d ON d.relnamespace = s.relnamespace AND d.relowner = s.relowner AND d.relkind = 'r'
+        WHERE s.oid = $1 AND rtrim(d.relname::text, '0123456789') = left(s.relname::text, 45) || '_departures'
+          AND NOT EXISTS (SELECT FROM registered)
+          AND NOT EXISTS (SELECT FROM taskapi.resource r WHERE r.departures = d.oid)
+          AND (SELECT count(*) FROM pg_attribute a
+               WHERE a.attrelid = d.oid AND a.attname IN ('taskapi_departed_at', 'taskapi_stamp')) = 2;
+    END;
+COMMENT ON FUNCTION taskapi.departures_of(regclass) IS 'Internal: the tables of the rows that left a table';
+
+-- One of them, if it can be kept.
 CREATE FUNCTION taskapi.present_departures(wanted taskapi.wanted_resource) RETURNS regclass
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
-        SELECT d.oid::regclass
-        FROM pg_class s JOIN pg_class d ON d.relnamespace = s.relnamespace
-        WHERE s.oid = ($1).source
-          AND (d.oid IN (SELECT r.departures FROM taskapi.resources_of(s.oid) r)
-               OR NOT EXISTS (SELECT FROM taskapi.resources_of(s.oid) r WHERE r.departures IS NOT NULL)
-                  AND d.relname = left(s.relname, 52) || '_departures')
-          AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = d.oid AND a.attname = 'taskapi_departed_at')
-          AND taskapi.departures_fit(s.oid, d.oid, taskapi.wanted_scopes($1))
-        ORDER BY d.oid LIMIT 1;
+        SELECT d FROM taskapi.departures_of(($1).source) d
+        WHERE taskapi.departures_fit(($1).source, d, taskapi.wanted_scopes($1)) ORDER BY d::oid LIMIT 1;
     END;
 COMMENT ON FUNCTION taskapi.present_departures(taskapi.wanted_resource) IS
     'Internal: the table of departures of a table, if it fits; else NULL';
@@ -231,8 +243,8 @@ DECLARE
                                 FROM unnest(taskapi.key_columns(wanted.source)) WITH ORDINALITY k (name, place));
 BEGIN
     IF scopes = '{}' OR present IS NULL THEN
-        RETURN QUERY SELECT d.relowner::regrole, format('DROP TABLE %s', d.oid::regclass) FROM pg_class d
-                     WHERE d.oid IN (SELECT r.departures FROM taskapi.resources_of(wanted.source) r);
+        RETURN QUERY SELECT c.relowner::regrole, format('DROP TABLE %s', d)
+                     FROM taskapi.departures_of(wanted.source) d JOIN pg_class c ON c.oid = d;
     END IF;
     IF scopes = '{}' OR present IS NOT NULL THEN
         RETURN;

@@ -24,8 +24,8 @@ DECLARE
         'changes', 'change_stamp', 'changes_arguments', 'changes_function_of', 'scope_column', 'policy_expression',
         'read_policies', 'departure_columns', 'departure_columns_of', 'has_opaque_policy', 'departures_fit', 'departures_legible',
         'wanted_scopes',
-        'check_changes', 'present_departures', 'wanted_departures', 'departures_statements', 'readers_of', 'changes_grants',
-        'changes_statements', 'changes_advice', 'is_stamp', 'told_columns',
+        'check_changes', 'departures_of', 'present_departures', 'wanted_departures', 'departures_statements', 'readers_of',
+        'changes_grants', 'changes_statements', 'changes_advice', 'is_stamp', 'told_columns',
         -- a declaration of a function of the caller's own
         'make_idempotent', 'statement_returns',
         -- migrations, as the caller

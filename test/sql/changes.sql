@@ -264,6 +264,20 @@ SELECT feed_api.plain_changes(:'plain');
 SELECT json_array_length(items), has_more FROM feed_api.plain_changes();
 SELECT taskapi.unexpose('feed_api.plain');
 SELECT to_regclass('feed.plain_departures');
+-- whose resource was dropped by hand, also if that has been forgotten, or is exposed again
+SELECT taskapi.expose('feed.plain', 'feed_api', changes => true);
+DROP VIEW feed_api.plain, feed_api.deleted_plain CASCADE;
+SELECT taskapi.unexpose('feed.plain');
+SELECT count(*) FROM pg_class WHERE relname LIKE 'plain_departures%' AND relkind = 'r';
+SELECT taskapi.expose('feed.plain', 'feed_api', changes => true);
+DROP VIEW feed_api.plain, feed_api.deleted_plain CASCADE;
+SELECT taskapi.forget_dropped_resources();
+SELECT taskapi.expose('feed.plain', 'feed_api', changes => true);
+SELECT array_agg(relname) FROM pg_class WHERE relname LIKE 'plain_departures%' AND relkind = 'r';
+DROP VIEW feed_api.plain, feed_api.deleted_plain CASCADE;
+SELECT taskapi.forget_dropped_resources();
+SELECT taskapi.unexpose('feed.plain');
+SELECT count(*) FROM pg_class WHERE relname LIKE 'plain_departures%' AND relkind = 'r';
 
 -- A partitioned table is one feed: a row that moves to another partition is the same row, and a partition that comes or goes ends
 -- the history.
