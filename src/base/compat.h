@@ -11,6 +11,7 @@
 #ifndef TASKAPI_COMPAT_H
 #define TASKAPI_COMPAT_H
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "nodes/plannodes.h"
@@ -159,6 +160,24 @@ taskapi_unicode_to_server(pg_wchar c, unsigned char *bytes)
 #else
 #define taskapi_att_is_virtual(att) false
 #define taskapi_generation_expression(rel, attno) NULL
+#endif
+
+/* 18 renamed where the executor keeps what it made of a table's CHECKs, some of which are not enforced or need work of their own */
+#if PG_VERSION_NUM >= 180000
+#define taskapi_check_states(info) ((info)->ri_CheckConstraintExprs)
+static inline bool
+taskapi_leaves_checks(const TupleConstr *constr)
+{
+	for (int i = 0; i < constr->num_check; i++)
+	{
+		if (!constr->check[i].ccenforced)
+			return true;
+	}
+	return constr->has_generated_virtual;
+}
+#else
+#define taskapi_check_states(info) ((info)->ri_ConstraintExprs)
+#define taskapi_leaves_checks(constr) false
 #endif
 
 /* What a column of a join, or since 18 of a grouped query, stands for; NULL for columns of anything else */

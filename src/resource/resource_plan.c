@@ -19,6 +19,7 @@
 #include "base/role.h"
 #include "http/layer.h"
 #include "http/standby.h"
+#include "resource/resource_checks.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_run.h"
 #include "resource/resource_target.h"
@@ -137,10 +138,12 @@ writes(const PlannedStmt *stmt)
 static void
 start_joined(QueryDesc *query, int eflags)
 {
+	bool		joins = (joining_text != NULL && query->sourceText == joining_text);
+
 	taskapi_resource_check_target(query);
 	if (unlikely(XactReadOnly) && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && writes(query->plannedstmt) && taskapi_in_request())
 		taskapi_require_primary("A request that writes");
-	if (joining_text != NULL && query->sourceText == joining_text)
+	if (joins)
 	{
 		joining_text = NULL;
 		eflags |= EXEC_FLAG_SKIP_TRIGGERS;
@@ -149,6 +152,8 @@ start_joined(QueryDesc *query, int eflags)
 		next_ExecutorStart_hook(query, eflags);
 	else
 		standard_ExecutorStart(query, eflags);
+	if (joins)
+		taskapi_prepare_checks(query);
 }
 
 static void
