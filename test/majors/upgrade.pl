@@ -1,7 +1,7 @@
 # A database of an older major, full of data and built with that major's binaries, comes to this one by pg_dump (parallel folder
 # and custom format) and by pg_upgrade. Each of the three copies is compared with the original, row by row and object by object,
 # and is then worked with: what a client got from the old server (cursors, page tokens, ETags, Idempotency-Keys, API keys,
-# sessions, JWTs) must go on working at the new one.
+# sessions, JWTs) must go on working at the new one; a token of changes is told that it has expired.
 #
 # OLD_INSTALL is the folder of the older PostgreSQL, with this extension in it; see scripts/test.
 use strict;
@@ -105,6 +105,7 @@ my $post = qq{INSERT INTO api.tasks (project_id, title, description) VALUES ('$p
 my $posted = request($old, 'source', $post, method => 'POST', headers => '{"idempotency-key": "the-key"}', subject => $ann);
 like($posted, qr/^([-0-9a-f]{36})\|1\|Posted\nETag: "1"$/, 'a POST with a key at the old server');
 my ($id) = $posted =~ /^(.{36})/;
+my ($told) = request($old, 'source', q{SELECT next_page_token FROM api.tasks_changes('latest')}, subject => $ann) =~ /^(.*)/;
 my ($cursor, $jwt, $api_key, $session, $page) = split /\|/, $old->safe_psql('source', 'SELECT * FROM public.token');
 
 # What a database holds: a digest of every table's rows (but of cursors, whose text tells when it was written), and the definition of everything, by the new pg_dump.
@@ -177,6 +178,11 @@ sub check
 	is(request($new, $db, 'SELECT current_user, taskapi.current_subject_id()', cookies => qq({"__Host-session": "$session"})), "major_user|$bob\n", "$name: a session of the old server");
 	is(request($new, $db, 'SELECT 1', headers => '{"x-api-key": "tak_wrong"}'), 'unauthenticated', "$name: no other key");
 
+	# the change feed: stamps of another cluster tell nothing, so a client starts over, and goes on from there
+	is(request($new, $db, "SELECT 1 FROM api.tasks_changes('$told')", subject => $ann), 'cursor_expired', "$name: a token of changes of the old server has expired");
+	my ($walked, $here) = request($new, $db, 'SELECT json_array_length(items), next_page_token FROM api.tasks_changes(page_size => 500)', subject => $ann) =~ /^(\d+)\|(.*)/;
+	is($walked, 300, "$name: starting over tells all there is");
+
 	# plans
 	like(plan_of($new, $db, qq{SELECT * FROM "My Data".event WHERE taskapi.cursor('at DESC, id DESC', at, id) > taskapi.cursor('at DESC, id DESC', '2026-03-01'::timestamptz, 9::bigint) ORDER BY at DESC, id DESC LIMIT 5}),
 		qr/Index Cond: .*ROW\(at, id\) < ROW\(/, "$name: the planner turns a cursor into a row comparison");
@@ -196,6 +202,7 @@ sub check
 		"Put|3|\nETag: \"3\"", "$name: PUT, which the planner's hook lets through");
 	is(request($new, $db, qq{DELETE FROM api.tasks WHERE id = '$id' RETURNING title}, %ann, method => 'DELETE'), "Put\n", "$name: DELETE");
 	is(request($new, $db, qq{UPDATE api.deleted_tasks SET deleted_at = NULL WHERE id = '$id'; SELECT count(*) FROM api.tasks WHERE id = '$id'}, %ann, method => 'PATCH') =~ s/\n.*//sr, '1', "$name: restore");
+	is(request($new, $db, "SELECT items -> 0 ->> 'id', json_array_length(items) + json_array_length(removed) FROM api.tasks_changes('$here')", subject => $ann), "$id|1\n", "$name: what changed since then is told");
 	is(request($new, $db, "SELECT count(*) FROM api.deleted_tasks", %ann, method => 'GET'), "1\n", "$name: the trash arrives");
 	is(request($new, $db, 'SELECT json_array_length(items), has_next FROM api.tasks_page(page_size => 10)', %ann, method => 'GET'), "10|t\n", "$name: /rpc/tasks_page");
 	is($new->safe_psql($db, q{INSERT INTO api.orders ("Region", total) VALUES ('east', 99) RETURNING "No" > 800, version}), 't|1', "$name: sequences go on");
