@@ -12,10 +12,11 @@ package Guide;
 
 use strict;
 use warnings;
-use File::Basename 'dirname';
+use File::Path 'make_path';
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
 my $root = POSIX::getcwd();
 my @shells;
@@ -54,7 +55,7 @@ sub same
 	$text =~ s/\b\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\b/TIME/g;
 	$text =~ s{(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_.=+/-]*[0-9])(?=[A-Za-z0-9_.-]*[A-Z])[A-Za-z0-9_.-]{20,}={0,2}(?![A-Za-z0-9_-])}{TOKEN}g;
 	$text =~ s/\b\d+(\.\d+)? ms\b/N ms/g;
-	$text =~ s/;t=\d+/;t=N/g;
+	$text =~ s/;r=\d+;t=\d+/;r=N;t=N/g;
 	$text =~ s/^(Retry-After: )[1-9]\d*/$1N/img;
 	$text =~ s/\bTry again in \d+ seconds?/Try again in N seconds/g;
 	# plans, as the majors show them
@@ -88,10 +89,12 @@ sub new
 	# Debian's python3, which has Debian's psycopg
 	$program{python3} = '/usr/bin/python3' if -x '/usr/bin/python3';
 	my %script = (
-		curl => qq{[ -e "$folder/ready" ] || { for i in \$(seq 300); do $program{curl} -s -o "$folder/ready" "http://127.0.0.1:$port/" && break; sleep 0.1; done; }
+		curl => qq{for i in \$(seq 600); do
+				case \$($program{curl} -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz") in 000 | 503) sleep 0.1 ;; *) break ;; esac
+			done
 			$program{curl} -sS --connect-to "localhost:8080:127.0.0.1:$port" "\$@" | LC_ALL=C tr -d '\\r' |
 			grep -aEiv '^(date|connection|keep-alive|transfer-encoding|content-length|vary|cache-control|x-content-type-options|x-request-id|read-after|server): ' || true},
-		(map { $_ => qq{rm -f "$folder/ready"; PORT=$port exec $program{$_} "\$@" >>"$PostgreSQL::Test::Utils::log_path/${name}_server.log" 2>&1} } qw(node python3)),
+		(map { $_ => qq{PORT=$port exec $program{$_} "\$@" >>"$PostgreSQL::Test::Utils::log_path/${name}_server.log" 2>&1} } qw(node python3)),
 	);
 	foreach (sort keys %script)
 	{
@@ -196,6 +199,33 @@ sub play
 	}
 	$self->stop;
 	return ($page, @wrong);
+}
+
+# check(PATTERN...): the test of all pages of these names that are played. GUIDES chooses pages; with GUIDES_WRITE they are written into
+# that folder as they should be (scripts/guides).
+sub check
+{
+	plan skip_all => 'the pages show the gateway' if ($ENV{LAYER} // 'gateway') ne 'gateway';
+	my @pages = grep { slurp_file($_) =~ /^<!-- played -->$/m } map { glob } @_;
+	ok(@pages > 0, 'there are pages');
+	if ($ENV{GUIDES})
+	{
+		my %chosen = map { $_ => 1 } split ' ', $ENV{GUIDES};
+		@pages = grep { $chosen{$_} } @pages;
+	}
+	foreach my $path (@pages)
+	{
+		my ($page, @wrong) = Guide->new($path =~ s/\W+/_/gr)->play(slurp_file($path));
+		if (my $folder = $ENV{GUIDES_WRITE})
+		{
+			make_path("$folder/" . ($path =~ s{/?[^/]*$}{}r));
+			append_to_file("$folder/$path", $page);
+			@wrong = grep { /^-- which it should not\n?\z/m } @wrong;
+		}
+		is(join("\n", @wrong), '', "$path prints what it shows");
+	}
+	done_testing();
+	return;
 }
 
 sub stop
