@@ -51,7 +51,7 @@ typedef struct RowKey
 } RowKey;
 
 static List *publishers_of(Oid table);
-static void require_right_to_publish(Relation rel);
+static void require_right_to_publish(Oid table);
 static const char *event_of(const Publisher *publisher, TriggerEvent event, HeapTuple old, HeapTuple new, TupleDesc desc);
 static bool is_deleted(const Publisher *publisher, HeapTuple row, TupleDesc desc);
 static RowKey key_of(Relation rel, HeapTuple row);
@@ -114,13 +114,14 @@ taskapi_resource_publish(PG_FUNCTION_ARGS)
 	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
 	HeapTuple	old = trigdata->tg_trigtuple;
 	HeapTuple	new = is_update ? trigdata->tg_newtuple : old;
-	List	   *publishers = publishers_of(taskapi_resource_root(RelationGetRelid(rel)));
+	Oid			root = taskapi_resource_root(RelationGetRelid(rel));
+	List	   *publishers = publishers_of(root);
 	RowKey		key;
 	ListCell   *lc;
 
 	if (publishers == NIL || (is_update && !taskapi_row_changed(desc, old, new, 0, 0)))
 		return PointerGetDatum(NULL);
-	require_right_to_publish(rel);
+	require_right_to_publish(root);
 	key = key_of(rel, new);
 	foreach(lc, publishers)
 	{
@@ -140,13 +141,14 @@ taskapi_resource_publish(PG_FUNCTION_ARGS)
 }
 
 /*
- * What a trigger does it does with the rights of the table's owner.
+ * What a trigger does it does with the rights of the owner of the table that was exposed, whoever owns the partition.
  */
 static void
-require_right_to_publish(Relation rel)
+require_right_to_publish(Oid table)
 {
 	static Oid	function = InvalidOid;
 	static uint64 generation = 0;
+	Oid			owner = taskapi_resource_table(table)->owner;
 
 	if (generation != taskapi_names_generation())
 	{
@@ -157,12 +159,11 @@ require_right_to_publish(Relation rel)
 		function = taskapi_function_oid("publish", lengthof(types), types);
 		generation = now;
 	}
-	if (!taskapi_may_execute(function, rel->rd_rel->relowner))
+	if (!taskapi_may_execute(function, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("the owner of table \"%s\" may not publish", RelationGetRelationName(rel)),
-				 errhint("GRANT EXECUTE ON FUNCTION taskapi.publish TO %s.",
-						 quote_identifier(GetUserNameFromId(rel->rd_rel->relowner, false)))));
+				 errmsg("the owner of table \"%s\" may not publish", get_rel_name(table)),
+				 errhint("GRANT EXECUTE ON FUNCTION taskapi.publish TO %s.", quote_identifier(GetUserNameFromId(owner, false)))));
 }
 
 /* NULL: nothing that the resource would show */

@@ -182,6 +182,11 @@ CALL taskapi.maintain();
 SELECT payload FROM pub.published();
 REVOKE EXECUTE ON FUNCTION taskapi.publish FROM regress_pub_owner;
 
+-- It is the owner of the table that counts, and not of one of its partitions.
+ALTER TABLE pub.part_a OWNER TO regress_pub_writer;
+SELECT public.problem($$INSERT INTO pub.part (id, region) VALUES (50, 'a')$$);
+SELECT topic, key FROM pub.published();
+
 -- The outbox is gone: writes are refused, until nothing is published any more.
 DROP SCHEMA pub_outbox CASCADE;
 SELECT public.problem('INSERT INTO pub_api.task (id) VALUES (40)');
