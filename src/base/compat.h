@@ -253,6 +253,13 @@ taskapi_leaves_checks(const TupleConstr *constr)
 #define taskapi_query_selected_columns(query, rte) ((rte)->selectedCols)
 #endif
 
+/* 17 moved the number that a backend gives its transaction; include storage/proc.h */
+#if PG_VERSION_NUM >= 170000
+#define taskapi_local_transaction() (MyProc->vxid.lxid)
+#else
+#define taskapi_local_transaction() (MyProc->lxid)
+#endif
+
 /* 18 took an argument of the executor's away */
 #if PG_VERSION_NUM >= 180000
 #define TASKAPI_EXECUTE_ONCE_PARAM

@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -29,6 +30,7 @@ typedef struct Checks
 	char	  **texts;
 	Expr	  **planned;		/* NULL if they are the server's to read */
 	MemoryContext context;
+	LocalTransactionId replaced;	/* the transaction that last had others in this place */
 } Checks;
 
 static Checks tables[MAX_TABLES];
@@ -37,7 +39,7 @@ static int	next_table = 0;
 static Checks *find_checks(Relation rel);
 static bool is_current(const Checks *checks, const TupleConstr *constr);
 static void read_checks(Checks *checks, Relation rel);
-static void forget_checks(Checks *checks);
+static bool forget_checks(Checks *checks);
 static bool is_strange(Node *node, void *context);
 static bool is_strange_function(Oid function, void *context);
 
@@ -87,10 +89,11 @@ find_checks(Relation rel)
 	{
 		checks = &tables[next_table];
 		next_table = (next_table + 1) % MAX_TABLES;
-		forget_checks(checks);
+		if (!forget_checks(checks))
+			return NULL;
 	}
-	else if (!is_current(checks, constr))
-		forget_checks(checks);
+	else if (!is_current(checks, constr) && !forget_checks(checks))
+		return NULL;
 	if (!OidIsValid(checks->relid))
 		read_checks(checks, rel);
 	return checks->planned ? checks : NULL;
@@ -135,15 +138,24 @@ read_checks(Checks *checks, Relation rel)
 		read.planned = NULL;
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(context, CacheMemoryContext);
+	read.replaced = checks->replaced;
 	*checks = read;
 }
 
-static void
+/*
+ * Make a place free, once in a transaction, since what was there takes memory until its end.
+ */
+static bool
 forget_checks(Checks *checks)
 {
-	if (OidIsValid(checks->relid))
-		MemoryContextSetParent(checks->context, TopTransactionContext);
+	if (!OidIsValid(checks->relid))
+		return true;
+	if (checks->replaced == taskapi_local_transaction())
+		return false;
+	MemoryContextSetParent(checks->context, TopTransactionContext);
 	checks->relid = InvalidOid;
+	checks->replaced = taskapi_local_transaction();
+	return true;
 }
 
 /*

@@ -11,7 +11,7 @@
  * operator has changed since.  Kept are constraints of the server's own functions and operators only, so that nobody's right to
  * execute anything is asked for, and nothing else is planned, before there is a row to check.
  *
- * An expression may be in use when it is replaced: so it lives to the end of the transaction.
+ * An expression may be in use when it is replaced: so it lives to the end of the transaction, in which none takes its place twice.
  *
  *-------------------------------------------------------------------------
  */
