@@ -88,13 +88,15 @@ sub new
 	my %program = map { my $p = $_; $p => (grep { -x } map { "$_/$p" } split /:/, $ENV{PATH})[0] // die "there is no program \"$p\"" } qw(curl node python3);
 	# Debian's python3, which has Debian's psycopg
 	$program{python3} = '/usr/bin/python3' if -x '/usr/bin/python3';
+	# where the tests' node finds its packages, whatever a page says
+	my $node_path = $ENV{NODE_PATH} // '';
 	my %script = (
 		curl => qq{for i in \$(seq 600); do
 				case \$($program{curl} -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz") in 000 | 503) sleep 0.1 ;; *) break ;; esac
 			done
 			$program{curl} -sS --connect-to "localhost:8080:127.0.0.1:$port" "\$@" | LC_ALL=C tr -d '\\r' |
 			grep -aEiv '^(date|connection|keep-alive|transfer-encoding|content-length|vary|cache-control|x-content-type-options|x-request-id|read-after|server): ' || true},
-		(map { $_ => qq{PORT=$port exec $program{$_} "\$@" >>"$PostgreSQL::Test::Utils::log_path/${name}_server.log" 2>&1} } qw(node python3)),
+		(map { $_ => qq{NODE_PATH=$node_path PORT=$port exec $program{$_} "\$@" >>"$PostgreSQL::Test::Utils::log_path/${name}_server.log" 2>&1} } qw(node python3)),
 	);
 	foreach (sort keys %script)
 	{
