@@ -16,14 +16,21 @@ cells.forEach(({ pool }) => pool.on('error', () => {}));
 const home = cells[0], ATTEMPTS = 10;
 const ask = async (cell, text, values = []) => (await cell.pool.query(text, values)).rows;
 
-// The resources whose rows belong to a project, with their key and order.
+// created_at DESC, id DESC as created_at.desc,id.desc
+const orderOf = (text) => text.split(/,\s*/).map((term) => term.toLowerCase().replaceAll('"', '').replace(/ nulls (first|last)/, '.nulls$1').replace(' ', '.')).join(',');
+
+// The resources whose rows belong to a project, with their key, their order, and the cursors of other orders: columns of the type that
+// functions of a row compute, which a list is ordered by under their names.
 const resources = new Map();
 async function readResources() {
-    const found = await ask(home, `SELECT r.resource, r.key_columns::text[], r.order_by, r.cursor_column, r.deleted_resource, r.deleted_order_by FROM taskapi.resources r
+    const found = await ask(home, `SELECT r.resource, r.key_columns::text[], r.order_by, r.cursor_column, r.deleted_resource, r.deleted_order_by,
+            (SELECT coalesce(array_agg(p.proname::text ORDER BY p.proname), '{}') FROM pg_proc p JOIN pg_type t ON p.pronargs = 1 AND t.oid = p.proargtypes[0] JOIN pg_class c ON c.oid = t.typrelid
+             WHERE c.relname = r.resource AND c.relnamespace = p.pronamespace AND p.pronamespace = r.api_schema::regnamespace AND p.prorettype = 'taskapi.cursor'::regtype) AS cursors
+        FROM taskapi.resources r
         WHERE r.resource = 'projects' OR EXISTS (SELECT FROM json_array_elements(to_json(r.columns)) c WHERE c ->> 'name' = 'project_id')`);
     for (const r of found) {
-        resources.set(r.resource, { key: r.key_columns, order: r.order_by, cursor: r.cursor_column });
-        if (r.deleted_resource) resources.set(r.deleted_resource, { key: r.key_columns, order: r.deleted_order_by, cursor: r.cursor_column });
+        resources.set(r.resource, { key: r.key_columns, order: orderOf(r.order_by), cursor: r.cursor_column, cursors: r.cursors });
+        if (r.deleted_resource) resources.set(r.deleted_resource, { key: r.key_columns, order: orderOf(r.deleted_order_by), cursor: r.cursor_column, cursors: [] });
     }
 }
 
@@ -63,14 +70,16 @@ async function cellsOf(project) {
     return cells.filter((_, i) => states[i].length);
 }
 
-// created_at DESC, id DESC as created_at.desc,id.desc
-const orderOf = (text) => text.split(/,\s*/).map((term) => term.toLowerCase().replaceAll('"', '').replace(/ nulls (first|last)/, '.nulls$1').replace(' ', '.')).join(',');
-
+// The cursor tells the order, so it is asked for, and the key; what the client did not ask for goes again.
 async function list(resource, request, url) {
-    const query = new URLSearchParams(url.search), limit = Number(query.get('limit') ?? 50), order = orderOf(resource.order);
-    if (!Number.isInteger(limit) || limit < 0 || (query.get('order') ?? order) !== order) throw Object.assign(new Error(`over cells the order is ${order}`), { status: 400 });
+    const query = new URLSearchParams(url.search), limit = Number(query.get('limit') ?? 50), order = query.get('order') ?? resource.order;
+    const cursor = order === resource.order ? resource.cursor : resource.cursors.includes(order) ? order : undefined;
+    if (!Number.isInteger(limit) || limit < 0 || !cursor) throw Object.assign(new Error(`over cells the order is one of: ${[resource.order, ...resource.cursors].join(' ')}`), { status: 400 });
     query.set('order', order);
     query.set('limit', limit);
+    const asked = new URLSearchParams(query), names = (query.get('select') || '*').split(',');
+    const added = [cursor, ...resource.key].filter((name) => !names.includes(name) && !(names.includes('*') && !resource.cursors.includes(name)));
+    query.set('select', [...names, ...added]);
     const answers = await consistent(() => Promise.all(cells.map((cell) => send(cell, request, `${url.pathname}?${query}`))));
     const refused = answers.find((answer) => answer.status !== 200);
     if (refused) return refused;
@@ -79,13 +88,14 @@ async function list(resource, request, url) {
         return !seen.has(key) && seen.add(key);
     });
     // the database compares cursors as it does in a page, whatever their types and collations
-    const sorted = await ask(home, 'SELECT (o - 1)::int AS at FROM unnest($1::text[]) WITH ORDINALITY AS c (token, o) ORDER BY c.token::taskapi.cursor LIMIT $2', [rows.map((row) => row[resource.cursor]), limit]);
+    const sorted = await ask(home, 'SELECT (o - 1)::int AS at FROM unnest($1::text[]) WITH ORDINALITY AS c (token, o) ORDER BY c.token::taskapi.cursor LIMIT $2', [rows.map((row) => row[cursor]), limit]);
     const page = sorted.map(({ at }) => rows[at]), headers = { ...answers[0].headers };
     for (const name of ['content-length', 'etag', 'link', 'content-range']) delete headers[name];
     if (page.length === limit && limit > 0) {
-        query.set('cursor', `gt.${page.at(-1)[resource.cursor]}`);
-        headers.link = `<?${query}>; rel="next"`;
+        asked.set(cursor, `gt.${page.at(-1)[cursor]}`);
+        headers.link = `<?${asked}>; rel="next"`;
     }
+    for (const row of page) for (const name of added) delete row[name];
     return { status: 200, headers, body: Buffer.from(JSON.stringify(page)) };
 }
 

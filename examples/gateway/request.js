@@ -68,7 +68,7 @@ function conditions(resource, query) {
 function selection(resource, query) {
     const text = query.get('select');
     if (!text || text === '*') return resource.visible;
-    const wanted = text.split(',');
+    const wanted = text.split(',').flatMap((name) => (name === '*' ? resource.visible : name));
     for (const name of wanted) {
         if (!resource.byName.get(name)?.readable) throw invalid('invalid_value', `${resource.name} have no column "${name}".`, /[(:]/.test(name) ? 'Related resources and aliases are not served here.' : undefined);
     }

@@ -92,9 +92,9 @@ sub move
 # The titles of a whole walk, in its order.
 sub walk
 {
-	my ($limit) = @_;
+	my ($limit, $query) = @_;
 	my @titles;
-	my $path = "/tasks?limit=$limit&select=id,title,cursor";
+	my $path = "/tasks?limit=$limit&" . ($query // 'select=id,title,cursor');
 	for (1 .. 200)
 	{
 		my $answer = call('GET', $path);
@@ -136,7 +136,16 @@ is(call('GET', "/projects/$project{b}")->{json}{name}, 'In b', 'a project is fou
 is(call('GET', '/projects/018f0000-0000-7000-8000-000000000009')->{status}, 404, 'one that is nowhere is not');
 my $task = call('GET', '/tasks?limit=1')->{json}[0];
 is(call('PATCH', "/tasks/$task->{id}", json => { description => 'found' }, 'if-match' => '"1"')->{status}, 200, 'so is a row, for a write too');
-is(call('GET', '/tasks?order=title')->{status}, 400, 'another order is refused');
+is(call('GET', '/tasks?order=title')->{status}, 400, 'an order without a cursor is refused');
+is(walk(7, 'select=title'), $expected, 'a walk does not depend on what is selected');
+is_deeply(call('GET', '/tasks?limit=2&select=title')->{json}, [ map { { title => $_ } } (split / /, $expected)[ 0, 1 ] ], 'and shows no more than that');
+$cell{$_}->safe_psql('postgres', q{UPDATE tasks.task SET due_date = date '2030-01-01' + abs(hashtext(title)) % 5, priority = 1 + abs(hashtext(title)) % 3 WHERE title NOT LIKE '_0-%'}) foreach 'a', 'b';
+my %order = (cursor_by_due_date => q{coalesce(due_date, 'infinity'), id}, cursor_by_priority => q{9 - priority, to_char(created_at, 'YYYYMMDDHH24MISSUS')});
+foreach my $order (sort keys %order)
+{
+	my $all = join ' ', map { $_->[0] } sort { $a->[1] cmp $b->[1] || $a->[2] cmp $b->[2] || $a->[3] cmp $b->[3] } map { [ split /\|/ ] } split /\n/, rows("SET timezone = 'UTC'; SELECT title, $order{$order}, id FROM tasks.task");
+	is(walk($_->[0], "order=$order$_->[1]"), $all, "a walk over two cells by $order, $_->[0] a page") foreach [ 7, '' ], [ 4, '&select=title' ], [ 50, "&select=*,$order" ];
+}
 is(scalar @{ call('GET', '/tasks?limit=50&title=eq.a0-1')->{json} }, 1, 'a filter holds in both');
 my %made = map { my $k = $_; $k => [ map { call('POST', '/projects', json => { name => "Anywhere $k" }, 'idempotency-key' => qq("$k"))->{json}{id} } 1 .. 2 ] } 1 .. 4;
 is(scalar(grep { $_->[0] ne $_->[1] } values %made), 0, 'a project that is made twice with one key is one');
