@@ -87,10 +87,10 @@ COMMENT ON COLUMN @api@.api_keys.prefix IS 'How the secret begins, to recognize 
 COMMENT ON COLUMN @api@.api_keys.scopes IS 'read: GET and HEAD; write: all other methods';
 COMMENT ON COLUMN @api@.api_keys.secret IS 'Shown once, in the answer to POST; NULL ever after';
 
--- A repetition with the same Idempotency-Key is answered with the same key, whose secret stays in the ledger for that, for
--- taskapi.idempotency_ttl and for its owner's eyes.
+-- A repetition with the same Idempotency-Key is answered with the same key, whose secret stays in the ledger for that, for its
+-- owner's eyes. A client repeats within minutes; after ten it makes another key, and the secret is purged like all that expires.
 CREATE FUNCTION @data@.create_api_key() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET taskapi.idempotent = on
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET taskapi.idempotent = on SET taskapi.idempotency_ttl = '10min'
 AS $body$
 BEGIN
     IF NOT taskapi.statement_returns(TG_RELID::regclass, 'secret') THEN

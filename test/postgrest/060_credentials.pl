@@ -96,6 +96,10 @@ my $made = $layer->call('POST', '/api_keys', as => $ann, json => { name => 'lapt
 like($made->{secret}, qr/^tak_/, 'the secret is shown');
 is($made->{prefix}, substr($made->{secret}, 0, 12), 'and begins with the prefix');
 my $reader = $layer->call('POST', '/api_keys', as => $ann, json => { name => 'dashboard', scopes => ['read'] }, @representation)->{json}[0];
+my @once = map { $layer->call('POST', '/api_keys', as => $ann, json => { name => 'once' }, @representation, 'Idempotency-Key' => '"a key of its own"')->{json}[0] } 1 .. 2;
+is($once[1]{secret}, $once[0]{secret}, 'a repetition has the secret again');
+is($layer->sql("SELECT bool_and(expires_at <= completed_at + interval '10 minutes') FROM taskapi.idempotency_key WHERE strpos(body::text, '$once[0]{secret}') > 0"), 't', 'for ten minutes at most');
+is($layer->call('DELETE', "/api_keys?id=eq.$once[0]{id}", as => $ann)->{status}, 204, 'and it ends as any other');
 my $listed = $layer->call('GET', '/api_keys?order=name', as => $ann);
 is_deeply([ map { $_->{name} } @{ $listed->{json} } ], [ 'dashboard', 'laptop' ], 'they are listed');
 unlike($listed->{text}, qr/\Q$made->{secret}\E|\Q$reader->{secret}\E/, 'without their secrets');
