@@ -323,8 +323,10 @@ REVOKE ALL ON FUNCTION taskapi.outbox_stats() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.outbox_stats() IS 'Internal: what stats shows of the outbox';
 
 -- What all groups have read goes, partition by partition; older than taskapi.outbox_retention it goes whoever has not read it.
+-- While it waits for the lock on the table of messages, who comes later waits behind it: publishers whose session is new, and readers.
+-- So it waits shortly, and maintain() tries it again.
 CREATE FUNCTION taskapi.prune_outbox() RETURNS int
-    LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '50 ms'
+    LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '20 ms'
     AS 'MODULE_PATHNAME', 'taskapi_prune_outbox';
 REVOKE ALL ON FUNCTION taskapi.prune_outbox() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.prune_outbox() IS

@@ -52,6 +52,8 @@ static TaskapiOutboxStatement parks = {
 };
 
 static const TaskapiOutboxLayout group_layout = {1, 2, {{"name", TEXTOID}, {"topics", TEXTARRAYOID}}};
+#define PARKED_SEQ 2
+#define PARKED_DUE_AT 3
 static const TaskapiOutboxLayout parked_layout = {
 	2, 4, {{"group", TEXTOID}, {"slot", INT2OID}, {"seq", INT8OID}, {"due_at", TIMESTAMPTZOID}}
 };
@@ -277,11 +279,10 @@ has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampT
 	taskapi_outbox_scan_begin(&receiver->parked, keys, lengthof(keys), NULL);
 	while (!found && taskapi_outbox_scan_next(&receiver->parked, ForwardScanDirection))
 	{
-		bool		isnull;
-		int64		seq = DatumGetInt64(taskapi_outbox_column(&receiver->parked, 2, &isnull));
-		TimestampTz due_at = DatumGetTimestampTz(taskapi_outbox_column(&receiver->parked, 3, &isnull));
+		int64		seq = taskapi_outbox_number(&receiver->parked, PARKED_SEQ);
+		TimestampTz due_at = taskapi_outbox_number(&receiver->parked, PARKED_DUE_AT);
 
-		found = !isnull && due_at <= now && seq <= slot->position;
+		found = due_at != 0 && due_at <= now && seq <= slot->position;
 	}
 	taskapi_outbox_scan_end(&receiver->parked);
 	return found;

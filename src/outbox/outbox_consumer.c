@@ -78,29 +78,20 @@ taskapi_consumer_read(TaskapiOutboxTable *table, Datum group, int32 slot, Taskap
 	return true;
 }
 
-static int64
-int64_column(TaskapiOutboxTable *table, int column)
-{
-	bool		isnull;
-	Datum		value = taskapi_outbox_column(table, column, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
 static void
 take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer)
 {
 	bool		isnull;
 
 	consumer->slot = DatumGetInt16(taskapi_outbox_column(table, COLUMN_SLOT, &isnull));
-	consumer->position = int64_column(table, COLUMN_POSITION);
-	consumer->delivered = int64_column(table, COLUMN_DELIVERED);
-	consumer->missed = int64_column(table, COLUMN_MISSED);
+	consumer->position = taskapi_outbox_number(table, COLUMN_POSITION);
+	consumer->delivered = taskapi_outbox_number(table, COLUMN_DELIVERED);
+	consumer->missed = taskapi_outbox_number(table, COLUMN_MISSED);
 	(void) taskapi_outbox_column(table, COLUMN_OWNER, &isnull);
 	consumer->owned = !isnull;
-	consumer->fencing_token = int64_column(table, COLUMN_FENCING_TOKEN);
-	consumer->lease_expires_at = int64_column(table, COLUMN_LEASE_EXPIRES_AT);
-	consumer->received_at = int64_column(table, COLUMN_RECEIVED_AT);
+	consumer->fencing_token = taskapi_outbox_number(table, COLUMN_FENCING_TOKEN);
+	consumer->lease_expires_at = taskapi_outbox_number(table, COLUMN_LEASE_EXPIRES_AT);
+	consumer->received_at = taskapi_outbox_number(table, COLUMN_RECEIVED_AT);
 }
 
 bool

@@ -57,8 +57,7 @@ taskapi_messages_read(TaskapiMessages *messages, int32 slot, int64 after, int64 
 		taskapi_outbox_scan_begin(table, &key, 1, &after);
 		while (go_on && taskapi_outbox_scan_next(table, ForwardScanDirection))
 		{
-			bool		isnull;
-			int64		seq = DatumGetInt64(taskapi_outbox_column(table, MESSAGE_SEQ, &isnull));
+			int64		seq = taskapi_outbox_number(table, MESSAGE_SEQ);
 
 			go_on = seq <= upto && callback(table, seq, arg);
 		}

@@ -324,7 +324,7 @@ put_message(TaskapiOutboxTable *row, int64 seq, void *arg)
 		wanted = !nulls[2] && DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, values[2], handing->topics[i]));
 	if (!wanted)
 		return true;
-	values[1] = Int32GetDatum(DatumGetInt16(values[1]));
+	values[1] = Int32GetDatum(DatumGetInt16(values[1]));	/* a key, never NULL */
 	values[7] = Int32GetDatum(0);
 	values[8] = Int64GetDatum(handing->fencing_token);
 	tuplestore_putvalues(handing->rsinfo->setResult, handing->rsinfo->setDesc, values, nulls);

@@ -93,6 +93,8 @@ is_plain(TaskapiOutboxTable *table, const TaskapiOutbox *outbox, const TaskapiOu
 		if (attno == desc->natts || TupleDescAttr(desc, attno)->atttypid != layout->columns[i].type)
 			return false;
 		table->attnos[i] = attno + 1;
+		if (i < layout->nkeys && !taskapi_att_is_not_null(desc, attno + 1))
+			return false;
 	}
 	return true;
 }
@@ -195,4 +197,13 @@ Datum
 taskapi_outbox_column(TaskapiOutboxTable *table, int column, bool *isnull)
 {
 	return slot_getattr(table->slot, table->attnos[column], isnull);
+}
+
+int64
+taskapi_outbox_number(TaskapiOutboxTable *table, int column)
+{
+	bool		isnull;
+	Datum		value = taskapi_outbox_column(table, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
 }

@@ -6,7 +6,7 @@
  * receive() and settle() are called for every batch, and for a small one the executor's start and end, eight times over, was most
  * of what they cost.  The tables are their owner's, though, who may have made something else of them.  So a table is read here only
  * if it is plain: an ordinary table of the owner's with the columns that are asked for, without row-level security that binds the
- * owner, without children, and with an index that begins with the keys, in their default order.  Whoever finds that it is not uses
+ * owner, without children, and with an index that begins with the keys, which are NOT NULL, in their default order.  Whoever finds that it is not uses
  * a statement (outbox.h), which copes with all of it.
  *
  * Columns are found by their names, so that a partition may have them in another order.
@@ -67,7 +67,8 @@ extern void taskapi_outbox_scan_end(TaskapiOutboxTable *table);
  */
 extern bool taskapi_outbox_find_last(TaskapiOutboxTable *table, const Datum *keys, int nkeys);
 
-/* A column of that row, from 0, as in the layout */
+/* A column of that row, from 0, as in the layout; and one that is a bigint or a time, 0 if it is NULL.  Keys are never NULL. */
 extern Datum taskapi_outbox_column(TaskapiOutboxTable *table, int column, bool *isnull);
+extern int64 taskapi_outbox_number(TaskapiOutboxTable *table, int column);
 
 #endif							/* TASKAPI_OUTBOX_TABLE_H */

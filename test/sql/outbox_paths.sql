@@ -83,6 +83,12 @@ TABLE result;
 CREATE INDEX ON message (slot, seq, topic);
 CALL tell('one with more columns');
 TABLE result;
+ALTER TABLE parked ALTER created_at DROP NOT NULL, DROP CONSTRAINT parked_pkey;
+ALTER TABLE parked ALTER "group" DROP NOT NULL, ALTER slot DROP NOT NULL, ALTER seq DROP NOT NULL, ADD UNIQUE ("group", seq);
+INSERT INTO parked (topic, key, payload) VALUES ('t', 'k', '1');
+CALL tell('columns that may be NULL');
+TABLE result;
+DELETE FROM parked WHERE seq IS NULL;
 -- the next partition has its columns in another order
 CREATE TABLE other (key text NOT NULL, headers jsonb, more text, created_at timestamptz NOT NULL DEFAULT now(), topic text NOT NULL, payload jsonb NOT NULL, seq bigint NOT NULL, slot smallint NOT NULL);
 ALTER TABLE other DROP COLUMN more;
