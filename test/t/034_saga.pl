@@ -128,20 +128,31 @@ $node->safe_psql('postgres', q{
 	END $$;
 });
 
-# What the effects of a saga must be, by how it ended and what happened on the way.
-sub effects_of
+# How sagas ended, what happened on the way, and their journals. One look for all of them: a psql for each took most of the time.
+sub look
 {
-	my ($id) = @_;
-	my %count;
-	$count{$_}++ foreach split /\n/, $node->safe_psql('postgres', "SELECT what FROM effect WHERE saga = '$id'");
-	return \%count;
+	my ($which) = @_;
+	my %seen;
+	my @lines = split /\n/, $node->safe_psql('postgres', qq{
+		SELECT 'state', id, state FROM outbox.saga WHERE id $which;
+		SELECT 'effect', saga, what FROM effect WHERE saga $which;
+		SELECT 'journal', saga, step, outcome FROM outbox.saga_step WHERE saga $which ORDER BY saga, n});
+	foreach my $line (@lines)
+	{
+		my ($kind, $id, $what) = split /\|/, $line, 3;
+		$seen{$id}{state} = $what if $kind eq 'state';
+		$seen{$id}{effects}{$what}++ if $kind eq 'effect';
+		push @{ $seen{$id}{journal} }, $what if $kind eq 'journal';
+	}
+	return \%seen;
 }
 
+# What the effects of a saga must be, by how it ended.
 sub check_effects
 {
-	my ($id, $what) = @_;
-	my $state = $node->safe_psql('postgres', "SELECT state FROM outbox.saga WHERE id = '$id'");
-	my $effects = effects_of($id);
+	my ($saga, $what) = @_;
+	my ($state, $effects) = ($saga->{state}, $saga->{effects} // {});
+	my @journal = @{ $saga->{journal} // [] };
 	my @wrong;
 	foreach my $s (@steps)
 	{
@@ -149,7 +160,6 @@ sub check_effects
 		push @wrong, "$s->{step} $done times, compensated $undone times"
 		  if $state ne 'stuck' && ($state eq 'completed' ? $done != 1 || $undone != 0 : $done > 1 || ($s->{compensation} ? $undone != $done : 0));
 	}
-	my @journal = split /\n/, $node->safe_psql('postgres', "SELECT step, outcome FROM outbox.saga_step WHERE saga = '$id' ORDER BY n");
 	push @wrong, walk($state, @journal);
 	is(join('; ', @wrong), '', "$what: $state") or diag(join(', ', @journal));
 	return $state;
@@ -202,15 +212,14 @@ foreach my $step (qw(book charge ship refund))
 		{
 			$id++;
 			my $fails = $step eq 'refund';
-			$node->safe_psql('postgres', "INSERT INTO plan VALUES ('$id', 'ship', 1, 'failed', false)") if $fails;
-			$node->safe_psql('postgres', "SELECT begin_order('$id')");
-			my $before = $node->safe_psql('postgres', 'SELECT checkpoint_lsn FROM pg_control_checkpoint()');
+			my $plan = $fails ? "INSERT INTO plan VALUES ('$id', 'ship', 1, 'failed', false);" : '';
+			my ($before) = reverse split /\n/, $node->safe_psql('postgres', "$plan SELECT begin_order('$id'); SELECT checkpoint_lsn FROM pg_control_checkpoint()");
 			my ($rc, $out, $err) = $node->psql('postgres', "CALL work('$step', $border, '$how')");
 			isnt($rc, 0, "the $how dies at $step, border $border");
 			# it may take connections yet that it is about to end; it has come back after the checkpoint of its recovery
 			$node->poll_query_until('postgres', "SELECT checkpoint_lsn <> '$before' FROM pg_control_checkpoint()") if $how eq 'server';
 			run_to_end();
-			my $state = check_effects($id, "$step, border $border");
+			my $state = check_effects(look("= '$id'")->{$id}, "$step, border $border");
 			is($state, $fails ? 'compensated' : 'completed', 'it ends as it should');
 		}
 	}
@@ -233,7 +242,8 @@ IPC::Run::run([ $node->installed_command('pgbench'), '-n', '-c', 4, '-j', 1, '-T
 unlike($err, qr/ERROR/, 'no worker fails') or diag($err);
 run_to_end();
 my %ended;
-$ended{ check_effects("r$_", "saga $_") }++ foreach 1 .. $sagas;
+my $seen = look("LIKE 'r%'");
+$ended{ check_effects($seen->{"r$_"}, "saga $_") }++ foreach 1 .. $sagas;
 note("$ended{$_} $_") foreach sort keys %ended;
 is(join(' ', sort keys %ended), 'compensated completed stuck', 'all ends were there');
 note "$_" foreach split /\n/, $node->safe_psql('postgres', 'SELECT what, count(*) FROM story GROUP BY 1 ORDER BY 1');
@@ -244,7 +254,8 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM outbox.saga s FULL JOIN o
 	'0', 'what is stuck is a dead letter, and nothing else is');
 $node->safe_psql('postgres', q{DELETE FROM plan; SELECT taskapi.redrive("group", seq) FROM outbox.dead_letter});
 run_to_end();
-check_effects("r$_", "saga $_, in the end") foreach 1 .. $sagas;
+$seen = look("LIKE 'r%'");
+check_effects($seen->{"r$_"}, "saga $_, in the end") foreach 1 .. $sagas;
 is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT state, ' ' ORDER BY state) FROM outbox.saga}), 'compensated completed', 'all ends are good ones');
 $node->stop;
 done_testing();
