@@ -62,7 +62,7 @@ sub differences
 	}
 	my ($one, $other) = @definitions;
 	my %all = (%$one, %$other);
-	return join(', ', grep { ($one->{$_} // '') ne ($other->{$_} // '') } sort keys %all);
+	return join("\n", grep { ($one->{$_} // '') ne ($other->{$_} // '') } sort keys %all);
 }
 
 # An upgrade from one version to another is that of a database that holds nothing else.
@@ -80,13 +80,59 @@ sub fill
 	$node->safe_psql(
 		$db, q{
 		SELECT taskapi.create_task_api();
-		INSERT INTO tasks.account (email, display_name) VALUES ('a@example.org', 'A');
+		INSERT INTO tasks.account (id, email, display_name) VALUES ('018f0000-0000-7000-8000-000000000001', 'a@example.org', 'A');
 		INSERT INTO tasks.project (name) SELECT 'P' || n FROM generate_series(1, 10) n;
 		INSERT INTO tasks.task (project_id, title) SELECT id, 'T' || n FROM tasks.project, generate_series(1, 10) n;
 		DELETE FROM api.tasks WHERE title = 'T3';
 		SELECT taskapi.rotate_secret('cursor');
 		SELECT FROM taskapi.idempotency_begin('k', scope => 's'), taskapi.idempotency_complete('k', 200, '{"a": 1}', scope => 's');
 		CREATE TABLE public.token AS SELECT cursor::text AS token FROM api.tasks ORDER BY created_at DESC, id DESC OFFSET 9 LIMIT 1});
+	return;
+}
+
+# Work with what fill() made, by what a released SQL calls in the library. It is the same before the upgrade and after it.
+sub serve
+{
+	my ($db, $name) = @_;
+	my $post = q{INSERT INTO api.tasks (project_id, title) SELECT id, 'posted' FROM api.projects ORDER BY id LIMIT 1};
+	my $answer = $node->safe_psql(
+		$db, qq{
+		SET client_min_messages = warning;
+		SET request.method = 'POST';
+		SET request.headers = '{"idempotency-key": "$name"}';
+		SET request.jwt.claims = '{"sub": "018f0000-0000-7000-8000-000000000001", "role": "postgres"}';
+		SET request.path = '/tasks';
+		BEGIN; SELECT FROM taskapi.pre_request(); $post; COMMIT;
+		BEGIN; SELECT FROM taskapi.pre_request(); $post; COMMIT;
+		SET request.method = 'PATCH';
+		SET request.headers = '{"if-match": "\\"1\\""}';
+		UPDATE api.tasks SET status = 'done' WHERE title = 'posted' RETURNING version;
+		SET request.method = 'DELETE';
+		SET request.headers = '{}';
+		DELETE FROM api.tasks WHERE title = 'posted' RETURNING title;
+		UPDATE api.deleted_tasks SET deleted_at = NULL WHERE title = 'posted';
+		SELECT count(*) FROM api.tasks WHERE title = 'posted';
+		DELETE FROM api.tasks WHERE title = 'posted';
+		DELETE FROM api.deleted_tasks WHERE title = 'posted';
+		SET request.method = 'GET';
+		SELECT json_array_length(items), has_next FROM api.tasks_page(page_size => 5, filter => '{"title": {"neq": "T4"}}');
+		SELECT next_page_token IS NOT NULL FROM api.tasks_changes(page_size => 5);
+		SELECT taskapi.index_advice('api.tasks', 'priority, title') IS NOT NULL;
+		SELECT allowed FROM taskapi.check_rate_limits('{"per_user": "u"}');
+		SELECT taskapi.create_api_key('u') LIKE 'tak%', taskapi.create_session('u') LIKE 'tas%', taskapi.revoke_credentials('u') > 0;
+		SELECT taskapi.jwt_verify(taskapi.jwt_sign('{"sub": "u"}')) ->> 'sub' FROM taskapi.set_secret('jwt', 'a secret that is long enough for HS256 to be happy');
+		SELECT taskapi.publish('$name', 'k', '1') > 0, taskapi.create_consumer_group('$name', ARRAY['$name']) IS NOT NULL;
+		SELECT payload FROM taskapi.receive('$name', 'w');
+		CREATE TABLE IF NOT EXISTS public.note (id int PRIMARY KEY, body text);
+		SELECT taskapi.expose('public.note', 'api', publish => 'notes');
+		INSERT INTO api.note VALUES (1, 'x'); DELETE FROM api.note; DELETE FROM api.deleted_note;
+		SELECT taskapi.unexpose('api.note');
+		SELECT count(*) > 0 FROM taskapi.stats;
+		CALL taskapi.maintain();
+	});
+	is($answer, join("\n", qw(2 posted 1 5|t t t t t|t|t u t|t 1 api.note), '', 't'), "$name: every call is served");
+	my @views = split /\n/, $node->safe_psql($db, q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'taskapi'::regnamespace AND relkind = 'v'});
+	is($node->safe_psql($db, join(';', map { "SELECT count(*) >= 0 FROM $_" } @views)), join("\n", ('t') x @views), "$name: so is every view");
 	return;
 }
 
@@ -128,31 +174,33 @@ for my $script (sort glob('test/released/taskapi--*.sql'))
 	if (!-e $target) { copy($script, $target) or die "$target: $!"; push @made, $target; }
 	my $db = database($version);
 	fill($db);
+	serve($db, "SQL of $version");
 	upgrade($db, $current, "from $version");
+	serve($db, "upgraded from $version");
 	is(differences(0, $db, fresh($current)), '', "from $version: the same as a fresh one");
 	is(step_differs($version, $current), '', "from $version: so is one that holds nothing else");
 	check_data($db, "from $version");
 }
 
-# A version that is made up.
+# A version that is made up: what it changes, and the object by whose name it is found if a step forgets it.
 my $next = "$current.1";
-my %step = (
-	function => "CREATE FUNCTION taskapi.next_version() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 1;\n",
-	revoke => "REVOKE ALL ON FUNCTION taskapi.next_version() FROM PUBLIC;\n",
-	comment => "COMMENT ON FUNCTION taskapi.next_version() IS 'In the next version';\n",
-	column => "ALTER TABLE taskapi.rate_limit_policy ADD COLUMN note text;\n",
-	grant => "GRANT SELECT ON taskapi.rate_limit_policy TO pg_monitor;\n",
-	trigger => "CREATE TRIGGER next_version AFTER INSERT ON taskapi.session FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache();\n",
-	volatility => "ALTER FUNCTION taskapi.uuidv7_timestamp(uuid) STABLE;\n",
-	config => "SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', 'WHERE shadow');\n",
-	security => "ALTER TABLE taskapi.session ENABLE ROW LEVEL SECURITY;\n",
-	policy => "CREATE POLICY next_version ON taskapi.session USING (false);\n",
-	statistics => "CREATE STATISTICS taskapi.next_version ON subject, id FROM taskapi.session;\n",
-	family => "ALTER OPERATOR FAMILY taskapi.cursor_ops USING btree ADD FUNCTION 4 (taskapi.cursor, taskapi.cursor) pg_catalog.btequalimage(oid);\n",
-	sequence => "ALTER SEQUENCE taskapi.idempotency_fencing_token CACHE 2;\n",
-	storage => "ALTER TABLE taskapi.session ALTER COLUMN subject SET STORAGE EXTERNAL;\n",
-	schema => "GRANT USAGE ON SCHEMA taskapi TO pg_monitor;\n");
-my @order = qw(function revoke comment column grant trigger volatility config security policy statistics family sequence storage schema);
+my $function = "CREATE FUNCTION taskapi.next_version() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN 1;\n";
+my @changes = (
+	[ 'REVOKE ALL ON FUNCTION taskapi.next_version() FROM PUBLIC', 'FUNCTION next_version(); Type: ACL' ],
+	[ q{COMMENT ON FUNCTION taskapi.next_version() IS 'In the next version'}, 'FUNCTION next_version(); Type: COMMENT' ],
+	[ 'ALTER TABLE taskapi.rate_limit_policy ADD COLUMN note text', 'rate_limit_policy; Type: TABLE' ],
+	[ 'GRANT SELECT ON taskapi.rate_limit_policy TO pg_monitor', 'TABLE rate_limit_policy; Type: ACL' ],
+	[ 'CREATE TRIGGER next_version AFTER INSERT ON taskapi.session FOR EACH STATEMENT EXECUTE FUNCTION taskapi.invalidate_cache()', 'session next_version; Type: TRIGGER' ],
+	[ 'ALTER FUNCTION taskapi.uuidv7_timestamp(uuid) STABLE', 'uuidv7_timestamp(uuid); Type: FUNCTION' ],
+	[ q{SELECT pg_catalog.pg_extension_config_dump('taskapi.rate_limit_policy', 'WHERE shadow')}, 'configuration taskapi.rate_limit_policy' ],
+	[ 'ALTER TABLE taskapi.session ENABLE ROW LEVEL SECURITY', 'session; Type: ROW SECURITY' ],
+	[ 'CREATE POLICY next_version ON taskapi.session USING (false)', 'session next_version; Type: POLICY' ],
+	[ 'CREATE STATISTICS taskapi.next_version ON subject, id FROM taskapi.session', 'next_version; Type: STATISTICS' ],
+	[ 'ALTER OPERATOR FAMILY taskapi.cursor_ops USING btree ADD FUNCTION 4 (taskapi.cursor, taskapi.cursor) pg_catalog.btequalimage(oid)', 'cursor_ops; Type: OPERATOR FAMILY' ],
+	[ 'ALTER SEQUENCE taskapi.idempotency_fencing_token CACHE 2', 'idempotency_fencing_token; Type: SEQUENCE' ],
+	[ 'ALTER TABLE taskapi.session ALTER COLUMN subject SET STORAGE EXTERNAL', 'session; Type: TABLE' ],
+	[ 'GRANT USAGE ON SCHEMA taskapi TO pg_monitor', 'SCHEMA taskapi; Type: ACL' ]);
+my $changes = join('', $function, map { "$_->[0];\n" } @changes);
 
 sub write_script
 {
@@ -164,20 +212,20 @@ sub write_script
 	push @made, $file;
 	return;
 }
-write_script($next, slurp_file("$dir/taskapi--$current.sql") . join('', @step{@order}));
-write_script("$current--$next", join('', @step{@order}));
+write_script($next, slurp_file("$dir/taskapi--$current.sql") . $changes);
+write_script("$current--$next", $changes);
 my $old = database($current);
 isnt(differences(0, $old, fresh($next)), '', 'the made-up version differs from the current one');
 fill($old);
+serve($old, 'current');
 upgrade($old, $next, 'made up');
+serve($old, 'made up');
 is(differences(0, $old, fresh($next)), '', 'made up: an upgraded database equals a fresh one');
 is(step_differs($current, $next), '', 'made up: so does one that holds nothing else');
 check_data($old, 'made up');
-for my $forgotten (grep { $_ ne 'function' } @order)
-{
-	write_script("$current--$next", join('', map { $_ eq $forgotten ? '' : $step{$_} } @order));
-	isnt(step_differs($current, $next), '', "a step that forgets the $forgotten is found out");
-}
+write_script("$current--$next", $function);
+my %forgotten = map { $_ => 1 } split /\n/, step_differs($current, $next);
+is(join(', ', grep { !$forgotten{$_} } map { $_->[1] } @changes), '', 'a step that forgets something is found out, whatever it is');
 
 $node->stop;
 done_testing();
