@@ -4,7 +4,7 @@
 #   make installcheck         regression, isolation and TAP tests against a running server
 #   make test                 set up what is missing, then every suite in a throw-away server
 #   make demo                 the same set-up, then the task API on real data
-#   make lint matrix package bench instructions sanitize soak valgrind    see scripts/
+#   make lint matrix modes package bench instructions sanitize soak valgrind    see scripts/
 #   make dist                 the archive of a release
 #
 # PG_CONFIG=... chooses another major for each of them.
@@ -39,7 +39,7 @@ TAP_TESTS      = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
 PROVE_TESTS   ?= test/t/*.pl
 EXTRA_CLEAN    = sql/task_api.embedded.sql
 
-SCRIPT_TARGETS = test demo lint matrix package bench instructions sanitize soak valgrind
+SCRIPT_TARGETS = test demo lint matrix modes package bench instructions sanitize soak valgrind
 .PHONY: $(SCRIPT_TARGETS) typedefs dist
 
 PG_CONFIG ?= pg_config
