@@ -69,7 +69,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION taskapi.revoke_from_others(regclass, oid) IS
-    'Internal: leaves a new object to its owner alone, whatever default privileges say';
+    'Internal: revokes from all others than the owner what default privileges granted on a new object';
 
 -- Whether a role could betray what the given owner puts into a schema: all but the owner, the caller and superusers. Schema
 -- public belongs to pg_database_owner, which is the owner of the database.
@@ -96,7 +96,7 @@ BEGIN
     IF taskapi.is_stranger(found_schema.nspowner, owner) THEN
         RAISE EXCEPTION 'schema "%" belongs to role %', schema, found_schema.nspowner::regrole
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = 'The owner of a schema can put other objects in the place of those that it holds.',
+                  DETAIL = 'The owner of a schema can replace the objects in it.',
                   HINT = format('Name another schema, or let a superuser call ALTER SCHEMA %I OWNER TO %s.', schema, owner);
     END IF;
     SELECT a.grantee INTO stranger FROM aclexplode(found_schema.nspacl) a

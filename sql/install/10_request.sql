@@ -23,7 +23,7 @@ COMMENT ON FUNCTION taskapi.current_subject() IS
 CREATE FUNCTION taskapi.current_subject_id() RETURNS uuid
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_current_subject_id_sql';
 COMMENT ON FUNCTION taskapi.current_subject_id() IS
-    'Who the caller is, as a uuid; a subject that is none is unauthenticated';
+    'Who the caller is, as a uuid; a subject that is not a uuid is unauthenticated';
 
 CREATE FUNCTION taskapi.canonical_subject(subject text) RETURNS text
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_canonical_subject_sql';

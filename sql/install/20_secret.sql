@@ -15,7 +15,7 @@ CREATE TABLE taskapi.secret (
     PRIMARY KEY (purpose, key_id)
 );
 REVOKE ALL ON TABLE taskapi.secret FROM PUBLIC;
-COMMENT ON TABLE taskapi.secret IS 'Signing keys, readable by the owner alone';
+COMMENT ON TABLE taskapi.secret IS 'Signing keys, readable only by the owner';
 COMMENT ON COLUMN taskapi.secret.purpose IS 'What it signs: cursor (cursors and page tokens) or jwt';
 COMMENT ON COLUMN taskapi.secret.key_id IS 'Counted from 1 in each purpose; part of a token, so that its key is found';
 COMMENT ON COLUMN taskapi.secret.retired_at IS 'Since when it neither signs nor verifies; NULL while it does';
@@ -58,7 +58,7 @@ BEGIN
     IF secret IS NULL OR length(secret) NOT BETWEEN 32 AND 1024 THEN
         RAISE EXCEPTION 'secret is too short or too long'
             USING ERRCODE = 'invalid_parameter_value',
-                  DETAIL = 'HMAC-SHA-256 wants a key of 32 bytes or more; at most 1024 are kept.';
+                  DETAIL = 'HMAC-SHA-256 needs a key of at least 32 bytes; at most 1024 are kept.';
     END IF;
     -- two sessions must not take the same number
     LOCK TABLE taskapi.secret IN SHARE ROW EXCLUSIVE MODE;

@@ -9,7 +9,7 @@ COMMENT ON FUNCTION taskapi.jwt_sign(jsonb, text) IS
 CREATE FUNCTION taskapi.jwt_verify(token text, secret text DEFAULT NULL) RETURNS jsonb
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_jwt_verify';
 COMMENT ON FUNCTION taskapi.jwt_verify(text, text) IS
-    'The claims of a JWT that is signed (HS256), valid now and meant for us; anything else is unauthenticated';
+    'The claims of a JWT that is signed (HS256), valid now and meant for this server; anything else is unauthenticated';
 
 -- A secret need not be text: of one that is configured as base64, such as the k of a JWK, these take the bytes.
 CREATE FUNCTION taskapi.jwt_sign(claims jsonb, secret bytea) RETURNS text

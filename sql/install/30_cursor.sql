@@ -37,7 +37,7 @@ COMMENT ON CAST (taskapi.cursor AS json) IS 'The token as a JSON string';
 CREATE FUNCTION taskapi.cursor_constructor_support(internal) RETURNS internal
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_constructor_support';
 COMMENT ON FUNCTION taskapi.cursor_constructor_support(internal) IS
-    'Planner support of cursor(): refuses a constant order_by that is none, and keys that cannot be in a cursor';
+    'Planner support of cursor(): refuses a constant order_by that cannot be parsed, and keys that cannot be in a cursor';
 
 -- The constructor and the operators are leakproof, so that they run, and serve an index, ahead of row-level security. They raise
 -- for no argument that a row holds: a NULL cursor is what makes none. What no row decides is refused while planning.
@@ -61,7 +61,7 @@ CREATE FUNCTION taskapi.cursor_decode(token text, OUT "position" int, OUT key te
     RETURNS SETOF record
     LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 2 AS 'MODULE_PATHNAME', 'taskapi_cursor_decode';
 COMMENT ON FUNCTION taskapi.cursor_decode(text) IS
-    'What a token says. Opens it first, so that only our own are read';
+    'What a token says; its signature is checked first';
 
 CREATE FUNCTION taskapi.cursor_value(taskapi.cursor, "position" int, anyelement) RETURNS anyelement
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_cursor_value';

@@ -57,5 +57,4 @@ COMMENT ON FUNCTION taskapi.page_rows(anyelement, text, int, text, jsonb) IS
 CREATE FUNCTION taskapi.index_advice(source regclass, order_by text, filter jsonb DEFAULT NULL) RETURNS text
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_index_advice';
 COMMENT ON FUNCTION taskapi.index_advice(regclass, text, jsonb) IS
-    'NULL if an index bounds the order of the rows that the filter leaves, however deep the page; else the CREATE INDEX that'
-    ' would';
+    'NULL if an index bounds pages of the filtered rows at every depth; else the CREATE INDEX that would';

@@ -98,4 +98,4 @@ COMMENT ON FUNCTION taskapi.is_like(text, text) IS
 CREATE FUNCTION taskapi.index_values(index regclass, key uuid) RETURNS uuid[]
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_index_values';
 COMMENT ON FUNCTION taskapi.index_values(regclass, uuid) IS
-    'The second column of an index on (uuid, uuid), in its order, where the first one is the key';
+    'The values of the second column of an index on (uuid, uuid) for a value of the first one, in their order';

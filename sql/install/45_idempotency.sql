@@ -32,14 +32,14 @@ COMMENT ON TABLE taskapi.idempotency_key IS
     'Idempotency keys with the stored response of each; written only by the functions, in the transaction of the effect';
 COMMENT ON COLUMN taskapi.idempotency_key.created_at IS 'When the key was begun or acquired';
 COMMENT ON COLUMN taskapi.idempotency_key.expires_at IS 'From then on the key counts as new, purged or not';
-COMMENT ON COLUMN taskapi.idempotency_key.fencing_token IS 'Token of the lease''s last owner; 0 where there was no lease';
+COMMENT ON COLUMN taskapi.idempotency_key.fencing_token IS 'Token of the lease''s last owner; 0 if there was no lease';
 COMMENT ON COLUMN taskapi.idempotency_key.status IS
     'HTTP status of the stored response; NULL while a lease''s work is in progress';
 COMMENT ON COLUMN taskapi.idempotency_key.completed_at IS 'When the response was stored';
 COMMENT ON COLUMN taskapi.idempotency_key.lease_expires_at IS 'From then on the next acquire takes the lease over';
 COMMENT ON COLUMN taskapi.idempotency_key.lease IS 'Length of the lease, by which a checkpoint extends it';
 COMMENT ON COLUMN taskapi.idempotency_key.ttl IS 'How long the response of a lease''s work is kept';
-COMMENT ON COLUMN taskapi.idempotency_key.scope IS 'Whose key: a key counts within its scope alone';
+COMMENT ON COLUMN taskapi.idempotency_key.scope IS 'Whose key: a key counts only within its scope';
 COMMENT ON COLUMN taskapi.idempotency_key.key IS 'The key, without the quotes of a Structured Field String';
 COMMENT ON COLUMN taskapi.idempotency_key.fingerprint IS 'Digest of the request; another one is refused';
 COMMENT ON COLUMN taskapi.idempotency_key.recovery_point IS 'How far the work under the lease got';
@@ -109,7 +109,7 @@ CREATE FUNCTION taskapi.idempotency_release(key text, fencing_token bigint, scop
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_idempotency_release';
 REVOKE ALL ON FUNCTION taskapi.idempotency_release(text, bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.idempotency_release(text, bigint, text) IS
-    'Gives a lease up: the next acquire goes on from the recovery point, or starts anew where there is none';
+    'Gives a lease up: the next acquire goes on from the recovery point, or starts over if there is none';
 
 -- Work whose owner died, or gave its lease up. To go on, acquire the key again; to give up, finish it with the token that stands
 -- here. scope NULL is all scopes.
@@ -161,5 +161,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_idempotency_keys(int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_idempotency_keys(int) IS
-    'Deletes up to so many expired keys, without waiting for anybody; returns how many. Repeat it, each time in a transaction'
-    ' of its own, while it returns the full batch';
+    'Deletes at most batch expired keys, skipping locked ones, and returns how many. Repeat it, each time in a'
+    ' transaction of its own, while it returns the full batch';

@@ -16,12 +16,12 @@ BEGIN
         RAISE EXCEPTION '% is not a function', function USING ERRCODE = 'wrong_object_type';
     END IF;
     IF idempotent AND found.provolatile <> 'v' THEN
-        RAISE EXCEPTION '% is not VOLATILE, so it has no effect that could be made twice', function
+        RAISE EXCEPTION 'function % is not VOLATILE, so it has no effect to make once', function
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF idempotent AND found.prorettype = 'record'::regtype
        AND NOT coalesce(found.proargmodes && '{o,b,t}'::"char"[], false) THEN
-        RAISE EXCEPTION '% returns a record whose columns only its caller knows', function
+        RAISE EXCEPTION 'function % returns a record whose columns only its caller defines', function
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Declare them with OUT arguments or RETURNS TABLE.';
     END IF;
     IF idempotent THEN

@@ -67,7 +67,7 @@ CREATE FUNCTION taskapi.check_rate_limit_policy(rate int, per interval, burst in
     RETURNS boolean
     LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_check_rate_limit_policy';
 COMMENT ON FUNCTION taskapi.check_rate_limit_policy(int, interval, int) IS
-    'True where these make a rate limit, else the error that says why not';
+    'True if these make a rate limit, else the error that says why not';
 
 CREATE TABLE taskapi.rate_limit_policy (
     name        text PRIMARY KEY,
@@ -101,9 +101,9 @@ COMMENT ON COLUMN taskapi.rate_limit_policy.rate IS 'How much it admits per inte
 COMMENT ON COLUMN taskapi.rate_limit_policy.per IS 'The interval';
 COMMENT ON COLUMN taskapi.rate_limit_policy.burst IS 'How much it admits at once; NULL is as much as the rate';
 COMMENT ON COLUMN taskapi.rate_limit_policy.shadow IS 'Count and report, but never deny';
-COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'For whoever reads this table';
+COMMENT ON COLUMN taskapi.rate_limit_policy.description IS 'Free text';
 COMMENT ON COLUMN taskapi.rate_limit_policy.counts IS
-    'pre_request() applies it to each subject, api_key or address; NULL: it is applied by its name alone';
+    'pre_request() applies it to each subject, api_key or address; NULL: it is applied only by its name';
 COMMENT ON COLUMN taskapi.rate_limit_policy.plan IS 'Only to callers of this plan; NULL: to all';
 COMMENT ON COLUMN taskapi.rate_limit_policy.method IS 'Only to this method, GET to HEAD too; NULL: to all';
 COMMENT ON COLUMN taskapi.rate_limit_policy.path IS
@@ -177,7 +177,7 @@ CREATE FUNCTION taskapi.check_rate_limits(subjects jsonb, cost int DEFAULT 1)
     LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 3 AS 'MODULE_PATHNAME', 'taskapi_check_rate_limits';
 REVOKE ALL ON FUNCTION taskapi.check_rate_limits(jsonb, int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.check_rate_limits(jsonb, int) IS
-    'Charges {"policy": "subject", ...} all at once, or nothing where any of them denies';
+    'Charges {"policy": "subject", ...} all at once, or nothing if any of them denies';
 
 CREATE FUNCTION taskapi.enforce_rate_limits(subjects jsonb, cost int DEFAULT 1)
     RETURNS void

@@ -16,16 +16,17 @@
 CREATE FUNCTION taskapi.client_address() RETURNS inet
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_client_address_sql';
 COMMENT ON FUNCTION taskapi.client_address() IS
-    'The caller''s address: entry taskapi.trusted_proxy_hops of X-Forwarded-For from the right, IPv6 by its /64; NULL where'
-    ' none is known';
+    'The caller''s address: entry taskapi.trusted_proxy_hops of X-Forwarded-For from the right, IPv6 by its /64; NULL if'
+    ' it is not known';
 
 CREATE FUNCTION taskapi.same_origin() RETURNS boolean
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_same_origin';
 COMMENT ON FUNCTION taskapi.same_origin() IS
-    'Does the request come from a page of our own, by Sec-Fetch-Site or Origin? NULL where it does not say';
+    'Does the request come from a page of the same origin or of a trusted one, by Sec-Fetch-Site or Origin? NULL if it'
+    ' does not say';
 
 CREATE FUNCTION taskapi.pre_request() RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'taskapi_pre_request';
 COMMENT ON FUNCTION taskapi.pre_request() IS
-    'Settles who calls (bearer token, API key, session cookie), becomes the authenticated role, and enforces the rate limits.'
-    ' For db-pre-request';
+    'Finds out who calls (bearer token, API key, session cookie), becomes the authenticated role, and enforces the rate'
+    ' limits. For db-pre-request';

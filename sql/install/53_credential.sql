@@ -11,7 +11,7 @@ CREATE FUNCTION taskapi.require_subject() RETURNS text
     SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF taskapi.current_subject() IS NULL THEN
-        PERFORM taskapi.raise_problem('unauthenticated', 'This needs a caller who is known.');
+        PERFORM taskapi.raise_problem('unauthenticated', 'The request needs an authenticated caller.');
     END IF;
     RETURN taskapi.current_subject();
 END

@@ -85,7 +85,7 @@ CREATE FUNCTION taskapi.api_key_last_used(id uuid) RETURNS timestamptz
     LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_api_key_last_used';
 REVOKE ALL ON FUNCTION taskapi.api_key_last_used(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.api_key_last_used(uuid) IS
-    'When an API key was last used, as shared memory has it; NULL where it has nothing';
+    'When an API key was last used, as shared memory has it; NULL if it has nothing';
 
 CREATE FUNCTION taskapi.my_api_keys()
     RETURNS TABLE (id uuid, name text, prefix text, scopes text[], created_at timestamptz, expires_at timestamptz,
@@ -115,7 +115,7 @@ DECLARE
 BEGIN
     -- else one that leaked would outlive its revocation
     IF taskapi.jwt_claims() ? 'api_key_id' THEN
-        PERFORM taskapi.raise_problem('forbidden', 'An API key cannot make another one.');
+        PERFORM taskapi.raise_problem('forbidden', 'An API key cannot create another one.');
     END IF;
     -- Nor may one outlive the session that makes it: who ends that, or blocks the caller, waits, or has done so by now. The lock
     -- comes first, as in revoke_credentials().
@@ -129,8 +129,8 @@ BEGIN
     made := taskapi.insert_api_key(subject, name, scopes, expires_at);
     IF (SELECT count(*) FROM taskapi.api_key k
         WHERE k.subject = taskapi.require_subject() AND k.revoked_at IS NULL AND (k.expires_at > now()) IS NOT FALSE) > most THEN
-        PERFORM taskapi.raise_problem('invalid_value', format('A subject makes at most %s live API keys.', most),
-            'Revoke those that are not used.');
+        PERFORM taskapi.raise_problem('invalid_value', format('A subject can have at most %s live API keys.', most),
+            'Revoke unused keys.');
     END IF;
     id := made.id;
     secret := made.secret;
@@ -141,7 +141,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.create_my_api_key(text, text[], timestamptz) IS
-    'Makes an API key of the caller''s; its secret is shown this once';
+    'Makes an API key of the caller''s; its secret is shown only once';
 
 CREATE FUNCTION taskapi.revoke_my_api_key(id uuid) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -154,4 +154,4 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.revoke_my_api_key(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.revoke_my_api_key(uuid) IS
-    'Ends an API key of the caller''s at once; false where he has no such live one';
+    'Ends an API key of the caller at once; false if the caller has no such live key';

@@ -102,5 +102,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.end_my_session(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.end_my_session(uuid) IS
-    'Ends a session of the caller''s at once, and deletes the cookie of the one that the request came with; false where he'
-    ' has no such live one';
+    'Ends a session of the caller at once, and deletes its cookie if the request came with it; false if the caller has no'
+    ' such live session';

@@ -78,5 +78,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.charge_login(text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.charge_login(text) IS
-    'Charges an attempt to log in to the address and to the account, whether there is one of that name or not; rate_limited'
-    ' where either is used up';
+    'Charges an attempt to log in to the address and to the account, whether an account of that name exists or not;'
+    ' rate_limited if either is used up';

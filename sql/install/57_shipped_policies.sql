@@ -27,8 +27,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.replace_shipped_policy() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.replace_shipped_policy() IS
-    'Row trigger of taskapi.rate_limit_policy: a new row, such as one of a restored dump, takes the place of a shipped one'
-    ' that nobody has changed';
+    'Row trigger of taskapi.rate_limit_policy: a new row, such as one of a restored dump, takes the place of a shipped'
+    ' one that was not changed';
 
 INSERT INTO taskapi.rate_limit_policy SELECT * FROM taskapi.shipped_rate_limit_policies();
 CREATE TRIGGER replace_shipped BEFORE INSERT ON taskapi.rate_limit_policy

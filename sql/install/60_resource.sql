@@ -26,7 +26,7 @@ COMMENT ON COLUMN taskapi.resource.page_function IS
 COMMENT ON COLUMN taskapi.resource.order_by IS 'The order of its column cursor, and of its pages unless they say otherwise';
 COMMENT ON COLUMN taskapi.resource.soft_delete IS 'DELETE marks rows as deleted';
 COMMENT ON COLUMN taskapi.resource.versioned IS 'Rows have a version, for If-Match';
-COMMENT ON COLUMN taskapi.resource.idempotent IS 'POST heeds Idempotency-Key';
+COMMENT ON COLUMN taskapi.resource.idempotent IS 'Writes take an Idempotency-Key';
 COMMENT ON COLUMN taskapi.resource.deleted_at_column IS
     'The column of the table that says when a row was deleted; the same for all resources made of the table';
 COMMENT ON COLUMN taskapi.resource.changes IS 'Clients can ask what changed since: RESOURCE_changes(), in the schema of the view';
@@ -64,7 +64,7 @@ COMMENT ON FUNCTION taskapi.resource_statement() IS
 CREATE FUNCTION taskapi.resource_touch() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_touch';
 COMMENT ON FUNCTION taskapi.resource_touch() IS
-    'BEFORE UPDATE trigger of a versioned table: sets version and updated_at where anything else changes';
+    'BEFORE UPDATE trigger of a versioned table: sets version and updated_at if anything else changes';
 
 CREATE FUNCTION taskapi.resource_reference() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_reference';
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION taskapi.resource_reference() IS
 CREATE FUNCTION taskapi.resource_publish() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_resource_publish';
 COMMENT ON FUNCTION taskapi.resource_publish() IS
-    'AFTER INSERT OR UPDATE OR DELETE trigger of an exposed table: publishes what happened to a row to the outbox';
+    'AFTER INSERT OR UPDATE OR DELETE trigger of an exposed table: publishes the change of a row to the outbox';
 
 CREATE FUNCTION taskapi.change_stamp() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_change_stamp';
@@ -155,7 +155,7 @@ CREATE TYPE taskapi.changes_result AS (
     has_more        boolean
 );
 COMMENT ON TYPE taskapi.changes_result IS
-    'What happened to the rows of a resource: items as they are now, the keys of those to remove, and the token to ask with next';
+    'The changes of a resource: rows as they are now, the keys of rows to remove, and the token to ask with next';
 
 CREATE FUNCTION taskapi.changes_arguments() RETURNS oidvector
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -208,7 +208,7 @@ CREATE FUNCTION taskapi.relation_named(schema name, name name) RETURNS regclass
         SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2;
     END;
 COMMENT ON FUNCTION taskapi.relation_named(name, name) IS
-    'Internal: the relation of that name, whoever may use it; NULL if there is none';
+    'Internal: the relation of that name, without a check of privileges; NULL if there is none';
 
 CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
@@ -221,7 +221,8 @@ CREATE FUNCTION taskapi.is_own_view(view regclass, source regclass) RETURNS bool
         WHERE w.ev_class = $1;
     END;
 COMMENT ON FUNCTION taskapi.is_own_view(regclass, regclass) IS
-    'Internal: whether a view is one of a resource made of that table: it bears our trigger and reads from nothing else';
+    'Internal: whether a view is one of a resource made of that table: it has the trigger of the extension and reads from'
+    ' nothing else';
 
 CREATE FUNCTION taskapi.is_source(source regclass, OUT soft_delete boolean, OUT versioned boolean, OUT published boolean,
                                   OUT changes boolean)
@@ -304,5 +305,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int, xid8) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_deleted(interval, int, xid8) IS
-    'Removes for good up to batch deletions, of all resources, of longer ago: each whole, and none that a live row refers to'
-    ' or that is locked just now. Returns how many, without the rows that went along';
+    'Purges at most batch deletions that are older, of all resources: each whole, and none that a live row refers to or'
+    ' that is locked. Returns how many, not counting the rows that were deleted with another';

@@ -35,7 +35,7 @@ COMMENT ON COLUMN taskapi.wanted_resource.departures IS
     'The table of the rows that left, in the schema of the table; NULL if no resource made of the table tells its changes';
 COMMENT ON COLUMN taskapi.wanted_resource.former IS 'The entry of the resource, if it is there already';
 COMMENT ON COLUMN taskapi.wanted_resource.adopted IS 'Its views and triggers are there, and no entry: a restore lost it';
-COMMENT ON COLUMN taskapi.wanted_resource.leaving IS 'Columns that its views show, and shall not show any more';
+COMMENT ON COLUMN taskapi.wanted_resource.leaving IS 'Columns that its views show, and must no longer show';
 COMMENT ON COLUMN taskapi.wanted_resource.remake IS 'The views are dropped and made again';
 
 CREATE FUNCTION taskapi.kept_by_citus(source regclass) RETURNS boolean
@@ -94,7 +94,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION taskapi.check_exposable(regclass) IS
-    'Internal: raises the reason why a relation cannot be exposed, whatever its columns and indexes are';
+    'Internal: raises the reason why a relation cannot be exposed, apart from its columns and indexes';
 
 CREATE FUNCTION taskapi.resources_of(source regclass) RETURNS SETOF taskapi.resource
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -119,13 +119,13 @@ BEGIN
     IF meant.resources > 1 THEN
         RAISE EXCEPTION 'table % has several resources', source
             USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s.', meant.list),
-                  HINT = 'Say which one is meant, by api_schema and resource.';
+                  HINT = 'Name the one that is meant, with api_schema and resource.';
     END IF;
     IF meant.resources = 0 AND resource IS NULL THEN
         SELECT string_agg(r.resource::text, ', ' ORDER BY r.resource) INTO others FROM taskapi.resources_of(source) r;
         IF others IS NOT NULL THEN
-            RAISE EXCEPTION 'table % is exposed already, as %', source, others
-                USING ERRCODE = 'duplicate_object', HINT = 'To make another resource of it, give that one a name.';
+            RAISE EXCEPTION 'table % is already exposed as %', source, others
+                USING ERRCODE = 'duplicate_object', HINT = 'To make another resource of the table, give it a name.';
         END IF;
     END IF;
     api_schema := coalesce(api_schema, meant.schema, 'api');
@@ -240,7 +240,7 @@ BEGIN
     IF asked IN ('', 'version', 'updated_at', 'deletion_id', 'cursor')
        OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = asked AND a.attnum < 0) THEN
         RAISE EXCEPTION 'column "%" cannot mark deleted rows', asked
-            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The name has another meaning.';
+            USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The name is reserved for another purpose.';
     END IF;
     SELECT r.resource, r.deleted_at_column AS name,
            coalesce((SELECT a.attname FROM taskapi.resource_columns(r.deleted_resource) c
@@ -254,12 +254,12 @@ BEGIN
         RETURN coalesce(asked, (wanted.former).deleted_at_column, 'deleted_at');
     END IF;
     IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = chosen.present) THEN
-        RAISE EXCEPTION 'table % has no column "%", which marks its deleted rows', source, chosen.present
+        RAISE EXCEPTION 'table % lacks column "%", which marks its deleted rows', source, chosen.present
             USING ERRCODE = 'undefined_column',
                   HINT = format('If it was renamed: ALTER TABLE %s RENAME COLUMN its_name_now TO %I.', source, chosen.present);
     END IF;
     IF asked <> chosen.present AND wanted.soft_delete THEN
-        RAISE EXCEPTION 'column "%" of table % marks its deleted rows already', chosen.present, source
+        RAISE EXCEPTION 'column "%" of table % already marks its deleted rows', chosen.present, source
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('Resource %s says so. Rows that it marks would come back to life.', chosen.resource),
                   HINT = CASE WHEN chosen.of_another THEN 'All resources made of a table have the same deleted_at_column.'
@@ -381,7 +381,7 @@ BEGIN
     ELSIF NOT me.rolsuper THEN
         RAISE EXCEPTION 'role % may not create objects in schema "%"', owner, api_schema
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = 'What belongs to a resource belongs to the owner of its table.',
+                  DETAIL = 'The objects of a resource belong to the owner of its table.',
                   HINT = format('GRANT CREATE ON SCHEMA %I TO %s.', api_schema, owner);
     END IF;
     RETURN me.role;
@@ -471,12 +471,12 @@ BEGIN
     END IF;
     IF NOT EXISTS (SELECT FROM taskapi.outbox_location()) THEN
         RAISE EXCEPTION 'there is no outbox in this database'
-            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call taskapi.create_outbox() before publish is given.';
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call taskapi.create_outbox() before you give publish.';
     END IF;
     IF NOT has_function_privilege(owner, 'taskapi.publish(text, text, jsonb, jsonb)', 'EXECUTE') THEN
         RAISE EXCEPTION 'role % may not publish', owner
             USING ERRCODE = 'insufficient_privilege',
-                  DETAIL = 'The table is its own, and its writes are published with its rights.',
+                  DETAIL = 'Writes to the table are published with the rights of its owner.',
                   HINT = format('GRANT EXECUTE ON FUNCTION taskapi.publish TO %s.', owner);
     END IF;
 END
@@ -576,7 +576,7 @@ CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, re
     SET taskapi.migration_guard = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
 COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
-    'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; nobody is granted anything';
+    'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; no role is granted anything';
 
 -- A name may hold a line break, which must not end the comment.
 CREATE FUNCTION taskapi.sql_comment(comment text) RETURNS text
@@ -687,7 +687,7 @@ BEGIN
           GROUP BY 1) g;
     IF granted IS NOT NULL THEN
         RAISE NOTICE 'privileges on table % stay: %', source, granted
-            USING HINT = 'A DELETE by them is one for good now, and deleted rows are rows like any other.';
+            USING HINT = 'A DELETE by these roles is now permanent, and deleted rows are visible like any others.';
     END IF;
     NOTIFY pgrst, 'reload schema';
 END

@@ -203,7 +203,7 @@ CREATE FUNCTION taskapi.leaving_columns(wanted taskapi.wanted_resource) RETURNS 
                 AND EXISTS (SELECT FROM taskapi.source_columns($1) s WHERE s.name = 'deleted_at')) l;
     END;
 COMMENT ON FUNCTION taskapi.leaving_columns(taskapi.wanted_resource) IS
-    'Internal: the columns that the views of a resource show and must not show any more';
+    'Internal: the columns that the views of a resource show and must no longer show';
 
 -- Each as its owner. What is gone is passed by, and so is what a registry entry only claims to be of the resource.
 CREATE FUNCTION taskapi.drop_statements(entry taskapi.resource) RETURNS TABLE (runs_as regrole, statement text)
@@ -247,7 +247,7 @@ CREATE FUNCTION taskapi.resource_triggers(kinds text[])
             v (kind, type, name, events, function)
         WHERE v.kind = ANY ($1);
     END;
-COMMENT ON FUNCTION taskapi.resource_triggers(text[]) IS 'Internal: the triggers of ours that are of the given kinds';
+COMMENT ON FUNCTION taskapi.resource_triggers(text[]) IS 'Internal: the triggers of the extension that are of the given kinds';
 
 CREATE FUNCTION taskapi.own_triggers(relation regclass) RETURNS TABLE (name name, function regprocedure)
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -256,7 +256,7 @@ CREATE FUNCTION taskapi.own_triggers(relation regclass) RETURNS TABLE (name name
         WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND p.pronamespace = 'taskapi'::regnamespace
           AND t.tgname ~ '^(zz_|00_)?taskapi_' ORDER BY t.tgname;
     END;
-COMMENT ON FUNCTION taskapi.own_triggers(regclass) IS 'Internal: the triggers of ours on a table or view';
+COMMENT ON FUNCTION taskapi.own_triggers(regclass) IS 'Internal: the triggers of the extension on a table or view';
 
 -- What is there already is left alone, since to create a trigger locks a table against writers, and to drop one against readers;
 -- what another version called otherwise goes, and one that is disabled is enabled. "relation" is NULL for a view that is made.
@@ -293,7 +293,7 @@ CREATE FUNCTION taskapi.trigger_statements(relation regclass, qualified text, ki
         ORDER BY s.place, s.name;
     END;
 COMMENT ON FUNCTION taskapi.trigger_statements(regclass, text, text[]) IS
-    'Internal: give a relation those triggers of ours that are of the given kinds, and take the others of ours away';
+    'Internal: create the triggers of the given kinds on a relation, and drop the other triggers of the extension';
 
 CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boolean, exposed boolean, published boolean,
                                                   changes boolean)
@@ -305,7 +305,7 @@ CREATE FUNCTION taskapi.source_trigger_statements(source regclass, versioned boo
                                                               CASE WHEN $5 THEN 'changes' END]);
     END;
 COMMENT ON FUNCTION taskapi.source_trigger_statements(regclass, boolean, boolean, boolean, boolean) IS
-    'Internal: give a table the triggers that the resources made of it need, and take the others of ours away';
+    'Internal: create the triggers that the resources made of a table need, and drop the other triggers of the extension';
 
 -- Columns that were renamed. Two may have swapped their names: then all take a name that is nobody's first.
 CREATE FUNCTION taskapi.rename_statements(wanted taskapi.wanted_resource, deleted boolean, qualified text) RETURNS SETOF text

@@ -233,8 +233,10 @@ BEGIN
                 PERFORM taskapi.run_as(taskapi.owner_of(entry.source),
                                        format('GRANT USAGE ON SEQUENCE %s TO %s', target.sequence, grantee));
             ELSE
-                RAISE NOTICE 'sequence % is not of the owner of table %, and is not granted', target.sequence, entry.source
-                    USING HINT = format('A default needs it: GRANT USAGE ON SEQUENCE %s TO %s.', target.sequence, grantee);
+                RAISE NOTICE 'sequence % does not belong to the owner of table %, and is not granted',
+                    target.sequence, entry.source
+                    USING HINT = format('A default needs the privilege: GRANT USAGE ON SEQUENCE %s TO %s.',
+                                        target.sequence, grantee);
             END IF;
         END LOOP;
     END IF;

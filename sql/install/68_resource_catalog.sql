@@ -133,7 +133,7 @@ COMMENT ON COLUMN taskapi.resources.actions IS
     'What the role''s privileges let it do, as in grant_resource(), on one column at least; row-level security picks the rows';
 COMMENT ON COLUMN taskapi.resources.key_columns IS 'The primary key, which names a row';
 COMMENT ON COLUMN taskapi.resources.order_by IS 'The default order, and that of the cursor: no two rows are equal in it';
-COMMENT ON COLUMN taskapi.resources.cursor_column IS 'The column that says where a row stands in order_by';
+COMMENT ON COLUMN taskapi.resources.cursor_column IS 'The column of the position of a row in order_by';
 COMMENT ON COLUMN taskapi.resources.page_function IS
     'The function that answers with a page; NULL if there is none that the role may call';
 COMMENT ON COLUMN taskapi.resources.deleted_resource IS
@@ -149,7 +149,7 @@ COMMENT ON COLUMN taskapi.resources.parents IS
     ' and constraint';
 COMMENT ON COLUMN taskapi.resources.versioned IS 'Rows have a version, for If-Match';
 COMMENT ON COLUMN taskapi.resources.soft_delete IS 'DELETE marks rows as deleted';
-COMMENT ON COLUMN taskapi.resources.idempotent IS 'POST and PATCH heed Idempotency-Key';
+COMMENT ON COLUMN taskapi.resources.idempotent IS 'Writes take an Idempotency-Key';
 COMMENT ON COLUMN taskapi.resources.changes IS 'Clients can ask what changed since, by RESOURCE_changes()';
 COMMENT ON COLUMN taskapi.resources.scope IS 'The expression that says what of it the role may see; NULL if there is none';
 COMMENT ON COLUMN taskapi.resources.changes_function IS

@@ -11,7 +11,7 @@
 CREATE PROCEDURE taskapi.run_ddl(command text, lock_timeout interval DEFAULT '100 ms', give_up_after interval DEFAULT '5 min')
     LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_run_ddl';
 COMMENT ON PROCEDURE taskapi.run_ddl(text, interval, interval) IS
-    'Runs a command that takes strong locks, in tries that wait shortly, so that no queue forms behind it';
+    'Runs a command that takes strong locks, in tries that wait for a short time, so that no queue forms behind it';
 
 -- expose_online(source, ..., lock_timeout, give_up_after): expose() as run_ddl() runs it. It has no search_path of its own, since
 -- a procedure that has any setting cannot end a transaction.
@@ -34,7 +34,7 @@ $$;
 COMMENT ON PROCEDURE taskapi.expose_online(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text,
                                            interval,
                                          interval) IS
-    'expose() for a table that is in use: in tries that wait shortly for locks, each a transaction of its own';
+    'expose() for a table that is in use: in tries that wait for locks for a short time, each a transaction of its own';
 
 -- What was taken from the owner of a view or function, who has every privilege on what is made afresh.
 CREATE FUNCTION taskapi.revokes_on(class regclass, object oid) RETURNS SETOF text

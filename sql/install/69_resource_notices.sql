@@ -386,7 +386,7 @@ CREATE FUNCTION taskapi.resource_notices(wanted taskapi.wanted_resource)
         ORDER BY n.place;
     END;
 COMMENT ON FUNCTION taskapi.resource_notices(taskapi.wanted_resource) IS
-    'Internal: what expose() says besides what it does';
+    'Internal: what expose() says about what it does';
 
 CREATE FUNCTION taskapi.raise_notice(level text, message text, detail text, hint text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

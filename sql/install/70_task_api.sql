@@ -57,7 +57,7 @@ BEGIN
         RAISE EXCEPTION 'the task API needs two schemas' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF (anonymous IS NULL) <> (authenticated IS NULL) THEN
-        RAISE EXCEPTION 'either both roles are given or none' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'both roles or neither must be given' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF EXISTS (SELECT FROM unnest(ARRAY[anonymous, authenticated]) r
                WHERE r IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles p WHERE p.oid = r)) THEN
@@ -87,7 +87,7 @@ BEGIN
                             'comments', 'activity');
     IF has IS NOT NULL THEN
         RAISE EXCEPTION 'the task API cannot be created in "%" and "%"', data_schema, api_schema
-            USING ERRCODE = 'duplicate_table', DETAIL = format('Taken already: %s.', has),
+            USING ERRCODE = 'duplicate_table', DETAIL = format('Already taken: %s.', has),
                   HINT = 'Name two other schemas.'
                          ' To bring an existing task API up to date, call taskapi.expose() on its tables again.';
     END IF;
@@ -100,7 +100,7 @@ BEGIN
     IF lacks IS NOT NULL THEN
         RAISE WARNING 'passwords, log-ins, mail, the deletion of accounts and grant_api() will not work for role "%"',
             current_user
-            USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I', lacks, current_user);
+            USING HINT = format('Let the owner of the extension call GRANT EXECUTE ON FUNCTION %s TO %I.', lacks, current_user);
     END IF;
     -- Mail goes out through the outbox: it is made if the caller may make it and nothing else is there by its name.
     IF has_function_privilege('taskapi.outbox_location()', 'EXECUTE') THEN

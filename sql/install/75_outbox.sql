@@ -45,9 +45,9 @@ CREATE TABLE @schema@.message (
 ) PARTITION BY RANGE (seq);
 CREATE INDEX message_by_slot ON @schema@.message (slot, seq);
 COMMENT ON TABLE @schema@.message IS
-    'What was published, in order. Only publish() writes it, and taskapi.maintain() drops partitions that all groups have read';
+    'Published messages, in order. Only publish() writes it, and taskapi.maintain() drops partitions that all groups have read';
 COMMENT ON COLUMN @schema@.message.seq IS 'Its place in the order; the messages of one key are received in this order';
-COMMENT ON COLUMN @schema@.message.slot IS 'One of 64, by the key alone: what workers share out';
+COMMENT ON COLUMN @schema@.message.slot IS 'One of 64, by the key: workers share out the slots';
 
 CREATE VIEW @schema@.debezium AS
     SELECT m.seq AS id, m.topic AS aggregatetype, m.key AS aggregateid, m.payload ->> 'event' AS type, m.payload,
@@ -64,7 +64,7 @@ CREATE TABLE @schema@.consumer_group (
 );
 COMMENT ON TABLE @schema@.consumer_group IS 'Who receives messages: each group gets every one of its topics';
 COMMENT ON COLUMN @schema@.consumer_group.topics IS 'The topics that it receives; NULL for all';
-COMMENT ON COLUMN @schema@.consumer_group.max_attempts IS 'So many times a message may fail before it is a dead letter';
+COMMENT ON COLUMN @schema@.consumer_group.max_attempts IS 'How often a message may fail before it is a dead letter';
 COMMENT ON COLUMN @schema@.consumer_group.hold_key IS 'Whether the messages of a key wait behind a dead letter of it';
 
 CREATE TABLE @schema@.consumer (
@@ -101,7 +101,7 @@ CREATE TABLE @schema@.parked (
 );
 CREATE INDEX parked_by_key ON @schema@.parked ("group", slot, key, seq);
 COMMENT ON TABLE @schema@.parked IS
-    'Messages that failed, and those of the same key behind them: they wait here so that the slot goes on';
+    'Messages that failed, and those of the same key behind them, which wait here so that the slot goes on';
 COMMENT ON COLUMN @schema@.parked.due_at IS
     'When it is tried again; NULL behind another of its key; infinity is a dead letter that holds its key';
 
@@ -139,11 +139,11 @@ CREATE INDEX saga_open ON @schema@.saga (state, started_at) WHERE command IS NOT
 COMMENT ON TABLE @schema@.saga IS 'Work of several steps, each of which is compensated if a later one fails';
 COMMENT ON COLUMN @schema@.saga.name IS 'What kind of saga it is: the topic of its commands';
 COMMENT ON COLUMN @schema@.saga.steps IS 'Its steps, as start_saga() was given them: what is deployed later does not change them';
-COMMENT ON COLUMN @schema@.saga.state IS 'stuck: a compensation has failed too often, which somebody has to look at';
+COMMENT ON COLUMN @schema@.saga.state IS 'stuck: a compensation failed too often, and needs an administrator';
 COMMENT ON COLUMN @schema@.saga.position IS 'The step, from 1 on, that is being done or compensated';
 COMMENT ON COLUMN @schema@.saga.command IS 'The message that tells a worker so; NULL at the end';
 COMMENT ON COLUMN @schema@.saga.slot IS 'Of the messages of its key';
-COMMENT ON COLUMN @schema@.saga.settled_at IS 'When it last came a step further';
+COMMENT ON COLUMN @schema@.saga.settled_at IS 'When it last completed a step';
 
 CREATE TABLE @schema@.saga_step (
     saga          text NOT NULL REFERENCES @schema@.saga ON DELETE CASCADE,
@@ -170,9 +170,9 @@ BEGIN
         RAISE EXCEPTION 'schema "%" cannot hold the outbox', schema USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF EXISTS (SELECT FROM taskapi.outbox_location()) THEN
-        RAISE EXCEPTION 'there is an outbox already: %', (SELECT l.message FROM taskapi.outbox_location() l)
+        RAISE EXCEPTION 'there is already an outbox: %', (SELECT l.message FROM taskapi.outbox_location() l)
             USING ERRCODE = 'duplicate_table', DETAIL = 'A database has one outbox.',
-                  HINT = 'Use it: taskapi.publish() finds it wherever it is. ALTER SCHEMA ... RENAME gives it another name.';
+                  HINT = 'Use it: taskapi.publish() finds it in any schema. ALTER SCHEMA ... RENAME renames its schema.';
     END IF;
     IF to_regnamespace(quote_ident(schema)) IS NULL THEN
         EXECUTE format('CREATE SCHEMA %I', schema);
@@ -207,7 +207,7 @@ CREATE FUNCTION taskapi.extend_outbox(partitions int DEFAULT 3) RETURNS void
     AS 'MODULE_PATHNAME', 'taskapi_extend_outbox';
 REVOKE ALL ON FUNCTION taskapi.extend_outbox(int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.extend_outbox(int) IS
-    'Internal: makes the partitions of the outbox that the next messages need, so many ahead; part of maintain()';
+    'Internal: makes the partitions of the outbox that the next messages need; part of maintain()';
 
 CREATE TYPE taskapi.message AS (
     seq           bigint,
@@ -220,7 +220,7 @@ CREATE TYPE taskapi.message AS (
     attempts      int,
     fencing_token bigint
 );
-COMMENT ON TYPE taskapi.message IS 'A message as receive() hands it over';
+COMMENT ON TYPE taskapi.message IS 'A message as receive() returns it';
 COMMENT ON COLUMN taskapi.message.seq IS 'Its number, by which settle() names it; stable over retries';
 COMMENT ON COLUMN taskapi.message.slot IS 'The slot, which settle() wants; one receive() takes one slot';
 COMMENT ON COLUMN taskapi.message.attempts IS 'How often it has failed before';
@@ -271,7 +271,7 @@ CREATE FUNCTION taskapi.extend_lease("group" text, slot int, fencing_token bigin
     AS 'MODULE_PATHNAME', 'taskapi_extend_lease';
 REVOKE ALL ON FUNCTION taskapi.extend_lease(text, int, bigint, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.extend_lease(text, int, bigint, interval) IS
-    'Lets a lease end so long from now; lease_lost if another worker has the slot';
+    'Extends a lease to end that long from now; lease_lost if another worker has the slot';
 
 CREATE FUNCTION taskapi.settle("group" text, slot int, fencing_token bigint, upto bigint, failed bigint[] DEFAULT '{}',
                                error text DEFAULT NULL)
@@ -296,7 +296,7 @@ CREATE FUNCTION taskapi.discard("group" text, seq bigint) RETURNS void
     AS 'MODULE_PATHNAME', 'taskapi_discard';
 REVOKE ALL ON FUNCTION taskapi.discard(text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.discard(text, bigint) IS
-    'Removes a dead letter of a group for good; what waits behind it of its key goes on';
+    'Removes a dead letter of a group; the messages of its key that wait behind it go on';
 
 CREATE FUNCTION taskapi.outbox_lag_rows()
     RETURNS TABLE ("group" text, slot int, "position" bigint, behind bigint, oldest timestamptz, owner text,

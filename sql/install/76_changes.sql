@@ -37,7 +37,7 @@ CREATE FUNCTION taskapi.changes(resource regclass, page_token text DEFAULT NULL,
     RETURNS taskapi.changes_result
     LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'taskapi_changes';
 COMMENT ON FUNCTION taskapi.changes(regclass, text, int, jsonb) IS
-    'What happened to the rows of a resource since a token, as the caller may see them';
+    'The changes of the rows of a resource since a token, as the caller may see them';
 
 -- Policies.
 
@@ -166,7 +166,7 @@ DECLARE
     scope_column CONSTANT name := taskapi.scope_column(wanted.scope);
 BEGIN
     IF wanted.changes AND (SELECT c.relpersistence <> 'p' FROM pg_class c WHERE c.oid = wanted.source) THEN
-        RAISE EXCEPTION 'changes of unlogged table % cannot be told', wanted.source
+        RAISE EXCEPTION 'cannot track changes of unlogged table %', wanted.source
             USING ERRCODE = 'feature_not_supported', DETAIL = 'A crash empties it.';
     END IF;
     IF wanted.scope IS NULL THEN

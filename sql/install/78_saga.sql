@@ -72,7 +72,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.saga_steps(jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.saga_steps(jsonb) IS 'Internal: the steps of a saga with their defaults; a problem if they are none';
+COMMENT ON FUNCTION taskapi.saga_steps(jsonb) IS
+    'Internal: the steps of a saga with their defaults; a problem if they are not valid';
 
 -- Publishes the command to do, or to compensate, the step at "position" of a saga; returns its number. What the steps before it
 -- returned comes along, so that a worker needs nothing else.
@@ -122,7 +123,7 @@ BEGIN
     IF taskapi.run_as(outbox.owner, format('INSERT INTO %I.saga (id, name, input, steps, state, position, command, slot)'
             ' VALUES ($1, $2, $3, $4, ''running'', 1, 0, $5) ON CONFLICT (id) DO NOTHING RETURNING true', outbox.schema),
             id, name, input, made -> 'steps', taskapi.outbox_slot(id)) IS NULL THEN
-        PERFORM taskapi.raise_problem('already_exists', format('There is a saga %s already.', id));
+        PERFORM taskapi.raise_problem('already_exists', format('There is already a saga %s.', id));
     END IF;
     PERFORM taskapi.run_as(outbox.owner, format('UPDATE %I.saga s SET command = $2 WHERE s.id = $1', outbox.schema),
                            id, taskapi.publish_command(made, 1, false));

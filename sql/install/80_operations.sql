@@ -19,7 +19,7 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION taskapi.flush_api_key_usage() FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.flush_api_key_usage() IS 'Writes down when API keys were last used; returns how many changed';
+COMMENT ON FUNCTION taskapi.flush_api_key_usage() IS 'Records when API keys were last used; returns how many changed';
 
 CREATE FUNCTION taskapi.purge_sessions(batch int DEFAULT 10000) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -44,7 +44,7 @@ CREATE TABLE taskapi.maintenance (
 CREATE UNIQUE INDEX maintenance_once ON taskapi.maintenance ((true));
 REVOKE ALL ON TABLE taskapi.maintenance FROM PUBLIC;
 COMMENT ON TABLE taskapi.maintenance IS 'One row, once maintain() has run in this database';
-COMMENT ON COLUMN taskapi.maintenance.finished_at IS 'When it came to its end last';
+COMMENT ON COLUMN taskapi.maintenance.finished_at IS 'When it last completed';
 
 CREATE FUNCTION taskapi.note_maintenance() RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -53,7 +53,7 @@ CREATE FUNCTION taskapi.note_maintenance() RETURNS void
         ON CONFLICT ((true)) DO UPDATE SET finished_at = greatest(m.finished_at, excluded.finished_at)
 $$;
 REVOKE ALL ON FUNCTION taskapi.note_maintenance() FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.note_maintenance() IS 'Internal: writes down that maintain() came to its end';
+COMMENT ON FUNCTION taskapi.note_maintenance() IS 'Internal: records that maintain() completed';
 
 -- Every statement names its schemas: a procedure that commits cannot pin its search_path.
 CREATE PROCEDURE taskapi.maintain(batch int DEFAULT 10000)
@@ -129,7 +129,7 @@ $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
     'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
-    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; writes down'
+    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; records'
     ' when API keys were used, and saves the limiter. For a scheduler';
 
 -- grant_maintain(grantee): lets a role that is nothing else call maintain(), and the functions that it calls.

@@ -25,7 +25,8 @@ CREATE VIEW taskapi.request_metrics AS
     FROM taskapi.request_series() s;
 REVOKE ALL ON taskapi.request_metrics FROM PUBLIC;
 COMMENT ON VIEW taskapi.request_metrics IS
-    'Requests of this database since the server started, from pre_request() to the end of the transaction, whatever ended it';
+    'Requests of this database since the server started, from pre_request() to the end of the transaction, by COMMIT or'
+    ' otherwise';
 COMMENT ON COLUMN taskapi.request_metrics.method IS 'The method, or other';
 COMMENT ON COLUMN taskapi.request_metrics.route IS
     '/NAME, /NAME/{key} or /rpc/NAME of something that there is, else other: no client can make a row';
@@ -81,4 +82,4 @@ COMMENT ON COLUMN taskapi.unbounded_pages.order_by IS
     'The order, with its tie-breaker; index_advice(source, order_by) says which index is missing';
 COMMENT ON COLUMN taskapi.unbounded_pages.pages IS 'How many';
 COMMENT ON COLUMN taskapi.unbounded_pages.last_at IS 'When the last one was';
-COMMENT ON COLUMN taskapi.unbounded_pages.error IS 'pages is at most that much too high';
+COMMENT ON COLUMN taskapi.unbounded_pages.error IS 'The most by which pages may be too high';

@@ -8,7 +8,7 @@ CREATE UNIQUE INDEX migration_guard_once ON taskapi.migration_guard ((true));
 REVOKE ALL ON TABLE taskapi.migration_guard FROM PUBLIC;
 COMMENT ON TABLE taskapi.migration_guard IS 'What guard_migrations() was told; no row is off';
 COMMENT ON COLUMN taskapi.migration_guard.refuses IS 'Is a migration refused, or only warned about?';
-COMMENT ON COLUMN taskapi.migration_guard.size_bytes IS 'Tables that are smaller are in nobody''s way';
+COMMENT ON COLUMN taskapi.migration_guard.size_bytes IS 'Smaller tables are not guarded';
 SELECT pg_catalog.pg_extension_config_dump('taskapi.migration_guard', '');
 
 CREATE TRIGGER invalidate_cache
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION taskapi.guard_ddl() IS 'Internal: what the migration guard s
 
 CREATE FUNCTION taskapi.guard_rewrite() RETURNS event_trigger LANGUAGE C AS 'MODULE_PATHNAME', 'taskapi_guard_rewrite';
 REVOKE ALL ON FUNCTION taskapi.guard_rewrite() FROM PUBLIC;
-COMMENT ON FUNCTION taskapi.guard_rewrite() IS 'Internal: what the migration guard says of a table that is to be written anew';
+COMMENT ON FUNCTION taskapi.guard_rewrite() IS 'Internal: what the migration guard says of a table that is to be rewritten';
 
 -- guard_migrations(mode, size): warns of, or refuses, migrations that would stop readers or writers of a table of at least
 -- that size (as pg_size_bytes() reads it). mode is warn, refuse or off. Event triggers are a superuser's to make; a role

@@ -37,12 +37,12 @@ CREATE TABLE @data@.account (
 );
 COMMENT ON TABLE @data@.account IS 'Who may log in';
 COMMENT ON COLUMN @data@.account.email IS
-    'Unique among live accounts, whatever its case. A PATCH makes it pending_email until it is confirmed';
+    'Unique among live accounts, in any case. A PATCH makes it pending_email until it is confirmed';
 COMMENT ON COLUMN @data@.account.password_hash IS '@private bcrypt; NULL: no login by password';
 COMMENT ON COLUMN @data@.account.pending_email IS
     '@private The address that the account asked for and has not confirmed; only "me" shows it';
 COMMENT ON COLUMN @data@.account.email_verified_at IS
-    '@private When somebody proved to read the mail of the address; NULL: nobody did. Only "me" shows it';
+    '@private When the address was confirmed by a token that was mailed to it; NULL: it was not. Only "me" shows it';
 
 -- What a mail carries, in a link, to prove that the mail was read: 244 random bits, of which only the hash is here. One at a time
 -- for each account and purpose; it goes when it is used, with the next one, and with maintain() when it is expired.
@@ -124,7 +124,7 @@ CREATE TABLE @data@.invitation (
 );
 COMMENT ON TABLE @data@.invitation IS 'Who may become a member by accepting. It goes when it is accepted, revoked or declined';
 COMMENT ON COLUMN @data@.invitation.account_id IS 'The invited account; no foreign key, which would tell whether there is one';
-COMMENT ON COLUMN @data@.invitation.inviter_id IS 'An owner of the project. It ends when they are one no more';
+COMMENT ON COLUMN @data@.invitation.inviter_id IS 'An owner of the project; the invitation ends when they no longer are one';
 COMMENT ON COLUMN @data@.invitation.token_hash IS 'SHA-256 of the token of an invitation by e-mail, which has 244 random bits';
 
 CREATE TABLE @data@.task (
@@ -169,7 +169,7 @@ CREATE TABLE @data@.task (
     CONSTRAINT task_completed_at_goes_with_done CHECK ((status = 'done') = (completed_at IS NOT NULL))
 );
 COMMENT ON TABLE @data@.task IS 'What is to be done';
-COMMENT ON COLUMN @data@.task.assignee_id IS 'A member of the project; NULL once they are one no more';
+COMMENT ON COLUMN @data@.task.assignee_id IS 'A member of the project; NULL once they no longer are one';
 COMMENT ON COLUMN @data@.task.creator_id IS 'Who created it, set by the server';
 COMMENT ON COLUMN @data@.task.parent_id IS
     'The task of the same project that this is a subtask of, with which it is deleted and restored';
@@ -225,8 +225,9 @@ COMMENT ON COLUMN @data@.activity.resource IS 'tasks, comments, members or proje
 COMMENT ON COLUMN @data@.activity.row_id IS 'The id of the row; of a member, its account';
 COMMENT ON COLUMN @data@.activity.action IS 'created, updated, deleted, restored or purged';
 COMMENT ON COLUMN @data@.activity.changes IS 'For each column that was updated: [what it was, what it became]';
-COMMENT ON COLUMN @data@.activity.actor_id IS 'The account that did it; NULL: the owner of the tables, or whoever has no account';
-COMMENT ON COLUMN @data@.activity.credential IS 'What the request came with: token, api_key or session';
+COMMENT ON COLUMN @data@.activity.actor_id IS
+    'The account that did it; NULL: the owner of the tables, or a caller without an account';
+COMMENT ON COLUMN @data@.activity.credential IS 'The credential of the request: token, api_key or session';
 COMMENT ON COLUMN @data@.activity.credential_id IS 'Which API key or session';
 
 -- Unique among live rows only: a deleted account's address is free again.

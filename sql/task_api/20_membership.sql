@@ -157,7 +157,7 @@ CREATE FUNCTION @data@.keep_member() RETURNS trigger
 AS $body$
 BEGIN
     IF row_security_active(TG_RELID) THEN
-        PERFORM taskapi.raise_problem('forbidden', 'A membership stays one of its account and its project.',
+        PERFORM taskapi.raise_problem('forbidden', 'The account and the project of a membership cannot be changed.',
             'Invite the account to the other project.');
     END IF;
     RETURN NEW;
@@ -182,7 +182,7 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.end_membership() IS 'A membership that is deleted while its project is live goes for good';
+COMMENT ON FUNCTION @data@.end_membership() IS 'Purges a membership that is deleted while its project is live';
 CREATE TRIGGER membership_leaves AFTER UPDATE OF deleted_at ON @data@.membership
     FOR EACH ROW WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.end_membership();
 
@@ -201,7 +201,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.end_invitations() IS
-    'Ends the invitations of a deleted project, and those by an owner who is one no more';
+    'Ends the invitations of a deleted project, and those of an owner who no longer is one';
 CREATE TRIGGER project_ends_invitations AFTER UPDATE OF deleted_at ON @data@.project FOR EACH ROW
     WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.end_invitations('of the project');
 CREATE TRIGGER membership_ends_invitations_on_update AFTER UPDATE OF role, deleted_at ON @data@.membership FOR EACH ROW
@@ -225,7 +225,7 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.leave_projects() IS 'Who deletes their account leaves all projects, for good';
+COMMENT ON FUNCTION @data@.leave_projects() IS 'Purges the memberships of an account that is deleted';
 CREATE TRIGGER account_leaves_projects AFTER UPDATE OF deleted_at ON @data@.account FOR EACH ROW
     WHEN (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL) EXECUTE FUNCTION @data@.leave_projects();
 -- The foreign keys see to the rest; this one is none.

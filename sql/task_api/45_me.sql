@@ -75,7 +75,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_one_time_token(text, uuid, text, interval) IS
-    'Makes a token that proves once that somebody reads the mail of an address, shown this once; an earlier one ends';
+    'Makes a token that proves once that its bearer reads the mail of an address, shown only once; an earlier one ends';
 
 -- Both run as their owner, so that a mailer that is nothing else may be granted them.
 CREATE FUNCTION @data@.create_email_token(account_id uuid, address text, lasts interval DEFAULT '1 day') RETURNS text
@@ -88,8 +88,8 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_email_token(uuid, text, interval) IS
-    'For the mailer: the token that confirms the pending e-mail address of an account, shown this once; NULL if it asks for '
-    'that address no more: send nothing';
+    'For the mailer: the token that confirms the pending e-mail address of an account, shown only once; NULL if it no'
+    ' longer asks for that address: send nothing';
 
 CREATE FUNCTION @data@.create_password_token(address text, lasts interval DEFAULT '1 hour') RETURNS text
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -104,7 +104,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @data@.create_password_token(text, interval) IS
-    'For the mailer: the token that sets another password of the account with an address, shown this once; NULL if there is '
+    'For the mailer: the token that sets another password of the account with an address, shown only once; NULL if there is '
     'none: send nothing, or a mail that says so';
 
 -- Runs as its owner, so that it shows pending_email, which no other view does; hence the barrier.
@@ -116,9 +116,10 @@ SELECT a.id, a.email, a.email_verified_at, a.pending_email, a.display_name, a.ve
 FROM @data@.account a, (SELECT taskapi.jwt_claims() AS claims) c
 WHERE a.id = (SELECT taskapi.current_subject_id()) AND a.deleted_at IS NULL;
 COMMENT ON VIEW @api@.me IS 'The caller''s own account, in one row. Change it by PATCH /users?id=eq.ID';
-COMMENT ON COLUMN @api@.me.email_verified_at IS 'When somebody proved to read the mail of that address; NULL: nobody did';
+COMMENT ON COLUMN @api@.me.email_verified_at IS
+    'When the address was confirmed by a token that was mailed to it; NULL: it was not';
 COMMENT ON COLUMN @api@.me.pending_email IS 'The address that waits for POST /rpc/confirm_email; NULL: none does';
-COMMENT ON COLUMN @api@.me.credential IS 'What the request came with: token, api_key or session';
+COMMENT ON COLUMN @api@.me.credential IS 'The credential of the request: token, api_key or session';
 COMMENT ON COLUMN @api@.me.scopes IS 'What that may be used for; NULL: for everything';
 
 CREATE FUNCTION @api@.request_email_verification() RETURNS void
@@ -139,7 +140,7 @@ BEGIN
 END
 $body$;
 COMMENT ON FUNCTION @api@.request_email_verification() IS
-    'POST: mails a token to the pending address of the caller, or to the present one if nobody proved to read its mail';
+    'POST: mails a token to the pending address of the caller, or to the present one if it is not confirmed';
 
 CREATE FUNCTION @api@.confirm_email(token text) RETURNS SETOF @api@.me
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -156,14 +157,14 @@ BEGIN
     SET email = a.pending_email, pending_email = NULL, email_verified_at = now()
     WHERE a.id = me AND a.deleted_at IS NULL AND a.pending_email = address;
     IF NOT FOUND THEN
-        PERFORM taskapi.raise_problem('not_found', 'The token is not valid, or not valid any more.', 'Ask for the change again.');
+        PERFORM taskapi.raise_problem('not_found', 'The token is not valid, or no longer valid.', 'Ask for the change again.');
     END IF;
     RETURN QUERY SELECT * FROM @api@.me;
 EXCEPTION
     WHEN unique_violation THEN
         PERFORM taskapi.raise_problem('already_exists', 'Another account has this e-mail address.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same rows at the same time.',
             'Send the request again.');
 END
 $body$;
@@ -176,7 +177,7 @@ CREATE FUNCTION @api@.request_password_reset(email text) RETURNS void
 AS $body$
 BEGIN
     IF (email ~ '^[^@[:space:]]+@[^@[:space:]]+$' AND length(email) <= 254) IS NOT TRUE THEN
-        PERFORM taskapi.raise_problem('invalid_value', 'This is no e-mail address.');
+        PERFORM taskapi.raise_problem('invalid_value', 'This is not an e-mail address.');
     END IF;
     PERFORM @data@.send_mail('reset_password', email);
     PERFORM taskapi.set_response_status(202);
@@ -199,7 +200,7 @@ BEGIN
       AND a.id = t.account_id AND a.email = t.email AND a.deleted_at IS NULL
     RETURNING t.account_id INTO account;
     IF NOT FOUND THEN
-        PERFORM taskapi.raise_problem('not_found', 'The token is not valid, or not valid any more.', 'Ask for another mail.');
+        PERFORM taskapi.raise_problem('not_found', 'The token is not valid, or no longer valid.', 'Ask for another mail.');
     END IF;
     IF password IS NULL THEN
         PERFORM taskapi.raise_problem('invalid_value', 'A password has 1 to 72 bytes.');
@@ -208,7 +209,8 @@ BEGIN
     PERFORM @data@.set_password(account, password);
     PERFORM taskapi.set_response_status(204);
 EXCEPTION WHEN serialization_failure OR deadlock_detected THEN
-    PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.', 'Send the request again.');
+    PERFORM taskapi.raise_problem('try_again', 'Another request changed the same rows at the same time.',
+                                  'Send the request again.');
 END
 $body$;
 COMMENT ON FUNCTION @api@.reset_password(text, text) IS

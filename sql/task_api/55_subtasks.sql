@@ -203,7 +203,7 @@ BEGIN
         SELECT t.position INTO place FROM @data@.task t
         WHERE t.id = anchor AND t.project_id = make_room.project_id AND t.deleted_at IS NULL AND t.id <> moving;
         IF NOT FOUND THEN
-            PERFORM taskapi.raise_problem('invalid_reference', 'There is no such other task in the project.');
+            PERFORM taskapi.raise_problem('invalid_reference', 'The project has no such other task.');
         END IF;
     END IF;
     IF after IS NOT NULL THEN

@@ -120,7 +120,7 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.forget_activity() IS 'The activity of a project goes with its purge';
+COMMENT ON FUNCTION @data@.forget_activity() IS 'Deletes the activity of a project that is purged';
 CREATE TRIGGER project_forgets_activity AFTER DELETE ON @data@.project
     FOR EACH ROW EXECUTE FUNCTION @data@.forget_activity();
 

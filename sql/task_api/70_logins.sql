@@ -8,7 +8,7 @@ SELECT s.id, s.created_at, s.expires_at, s.user_agent, s.address, s.current, NUL
 FROM taskapi.my_sessions() s
 ORDER BY s.current DESC, s.id;
 COMMENT ON VIEW @api@.sessions IS
-    'Where one is logged in. POST {"email", "password"} logs in, DELETE logs out';
+    'The sessions of the caller. POST {"email", "password"} logs in, DELETE logs out';
 COMMENT ON COLUMN @api@.sessions.current IS 'Is it the session that the request came with?';
 COMMENT ON COLUMN @api@.sessions.email IS 'For POST; NULL otherwise';
 COMMENT ON COLUMN @api@.sessions.password IS 'For POST; NULL otherwise';
@@ -94,7 +94,7 @@ CREATE FUNCTION @data@.create_api_key() RETURNS trigger
 AS $body$
 BEGIN
     IF NOT taskapi.statement_returns(TG_RELID::regclass, 'secret') THEN
-        PERFORM taskapi.raise_problem('invalid_value', 'The request does not ask for the secret, which is shown this once.',
+        PERFORM taskapi.raise_problem('invalid_value', 'The request does not ask for the secret, which is shown only once.',
             'Send Prefer: return=representation, and select the secret.');
     END IF;
     SELECT k.id, k.prefix, k.created_at, k.secret INTO NEW.id, NEW.prefix, NEW.created_at, NEW.secret

@@ -21,8 +21,8 @@ ALTER VIEW @api@.invitations ALTER COLUMN expires_at SET DEFAULT now() + interva
 COMMENT ON VIEW @api@.invitations IS
     'Pending invitations: those to projects that the caller owns, and those to the caller''s account. POST '
     '{"project_id", "email" or "account_id", "role"} invites, DELETE revokes or declines';
-COMMENT ON COLUMN @api@.invitations.email IS 'The invited address, for owners; NULL where an account is invited';
-COMMENT ON COLUMN @api@.invitations.account_id IS 'The invited account; NULL where an address is';
+COMMENT ON COLUMN @api@.invitations.email IS 'The invited address, for owners; NULL if an account is invited';
+COMMENT ON COLUMN @api@.invitations.account_id IS 'The invited account; NULL if an address is invited';
 COMMENT ON COLUMN @api@.invitations.role IS 'What the invited account becomes: owner, editor or viewer';
 COMMENT ON COLUMN @api@.invitations.project_name IS 'What the project was called then';
 COMMENT ON COLUMN @api@.invitations.expires_at IS '7 days from now unless given; at most 30';
@@ -49,10 +49,10 @@ BEGIN
         PERFORM taskapi.raise_problem('forbidden', 'Only an owner of a project invites to it.');
     END IF;
     IF NEW.role IS NULL OR NEW.expires_at IS NULL THEN
-        PERFORM taskapi.raise_problem('invalid_value', 'An invitation has a role and an end.');
+        PERFORM taskapi.raise_problem('invalid_value', 'An invitation needs a role and an end.');
     END IF;
     IF NEW.expires_at <= now() OR NEW.expires_at > now() + interval '30 days' THEN
-        PERFORM taskapi.raise_problem('invalid_value', 'An invitation ends in the future, in 30 days at most.');
+        PERFORM taskapi.raise_problem('invalid_value', 'An invitation must end in the future, within 30 days.');
     END IF;
 
     DELETE FROM @data@.invitation i
@@ -81,7 +81,7 @@ EXCEPTION
         PERFORM taskapi.raise_problem('already_exists', 'An invitation to this project is pending for this address or account.',
             'Revoke it first.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same rows at the same time.',
             'Send the request again.');
 END
 $body$;
@@ -120,7 +120,7 @@ BEGIN
         DELETE FROM @data@.invitation i WHERE i.id = invited.id AND i.expires_at > now();
     END IF;
     IF NOT FOUND THEN
-        PERFORM taskapi.raise_problem('not_found', 'There is no such invitation for you, or not any more.');
+        PERFORM taskapi.raise_problem('not_found', 'There is no such invitation for you, or it has ended.');
     END IF;
     INSERT INTO @data@.membership (project_id, account_id, role) VALUES (invited.project_id, me, invited.role);
     RETURN QUERY SELECT * FROM @api@.members m WHERE m.project_id = invited.project_id AND m.account_id = me;
@@ -128,7 +128,7 @@ EXCEPTION
     WHEN unique_violation THEN
         PERFORM taskapi.raise_problem('already_exists', 'You are a member already.');
     WHEN serialization_failure OR deadlock_detected THEN
-        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same at the same time.',
+        PERFORM taskapi.raise_problem('try_again', 'Another request changed the same rows at the same time.',
             'Send the request again.');
 END
 $body$;
@@ -145,5 +145,5 @@ BEGIN
     RETURN NULL;
 END
 $body$;
-COMMENT ON FUNCTION @data@.refuse_member() IS 'POST /members: nobody becomes a member without consent';
+COMMENT ON FUNCTION @data@.refuse_member() IS 'POST /members: refused, since an account becomes a member only by consent';
 CREATE TRIGGER refuse_member INSTEAD OF INSERT ON @api@.members FOR EACH ROW EXECUTE FUNCTION @data@.refuse_member();

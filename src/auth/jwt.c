@@ -73,14 +73,14 @@ void
 taskapi_jwt_init(void)
 {
 	DefineCustomStringVariable("taskapi.jwt_audience",
-							   "Sets whom a JWT must be meant for (claim aud).",
-							   "While it is empty, a JWT that names an audience is refused: it is meant for others.",
+							   "Sets the required value of the claim aud of a JWT.",
+							   "If it is empty, a JWT with an audience is refused.",
 							   &jwt_audience,
 							   "",
 							   PGC_SUSET, 0,
 							   NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.jwt_leeway",
-							"Sets how far the clock of a JWT's issuer may be off.",
+							"Sets the clock skew tolerated when the times of a JWT are checked.",
 							NULL,
 							&jwt_leeway,
 							0, 0, MAX_LEEWAY,
@@ -311,7 +311,7 @@ check_audience(Jsonb *claims)
 				found = true;
 		}
 	}
-	return found ? NULL : "The token is meant for somebody else.";
+	return found ? NULL : "The token is meant for another audience.";
 }
 
 /* RFC 6750, section 3.1 */

@@ -32,10 +32,10 @@
 #define OUR_HEADER "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 
 #define REASON_MALFORMED "The token is not a signed JWT in compact form."
-#define REASON_SIGNATURE "The token is not signed by a key that is known here."
+#define REASON_SIGNATURE "The token is not signed by a known key."
 #define REASON_ALG "The token must be signed with HS256."
 #define REASON_TYP "The token is not of type JWT."
-#define REASON_CRIT "The token has extensions that are not understood here."
+#define REASON_CRIT "The token has critical extensions that are not supported."
 #define REASON_PAYLOAD "The claims are not a JSON object with each name once."
 #define REASON_CLAIM_TYPE "A registered claim of the token has the wrong type."
 #define REASON_EXPIRED "The token has expired."

@@ -124,7 +124,7 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 
 	if (principal.kind == PRINCIPAL_SESSION && !safe && taskapi_request_origin() != ORIGIN_SAME)
 		refuse(PROBLEM_FORBIDDEN, NIL,
-			   "A request that changes something with a session cookie must come from the same origin.");
+			   "A write with a session cookie must come from the same origin.");
 
 	enforce(&principal);
 

@@ -57,12 +57,13 @@ taskapi_try_locks(TaskapiLockTries *tries, TaskapiTryBody body, void *arg)
 		if (TimestampDifferenceMilliseconds(first, GetCurrentTimestamp()) + pause > tries->give_up_after)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg_plural("could not lock what is to be changed in %d try",
-								   "could not lock what is to be changed in %d tries", tries->tries, tries->tries),
-					 errdetail("Each waited for %d ms at most, so that nobody had to wait longer behind it.", tries->timeout),
+					 errmsg_plural("could not lock the relations to be changed in %d try",
+								   "could not lock the relations to be changed in %d tries", tries->tries, tries->tries),
+					 errdetail("Each try waited for %d ms at most, so that no other session waited longer behind it.",
+							   tries->timeout),
 					 tries->transactions ?
-					 errhint("End the transactions that stay open, or give up later.") :
-					 errhint("taskapi.run_ddl() and taskapi.expose_online() go on trying for longer.")));
+					 errhint("End the transactions that hold the locks, or try for longer.") :
+					 errhint("Use taskapi.run_ddl() or taskapi.expose_online(), which try for longer.")));
 		pause_for(pause);
 	}
 	if (tries->transactions)

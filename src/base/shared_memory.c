@@ -131,8 +131,8 @@ refuse(const TaskapiArea *area)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("shared memory of the server has another layout than this library of taskapi"),
-			 errdetail("Area \"%s\" was made by another version of the library.", area->name),
+			 errmsg("shared memory of the server was laid out by another version of taskapi"),
+			 errdetail("The layout of area \"%s\" differs from that of this library.", area->name),
 			 errhint("Restart the server to use the installed library.")));
 }
 

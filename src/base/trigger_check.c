@@ -37,7 +37,7 @@ taskapi_require_trigger(FunctionCallInfo fcinfo, int events, const char *functio
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was called by a trigger that it does not serve", function),
-				 errdetail("Trigger \"%s\" of table \"%s\" has another timing, level or event.",
+				 errdetail("Trigger \"%s\" of table \"%s\" has the wrong timing, level or event.",
 						   trigdata->tg_trigger->tgname, RelationGetRelationName(trigdata->tg_relation))));
 	return trigdata;
 }

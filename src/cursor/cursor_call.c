@@ -199,7 +199,7 @@ taskapi_cursor_call_shape(const FuncExpr *call, MemoryContext context, char **er
 
 	if (order_by == NULL || nkeys != order_by->nterms)
 	{
-		*error = "It is no order_by of these keys.";
+		*error = "It is not an order_by of these keys.";
 		return NULL;
 	}
 	taskapi_cursor_call_types(call->args, types, collations, NULL);

@@ -47,7 +47,7 @@ taskapi_cursor_token_init(void)
 {
 	DefineCustomIntVariable("taskapi.cursor_ttl",
 							"Sets how long cursors and page tokens can be used.",
-							"Zero means without end. Tokens made then hold no time, and expire once there is a limit.",
+							"0 means no limit. Tokens made without a limit hold no time, and expire once a limit is set.",
 							&taskapi_cursor_ttl,
 							0, 0, INT_MAX,
 							PGC_USERSET,
@@ -108,7 +108,7 @@ taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int aft
 uint8 *
 taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext)
 {
-	static const char *const not_ours = "It is not a token that was made here.";
+	static const char *const not_ours = "It is not a token of this database.";
 	int			purpose_len = strlen(purpose) + 1;
 	uint8	   *signed_data;
 	uint8	   *data;

@@ -90,7 +90,7 @@ taskapi_cursor_value(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("cursor has no key %d", PG_GETARG_INT32(1)),
-					 errdetail("It has %d.", CURSOR_DESCRIPTOR_TERMS(view.descriptor[0]))));
+					 errdetail("The number of its keys is %d.", CURSOR_DESCRIPTOR_TERMS(view.descriptor[0]))));
 			break;
 		case READ_OTHER_TYPE:
 			taskapi_cursor_mismatch(CURSOR_OTHER_TYPES);

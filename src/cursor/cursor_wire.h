@@ -14,7 +14,7 @@
 #include "cursor/cursor_shape.h"
 
 /* What an invalid_cursor says whose MAC was right */
-#define TASKAPI_CURSOR_UNREADABLE "It holds nothing that can be read here."
+#define TASKAPI_CURSOR_UNREADABLE "Its contents cannot be read."
 
 /* The wire form: append it; read one from a buffer's position, which is advanced.  A damaged one is invalid_cursor. */
 extern void taskapi_cursor_to_wire(const struct varlena *cursor, StringInfo buf);

@@ -108,8 +108,8 @@ void
 taskapi_feed_init(void)
 {
 	DefineCustomIntVariable("taskapi.change_retention",
-							"Sets how long maintain() keeps what clients of the change feed may need.",
-							"Whoever asks with an older token may have to start over. -1 keeps it for ever.",
+							"Sets how long maintain() keeps departures for clients of the change feed.",
+							"A client with an older token may have to start over. -1 keeps them forever.",
 							&change_retention, 30 * 24 * 60 * 60, -1, INT_MAX, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
@@ -259,13 +259,13 @@ check_token(const ChangesPage *page)
 {
 	const TaskapiFeedToken *token = &page->token;
 	const TaskapiFeedState *state = &page->feed.state;
-	const char *hint = "Start over without a token, and drop what does not come.";
+	const char *hint = "Start over without a token, and drop the rows that do not come.";
 
 	if (memcmp(token->binding, page->feed.binding, TASKAPI_FEED_DIGEST) != 0)
 		taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Start over without a token.",
 						"It is the token of another resource, filter or reader.");
 	if (memcmp(token->history, page->feed.history, TASKAPI_FEED_DIGEST) != 0)
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it is of has ended.");
+		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it belongs to has ended.");
 	if (memcmp(token->scope, page->feed.scope, TASKAPI_FEED_DIGEST) != 0)
 		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "What you may see has changed.");
 	if (token->base.xmax > 0 && state->pruned >> TASKAPI_STAMP_BITS == (uint64) state->incarnation)
@@ -273,7 +273,7 @@ check_token(const ChangesPage *page)
 		uint64		pruned = state->pruned & TASKAPI_STAMP_MASK;
 
 		if (pruned >= token->base.xmax || (token->base.n > 0 && token->base.running[0] <= pruned))
-			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "What it needs is not kept any more.");
+			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The changes that it needs are no longer kept.");
 	}
 }
 
@@ -290,7 +290,7 @@ start_walk(ChangesPage *page)
 	taskapi_feed_snapshot(GetActiveSnapshot(), &now);
 	page->initial = (token->base.xmax == 0);
 	if (token->walking && !taskapi_feed_contains(&now, &token->target))
-		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL, "This server does not have all of it yet.");
+		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL, "This server does not have all changes of the token yet.");
 	if (!token->walking)
 	{
 		if (!taskapi_feed_contains(&now, &token->base))
@@ -313,7 +313,7 @@ walk(ChangesPage *page)
 {
 	page->request.departures = !page->initial && page->feed.legible;
 	if (!page->initial && !page->feed.legible && taskapi_feed_has_departures(&page->request))
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop what does not come.",
+		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop the rows that do not come.",
 						"Rows have left, and policies have changed since.");
 	page->has_more = tell_events(page);
 	finish_walk(page);

@@ -186,9 +186,9 @@ add_relation(Oid relid, StringInfo buf, List **triggers)
 	if (!found || rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("changes of table \"%s\" cannot be told", RelationGetRelationName(rel)),
-				 found ? errdetail("It is not logged.") :
-				 errdetail("Trigger \"%s\" is missing, or does not fire always.", "zz_taskapi_change"),
+				 errmsg("cannot track changes of table \"%s\"", RelationGetRelationName(rel)),
+				 found ? errdetail("The table is unlogged.") :
+				 errdetail("Trigger \"%s\" is missing, or not enabled with ENABLE ALWAYS.", "zz_taskapi_change"),
 				 errhint("Call taskapi.expose() again.")));
 	table_close(rel, NoLock);
 }

@@ -179,7 +179,7 @@ evaluate(TaskapiFeed *feed, const char *expression, ScopeValues *result)
 	if (rc != SPI_OK_SELECT || SPI_tuptable->tupdesc->natts != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("scope of resource \"%s\" is no expression", get_rel_name(feed->view->entry.relid))));
+				 errmsg("scope of resource \"%s\" is not an expression", get_rel_name(feed->view->entry.relid))));
 	collect(result);
 	SPI_freetuptable(SPI_tuptable);
 }

@@ -52,18 +52,18 @@ require_changes(TaskapiFeed *feed)
 	if (feed->view->deleted_rows || !registration->changes)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("resource \"%s\" does not tell its changes", get_rel_name(feed->view->entry.relid)),
+				 errmsg("resource \"%s\" has no change feed", get_rel_name(feed->view->entry.relid)),
 				 errhint("Call taskapi.expose() with changes => true.")));
 	if (stamp <= 0 || get_atttype(feed->source, stamp) != XID8OID)
 		detail = "Its table has no column \"" TASKAPI_STAMP_COLUMN "\" of type xid8.";
 	else if (!OidIsValid(feed->departures) || get_rel_relkind(feed->departures) != RELKIND_RELATION)
-		detail = "Its table of departures is gone.";
+		detail = "Its table of departures does not exist.";
 	else if (!taskapi_feed_state(feed->source, GetActiveSnapshot(), &feed->state))
-		detail = "Table taskapi.change_source does not know it.";
+		detail = "Table taskapi.change_source has no row for its table.";
 	if (detail != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("changes of resource \"%s\" cannot be told", get_rel_name(feed->view->entry.relid)),
+				 errmsg("cannot read changes of resource \"%s\"", get_rel_name(feed->view->entry.relid)),
 				 errdetail_internal("%s", detail),
 				 errhint("Call taskapi.expose() again.")));
 }

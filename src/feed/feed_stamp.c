@@ -384,7 +384,7 @@ fill(TaskapiTable *table, HeapTuple row, TupleDesc desc, Datum *values, char *nu
 		if (attno <= 0 || TupleDescAttr(desc, attno - 1)->atttypid != departures->types[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("departures of table %s do not fit it any more", table->name),
+					 errmsg("departures of table %s no longer fit the table", table->name),
 					 errhint("Call taskapi.expose() again.")));
 		values[i] = heap_getattr(row, attno, desc, &isnull);
 		nulls[i] = isnull ? 'n' : ' ';

@@ -47,7 +47,7 @@ static const struct
 	{AT_REWRITE_ACCESS_METHOD, "the access method changes",
 	"Make a table of the new access method, copy in batches, and swap the names."},
 	{AT_REWRITE_ALTER_PERSISTENCE, "it becomes logged or unlogged",
-	"Do it while the table is small or not in use."},
+	"Run it while the table is small or not in use."},
 };
 
 static bool guard_on = true;
@@ -67,8 +67,8 @@ void
 taskapi_guard_init(void)
 {
 	DefineCustomBoolVariable("taskapi.migration_guard",
-							 "Lets the migration guard look at statements of this session.",
-							 "Off is for a migration that has been thought about.",
+							 "Enables the migration guard for statements of this session.",
+							 "Turn it off for a migration that has been reviewed.",
 							 &guard_on,
 							 true,
 							 PGC_USERSET, 0,
@@ -108,7 +108,7 @@ taskapi_guard_rewrite(PG_FUNCTION_ARGS)
 	{
 		if (reason & rewrites[i].reason)
 		{
-			taskapi_guard_found(rewrites[i].hint, "table \"%s\"%s is to be written anew while nobody may read it, since %s",
+			taskapi_guard_found(rewrites[i].hint, "table \"%s\"%s is to be rewritten while no other session may read it, since %s",
 								table.name, taskapi_guard_size(&table), rewrites[i].what);
 			break;
 		}
@@ -189,7 +189,8 @@ taskapi_guard_found(const char *hint, const char *fmt,...)
 	ereport(settings.refuses ? ERROR : WARNING,
 			(errcode(settings.refuses ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE : ERRCODE_WARNING),
 			 errmsg_internal("%s", message.data),
-			 settings.refuses ? errdetail("The migration guard refuses it; SET taskapi.migration_guard = off lets it pass.") : 0,
+			 settings.refuses ?
+			 errdetail("The migration guard refuses the statement. SET taskapi.migration_guard = off lets it pass.") : 0,
 			 errhint("%s", hint)));
 }
 

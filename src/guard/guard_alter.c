@@ -90,8 +90,8 @@ taskapi_guard_alter_table(AlterTableStmt *statement)
 										command->name, table.name, taskapi_guard_size(&table));
 				break;
 			case AT_SetTableSpace:
-				taskapi_guard_found("Do it while the table is small or not in use.",
-									"table \"%s\"%s is to be copied to another tablespace while nobody may read it",
+				taskapi_guard_found("Run it while the table is small or not in use.",
+									"table \"%s\"%s is to be copied to another tablespace while no other session may read it",
 									table.name, taskapi_guard_size(&table));
 				break;
 			default:
@@ -158,7 +158,7 @@ add_constraint(const TaskapiGuardTable *table, Constraint *constraint)
 	switch (constraint->contype)
 	{
 		case CONSTR_CHECK:
-			taskapi_guard_found(HINT_CHECK, "adding %s reads table \"%s\"%s while nobody may",
+			taskapi_guard_found(HINT_CHECK, "adding %s reads table \"%s\"%s while no other session may",
 								name, table->name, taskapi_guard_size(table));
 			break;
 		case CONSTR_FOREIGN:
@@ -178,8 +178,8 @@ add_constraint(const TaskapiGuardTable *table, Constraint *constraint)
 			add_key(table, constraint);
 			break;
 		case CONSTR_EXCLUSION:
-			taskapi_guard_found("There is no form of it that lets others go on: do it while the table is small or not in use.",
-								"adding %s builds an index while nobody may read table \"%s\"%s",
+			taskapi_guard_found("No form of it lets other sessions go on: run it while the table is small or not in use.",
+								"adding %s builds an index while no other session may read table \"%s\"%s",
 								name, table->name, taskapi_guard_size(table));
 			break;
 		default:
@@ -197,12 +197,11 @@ add_key(const TaskapiGuardTable *table, Constraint *constraint)
 		return;
 	if (constraint->indexname == NULL)
 		taskapi_guard_found(table->relkind == RELKIND_PARTITIONED_TABLE ? HINT_UNIQUE_OF_PARTITIONS : HINT_UNIQUE,
-							"adding %s builds an index while nobody may read table \"%s\"%s",
+							"adding %s builds an index while no other session may read table \"%s\"%s",
 							kind, table->name, taskapi_guard_size(table));
 	else if (constraint->contype == CONSTR_PRIMARY && !index_has_no_nulls(table->relid, constraint->indexname))
 		taskapi_guard_found("Make its columns NOT NULL first, by a valid constraint.",
-							"adding a primary key reads table \"%s\"%s while nobody may, "
-							"since a column of index \"%s\" may have NULLs",
+							"adding a primary key reads table \"%s\"%s while no other session may, since a column of index \"%s\" may have NULLs",
 							table->name, taskapi_guard_size(table), constraint->indexname);
 }
 
@@ -214,7 +213,7 @@ set_not_null(const TaskapiGuardTable *table, const char *column)
 	if (attno == InvalidAttrNumber || taskapi_guard_has_no_nulls(table->relid, attno))
 		return;
 	taskapi_guard_found(TASKAPI_NOT_NULL_NOT_VALID ? HINT_NOT_NULL_18 : HINT_NOT_NULL,
-						"making column \"%s\" NOT NULL reads table \"%s\"%s while nobody may",
+						"making column \"%s\" NOT NULL reads table \"%s\"%s while no other session may",
 						column, table->name, taskapi_guard_size(table));
 }
 
@@ -246,11 +245,11 @@ attach_partition(const TaskapiGuardTable *table, const RangeVar *name)
 	{
 		if (!taskapi_guard_has_checks(partition.relid))
 			taskapi_guard_found("Give it a CHECK that says its bounds, NOT VALID, and validate that first.",
-								"attaching table \"%s\"%s reads it while nobody may",
+								"attaching table \"%s\"%s reads it while no other session may",
 								partition.name, taskapi_guard_size(&partition));
 		if (!taskapi_guard_has_indexes_of(table->relid, partition.relid))
 			taskapi_guard_found("CREATE INDEX CONCURRENTLY on it first, one for each index of the partitioned table.",
-								"attaching table \"%s\"%s builds an index while nobody may read it",
+								"attaching table \"%s\"%s builds an index while no other session may read it",
 								partition.name, taskapi_guard_size(&partition));
 	}
 	taskapi_guard_default_partition(get_default_partition_oid(table->relid));

@@ -124,7 +124,7 @@ taskapi_guard_default_partition(Oid relid)
 	if (OidIsValid(relid) && taskapi_guard_table_of(relid, &rest) && taskapi_guard_is_large(&rest) &&
 		!taskapi_guard_has_checks(relid))
 		taskapi_guard_found("Give it a CHECK that excludes the bounds of the new partition, NOT VALID, and validate that first.",
-							"adding a partition reads the default partition \"%s\"%s while nobody may",
+							"adding a partition reads the default partition \"%s\"%s while no other session may",
 							rest.name, taskapi_guard_size(&rest));
 }
 
@@ -182,7 +182,7 @@ reindex(ReindexStmt *statement)
 		relid = IndexGetRelation(relid, true);
 	if (OidIsValid(relid) && taskapi_guard_table_of(relid, &table) && taskapi_guard_is_large(&table))
 		taskapi_guard_found("REINDEX CONCURRENTLY, outside a transaction block.",
-							"building indexes anew keeps writers of table \"%s\"%s waiting, and readers that use them",
+							"rebuilding indexes keeps writers of table \"%s\"%s waiting, and readers that use them",
 							table.name, taskapi_guard_size(&table));
 }
 

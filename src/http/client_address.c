@@ -38,7 +38,7 @@ taskapi_client_address_init(void)
 {
 	DefineCustomIntVariable("taskapi.trusted_proxy_hops",
 							"Sets how many proxies in front append to X-Forwarded-For.",
-							"0 means none, and that callers have no address.",
+							"0 means no proxy; callers then have no address.",
 							&taskapi_trusted_proxy_hops,
 							0, 0, MAX_HOPS,
 							PGC_SUSET, 0,

@@ -40,7 +40,7 @@ static TagListStep find_weakly(const char *field, int64 version);
 static List *etag_header(int64 version);
 static const char *if_match_hint(const char *field);
 
-static const char *const read_again_hint = "Read the row again, and decide by what it is now.";
+static const char *const read_again_hint = "Fetch the current version and retry.";
 static const char *const quotes_hint = "Send an entity tag as it came, in double quotes, as in If-Match: \"3\".";
 
 static const char *
@@ -147,7 +147,7 @@ taskapi_version_conflict(int64 current)
 {
 	if (current < 0)
 		taskapi_problem(PROBLEM_VERSION_CONFLICT, NIL, read_again_hint,
-						"What the precondition is about is not there, or is not there any more.");
+						"The row of the precondition does not exist, or no longer exists.");
 	taskapi_problem(PROBLEM_VERSION_CONFLICT, etag_header(current), read_again_hint,
 					"Its version is " INT64_FORMAT ", which is not what the precondition says.", current);
 }
@@ -192,7 +192,7 @@ taskapi_if_none_match_failed(const char *field, int64 current)
 {
 	if (taskapi_any_tag(field))
 		taskapi_problem(PROBLEM_VERSION_CONFLICT, etag_header(current), NULL,
-						"It is there, which If-None-Match: * rules out.");
+						"The row exists, which If-None-Match: * rules out.");
 	if (find_weakly(field, current) == TAG_LIST_TAG)
 		taskapi_problem(PROBLEM_VERSION_CONFLICT, etag_header(current), NULL,
 						"Its version is " INT64_FORMAT ", which If-None-Match rules out.", current);
@@ -204,7 +204,7 @@ void
 taskapi_precondition_required(void)
 {
 	taskapi_problem(PROBLEM_PRECONDITION_REQUIRED, NIL,
-					"Send the ETag of what was read in If-Match, or its version in the body.",
+					"Send the ETag of the row that you read in If-Match, or its version in the body.",
 					"A change must say which version it is made from.");
 }
 

@@ -83,8 +83,8 @@ taskapi_read_after_init(void)
 {
 	DefineCustomIntVariable("taskapi.read_after_wait",
 							"Sets how long a standby waits for the write that a request's Read-After names.",
-							"After that the request is refused as try_again; 0 does not wait. -1 does without the header:"
-							" writes do not answer with it, and a standby does not heed it.",
+							"After that the request is refused as try_again; 0 does not wait. "
+							"-1 turns the header off: writes do not return it, and a standby ignores it.",
 							&read_after_wait,
 							2000, -1, 60 * 60 * 1000,
 							PGC_USERSET, GUC_UNIT_MS,
@@ -182,7 +182,7 @@ open_token(const char *text, int len, ReadAfter *token)
 
 	if (len != TOKEN_LENGTH || taskapi_base64url_decode(text, len, bytes) != sizeof(bytes) ||
 		bytes[0] != TOKEN_VERSION)
-		invalid("It is not a token that an answer had.");
+		invalid("It is not a token of an answer.");
 	memcpy(&key_id, bytes + 1, 4);
 	key_id = pg_ntoh32(key_id);
 	key = key_id <= PG_INT32_MAX ? taskapi_secret_find(SECRET_PURPOSE, (int) key_id) : NULL;
@@ -190,7 +190,7 @@ open_token(const char *text, int len, ReadAfter *token)
 		return false;
 	mac_of(key, bytes, mac);
 	if (timingsafe_bcmp(mac, bytes + BODY_LENGTH, MAC_LENGTH) != 0)
-		invalid("It is not a token that an answer had.");
+		invalid("It is not a token of an answer.");
 
 	memcpy(&token->system, bytes + 5, 8);
 	memcpy(&token->timeline, bytes + 13, 4);
@@ -204,7 +204,7 @@ open_token(const char *text, int len, ReadAfter *token)
 static void
 invalid(const char *details)
 {
-	taskapi_problem(PROBLEM_READ_AFTER_INVALID, NIL, "Send what the answer to the write had, or no such header.", "%s", details);
+	taskapi_problem(PROBLEM_READ_AFTER_INVALID, NIL, "Send the Read-After of the answer to the write, or none.", "%s", details);
 }
 
 /* ---------- the wait ---------- */

@@ -17,6 +17,7 @@ void
 taskapi_require_primary(const char *what)
 {
 	if (RecoveryInProgress())
-		taskapi_problem(PROBLEM_READ_ONLY, NIL, "Send it to the primary, or again: this server may be about to become it.",
+		taskapi_problem(PROBLEM_READ_ONLY, NIL,
+						"Send the request to the primary, or retry: this server may be about to become the primary.",
 						"%s goes to the primary, and this server is a standby.", what);
 }

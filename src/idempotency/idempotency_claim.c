@@ -99,7 +99,7 @@ void
 taskapi_idempotency_init(void)
 {
 	DefineCustomIntVariable("taskapi.idempotency_ttl",
-							"Sets how long a stored response is given again.",
+							"Sets how long the stored response of an idempotency key is kept.",
 							"After that the key counts as new.",
 							&taskapi_idempotency_ttl,
 							24 * 60 * 60, 1, 366 * 24 * 60 * 60,
@@ -138,7 +138,7 @@ xact_callback(XactEvent event, void *arg)
 						ereport(ERROR,
 								(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 								 errmsg("cannot PREPARE a transaction that has begun an idempotency key and not completed it"),
-								 errhint("Call taskapi.idempotency_complete() before.")));
+								 errhint("Call taskapi.idempotency_complete() first.")));
 				}
 				break;
 			}
@@ -233,7 +233,7 @@ taskapi_idempotency_claim(const TaskapiIdempotencyKey *key, bool check, const ui
 	if (taskapi_idempotency_claimed(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("idempotency key \"%s\" has been begun in this transaction already", key->key)));
+				 errmsg("idempotency key \"%s\" was already begun in this transaction", key->key)));
 
 	row = taskapi_idempotency_look(key, &locked, &now);
 	if (row == NULL)
@@ -336,11 +336,11 @@ taskapi_idempotency_store(const TaskapiIdempotencyKey *key, const uint8 *fingerp
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("idempotency key \"%s\" has not been begun in this transaction", key->key),
-				 errhint("Call taskapi.idempotency_begin() with the same key and scope before.")));
+				 errhint("Call taskapi.idempotency_begin() with the same key and scope first.")));
 	if (claim->stored_in != InvalidSubTransactionId)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("idempotency key \"%s\" has been completed in this transaction already", key->key)));
+				 errmsg("idempotency key \"%s\" was already completed in this transaction", key->key)));
 
 	if (fingerprint == NULL && claim->has_fingerprint)
 		fingerprint = claim->fingerprint;

@@ -172,7 +172,7 @@ take_over(TaskapiLedgerRow *row, const TaskapiLedgerRow *former, const uint8 *fi
 	if (former && row->fencing_token <= former->fencing_token)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("fencing tokens have gone back"),
+				 errmsg("fencing tokens were set back"),
 				 errdetail("Sequence \"%s.%s\" gives " INT64_FORMAT " where " INT64_FORMAT " has been given before.",
 						   TASKAPI_SCHEMA, SEQUENCE, row->fencing_token, former->fencing_token)));
 	row->lease = lease;
@@ -220,7 +220,7 @@ taskapi_idempotency_acquire(PG_FUNCTION_ARGS)
 	if (taskapi_idempotency_claimed(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("idempotency key \"%s\" has been begun in this transaction already", key->key)));
+				 errmsg("idempotency key \"%s\" was already begun in this transaction", key->key)));
 
 	row = taskapi_idempotency_look(key, &locked, &now);
 	if (row && (row->status != 0 || row->lease_expires_at > now))

@@ -105,7 +105,7 @@ check_index(Relation table, Relation index)
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is younger than this transaction can use", name)));
+				 errmsg("index \"%s\" cannot be used by this transaction yet", name)));
 }
 
 static ArrayType *

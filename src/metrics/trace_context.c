@@ -43,7 +43,7 @@ void
 taskapi_trace_init(void)
 {
 	DefineCustomEnumVariable("taskapi.trace_context",
-							 "Sets where a request's transaction bears the header traceparent.",
+							 "Sets where the header traceparent of a request is shown.",
 							 "off, application_name (else X-Request-Id) or pg_tracing.",
 							 &trace_context,
 							 TRACE_CONTEXT_OFF, trace_context_options,

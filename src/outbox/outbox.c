@@ -114,7 +114,7 @@ load_registry(void)
 			TupleDescAttr(RelationGetDescr(rel), i)->atttypid != types[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table \"%s.%s\" is not what the extension made", TASKAPI_SCHEMA, registry.relname)));
+					 errmsg("table \"%s.%s\" is not the one that the extension created", TASKAPI_SCHEMA, registry.relname)));
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
@@ -181,8 +181,8 @@ require_sequence(Oid sequence)
 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s is not the sequence that create_outbox() made", name),
-				 errdetail("Its numbers must grow one by one, whoever draws them."),
+				 errmsg("%s is not the sequence that create_outbox() created", name),
+				 errdetail("Its increment must be 1, without a cache or a cycle."),
 				 errhint("ALTER SEQUENCE %s INCREMENT 1 CACHE 1 NO CYCLE.", name)));
 	}
 }
@@ -305,7 +305,7 @@ require_result(const TaskapiOutboxStatement *statement)
 		if (desc == NULL || i >= desc->natts || TupleDescAttr(desc, i)->atttypid != type_of(statement->result[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("a table of the outbox has other columns than create_outbox() gave it")));
+					 errmsg("columns of a table of the outbox are not those that create_outbox() created")));
 	}
 }
 
@@ -315,7 +315,7 @@ taskapi_outbox_value(uint64 row, int column, bool *isnull)
 	if (row >= SPI_processed)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger of the outbox keeps rows from being written")));
+				 errmsg("a trigger keeps rows from being written to the outbox")));
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
 }
 

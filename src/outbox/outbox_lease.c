@@ -311,7 +311,7 @@ check_handed_out(Datum group, int32 slot, int64 token, int64 position, int64 del
 					  &numbers, &number_nulls, &nnumbers);
 	for (int i = 0; i < nnumbers; i++)
 		if (number_nulls[i] || DatumGetInt64(numbers[i]) > upto)
-			taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "What failed must be numbers up to " INT64_FORMAT ".", upto);
+			taskapi_problem(PROBLEM_INVALID_VALUE, NIL, NULL, "Numbers of failed messages must be at most " INT64_FORMAT ".", upto);
 	if (nnumbers > 0 && taskapi_outbox_run(&was_handed_out, values, NULL) > 0)
 		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Give numbers of messages that receive() returned.",
 						"Message " INT64_FORMAT " was not handed out with this lease.", taskapi_outbox_int64(0, 0));
@@ -344,7 +344,7 @@ lock_dead_letter(FunctionCallInfo fcinfo)
 	if (!taskapi_outbox_group_exists(values[0]))
 		taskapi_outbox_no_group(TextDatumGetCString(values[0]));
 	taskapi_problem(PROBLEM_NOT_FOUND, NIL, "The table dead_letter of the outbox lists them.",
-					"Message " INT64_FORMAT " is no dead letter of group \"%s\".",
+					"Message " INT64_FORMAT " is not a dead letter of group \"%s\".",
 					DatumGetInt64(values[1]), TextDatumGetCString(values[0]));
 }
 

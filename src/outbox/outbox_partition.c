@@ -68,7 +68,7 @@ void
 taskapi_outbox_partition_init(void)
 {
 	DefineCustomIntVariable("taskapi.outbox_retention",
-							"Sets how long a message of the outbox is kept that a group has not read.",
+							"Sets how long the outbox keeps a message that a group has not read.",
 							"-1 keeps it until it is read.",
 							&outbox_retention, 7 * 24 * 60 * 60, -1, INT_MAX, PGC_USERSET, GUC_UNIT_S, NULL, NULL, NULL);
 }

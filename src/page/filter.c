@@ -154,7 +154,7 @@ add_condition(List *conditions, const char *column, TaskapiFilterOp op, const Js
 	{
 		if (value->type == jbvNull)
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, "Write {\"is\": null} for rows without a value.",
-							"Column \"%s\" is compared with null, which is true of no row.", column);
+							"Column \"%s\" is compared with null, which matches no row.", column);
 		if (op == FILTER_IN && !(value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) &&
 								 !JsonContainerIsScalar(value->val.binary.data)))
 			taskapi_problem(PROBLEM_INVALID_FILTER, NIL, NULL, "Operator \"in\" of column \"%s\" needs an array.", column);

@@ -81,21 +81,21 @@ check_advisable(const TaskapiPageSource *source, const TaskapiPageOrder *order)
 	if (!OidIsValid(source->base_relid) || source->base_relkind == RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("no index can be advised for \"%s\"", source->name),
-				 errdetail("It is not a table, nor a view that shows the rows of one table.")));
+				 errmsg("cannot advise an index for \"%s\"", source->name),
+				 errdetail("It is neither a table nor a view of the rows of one table.")));
 	if (source->opaque)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("no index can be advised for \"%s\"", source->name),
-				 errdetail("A view with %s is planned apart, so that no index bounds an order of its rows.", source->opaque),
-				 errhint("Page the table behind it, or a view without.")));
+				 errmsg("cannot advise an index for \"%s\"", source->name),
+				 errdetail("A view with %s is planned separately, so no index bounds an order of its rows.", source->opaque),
+				 errhint("Page the table behind the view, or another view.")));
 	for (int i = 0; i < order->nscan; i++)
 	{
 		if (order->terms[i].column->base_attno == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("no index can be advised for \"%s\"", source->name),
-					 errdetail("Its column \"%s\" is no column of a table.", order->terms[i].column->name)));
+					 errmsg("cannot advise an index for \"%s\"", source->name),
+					 errdetail("Its column \"%s\" is not a column of a table.", order->terms[i].column->name)));
 	}
 }
 

@@ -167,7 +167,7 @@ check_same_order(const TaskapiPageQuery *query, const TaskapiPageQuery *other)
 	if (!same)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("rows of \"%s\" and \"%s\" cannot stand in one order", query->source->name, other->source->name)));
+				 errmsg("cannot order rows of \"%s\" and \"%s\" together", query->source->name, other->source->name)));
 }
 
 void

@@ -55,7 +55,7 @@ taskapi_page_order(const TaskapiPageSource *source, const char *order_by, int le
 	int			left = source->nkeys;
 
 	if (order_by == NULL && source->nkeys == 0)
-		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Say order_by.", "\"%s\" has no key to order by.", source->name);
+		taskapi_problem(PROBLEM_INVALID_ORDER_BY, NIL, "Give order_by.", "\"%s\" has no key to order by.", source->name);
 	order->order_by = add_tie_breaker(source, order_by ? taskapi_order_by_parse(order_by, len) : NULL);
 	order->nterms = order->order_by->nterms;
 	order->unique = source->nkeys > 0 && source->key_proven;

@@ -83,7 +83,7 @@ taskapi_page_token_open(TaskapiPageQuery *query, const uint8 *binding, const cha
 		const uint8 *pos = payload + 1 + TASKAPI_PAGE_BINDING_LENGTH;
 
 		if (payload_len <= 1 + TASKAPI_PAGE_BINDING_LENGTH || (payload[0] & PAGE_TOKEN) != PAGE_TOKEN)
-			taskapi_problem(PROBLEM_INVALID_CURSOR, NIL, NULL, "It holds nothing that can be read here.");
+			taskapi_problem(PROBLEM_INVALID_CURSOR, NIL, NULL, "Its contents cannot be read.");
 		if (memcmp(payload + 1, binding, TASKAPI_PAGE_BINDING_LENGTH) != 0)
 			taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Ask for the first page again.",
 							"It is the token of another source or filter.");

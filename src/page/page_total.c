@@ -36,7 +36,7 @@ taskapi_page_count_mode(const text *mode)
 		return COUNT_EXACT;
 	if (strcmp(name, "estimated") == 0)
 		return COUNT_ESTIMATED;
-	taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "It is exact or estimated.", "\"%s\" is no way to count.", name);
+	taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Use exact or estimated.", "\"%s\" is not a way to count.", name);
 }
 
 int64

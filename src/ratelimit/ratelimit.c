@@ -89,7 +89,7 @@ void
 taskapi_ratelimit_init(void)
 {
 	DefineCustomIntVariable("taskapi.rate_limit_max_keys",
-							"Sets how many keys the shared table of rate limits holds at least.",
+							"Sets the least number of keys that the shared table of rate limits holds.",
 							"Takes effect when the server restarts.",
 							&taskapi_rate_limit_max_keys,
 							100000, 1, 10000000,

@@ -110,8 +110,8 @@ void
 taskapi_rate_limit_plan_init(void)
 {
 	DefineCustomStringVariable("taskapi.default_plan",
-							   "Sets the rate limit plan of callers for whom no other is known.",
-							   "Empty means none.",
+							   "Sets the rate limit plan of callers without a plan of their own.",
+							   "An empty value means no plan.",
 							   &default_plan,
 							   "",
 							   PGC_SUSET, 0,

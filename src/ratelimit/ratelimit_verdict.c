@@ -71,7 +71,7 @@ taskapi_ratelimit_check_cost(int32 cost)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the cost of a request must not be negative"),
-				 errhint("Use taskapi.rate_limit_refund to give something back.")));
+				 errhint("Use taskapi.rate_limit_refund() to give back a charge.")));
 }
 
 void

@@ -86,7 +86,7 @@ taskapi_idempotent_function_init(void)
 {
 	DefineCustomBoolVariable(SETTING,
 							 "Calls a function once for each Idempotency-Key.",
-							 "It is for the SET clause of functions, and has no effect elsewhere.",
+							 "It belongs into the SET clause of a function, and has no effect elsewhere.",
 							 &idempotent, false, PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 	next_fmgr_hook = fmgr_hook;
 	fmgr_hook = before_call;

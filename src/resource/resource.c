@@ -90,11 +90,11 @@ void
 taskapi_resource_init(void)
 {
 	DefineCustomBoolVariable("taskapi.require_if_match",
-							 "Refuses PATCH, PUT and DELETE on a resource that do not say which version they are made from.",
+							 "Refuses PATCH, PUT and DELETE on a resource without If-Match or a version in the body.",
 							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("taskapi.deleted_retention",
 							"Sets how long a soft-deleted row is kept before maintain() purges it.",
-							"-1 keeps them for ever.",
+							"-1 keeps it forever.",
 							&deleted_retention,
 							30 * 24 * 60 * 60, -1, INT_MAX,
 							PGC_USERSET,
@@ -102,7 +102,7 @@ taskapi_resource_init(void)
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("taskapi.check_deferred_constraints",
 							 "Checks deferred constraints at the end of a request's statement, not at COMMIT.",
-							 "What fails at COMMIT cannot be answered with a problem any more.",
+							 "An error at COMMIT comes too late for a problem.",
 							 &check_deferred_constraints, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	taskapi_registry_init();
 	taskapi_resource_cache_init();

@@ -415,7 +415,7 @@ make_row(TaskapiAnswerType *type, TupleDesc desc, char **texts, MemoryContext re
 			PG_RE_THROW();
 		FlushErrorState();
 		taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
-						"A row of the stored response does not fit the resource any more.");
+						"A row of the stored response no longer fits the resource.");
 	}
 	PG_END_TRY();
 	if (level > 0)

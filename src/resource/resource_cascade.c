@@ -100,7 +100,7 @@ taskapi_cascade_delete(TaskapiResourceStatement *statement, TaskapiRow *root)
 			if (locked > 0 &&
 				taskapi_resource_key_rows(rows, row, fk, TASKAPI_FK_PLAN_DELETE, values, &deletion) != locked)
 				taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL,
-								"Rows of %s refer to it by \"%s\", and a trigger keeps them from going along.",
+								"Rows of %s refer to it by \"%s\", and a trigger keeps them from being deleted with it.",
 								fk->other_relname, fk->name);
 		}
 	}

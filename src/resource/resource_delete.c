@@ -219,7 +219,7 @@ refuse_changes(const TaskapiWrite *write)
 	{
 		if (view->columns[i].written && taskapi_resource_column_differs(write, i, write->old, write->new))
 			taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CHECK_VIOLATION, NIL,
-									 "Restore it first, and change it then.",
+									 "Restore the row, then change it.",
 									 "Of a deleted row only deleted_at can be changed, to null.");
 	}
 }

@@ -135,7 +135,7 @@ taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner)
 		ereport(LOG_SERVER_ONLY,
 				(errcode(edata->sqlerrcode),
 				 errmsg("a table of another owner refused a write: %s", edata->message)));
-		taskapi_problem(problem, NIL, NULL, "A table behind the resource refuses it.");
+		taskapi_problem(problem, NIL, NULL, "A table behind the resource refused the write.");
 	}
 	FlushErrorState();
 	/* without its detail: rows are in there, with whatever the client's role may not read */
@@ -173,7 +173,7 @@ raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 			{
 				if (constraint)
 					taskapi_problem_from_error(PROBLEM_HAS_DEPENDENTS, 0, edata, NULL,
-											   "Constraint \"%s\" keeps it.%s", constraint, detail);
+											   "Other rows refer to it by constraint \"%s\".%s", constraint, detail);
 				taskapi_problem_from_error(PROBLEM_HAS_DEPENDENTS, 0, edata, edata->hint, "%s", text_of(edata));
 			}
 			if (constraint)
@@ -199,7 +199,7 @@ raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 				taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, edata, "Send the request again.",
 										   "Another request holds a lock for too long.");
 			taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, edata, "Send the request again.",
-									   "Another request changed the same at the same time.");
+									   "Another request changed the same rows at the same time.");
 
 		case ERROR_PERMISSION:
 			if (edata->hint)
@@ -218,7 +218,7 @@ static void
 raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 {
 	ErrorData  *names = named_only(edata);
-	const char *details = "A table behind the resource refuses it.";
+	const char *details = "A table behind the resource refused the write.";
 
 	switch (kind)
 	{
@@ -229,7 +229,7 @@ raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 
 		case ERROR_REFERENCE:
 			if (names->constraint_name)
-				details = psprintf(is_referenced_side(edata, operation) ? "Constraint \"%s\" keeps it." :
+				details = psprintf(is_referenced_side(edata, operation) ? "Other rows refer to it by constraint \"%s\"." :
 								   "It violates constraint \"%s\".", names->constraint_name);
 			taskapi_problem_from_error(is_referenced_side(edata, operation) ? PROBLEM_HAS_DEPENDENTS :
 									   PROBLEM_INVALID_REFERENCE, 0, names, NULL, "%s", details);
@@ -245,7 +245,7 @@ raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation)
 
 		case ERROR_RETRY:
 			taskapi_problem_from_error(PROBLEM_TRY_AGAIN, edata->sqlerrcode, names, "Send the request again.",
-									   "Another request changed the same at the same time.");
+									   "Another request changed the same rows at the same time.");
 
 		case ERROR_PERMISSION:
 			taskapi_problem_from_error(PROBLEM_FORBIDDEN, 0, names, NULL, "The server says: permission denied.");

@@ -275,14 +275,14 @@ check_resource(Oid resource, Oid source, Oid deleted)
 	if ((kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE) || get_rel_relispartition(source))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is no table that can be exposed", get_rel_name(source))));
+				 errmsg("\"%s\" is not a table that can be exposed", get_rel_name(source))));
 	(void) taskapi_resource_view(resource);
 	if (OidIsValid(deleted))
 	{
 		if (!taskapi_resource_view(deleted)->deleted_rows)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("view \"%s\" is a resource of its own", get_rel_name(deleted))));
+					 errmsg("view \"%s\" is not a view of deleted rows", get_rel_name(deleted))));
 	}
 	(void) taskapi_resource_table(source);
 }
@@ -374,7 +374,7 @@ taskapi_resource_columns(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("view \"%s\" cannot be used as a resource", RelationGetRelationName(rel)),
-				 errdetail("It does not read from one table and nothing else."),
+				 errdetail("It does not read from exactly one table."),
 				 errhint("Drop the view, and call taskapi.expose() again.")));
 	columns = taskapi_simple_view_columns(query, rtindex, desc->natts);
 	InitMaterializedSRF(fcinfo, 0);

@@ -312,7 +312,7 @@ check_all_found(TaskapiResourceStatement *statement, StatementKey *state)
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.",
 						"The stored response cannot be given in the first statement of a session.");
 	taskapi_problem(PROBLEM_NOT_FOUND, NIL, "Read the rows by their key: the request with this key was executed.",
-					"The rows of the stored response do not match the filter any more.");
+					"The rows of the stored response no longer match the filter.");
 }
 
 /* ---------- what the request was ---------- */
@@ -500,5 +500,5 @@ check_visible(const TaskapiWrite *write, const StatementKey *state, HeapTuple ro
 		taskapi_problem(PROBLEM_TRY_AGAIN, NIL, NULL,
 						"The response was stored after this transaction began.");
 	taskapi_problem(PROBLEM_NOT_FOUND, NIL, NULL,
-					"A row of the stored response does not exist any more, or is not visible to this caller.");
+					"A row of the stored response no longer exists, or is not visible to the caller.");
 }

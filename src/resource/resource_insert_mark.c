@@ -138,7 +138,7 @@ taskapi_insert_require_mark(const Query *query)
 
 		if (!tle->resjunk && tle->resno == view->cursor + 1 && !taskapi_is_own_call((const Node *) tle->expr, "insert_columns"))
 			taskapi_problem(PROBLEM_TRY_AGAIN, NIL,
-							"Send the request again; session_preload_libraries or taskapi.pre_request() spares it.",
+							"Send the request again. To avoid this, call taskapi.pre_request() or set session_preload_libraries.",
 							"The session had not loaded the library before it planned an INSERT that gives a cursor.");
 	}
 }

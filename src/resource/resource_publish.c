@@ -208,7 +208,7 @@ key_of(Relation rel, HeapTuple row)
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has no primary key, by which its messages would be named", RelationGetRelationName(rel)),
+				 errmsg("table \"%s\" has no primary key to name its messages by", RelationGetRelationName(rel)),
 				 errhint("Call taskapi.expose() again.")));
 	initStringInfo(&json);
 	initStringInfo(&array);

@@ -141,7 +141,7 @@ require_fit(Relation rel, const char *deleted_at)
 	if (fault != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" does not fit its resource any more", RelationGetRelationName(rel)),
+				 errmsg("table \"%s\" no longer fits its resource", RelationGetRelationName(rel)),
 				 errdetail_internal("%s", fault),
 				 errhint("Call taskapi.expose() again.")));
 }

@@ -120,7 +120,7 @@ taskapi_trash_hint(MemoryContext context, bool key_in_trash, const List *taken)
 		is_taken |= edata->constraint_name != NULL && strcmp(edata->constraint_name, lfirst(lc)) == 0;
 	FreeErrorData(edata);
 	if (is_taken)
-		errhint("If no row is found that has it, a deleted one does: restore that row, or purge it.");
+		errhint("If no live row has the same key, a deleted one does: restore it, or purge it.");
 	else if (key_in_trash)
-		errhint("A deleted row has that key: restore it, or purge it.");
+		errhint("A deleted row has the same key: restore it, or purge it.");
 }

@@ -370,6 +370,6 @@ taskapi_resource_refuse_deleted(const TaskapiWrite *write, HeapTuple row)
 			return;
 	}
 	if (taskapi_resource_probe(write, row, &version) == TASKAPI_ROW_DELETED)
-		taskapi_problem(PROBLEM_ALREADY_EXISTS, NIL, "A deleted row has that key: restore it, or purge it.",
-						"It is there, and deleted.");
+		taskapi_problem(PROBLEM_ALREADY_EXISTS, NIL, "A deleted row has the same key: restore it, or purge it.",
+						"The row exists, and is deleted.");
 }

@@ -115,9 +115,9 @@ void
 taskapi_resource_forbidden(const TaskapiResourceStatement *statement)
 {
 	if (statement->forbidden > 1)
-		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The rows of %s may be seen, but none of them changed in this way.",
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The caller may see these rows of %s, but not change them in this way.",
 						get_rel_name(statement->view));
-	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The row of %s may be seen, but not changed in this way.",
+	taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "The caller may see this row of %s, but not change it in this way.",
 					get_rel_name(statement->view));
 }
 

@@ -72,8 +72,8 @@ require_outermost(FunctionCallInfo fcinfo)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
 			 errmsg("%s cannot be called in a transaction block or in a function", "taskapi.run_ddl()"),
-			 errdetail("Each of its tries is a transaction of its own, which gives its locks back."),
-			 errhint("CALL it outside a transaction. In a migration tool, turn the transaction around the migration off.")));
+			 errdetail("Each try is a transaction of its own, which releases its locks."),
+			 errhint("CALL it outside a transaction. In a migration tool, turn off the transaction around the migration.")));
 }
 
 /*
@@ -88,7 +88,7 @@ check_command(const char *command)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("command must be one command, not %d", list_length(commands)),
-				 errhint("What belongs together goes into one DO block; otherwise call taskapi.run_ddl() for each.")));
+				 errhint("Put commands that belong together into one DO block, or call taskapi.run_ddl() for each.")));
 	if (IsA(linitial_node(RawStmt, commands)->stmt, TransactionStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
@@ -158,5 +158,5 @@ refuse_in_transaction(ErrorData *error)
 			(errcode(error->sqlerrcode),
 			 errmsg("command cannot be run by %s", "taskapi.run_ddl()"),
 			 errdetail_internal("%s", error->message),
-			 errhint("Run it by itself. What is done CONCURRENTLY takes no lock that readers or writers wait for.")));
+			 errhint("Run the command directly: with CONCURRENTLY it takes no lock that readers or writers wait for.")));
 }

@@ -78,7 +78,7 @@ sub refused
 	my ($name, $area, $what) = @_;
 	my ($rc, $out, $err) = $node->psql('postgres', sprintf($area{$area}[1], $name), extra_params => ['-v', 'VERBOSITY=verbose']);
 	is($rc, 3, "$area: $what is refused");
-	like($err, qr/ERROR:  55000: shared memory of the server has another layout/, "$area: with an errcode that says so");
+	like($err, qr/ERROR:  55000: shared memory of the server was laid out by another version of taskapi/, "$area: with an errcode that says so");
 	return;
 }
 

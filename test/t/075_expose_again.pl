@@ -191,7 +191,7 @@ $node->safe_psql($db, 'SET ROLE again_owner; CREATE TABLE data.other (id int PRI
 $writer->query_safe('INSERT INTO data.other VALUES (1)');
 my ($out, $err) = ('', '');
 $node->psql($db, q{SELECT taskapi.expose('data.other')}, stderr => \$err);
-like($err, qr/could not lock what is to be changed in \d+ tries/, 'what waits for a table gives up');
+like($err, qr/could not lock the relations to be changed in \d+ tries/, 'what waits for a table gives up');
 $writer->query_safe('COMMIT');
 $writer->quit;
 

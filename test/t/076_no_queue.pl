@@ -60,7 +60,7 @@ sub behind
 	$ddl->{run}->pump until ${ $ddl->{out} } =~ /done/ || ${ $ddl->{err} } =~ /ERROR/;
 	${ $ddl->{in} } .= "\\q\n" if !$never;
 	$ddl->{run}->finish;
-	like(${ $ddl->{err} }, $never ? qr/ERROR:  could not lock what is to be changed in \d+ tries/ : qr/^(?!.*ERROR)/s,
+	like(${ $ddl->{err} }, $never ? qr/ERROR:  could not lock the relations to be changed in \d+ tries/ : qr/^(?!.*ERROR)/s,
 		"$name: and " . ($never ? 'gives up' : 'comes through'));
 	return (${ $ddl->{err} }, scalar keys %tries);
 }
@@ -88,7 +88,7 @@ foreach my $command (q{CALL taskapi.run_ddl('ALTER TABLE item ADD c int', give_u
 	q{CALL taskapi.run_ddl('SELECT taskapi.unexpose(''api.other'')', give_up_after => '300 ms')})
 {
 	my ($rc, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$command");
-	like($err, qr/ERROR:  55P03: could not lock what is to be changed in \d+ (try|tries)\n/, "it gives up: $command");
+	like($err, qr/ERROR:  55P03: could not lock the relations to be changed in \d+ (try|tries)\n/, "it gives up: $command");
 }
 $report->query_safe('COMMIT');
 $report->quit;

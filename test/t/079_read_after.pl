@@ -232,7 +232,7 @@ foreach my $case (
 	is(ask($standby, $case->[0], $case->[2], path => $case->[1], headers => $case->[3], claims => '{"sub": "ann"}'), 'read_only', "$case->[0] $case->[1] is refused: $case->[2]");
 }
 $standby->psql('postgres', join('; ', request('POST', q{INSERT INTO api.notes (text) VALUES ('no')})), stderr => \my $refusal, on_error_stop => 1);
-like($refusal, qr/"hint": "Send it to the primary.*"status": 503.*"Retry-After": "1"/s, 'by 503 with a hint');
+like($refusal, qr/"hint": "Send the request to the primary.*"status": 503.*"Retry-After": "1"/s, 'by 503 with a hint');
 $standby->psql('postgres', q{INSERT INTO api.notes (text) VALUES ('no')}, stderr => \$refusal);
 like($refusal, qr/read-only transaction/, 'outside a request it is the server\'s own error');
 is(ask($standby, 'POST', 'SELECT count(*) > 0 FROM api.notes', path => '/rpc/notes_page'), 't', 'a POST that only reads is answered');

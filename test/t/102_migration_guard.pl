@@ -73,10 +73,10 @@ my @cases = (
 	# adding a column
 	['squawk adding-field-with-default, strong_migrations: a constant default', 'ALTER TABLE shop.t ADD x int DEFAULT 5', undef],
 	['a default that is the same in all rows', 'ALTER TABLE shop.t ADD x timestamptz DEFAULT now()', undef],
-	['strong_migrations: a volatile default', 'ALTER TABLE shop.t ADD x float DEFAULT random()', 'written anew'],
-	['squawk adding-serial-primary-key-field, strong_migrations: an auto-incrementing column', 'ALTER TABLE shop.t ADD x bigserial', 'written anew'],
-	['an identity column', 'ALTER TABLE shop.t ADD x int GENERATED ALWAYS AS IDENTITY', 'written anew'],
-	['squawk adding-field-with-default, strong_migrations: a stored generated column', 'ALTER TABLE shop.t ADD x int GENERATED ALWAYS AS (a * 2) STORED', 'written anew'],
+	['strong_migrations: a volatile default', 'ALTER TABLE shop.t ADD x float DEFAULT random()', 'rewritten'],
+	['squawk adding-serial-primary-key-field, strong_migrations: an auto-incrementing column', 'ALTER TABLE shop.t ADD x bigserial', 'rewritten'],
+	['an identity column', 'ALTER TABLE shop.t ADD x int GENERATED ALWAYS AS IDENTITY', 'rewritten'],
+	['squawk adding-field-with-default, strong_migrations: a stored generated column', 'ALTER TABLE shop.t ADD x int GENERATED ALWAYS AS (a * 2) STORED', 'rewritten'],
 	['squawk adding-required-field: NOT NULL with a constant default', 'ALTER TABLE shop.t ADD x int NOT NULL DEFAULT 0', undef],
 	['pgroll add_column: with a CHECK', 'ALTER TABLE shop.t ADD x int CHECK (x > 0)', 'reads table'],
 	['pgroll add_column: unique', 'ALTER TABLE shop.t ADD x int UNIQUE', 'builds an index'],
@@ -84,16 +84,16 @@ my @cases = (
 	['strong_migrations: a reference', 'ALTER TABLE shop.t ADD x int REFERENCES shop.customer', undef],
 	['a reference with a value', 'ALTER TABLE shop.t ADD x int DEFAULT 1 REFERENCES shop.customer', 'compared'],
 	['strong_migrations: a json column', 'ALTER TABLE shop.t ADD x json', undef],
-	['a domain with a CHECK', 'CREATE DOMAIN pg_temp.even AS int CHECK (VALUE % 2 = 0); ALTER TABLE shop.t ADD x pg_temp.even', 'written anew'],
+	['a domain with a CHECK', 'CREATE DOMAIN pg_temp.even AS int CHECK (VALUE % 2 = 0); ALTER TABLE shop.t ADD x pg_temp.even', 'rewritten'],
 
 	# types
-	['squawk changing-column-type: int to bigint', 'ALTER TABLE shop.t ALTER a TYPE bigint', 'written anew'],
+	['squawk changing-column-type: int to bigint', 'ALTER TABLE shop.t ALTER a TYPE bigint', 'rewritten'],
 	['strong_migrations: varchar to text', 'ALTER TABLE shop.t ALTER c TYPE text', undef],
 	['strong_migrations: a longer varchar', 'ALTER TABLE shop.t ALTER c TYPE varchar(40)', undef],
-	['strong_migrations: a shorter varchar', 'ALTER TABLE shop.t ALTER c TYPE varchar(5)', 'written anew'],
+	['strong_migrations: a shorter varchar', 'ALTER TABLE shop.t ALTER c TYPE varchar(5)', 'rewritten'],
 	['strong_migrations: timestamptz to timestamp in UTC', q{SET LOCAL TimeZone = 'UTC'; ALTER TABLE shop.t ALTER f TYPE timestamp}, undef],
-	['pgroll alter_column: with USING', 'ALTER TABLE shop.t ALTER b TYPE int USING length(b)', 'written anew'],
-	['squawk ban-char-field', 'ALTER TABLE shop.t ALTER b TYPE char(3)', 'written anew'],
+	['pgroll alter_column: with USING', 'ALTER TABLE shop.t ALTER b TYPE int USING length(b)', 'rewritten'],
+	['squawk ban-char-field', 'ALTER TABLE shop.t ALTER b TYPE char(3)', 'rewritten'],
 	['a collation', 'ALTER TABLE shop.t ALTER b TYPE text COLLATE "C"', undef, only_index => 1],
 
 	# constraints
@@ -131,7 +131,7 @@ my @cases = (
 
 	# the rest of ALTER TABLE
 	['strong_migrations: a default for an existing column', 'ALTER TABLE shop.t ALTER a SET DEFAULT 7', undef],
-	['persistence', 'ALTER TABLE shop.t SET UNLOGGED', 'written anew'],
+	['persistence', 'ALTER TABLE shop.t SET UNLOGGED', 'rewritten'],
 	['another tablespace, if it is the same', 'ALTER TABLE shop.t SET TABLESPACE pg_default', 'tablespace', moment => 1],
 	['storage', 'ALTER TABLE shop.t ALTER b SET STORAGE EXTERNAL', undef],
 	['statistics', 'ALTER TABLE shop.t ALTER b SET STATISTICS 500', undef],
@@ -148,7 +148,7 @@ my @cases = (
 	['a unique constraint', 'ALTER TABLE shop.part ADD UNIQUE (day, id)', 'ALTER TABLE ONLY', table => 'shop.part_1'],
 	['on it only', 'ALTER TABLE ONLY shop.part ADD UNIQUE (day, id)', undef, table => 'shop.part_1'],
 	['SET NOT NULL', 'ALTER TABLE shop.part ALTER id SET NOT NULL', 'NOT NULL', table => 'shop.part_1'],
-	['a volatile default', 'ALTER TABLE shop.part ADD x float DEFAULT random()', 'written anew', table => 'shop.part_1'],
+	['a volatile default', 'ALTER TABLE shop.part ADD x float DEFAULT random()', 'rewritten', table => 'shop.part_1'],
 	['a partition without a CHECK', 'ALTER TABLE shop.part ATTACH PARTITION shop.part_2 FOR VALUES FROM (2) TO (3)', 'attaching', table => 'shop.part_2'],
 	['with one, as the default partition has too', 'ALTER TABLE shop.part ATTACH PARTITION shop.part_3 FOR VALUES FROM (3) TO (4)', undef, table => 'shop.part_3'],
 	['without an index of the partitioned table\'s', 'ALTER TABLE shop.part ATTACH PARTITION shop.part_4 FOR VALUES FROM (3) TO (4)', 'builds an index', table => 'shop.part_4'],
@@ -207,7 +207,7 @@ foreach my $sql ('CREATE INDEX CONCURRENTLY t_x ON shop.t (a)', 'REINDEX INDEX C
 	next if $sql =~ /DETACH/;    # a default partition forbids it
 	is(($node->psql('postgres', $sql))[2], '', "$sql: nothing to say");
 }
-like(($node->psql('postgres', 'REINDEX INDEX shop.t_b'))[2], $major < 17 ? qr/^$/ : qr/WARNING:.*building indexes anew/, 'REINDEX fires event triggers since 17');
+like(($node->psql('postgres', 'REINDEX INDEX shop.t_b'))[2], $major < 17 ? qr/^$/ : qr/WARNING:.*rebuilding indexes/, 'REINDEX fires event triggers since 17');
 
 # Sizes
 $node->safe_psql('postgres', q{SELECT taskapi.guard_migrations('refuse', '40 kB')});
