@@ -33,7 +33,7 @@ FROM (
                   regexp_replace(regexp_replace(pg_get_function_arguments(p.oid), ' DEFAULT (''[^'']*''|[^,:)]+)(::[a-z_ ]+(\[\])?)?', ' = \1', 'g'), '\mIN ', '', 'g'),
                   CASE WHEN p.prokind <> 'p' THEN ' → ' || replace(pg_get_function_result(p.oid), 'taskapi.', '') END) AS signature,
            obj_description(p.oid, 'pg_proc') AS comment,
-           CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'everybody' ELSE 'whom it is granted' END AS who
+           CASE WHEN has_function_privilege('public', p.oid, 'EXECUTE') THEN 'any role' ELSE 'roles granted it' END AS who
     FROM pg_proc p
     WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype)
       AND NOT 'internal'::regtype = ANY (p.proargtypes::oid[])
@@ -42,8 +42,8 @@ FROM (
     SELECT c.relname, 2, CASE c.relkind WHEN 'v' THEN 'view ' ELSE 'table ' END || c.relname || ' ('
                || (SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) || ')',
            obj_description(c.oid, 'pg_class'),
-           CASE WHEN has_table_privilege('public', c.oid, 'SELECT') THEN 'everybody'
-                WHEN has_table_privilege('pg_monitor', c.oid, 'SELECT') THEN 'members of `pg_monitor`' ELSE 'whom it is granted' END
+           CASE WHEN has_table_privilege('public', c.oid, 'SELECT') THEN 'any role'
+                WHEN has_table_privilege('pg_monitor', c.oid, 'SELECT') THEN 'members of `pg_monitor`' ELSE 'roles granted it' END
     FROM pg_class c
     WHERE c.relnamespace = 'taskapi'::regnamespace AND c.relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') !~ '^Internal'
 ) e;
@@ -72,7 +72,7 @@ SELECT E'## Settings\n\n| setting | default | what it does | who may set it |\n|
     || string_agg(format('| `%s` | %s | %s | %s |', name,
                          coalesce(nullif(current_setting(name), ''), '(empty)'),
                          pg_temp.cell(short_desc || coalesce(' ' || extra_desc, '')),
-                         CASE context WHEN 'user' THEN 'everybody' WHEN 'superuser' THEN 'superusers' WHEN 'sighup' THEN 'the configuration file'
+                         CASE context WHEN 'user' THEN 'any user' WHEN 'superuser' THEN 'superusers' WHEN 'sighup' THEN 'the configuration file'
                                       WHEN 'postmaster' THEN 'the configuration file, at the start' ELSE context END),
                   E'\n' ORDER BY name COLLATE "C") || E'\n'
 FROM pg_settings WHERE name LIKE 'taskapi.%';
