@@ -71,5 +71,26 @@ is(outcome(q{SELECT twice FROM api.deleted_base WHERE id = 3}), '12', '... in th
 is(outcome(q{UPDATE api.deleted_base SET deleted_at = NULL WHERE id = 3 RETURNING twice}), '12', '... and on restore');
 is(outcome(q{UPDATE api.base SET a = a WHERE id = 3 RETURNING version - 4}), '0', 'a change that changes nothing is none');
 
+# MERGE into a resource: a request with a key whose method it fits is refused, and changes nothing.
+my $request = sub {
+	my ($method, $key, $merge) = @_;
+	return outcome(qq{BEGIN; SET LOCAL request.method = '$method'; SET LOCAL request.path = '/base'; SET LOCAL request.jwt.claims = '{"sub": "ann"}';
+		SET LOCAL request.headers = '{$key}'; $merge; COMMIT; SELECT string_agg(id || ':' || a, ' ' ORDER BY id) FROM api.base});
+};
+my $kept = outcome(q{SELECT string_agg(id || ':' || a, ' ' ORDER BY id) FROM api.base});
+my $source = q{MERGE INTO api.base b USING (VALUES (2, 21), (4, 41)) s (id, a) ON b.id = s.id};
+my %merge = (
+	POST => 'WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a)',
+	PATCH => 'WHEN MATCHED THEN UPDATE SET a = s.a',
+	DELETE => 'WHEN MATCHED THEN DELETE');
+my $all = 'WHEN MATCHED AND s.a > 30 THEN DELETE WHEN MATCHED THEN UPDATE SET a = s.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a)';
+foreach my $case (map({ [ $_, $merge{$_} ] } sort keys %merge), [ 'POST', $all ])
+{
+	like($request->($case->[0], '"idempotency-key": "merge"', "$source $case->[1]"), qr/idempotency_key_invalid/, "MERGE with a key is refused: $case->[0], $case->[1]");
+	is(outcome(q{SELECT string_agg(id || ':' || a, ' ' ORDER BY id) FROM api.base}), $kept, '... and changes nothing');
+}
+is($request->('POST', '', "$source $all"), '2:21 3:6 4:41', 'without one it runs');
+is(outcome(q{SELECT count(*) FROM taskapi.idempotency_key}), '0', 'no key was stored');
+
 $node->stop;
 done_testing();
