@@ -91,7 +91,7 @@ sub ready
 
 sub start_postgrest
 {
-	my ($self) = @_;
+	my ($self, %settings) = @_;
 	my ($postgrest) = postgrest();
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $admin = PostgreSQL::Test::Cluster::get_free_port();
@@ -110,6 +110,7 @@ admin-server-host = "127.0.0.1"
 admin-server-port = $admin
 log-level = "error"
 END
+	append_to_file("$folder/postgrest.conf", "$_ = $settings{$_}\n") foreach sort keys %settings;
 	$self->{pid} = spawn($self->{log}, $postgrest, "$folder/postgrest.conf");
 	$self->{base} = "http://127.0.0.1:$port";
 	$self->ready("http://127.0.0.1:$admin/ready");
