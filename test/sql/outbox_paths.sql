@@ -54,6 +54,13 @@ CREATE TRIGGER t BEFORE UPDATE ON consumer FOR EACH ROW EXECUTE FUNCTION nothing
 CALL tell('a trigger on the positions');
 TABLE result;
 DROP TRIGGER t ON consumer;
+CREATE TABLE fired (name text);
+CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO regress_messages.fired VALUES (TG_NAME); RETURN NULL; END $$;
+CREATE TRIGGER by_statement AFTER UPDATE ON consumer FOR EACH STATEMENT EXECUTE FUNCTION fire();
+CALL tell('a trigger by statement');
+TABLE result;
+SELECT name, count(*) > 10 AS often FROM fired GROUP BY 1;
+DROP TRIGGER by_statement ON consumer;
 ALTER TABLE consumer ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY p ON consumer USING (true);
 CALL tell('row-level security that binds the owner');
