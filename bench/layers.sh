@@ -30,12 +30,12 @@ start_layer() {
     shift 2
     rm -f "$scratch/layer.pid"
     # shellcheck disable=SC2016 # the inner shell's
-    as_user sh -c 'echo $$ >"$0"; exec "$@"' "$scratch/layer.pid" "$@" >"$scratch/$name.log" 2>&1 </dev/null &
+    as_user sh -c 'echo $$ >"$0"; exec "$@"' "$scratch/layer.pid" "$@" >"$scratch/layers-$name.log" 2>&1 </dev/null &
     for _ in $(seq 200); do
         ! perl -MHTTP::Tiny -e 'exit !HTTP::Tiny->new->get($ARGV[0])->{success}' "$url" || { pid=$(cat "$scratch/layer.pid"); return 0; }
         sleep 0.1
     done
-    cat "$scratch/$name.log" >&2
+    cat "$scratch/layers-$name.log" >&2
     die "$name did not become ready"
 }
 
