@@ -12,6 +12,7 @@
 #define TASKAPI_ARGS_H
 
 #include "fmgr.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
 
 /* An error if the argument is NULL; "name" is its name in SQL, or what it is. */
@@ -36,6 +37,25 @@ static inline struct varlena *
 taskapi_arg_varlena(FunctionCallInfo fcinfo, int argno)
 {
 	return PG_ARGISNULL(argno) ? NULL : PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(argno));
+}
+
+/* What the function returns, if that is as it was created: a row of these types, by that name. */
+static inline TupleDesc
+taskapi_require_row_type(FunctionCallInfo fcinfo, const char *name, int n, const Oid *types)
+{
+	TupleDesc	desc;
+	bool		matches;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	matches = (desc->natts == n);
+	for (int i = 0; i < n && matches; i++)
+		matches = TupleDescAttr(desc, i)->atttypid == types[i] && !TupleDescAttr(desc, i)->attisdropped;
+	if (!matches)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has changed", name)));
+	return desc;
 }
 
 #endif							/* TASKAPI_ARGS_H */

@@ -89,7 +89,6 @@ typedef struct ChangesPage
 	MemoryContext row_context;
 } ChangesPage;
 
-static void check_result_type(TupleDesc desc);
 static void make_page(ChangesPage *page, Oid resource, text *token, List *conditions);
 static void prepare_page(ChangesPage *page, Oid resource, List *conditions);
 static void describe(ChangesPage *page);
@@ -132,9 +131,7 @@ taskapi_changes(PG_FUNCTION_ARGS)
 	bool		nulls[lengthof(result_types)] = {false};
 
 	taskapi_require_arg(fcinfo, 0, "resource");
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	check_result_type(desc);
+	desc = taskapi_require_row_type(fcinfo, "changes_result", lengthof(result_types), result_types);
 	conditions = taskapi_filter_parse(PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3));
 	page->size = taskapi_page_size(PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
 	page->row_context = AllocSetContextCreate(CurrentMemoryContext, "taskapi change", ALLOCSET_DEFAULT_SIZES);
@@ -150,19 +147,6 @@ taskapi_changes(PG_FUNCTION_ARGS)
 	SPI_finish();
 	MemoryContextDelete(page->row_context);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
-}
-
-static void
-check_result_type(TupleDesc desc)
-{
-	bool		matches = desc->natts == lengthof(result_types);
-
-	for (int i = 0; i < lengthof(result_types) && matches; i++)
-		matches = TupleDescAttr(desc, i)->atttypid == result_types[i] && !TupleDescAttr(desc, i)->attisdropped;
-	if (!matches)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type changes_result has changed")));
 }
 
 static void

@@ -20,13 +20,13 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "base/role.h"
+#include "base/subtransaction.h"
 #include "feed/feed_stamp.h"
 #include "feed/feed_state.h"
 #include "resource/resource_registry.h"
@@ -34,10 +34,20 @@
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
 
+/* The pruning of one table's departures */
+typedef struct PruneRun
+{
+	Oid			source;
+	Datum		before;
+	TransactionId horizon;
+	int64		batch;
+	int64		pruned;
+} PruneRun;
+
 static void require_stamps(void);
 static uint64 stamp_of(const char *query, int nargs, Oid *types, Datum *values, bool *found);
 static int64 try_prune(Oid source, Datum before, TransactionId horizon, int64 batch);
-static bool is_cancel(const ErrorData *edata);
+static void prune_source(void *arg);
 static int64 prune(Oid source, Oid departures, Datum before, TransactionId horizon, int64 batch);
 
 /*
@@ -156,57 +166,31 @@ taskapi_prune_changes(PG_FUNCTION_ARGS)
 static int64
 try_prune(Oid source, Datum before, TransactionId horizon, int64 batch)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	volatile int64 pruned = 0;
+	PruneRun	run = {.source = source, .before = before, .horizon = horizon, .batch = batch};
+	ErrorData  *edata = taskapi_in_subtransaction(prune_source, &run);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(oldcontext);
-	PG_TRY();
-	{
-		const TaskapiRegistration *r = taskapi_resource_with_changes(source);
-
-		if (SPI_connect() != SPI_OK_CONNECT)
-			elog(ERROR, "SPI_connect failed");
-		if (r != NULL && get_rel_relkind(r->departures) == RELKIND_RELATION)
-			pruned = prune(source, r->departures, before, horizon, batch);
-		SPI_finish();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(oldcontext);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		if (is_cancel(edata))
-			ReThrowError(edata);
-		/* the text may tell of rows that whoever runs this cannot read */
-		ereport(WARNING,
-				(errcode(edata->sqlerrcode),
-				 errmsg("could not prune departures of table \"%s\"", get_rel_name(source)),
-				 errhint("Call taskapi.expose() again.")));
-		FreeErrorData(edata);
-		pruned = 0;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(oldcontext);
-	CurrentResourceOwner = oldowner;
-	return pruned;
+	if (edata == NULL)
+		return run.pruned;
+	/* the text may tell of rows that whoever runs this cannot read */
+	ereport(WARNING,
+			(errcode(edata->sqlerrcode),
+			 errmsg("could not prune departures of table \"%s\"", get_rel_name(source)),
+			 errhint("Call taskapi.expose() again.")));
+	FreeErrorData(edata);
+	return 0;
 }
 
-/*
- * A cancel is for the whole run.  An owner's trigger can raise an error of the same code, which is that table's as any other.
- */
-static bool
-is_cancel(const ErrorData *edata)
+static void
+prune_source(void *arg)
 {
-	return edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-		edata->filename != NULL && strcmp(edata->filename, "postgres.c") == 0;
+	PruneRun   *run = arg;
+	const TaskapiRegistration *r = taskapi_resource_with_changes(run->source);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	if (r != NULL && get_rel_relkind(r->departures) == RELKIND_RELATION)
+		run->pruned = prune(run->source, r->departures, run->before, run->horizon, run->batch);
+	SPI_finish();
 }
 
 /*

@@ -87,7 +87,6 @@ static Datum page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid link
 static void make_result(const PageRequest *request, PageResult *page, Datum *values, bool *nulls);
 static void leave(TaskapiPageQuery *volatile *borrowed);
 static void fill_result(const PageRequest *request, TaskapiPageQuery *volatile *borrowed, PageResult *page, Datum *values);
-static void check_result_type(TupleDesc desc);
 static void check_row_type(TupleDesc desc, TupleDesc expected, TupleDesc fetched);
 static void read_request(FunctionCallInfo fcinfo, int first, Oid relid, PageRequest *request);
 static void read_options(FunctionCallInfo fcinfo, int first, PageRequest *request);
@@ -185,9 +184,7 @@ page_result(FunctionCallInfo fcinfo, PageRequest *request, Oid linked)
 	Datum		values[lengthof(result_types)];
 	bool		nulls[lengthof(result_types)] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	check_result_type(desc);
+	desc = taskapi_require_row_type(fcinfo, "page_result", lengthof(result_types), result_types);
 	make_result(request, &page, values, nulls);
 	if (depth == 0 && OidIsValid(linked) && taskapi_in_request())
 		taskapi_page_set_link(linked, &request->given, page.next_token, page.previous_token);
@@ -287,22 +284,6 @@ taskapi_page_rows(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	return (Datum) 0;
-}
-
-/*
- * Is page_result as it was created?
- */
-static void
-check_result_type(TupleDesc desc)
-{
-	bool		matches = desc->natts == lengthof(result_types);
-
-	for (int i = 0; i < lengthof(result_types) && matches; i++)
-		matches = TupleDescAttr(desc, i)->atttypid == result_types[i] && !TupleDescAttr(desc, i)->attisdropped;
-	if (!matches)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type page_result has changed")));
 }
 
 /*

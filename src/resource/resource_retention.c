@@ -38,12 +38,12 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
 #include "base/compat.h"
 #include "base/role.h"
+#include "base/subtransaction.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_purge.h"
 
@@ -82,8 +82,17 @@ typedef struct PurgeRun
 	int			sqlerrcode;		/* the last one's */
 } PurgeRun;
 
+/* What one subtransaction takes. */
+typedef struct PurgeRange
+{
+	PurgeRun   *run;
+	Candidate  *candidates;
+	int			n;
+	int64		purged;
+} PurgeRange;
+
 static bool is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before);
-static bool is_cancel(const ErrorData *edata);
+static void purge_all_of(void *arg);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
 static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
 static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
@@ -206,71 +215,48 @@ purge_some(PurgeRun *run, Candidate *candidates, int n)
 	return purged;
 }
 
-/*
- * A cancel is for the whole run.  An owner's trigger can raise an error of the same code, which is a row's as any other.
- */
-static bool
-is_cancel(const ErrorData *edata)
-{
-	return edata->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-		edata->filename != NULL && strcmp(edata->filename, "postgres.c") == 0;
-}
-
 static int64
 purge_range(PurgeRun *run, Candidate *candidates, int n)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	volatile int64 purged = -1;
+	PurgeRange	range = {.run = run, .candidates = candidates, .n = n};
+	ErrorData  *edata;
+	int64		purged;
 
 	if (n == 0)
 		return 0;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(oldcontext);
-	PG_TRY();
-	{
-		purged = purge_some(run, candidates, n);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
+	edata = taskapi_in_subtransaction(purge_all_of, &range);
+	if (edata == NULL)
+		return range.purged;
 
-		MemoryContextSwitchTo(oldcontext);
-		edata = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		if (is_cancel(edata))
-			ReThrowError(edata);
-		/* a lock that cannot be had is waited for once, not once for each row */
-		run->stopped |= (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
-		if (n == 1 || run->stopped)
-		{
-			/* the text may tell of rows that whoever runs this cannot read */
-			ereport(LOG_SERVER_ONLY,
-					(errcode(edata->sqlerrcode),
-					 errmsg("could not purge a row of table \"%s\": %s",
-							get_rel_name(run->table->entry.relid), edata->message)));
-			run->failed += n;
-			run->sqlerrcode = edata->sqlerrcode;
-			if (candidates[0].in_deletion)
-				keep(run, &candidates[0].deletion_id, false);
-			purged = 0;
-		}
+	/* a lock that cannot be had is waited for once, not once for each row */
+	run->stopped |= (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
+	if (n == 1 || run->stopped)
+	{
+		/* the text may tell of rows that whoever runs this cannot read */
+		ereport(LOG_SERVER_ONLY,
+				(errcode(edata->sqlerrcode),
+				 errmsg("could not purge a row of table \"%s\": %s",
+						get_rel_name(run->table->entry.relid), edata->message)));
+		run->failed += n;
+		run->sqlerrcode = edata->sqlerrcode;
+		if (candidates[0].in_deletion)
+			keep(run, &candidates[0].deletion_id, false);
 		FreeErrorData(edata);
+		return 0;
 	}
-	PG_END_TRY();
-
-	if (purged >= 0)
-		return purged;
+	FreeErrorData(edata);
 	purged = purge_range(run, candidates, n / 2);
 	if (!run->stopped)
 		purged += purge_range(run, candidates + n / 2, n - n / 2);
 	return purged;
+}
+
+static void
+purge_all_of(void *arg)
+{
+	PurgeRange *range = arg;
+
+	range->purged = purge_some(range->run, range->candidates, range->n);
 }
 
 /*
