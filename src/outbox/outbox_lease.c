@@ -244,8 +244,8 @@ taskapi_settle(PG_FUNCTION_ARGS)
 }
 
 /*
- * What settle() does if nothing has failed and nothing is parked in the slot: the position moves, and the lease ends.  false if it is
- * not as simple, or not right: then nothing is written, and the statements say what is wrong.
+ * What settle() does if nothing has failed and nothing is parked in the slot: the position moves, and the lease ends.  false if
+ * it is not as simple, or not right: then nothing is written, and the statements say what is wrong.
  */
 static bool
 settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 token, int64 upto)

@@ -44,7 +44,7 @@ typedef bool (*TaskapiMessageCallback) (TaskapiOutboxTable *row, int64 seq, void
 extern void taskapi_messages_open(TaskapiMessages *messages, const TaskapiOutbox *outbox);
 extern void taskapi_messages_close(TaskapiMessages *messages);
 
-/* The messages of a slot behind "after" up to "upto", in order.  Look at "plain" afterwards: what came is right, and may lack some. */
+/* The messages of a slot behind "after" up to "upto", in order.  Look at "plain" afterwards: some may be missing. */
 extern void taskapi_messages_read(TaskapiMessages *messages, int32 slot, int64 after, int64 upto,
 								  TaskapiMessageCallback callback, void *arg);
 

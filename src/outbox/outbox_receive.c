@@ -112,7 +112,8 @@ static void require_fresh_snapshots(void);
 static void require_group(const TaskapiOutbox *outbox, Datum group);
 static bool hand_over_batch(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, TaskapiClaim *claim);
 static uint64 hand_out(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo);
-static bool hand_out_directly(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo, uint64 *handed_out);
+static bool hand_out_directly(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo,
+							  uint64 *handed_out);
 static bool put_message(TaskapiOutboxTable *row, int64 seq, void *arg);
 static uint64 hand_out_by_statements(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo);
 static void write_lease(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, const TaskapiClaim *claim);
@@ -243,7 +244,7 @@ draw_token(const TaskapiOutbox *outbox)
 }
 
 /*
- * Put what the slot has into the result; the number of rows.  Those of a slot that has something parked are sorted out by statements.
+ * Put what the slot has into the result; the number of rows.  A slot that has something parked is for statements.
  */
 static uint64
 hand_out(TaskapiReceiver *receiver, int32 batch, TaskapiClaim *claim, ReturnSetInfo *rsinfo)

@@ -6,8 +6,8 @@
  * receive() and settle() are called for every batch, and for a small one the executor's start and end, eight times over, was most
  * of what they cost.  The tables are their owner's, though, who may have made something else of them.  So a table is read here only
  * if it is plain: an ordinary table of the owner's with the columns that are asked for, without row-level security that binds the
- * owner, without children, and with an index that begins with the keys, which are NOT NULL, in their default order.  Whoever finds that it is not uses
- * a statement (outbox.h), which copes with all of it.
+ * owner, without children, and with an index that begins with the keys, which are NOT NULL, in their default order.  Whoever finds
+ * that it is not uses a statement (outbox.h), which copes with all of it.
  *
  * Columns are found by their names, so that a partition may have them in another order.
  *
