@@ -654,7 +654,8 @@ BEGIN
         SELECT d.relowner::regrole AS runs_as, format('DROP TABLE %s', d.oid::regclass) AS statement
         FROM pg_class d
         WHERE (d.oid = entry.departures OR d.oid IN (SELECT taskapi.departures_of(source)))
-          AND NOT EXISTS (SELECT FROM taskapi.resources_of(source) r WHERE r.changes AND r.resource IS DISTINCT FROM entry.resource)
+          AND NOT EXISTS (SELECT FROM taskapi.resources_of(source) r
+                          WHERE r.changes AND r.resource IS DISTINCT FROM entry.resource)
     LOOP
         PERFORM taskapi.run_as(statement.runs_as, statement.statement);
     END LOOP;

@@ -322,9 +322,8 @@ CREATE FUNCTION taskapi.outbox_stats() RETURNS TABLE (name text, value bigint)
 REVOKE ALL ON FUNCTION taskapi.outbox_stats() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.outbox_stats() IS 'Internal: what stats shows of the outbox';
 
--- What all groups have read goes, partition by partition; older than taskapi.outbox_retention it goes whoever has not read it.
--- While it waits for the lock on the table of messages, who comes later waits behind it: publishers whose session is new, and readers.
--- So it waits shortly, and maintain() tries it again.
+-- Drops a partition that all groups have read, or that is older than taskapi.outbox_retention. While it waits for the lock on the
+-- table of messages, new publishers and readers wait behind it. So it waits for a short time, and maintain() tries again.
 CREATE FUNCTION taskapi.prune_outbox() RETURNS int
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '20 ms'
     AS 'MODULE_PATHNAME', 'taskapi_prune_outbox';

@@ -186,8 +186,8 @@ $$;
 COMMENT ON FUNCTION taskapi.check_changes(taskapi.wanted_resource) IS
     'Internal: raises the reason why a resource that is wanted cannot tell its changes';
 
--- The departures that are there. Those of a table whose resources were dropped by hand are known by their name, with or without the
--- number that free_name() gives, their owner and their columns.
+-- The present departures. Those of a table whose resources were dropped by hand are known by their owner, their columns and their
+-- name, with or without the number that free_name() gives.
 CREATE FUNCTION taskapi.departures_of(source regclass) RETURNS SETOF regclass
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
