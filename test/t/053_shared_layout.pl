@@ -110,7 +110,7 @@ $node->restart;
 $node->safe_psql('postgres', sprintf($area{$_}[1], 'other')) for sort keys %area;
 refused('same', $_, 'the installed library after the other one') for sort keys %area;
 my ($rc, $out, $err) = $node->psql('postgres', $use);
-like($err, qr/another layout/, 'and so is the extension itself');
+like($err, qr/laid out by another version/, 'and so is the extension itself');
 $node->restart;
 $node->safe_psql('postgres', $use);
 unlike(slurp_file($node->logfile), qr/PANIC|stuck spinlock|terminated by signal/, 'no backend died');
