@@ -7,6 +7,6 @@ WHERE has_function_privilege('public', p.oid, 'EXECUTE')
                         AND d.refobjid <> (SELECT oid FROM pg_extension WHERE extname = 'taskapi'))
     AND n.nspname NOT IN ('pg_catalog', 'information_schema')
     AND (n.nspname <> 'taskapi'
-         OR p.prosecdef AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of', 'departures_legible',
+         OR p.prosecdef AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of', 'departures_of', 'departures_legible',
                                                'check_publish'))
 ORDER BY 1;

@@ -258,7 +258,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'run_ddl expose_online resource_ddl revokes_on own_comments page_function_over grant_shown_columns column_grants_of', 'EXECUTE', 'use', 'x x x x x x x x x'),
-    ('function', 'changes change_stamp changes_arguments changes_function_of scope_column policy_expression read_policies departure_columns departure_columns_of'
+    ('function', 'changes change_stamp changes_arguments changes_function_of scope_column policy_expression read_policies departure_columns departure_columns_of departures_of'
         ' has_opaque_policy departures_fit departures_legible wanted_scopes check_changes present_departures wanted_departures departures_statements readers_of changes_grants'
         ' changes_statements changes_advice is_stamp told_columns', 'EXECUTE', 'use', 'x x x x x x x x x'),
     ('function', 'next_incarnation prune_changes register_changes', 'EXECUTE', 'administer', 'd d d d d d d x d'),
