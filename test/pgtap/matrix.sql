@@ -436,7 +436,7 @@ SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 
     AND c.relname NOT IN ('sessions', 'api_keys', 'me') AND NOT coalesce(c.reloptions @> '{security_invoker=true}', false)$$, 'every resource but one''s own runs with its caller''s rights');
 SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'board'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity$$, 'every table has row-level security');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'taskapi'::regnamespace AND p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')
-    AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of', 'check_publish', 'departures_legible')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry, and the one of whether there is an outbox');
+    AND p.proname NOT IN ('registered_resource', 'page_function_of', 'is_source', 'resources_of', 'departures_of', 'check_publish', 'departures_legible')$$, 'PUBLIC runs nothing with the rights of the owner but look-ups of the registry, and the one of whether there is an outbox');
 SELECT is_empty($$SELECT d FROM (SELECT DISTINCT object FROM mistake) m, pg_temp.deviations(m.object) d$$, 'without a mistake there is none to notice');
 SELECT isnt(pg_temp.notices(object, statement), NULL, 'a mistake is noticed: ' || statement) FROM mistake;
 SELECT * FROM finish();
