@@ -201,7 +201,8 @@ add_key(const TaskapiGuardTable *table, Constraint *constraint)
 							kind, table->name, taskapi_guard_size(table));
 	else if (constraint->contype == CONSTR_PRIMARY && !index_has_no_nulls(table->relid, constraint->indexname))
 		taskapi_guard_found("Make its columns NOT NULL first, by a valid constraint.",
-							"adding a primary key reads table \"%s\"%s while no other session may, since a column of index \"%s\" may have NULLs",
+							"adding a primary key reads table \"%s\"%s while no other session may, "
+							"since a column of index \"%s\" may have NULLs",
 							table->name, taskapi_guard_size(table), constraint->indexname);
 }
 

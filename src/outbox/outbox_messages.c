@@ -51,7 +51,8 @@ taskapi_messages_read(TaskapiMessages *messages, int32 slot, int64 after, int64 
 		if (messages->ranges[i].lower > upto)
 			return;
 		if (table->rel == NULL)
-			messages->plain = taskapi_outbox_table_open(table, messages->outbox, messages->ranges[i].relid, &layout, AccessShareLock);
+			messages->plain = taskapi_outbox_table_open(table, messages->outbox, messages->ranges[i].relid, &layout,
+														AccessShareLock);
 		if (!messages->plain)
 			return;
 		taskapi_outbox_scan_begin(table, &key, 1, &after);

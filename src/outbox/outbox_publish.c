@@ -118,7 +118,8 @@ check_size(struct varlena *payload, struct varlena *headers)
 	size_t		size = VARSIZE_ANY_EXHDR(payload) + (headers ? VARSIZE_ANY_EXHDR(headers) : 0);
 
 	if (size > (size_t) max_message_size * 1024)
-		taskapi_problem(PROBLEM_INVALID_VALUE, NIL, "Publish a reference to the content instead, or raise taskapi.max_message_size.",
+		taskapi_problem(PROBLEM_INVALID_VALUE, NIL,
+						"Publish a reference to the content instead, or raise taskapi.max_message_size.",
 						"The message has %zu bytes; at most %d kB are allowed.", size, max_message_size);
 }
 

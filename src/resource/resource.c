@@ -46,13 +46,13 @@
 #include "resource/resource_purge.h"
 #include "resource/resource_put.h"
 #include "resource/resource_query.h"
+#include "resource/resource_retention.h"
 #include "resource/resource_trash_hint.h"
 #include "resource/resource_upsert.h"
 #include "resource/resource_write.h"
 
 TaskapiResourceHooks taskapi_resource_hooks;
 
-static int	deleted_retention = 30 * 24 * 60 * 60;
 static bool check_deferred_constraints = true;
 
 static TaskapiResourceStatement *statements = NULL;
@@ -92,18 +92,11 @@ taskapi_resource_init(void)
 	DefineCustomBoolVariable("taskapi.require_if_match",
 							 "Refuses PATCH, PUT and DELETE on a resource without If-Match or a version in the body.",
 							 NULL, &taskapi_require_if_match, false, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("taskapi.deleted_retention",
-							"Sets how long a soft-deleted row is kept before maintain() purges it.",
-							"-1 keeps it forever.",
-							&deleted_retention,
-							30 * 24 * 60 * 60, -1, INT_MAX,
-							PGC_USERSET,
-							GUC_UNIT_S,
-							NULL, NULL, NULL);
 	DefineCustomBoolVariable("taskapi.check_deferred_constraints",
 							 "Checks deferred constraints at the end of a request's statement, not at COMMIT.",
 							 "An error at COMMIT comes too late for a problem.",
 							 &check_deferred_constraints, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	taskapi_retention_init();
 	taskapi_registry_init();
 	taskapi_resource_cache_init();
 	taskapi_resource_planner_init();
@@ -130,7 +123,6 @@ finish_query(QueryDesc *query)
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
-
 	TaskapiRuns runs = {query->estate->es_query_cxt, CurrentResourceOwner, query};
 	TaskapiRuns *outer;
 
@@ -549,15 +541,14 @@ write_row(const TaskapiWrite *write)
 }
 
 /*
- * A row goes back to the client, written now or replayed.  The first row's tag is
- * the answer's, unless a second row follows.  By the first row the transaction has
- * an id, unless nothing was written.
+ * A row goes back to the client, written now or replayed.  The first row's tag is the answer's, unless a second row follows.
+ * By the first row the transaction has an id, unless nothing was written.
  */
 static void
 answer(const TaskapiWrite *write, HeapTuple row)
 {
 	TaskapiResourceStatement *statement = write->statement;
-	bool		tagged = statement->method != TASKAPI_METHOD_NONE && statement->operation != CMD_DELETE &&
+	bool		tagged = statement->operation != CMD_DELETE && statement->method != TASKAPI_METHOD_NONE &&
 		write->view->version >= 0;
 
 	statement->rows++;

@@ -46,6 +46,7 @@
 #include "base/subtransaction.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_purge.h"
+#include "resource/resource_retention.h"
 
 /* How many deletions one subtransaction takes at most. */
 #define CHUNK 100
@@ -91,6 +92,8 @@ typedef struct PurgeRange
 	int64		purged;
 } PurgeRange;
 
+static int	deleted_retention = 30 * 24 * 60 * 60;
+
 static bool is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before);
 static void purge_all_of(void *arg);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
@@ -101,6 +104,19 @@ static void forget_waiting(PurgeRun *run);
 static int64 purge_pass(PurgeRun *run, TransactionId horizon, int64 max);
 static int	next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max);
 static void set_constraints_immediate(TaskapiTable *table);
+
+void
+taskapi_retention_init(void)
+{
+	DefineCustomIntVariable("taskapi.deleted_retention",
+							"Sets how long a soft-deleted row is kept before maintain() purges it.",
+							"-1 keeps it forever.",
+							&deleted_retention,
+							30 * 24 * 60 * 60, -1, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+}
 
 /*
  * The date of a deletion is that of the row that the others went along with.
