@@ -28,7 +28,8 @@ CREATE FUNCTION plan_shape(schema name) RETURNS SETOF text LANGUAGE sql AS $$
         FROM pg_proc p WHERE p.pronamespace = schema::regnamespace) s (shape)
     ORDER BY 1 $$;
 CREATE FUNCTION plan_state() RETURNS text LANGUAGE sql AS $$
-    SELECT md5(string_agg(c::text, ',' ORDER BY c.oid)) || (SELECT md5(string_agg(a::text, ',' ORDER BY a.attrelid, a.attnum)) FROM pg_attribute a)
+    -- but for what autovacuum writes
+    SELECT md5(string_agg((to_jsonb(c) - '{relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,relhasindex,relhasrules,relhastriggers}'::text[])::text, ',' ORDER BY c.oid)) || (SELECT md5(string_agg(a::text, ',' ORDER BY a.attrelid, a.attnum)) FROM pg_attribute a)
            || (SELECT md5(string_agg(t::text, ',' ORDER BY t.oid)) FROM pg_trigger t) || (SELECT count(*) FROM pg_proc)
            || (SELECT count(*) FROM pg_namespace) FROM pg_class c $$;
 
