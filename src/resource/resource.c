@@ -34,7 +34,6 @@
 #include "http/read_after.h"
 #include "http/request.h"
 #include "resource/resource.h"
-#include "resource/resource_ahead.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_client.h"
 #include "resource/resource_delete.h"
@@ -80,7 +79,6 @@ static bool clients_statement_runs(void);
 static void read_preconditions(TaskapiResourceStatement *statement, const TaskapiView *view);
 static void describe_write(TaskapiWrite *write, TriggerData *trigdata);
 static HeapTuple write_row(const TaskapiWrite *write);
-static HeapTuple write_row_safely(const TaskapiWrite *write);
 static HeapTuple shown_row(const TaskapiWrite *write, HeapTuple row);
 static void answer(const TaskapiWrite *write, HeapTuple row);
 static void xact_callback(XactEvent event, void *arg);
@@ -394,11 +392,7 @@ taskapi_resource_statement(PG_FUNCTION_ARGS)
 	operation = trigger_operation(trigdata->tg_event);
 	view = RelationGetRelid(trigdata->tg_relation);
 	if (TRIGGER_FIRED_BEFORE(trigdata->tg_event))
-	{
 		start_statement(view, operation, trigdata->tg_updatedcols);
-		if (operation == CMD_DELETE && statements->deleted_rows)
-			taskapi_ahead_begin(statements, trigdata);
-	}
 	else
 	{
 		TaskapiResourceStatement *statement = find_statement(view, operation, ending ? write_depth - 1 : write_depth);
@@ -418,17 +412,14 @@ PG_FUNCTION_INFO_V1(taskapi_resource_write);
 Datum
 taskapi_resource_write(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write");
 	TaskapiWrite write = {0};
 	HeapTuple	result = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	int			depth = write_depth;
+	bool		was_ending = ending;
+	TaskapiRuns *outer;
 
-	write.statement = find_statement(RelationGetRelid(trigdata->tg_relation), trigger_operation(trigdata->tg_event), write_depth);
-	if (write.statement != NULL && taskapi_ahead_has_written(write.statement->ahead))
-	{
-		answer(&write, trigdata->tg_trigtuple);
-		return PointerGetDatum(trigdata->tg_trigtuple);
-	}
-	describe_write(&write, trigdata);
+	describe_write(&write, taskapi_require_trigger(fcinfo, TASKAPI_TRIGGER_INSTEAD, "resource_write"));
 	if (taskapi_resource_hooks.before_row)
 		result = taskapi_resource_hooks.before_row(&write);
 	if (result != NULL)
@@ -437,38 +428,15 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		return PointerGetDatum(shown_row(&write, result));
 	}
 
-	result = write_row_safely(&write);
-	if (result != NULL)
-	{
-		answer(&write, result);
-		if (taskapi_resource_hooks.row_written)
-			taskapi_resource_hooks.row_written(&write, result);
-		result = shown_row(&write, result);
-	}
-	return PointerGetDatum(result);
-}
-
-/*
- * What errors say is the client's to read, as a problem.
- */
-static HeapTuple
-write_row_safely(const TaskapiWrite *write)
-{
-	HeapTuple	result = NULL;
-	MemoryContext context = CurrentMemoryContext;
-	int			depth = write_depth;
-	bool		was_ending = ending;
-	TaskapiRuns *outer;
-
-	taskapi_runs_init(&write->statement->runs, write->statement->context);
-	outer = taskapi_runs_enter(&write->statement->runs);
+	taskapi_runs_init(&write.statement->runs, write.statement->context);
+	outer = taskapi_runs_enter(&write.statement->runs);
 	PG_TRY();
 	{
 		write_depth++;
 		ending = false;
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
-		result = write_row(write);
+		result = write_row(&write);
 		SPI_finish();
 		write_depth = depth;
 		ending = was_ending;
@@ -480,11 +448,19 @@ write_row_safely(const TaskapiWrite *write)
 		ending = was_ending;
 		taskapi_runs_enter(outer);
 		taskapi_resource_join(NULL);
-		taskapi_trash_hint(context, write->statement->key_in_trash, write->statement->taken);
-		taskapi_resource_rethrow(context, write->statement->operation, write->statement->owner);
+		taskapi_trash_hint(context, write.statement->key_in_trash, write.statement->taken);
+		taskapi_resource_rethrow(context, write.statement->operation, write.statement->owner);
 	}
 	PG_END_TRY();
-	return result;
+
+	if (result != NULL)
+	{
+		answer(&write, result);
+		if (taskapi_resource_hooks.row_written)
+			taskapi_resource_hooks.row_written(&write, result);
+		result = shown_row(&write, result);
+	}
+	return PointerGetDatum(result);
 }
 
 /*
@@ -505,6 +481,7 @@ describe_write(TaskapiWrite *write, TriggerData *trigdata)
 	write->desc = RelationGetDescr(rel);
 	write->view = taskapi_resource_view(RelationGetRelid(rel));
 	taskapi_resource_require_row_type(write->view, write->desc);
+	write->statement = find_statement(RelationGetRelid(rel), operation, write_depth);
 	if (write->statement == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -28,7 +28,6 @@
 #include "resource/resource_delete_scan.h"
 #include "resource/resource_own_change.h"
 #include "resource/resource_purge.h"
-#include "resource/resource_purge_many.h"
 #include "resource/resource_write.h"
 
 static uint64 run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind);
@@ -178,11 +177,8 @@ HeapTuple
 taskapi_resource_purge(const TaskapiWrite *write)
 {
 	bool		by_us;
-	TaskapiRow *row;
+	TaskapiRow *row = lock_deletable(write, &by_us);
 
-	if (taskapi_purge_many(write))
-		return write->old;
-	row = lock_deletable(write, &by_us);
 	if (row == NULL)
 		return by_us ? write->old : NULL;
 	if (row->live)

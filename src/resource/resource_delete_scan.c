@@ -8,9 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
-#include "catalog/pg_type.h"
-#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
 #include "utils/plancache.h"
@@ -27,8 +24,6 @@ static const char *scanned_text = NULL;
 static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options,
 								 ParamListInfo params TASKAPI_PLANNER_PARAM);
 static Query *scan_of(const Query *query);
-static List *with_place(const Query *query);
-static void require_scan(int result);
 
 void
 taskapi_delete_scan_init(void)
@@ -62,27 +57,10 @@ scan_of(const Query *query)
 	mark->strength = LCS_FORUPDATE;
 	mark->waitPolicy = LockWaitBlock;
 	scan->commandType = CMD_SELECT;
-	scan->targetList = with_place(query);
-	scan->returningList = NIL;
 	scan->resultRelation = 0;
 	scan->rowMarks = list_make1(mark);
 	scan->hasForUpdate = true;
 	return scan;
-}
-
-/*
- * What it returns, with the row's place; nothing if it returns nothing.
- */
-static List *
-with_place(const Query *query)
-{
-	Var		   *place;
-
-	if (query->returningList == NIL)
-		return query->targetList;
-	place = makeVar(query->resultRelation, SelfItemPointerAttributeNumber, TIDOID, -1, InvalidOid, 0);
-	return lappend(list_copy(query->returningList),
-				   makeTargetEntry((Expr *) place, list_length(query->returningList) + 1, pstrdup("place"), false));
 }
 
 uint64
@@ -105,40 +83,10 @@ taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	require_scan(result);
-	taskapi_resource_free_result();
-	return SPI_processed;
-}
 
-void
-taskapi_delete_scan_places(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values, DestReceiver *receiver)
-{
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	MemoryContext context = CurrentMemoryContext;
-	const char *outer = scanned_text;
-	SPIExecuteOptions options = {.params = taskapi_make_params(nargs, argtypes, values, NULL), .dest = receiver};
-	volatile int result = SPI_OK_SELECT;
-
-	PG_TRY();
-	{
-		scanned_text = source->query_string;
-		result = SPI_execute_plan_extended(plan, &options);
-	}
-	PG_FINALLY();
-	{
-		scanned_text = outer;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	require_scan(result);
-}
-
-/*
- * Another extension's planner hook that does not call ours would have deleted the rows.
- */
-static void
-require_scan(int result)
-{
+	/* another extension's planner hook that does not call ours would have deleted the rows */
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "a DELETE that was to be a scan returned %s", SPI_result_code_string(result));
+	taskapi_resource_free_result();
+	return SPI_processed;
 }

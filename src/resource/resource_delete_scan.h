@@ -31,8 +31,4 @@ extern void taskapi_delete_scan_init(void);
  */
 extern uint64 taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls);
 
-/* The same of a DELETE with RETURNING: that goes to a receiver, with the place of each row behind it. */
-extern void taskapi_delete_scan_places(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values,
-									   DestReceiver *receiver);
-
 #endif							/* TASKAPI_RESOURCE_DELETE_SCAN_H */

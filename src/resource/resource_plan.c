@@ -61,6 +61,7 @@ static bool run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid
 static uint64 ran_by_spi(const char *function, int rc);
 static bool *is_null(int nargs, const char *nulls);
 static uint64 run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit);
+static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 static void pass_result(DestReceiver *receiver);
 
 SPIPlanPtr
@@ -99,18 +100,6 @@ taskapi_resource_prepare_params(TaskapiCacheEntry *entry, const char *query, Par
 		elog(ERROR, "SPI_prepare_params returned %s for %s", SPI_result_code_string(SPI_result), query);
 	MemoryContextSwitchTo(context);
 	return keep_plan(entry, plan);
-}
-
-void
-taskapi_append_unnest(StringInfo buf, int narrays)
-{
-	appendStringInfoString(buf, "ROWS FROM (");
-	for (int i = 1; i <= narrays; i++)
-		appendStringInfo(buf, "%spg_catalog.unnest($%d)", i > 1 ? ", " : "", i);
-	appendStringInfoString(buf, ") WITH ORDINALITY AS u (");
-	for (int i = 1; i <= narrays; i++)
-		appendStringInfo(buf, "k%d, ", i);
-	appendStringInfoString(buf, "n)");
 }
 
 static SPIPlanPtr
@@ -275,13 +264,13 @@ taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, con
 	if (run_again(plan, TASKAPI_RUN_JOINED, nargs, argtypes, values, nulls, 0))
 		return SPI_processed;
 	taskapi_resource_join(plan);
-	rc = SPI_execute_plan_with_paramlist(plan, taskapi_make_params(nargs, argtypes, values, nulls), false, 0);
+	rc = SPI_execute_plan_with_paramlist(plan, make_params(nargs, argtypes, values, nulls), false, 0);
 	MemoryContextSwitchTo(context);
 	return ran_by_spi("SPI_execute_plan_with_paramlist", rc);
 }
 
-ParamListInfo
-taskapi_make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls)
+static ParamListInfo
+make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls)
 {
 	ParamListInfo params = makeParamList(nargs);
 
@@ -361,7 +350,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	saved = taskapi_become(owner, AS_OWNER);
 	if (!taskapi_run(plan, TASKAPI_RUN_WHOLE, nargs, argtypes, values, NULL, receiver, 0, &found))
 	{
-		options.params = taskapi_make_params(nargs, argtypes, values, NULL);
+		options.params = make_params(nargs, argtypes, values, NULL);
 		options.dest = receiver;
 		rc = SPI_execute_plan_extended(plan, &options);
 		found = ran_by_spi("SPI_execute_plan_extended", rc);

@@ -17,7 +17,6 @@
 #ifndef TASKAPI_RESOURCE_PLAN_H
 #define TASKAPI_RESOURCE_PLAN_H
 
-#include "lib/stringinfo.h"
 #include "nodes/params.h"
 #include "tcop/dest.h"
 
@@ -29,9 +28,6 @@ extern SPIPlanPtr taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, c
 /* The same as the caller, for text whose references a hook of the parser sees; "arg" lives as long as the entry. */
 extern SPIPlanPtr taskapi_resource_prepare_params(TaskapiCacheEntry *entry, const char *query, ParserSetupHook set_up,
 												  void *arg);
-
-/* For such a text: the arrays that are its first parameters as rows of u, with columns k1, k2, ... and n, which counts from 1. */
-extern void taskapi_append_unnest(StringInfo buf, int narrays);
 
 /* Installs the hook of the executor. */
 extern void taskapi_resource_plan_init(void);
@@ -45,9 +41,6 @@ extern void taskapi_resource_join(SPIPlanPtr plan);
 
 /* Run a plan as the caller, so joined; the number of rows. */
 extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
-
-/* Parameters of these values, in the current context. */
-extern ParamListInfo taskapi_make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 
 /* Only if the plan need not be started for it (resource_run.h); SPI_processed is the number of rows. */
 extern bool taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls);

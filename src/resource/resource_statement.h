@@ -81,7 +81,6 @@ typedef struct TaskapiResourceStatement
 	List	   *deleted;		/* of TaskapiRow: rows referred to them when they were deleted; see resource_cascade.h */
 	List	   *waiting;		/* of TaskapiRow: to be purged, see resource_purge.h */
 	List	   *restored;		/* of TaskapiRow: they referred to deleted rows when they were restored */
-	struct TaskapiAhead *ahead;	/* rows that have been read in advance, see resource_ahead.h; or NULL */
 	TaskapiRuns runs;			/* of its rows */
 	struct HTAB *upserted;		/* INSERT ... DO UPDATE: the rows that it has written, see resource_upsert.c */
 	void	   *idempotency;	/* the hooks' own */

@@ -38,8 +38,6 @@ static void find_key(TaskapiTable *table, Relation rel);
 static void find_foreign_keys(TaskapiTable *table, Relation rel);
 static void add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incoming);
 static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTuple tuple, bool incoming);
-static char *condition_of(const TaskapiTable *table, const TaskapiForeignKey *fk, const char *parameter, bool incoming, Oid there,
-						  const AttrNumber *theirs, const Oid *operators);
 static void append_partitions(StringInfo buf, Oid relid);
 static void require_no_children(Relation rel);
 static void find_triggers(TaskapiTable *table, Relation rel);
@@ -350,51 +348,36 @@ make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation rel, HeapTup
 	AttrNumber	conkey[INDEX_MAX_KEYS];
 	AttrNumber	confkey[INDEX_MAX_KEYS];
 	Oid			pf_eq_oprs[INDEX_MAX_KEYS];
+	StringInfoData buf;
 
 	DeconstructFkConstraintRow(tuple, &fk->nkeys, conkey, confkey, pf_eq_oprs, NULL, NULL, NULL, NULL);
 	fk->columns = palloc(sizeof(int) * fk->nkeys);
-	for (int i = 0; i < fk->nkeys; i++)
-	{
-		const char *ours = get_attname(here, incoming ? confkey[i] : conkey[i], false);
-
-		/* columns of a partition bear the names of the whole table's */
-		fk->columns[i] = table_column(table, rel, get_attnum(RelationGetRelid(rel), ours));
-		if (get_atttype(there, incoming ? conkey[i] : confkey[i]) >= FirstNormalObjectId ||
-			pf_eq_oprs[i] >= FirstNormalObjectId)
-			table->entry.user_types = true;
-	}
-	fk->condition = condition_of(table, fk, "$", incoming, there, incoming ? conkey : confkey, pf_eq_oprs);
-	if (incoming)
-		fk->condition_many = condition_of(table, fk, "u.k", incoming, there, conkey, pf_eq_oprs);
-}
-
-/*
- * On the other table as o.  The operators are primary key = foreign key.
- */
-static char *
-condition_of(const TaskapiTable *table, const TaskapiForeignKey *fk, const char *parameter, bool incoming, Oid there,
-			 const AttrNumber *theirs, const Oid *operators)
-{
-	StringInfoData buf;
-
 	initStringInfo(&buf);
 	for (int i = 0; i < fk->nkeys; i++)
 	{
-		char	   *column = psprintf("o.%s", quote_identifier(get_attname(there, theirs[i], false)));
-		Oid			their_type = get_atttype(there, theirs[i]);
-		char	   *ours = psprintf("%s%d", parameter, i + 1);
-		Oid			type = table->columns[fk->columns[i]].type;
+		const char *ours = get_attname(here, incoming ? confkey[i] : conkey[i], false);
+		AttrNumber	theirs = incoming ? conkey[i] : confkey[i];
+		char	   *column = psprintf("o.%s", quote_identifier(get_attname(there, theirs, false)));
+		Oid			their_type = get_atttype(there, theirs);
+		char	   *param = psprintf("$%d", i + 1);
+		Oid			type;
 
+		/* columns of a partition bear the names of the whole table's */
+		fk->columns[i] = table_column(table, rel, get_attnum(RelationGetRelid(rel), ours));
+		type = table->columns[fk->columns[i]].type;
+		if (their_type >= FirstNormalObjectId || pf_eq_oprs[i] >= FirstNormalObjectId)
+			table->entry.user_types = true;
 		if (i > 0)
 			appendStringInfoString(&buf, " AND ");
+		/* the operators are primary key = foreign key */
 		if (incoming)
-			generate_operator_clause(&buf, ours, type, operators[i], column, their_type);
+			generate_operator_clause(&buf, param, type, pf_eq_oprs[i], column, their_type);
 		else
-			generate_operator_clause(&buf, column, their_type, operators[i], ours, type);
+			generate_operator_clause(&buf, column, their_type, pf_eq_oprs[i], param, type);
 	}
 	if (there != fk->other)
 		append_partitions(&buf, there);
-	return buf.data;
+	fk->condition = buf.data;
 }
 
 /*

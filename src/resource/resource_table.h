@@ -32,7 +32,6 @@ typedef enum TaskapiForeignKeyPlan
 	TASKAPI_FK_PLAN_HAS_ANY,	/* is there any row that refers to the key? */
 	TASKAPI_FK_PLAN_LOCK_DELETION,	/* rows of a deletion; then deletion_id.  Returns rows */
 	TASKAPI_FK_PLAN_LOCK_ALL,	/* all rows that refer to the key.  Returns rows */
-	TASKAPI_FK_PLAN_REFERRED,	/* of arrays of values: the positions, from 1, of those to which a row refers */
 	TASKAPI_FK_PLAN_PARENT,		/* outgoing: is the row referred to live, its deletion_id and deleted_at?  Locks it
 								 * FOR KEY SHARE */
 	TASKAPI_FK_PLAN_COUNT
@@ -49,7 +48,6 @@ typedef enum TaskapiTablePlan
 	TASKAPI_TABLE_PLAN_RESTORE,
 	TASKAPI_TABLE_PLAN_HAND_OVER,	/* to another deletion; then its deleted_at, deletion_id */
 	TASKAPI_TABLE_PLAN_PURGE,
-	TASKAPI_TABLE_PLAN_PURGE_PLACES,	/* by an array of ctid */
 	TASKAPI_TABLE_PLAN_OLD,		/* xmin, deletion_id and key of rows deleted before $1, oldest first */
 	TASKAPI_TABLE_PLAN_OLD_LAST,	/* the same, newest first */
 	TASKAPI_TABLE_PLAN_COUNT
@@ -70,7 +68,6 @@ typedef struct TaskapiForeignKey
 	int			nkeys;
 	int		   *columns;		/* indexes into this table's columns */
 	char	   *condition;		/* on the other table as o, by $1 ... of this one's values */
-	char	   *condition_many;	/* incoming: the same, by u.k1 ... */
 	SPIPlanPtr	plans[TASKAPI_FK_PLAN_COUNT];
 } TaskapiForeignKey;
 

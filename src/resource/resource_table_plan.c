@@ -10,8 +10,6 @@
 
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
@@ -38,7 +36,6 @@ static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTa
 static bool is_marked(const TaskapiDeletion *deletion);
 static int	deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion);
 static void key_types(const TaskapiTable *table, const TaskapiForeignKey *fk, Oid *types);
-static void array_types(Oid *types, int ntypes);
 
 /* The types of a key's columns in the table referred to. */
 static void
@@ -46,13 +43,6 @@ key_types(const TaskapiTable *table, const TaskapiForeignKey *fk, Oid *types)
 {
 	for (int i = 0; i < fk->nkeys; i++)
 		types[i] = table->columns[fk->columns[i]].type;
-}
-
-static void
-array_types(Oid *types, int ntypes)
-{
-	for (int i = 0; i < ntypes; i++)
-		types[i] = get_array_type(types[i]);
 }
 
 static int
@@ -199,29 +189,6 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 	return receiver.received;
 }
 
-void
-taskapi_resource_referred(TaskapiTable *table, TaskapiForeignKey *fk, Datum *arrays, DestReceiver *receiver)
-{
-	Oid			argtypes[INDEX_MAX_KEYS];
-
-	key_types(table, fk, argtypes);
-	array_types(argtypes, fk->nkeys);
-	taskapi_resource_run_into(fk->other_owner, foreign_key_plan(table, fk, TASKAPI_FK_PLAN_REFERRED), fk->nkeys, argtypes,
-							  arrays, receiver);
-}
-
-uint64
-taskapi_resource_purge_places(TaskapiTable *table, Datum *places, int nplaces)
-{
-	Datum		array = PointerGetDatum(construct_array(places, nplaces, TIDOID, sizeof(ItemPointerData), false,
-														TYPALIGN_SHORT));
-	uint64		found = taskapi_resource_run_as(table->owner, table_plan(table, TASKAPI_TABLE_PLAN_PURGE_PLACES), &array,
-												NULL, 0);
-
-	taskapi_resource_free_result();
-	return found;
-}
-
 bool
 taskapi_resource_parent(TaskapiTable *table, TaskapiForeignKey *fk, const Datum *values, TaskapiParent *parent)
 {
@@ -310,12 +277,6 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 			if (kind == TASKAPI_FK_PLAN_LOCK_DELETION)
 				appendStringInfo(&buf, " AND o.deletion_id OPERATOR(pg_catalog.=) $%d", n);
 			appendStringInfoString(&buf, " FOR UPDATE");
-			break;
-		case TASKAPI_FK_PLAN_REFERRED:
-			array_types(argtypes, n);
-			appendStringInfoString(&buf, "SELECT u.n FROM ");
-			taskapi_append_unnest(&buf, n);
-			appendStringInfo(&buf, " WHERE EXISTS (SELECT FROM %s AS o WHERE %s)", name, fk->condition_many);
 			break;
 		case TASKAPI_FK_PLAN_PARENT:
 			appendStringInfo(&buf, "SELECT o.%s IS NULL, o.deletion_id, o.%s FROM %s AS o WHERE %s FOR KEY SHARE",
@@ -417,12 +378,6 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 			break;
 		case TASKAPI_TABLE_PLAN_PURGE:
 			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.%s IS NOT NULL", table->name, key, deleted_at);
-			break;
-		case TASKAPI_TABLE_PLAN_PURGE_PLACES:
-			argtypes[0] = TIDARRAYOID;
-			n = 1;
-			appendStringInfo(buf, "DELETE FROM %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND t.%s IS NOT NULL",
-							 table->name, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_OLD:
 		case TASKAPI_TABLE_PLAN_OLD_LAST:

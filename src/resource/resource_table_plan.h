@@ -42,12 +42,6 @@ extern int64 taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row,
 									   TaskapiForeignKeyPlan kind, const Datum *values,
 									   const TaskapiDeletion *deletion);
 
-/* Of arrays of a key's values: the positions, from 1, of those to which a row refers go to a receiver, as int8. */
-extern void taskapi_resource_referred(TaskapiTable *table, TaskapiForeignKey *fk, Datum *arrays, DestReceiver *receiver);
-
-/* DELETE the deleted rows at these places of a table without partitions; how many went? */
-extern uint64 taskapi_resource_purge_places(TaskapiTable *table, Datum *places, int nplaces);
-
 /* What the row is that a foreign key refers to, locked FOR KEY SHARE; false if there is none. */
 typedef struct TaskapiParent
 {

@@ -10,7 +10,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "base/compat.h"
 #include "resource/resource_target.h"
@@ -31,7 +30,6 @@ typedef struct PlanText
 static void append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *columns);
 static void append_update(PlanText *text, const Bitmapset *columns);
 static void append_probe(PlanText *text);
-static void append_scan_many(PlanText *text);
 static void append_key_condition(PlanText *text);
 static void append_image_condition(PlanText *text, const Bitmapset *columns);
 static void append_version_condition(PlanText *text);
@@ -107,11 +105,6 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 				append_version_condition(text);
 			break;
 
-		case TASKAPI_VIEW_PLAN_SCAN_MANY:
-			append_scan_many(text);
-			appendStringInfo(&text->buf, "%s RETURNING u.n", live);
-			break;
-
 		case TASKAPI_VIEW_PLAN_SELECT:
 			appendStringInfo(&text->buf, "SELECT %s FROM %s AS t", view->returning, view->source_name);
 			append_key_condition(text);
@@ -165,30 +158,6 @@ append_probe(PlanText *text)
 					 view->version >= 0 ? "t.version::pg_catalog.int8" : "NULL::pg_catalog.int8",
 					 view->source_name);
 	append_key_condition(text);
-}
-
-/*
- * Rows of arrays are numbered from 1.
- */
-static void
-append_scan_many(PlanText *text)
-{
-	const TaskapiView *view = text->view;
-	StringInfoData condition;
-
-	initStringInfo(&condition);
-	for (int i = 0; i < view->nkeys; i++)
-	{
-		const TaskapiViewColumn *column = &view->columns[view->keys[i].column];
-
-		add_parameter(text, get_array_type(column->type));
-		appendStringInfoString(&condition, i == 0 ? " WHERE " : " AND ");
-		generate_operator_clause(&condition, psprintf("t.%s", column->name), column->type, view->keys[i].eq_operator,
-								 psprintf("u.k%d", i + 1), column->type);
-	}
-	appendStringInfo(&text->buf, "DELETE FROM %s AS t USING ", view->source_name);
-	taskapi_append_unnest(&text->buf, view->nkeys);
-	appendStringInfoString(&text->buf, condition.data);
 }
 
 static void

@@ -23,7 +23,6 @@ typedef enum TaskapiViewPlanKind
 	TASKAPI_VIEW_PLAN_DELETE_VERSION,
 	TASKAPI_VIEW_PLAN_SCAN,		/* a DELETE for taskapi_delete_scan() */
 	TASKAPI_VIEW_PLAN_SCAN_VERSION,
-	TASKAPI_VIEW_PLAN_SCAN_MANY,	/* a DELETE for taskapi_delete_scan_places(); its parameters are arrays of the key */
 	TASKAPI_VIEW_PLAN_SELECT,	/* the row as the view shows it, whether deleted or not */
 	TASKAPI_VIEW_PLAN_PROBE,	/* is it live, and its version */
 	TASKAPI_VIEW_PLAN_LOCK,		/* may the caller change it? */

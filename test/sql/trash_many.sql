@@ -24,7 +24,7 @@ CREATE FUNCTION tm.fill() RETURNS void LANGUAGE sql AS $$
     UPDATE tm.box SET deleted_at = now(), deletion_id = taskapi.uuidv7();
     TRUNCATE tm.box_departures;
 $$;
--- What AFTER triggers see of the rows that the statement purges: those of a batch are gone together.
+-- What AFTER triggers see of the rows that the statement purges: each goes by a statement of its own.
 CREATE TABLE tm.seen (a int, left_over bigint);
 CREATE FUNCTION tm.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO tm.seen VALUES (OLD.a, (SELECT count(*) FROM tm.box)); RETURN NULL; END $$;
 CREATE TRIGGER see AFTER DELETE ON tm.box FOR EACH ROW EXECUTE FUNCTION tm.see();
@@ -36,7 +36,7 @@ CREATE FUNCTION tm.shown() RETURNS TABLE (boxes text, gone_for_feed text, messag
 $$;
 CREATE FUNCTION tm.start() RETURNS void LANGUAGE sql AS $$ SELECT tm.fill(); DELETE FROM tm.seen; INSERT INTO tm.mark SELECT max(seq) FROM tm_outbox.message; $$;
 
--- The plain rows go together; 4 too, and its label loses the reference; 3 waits for what refers to it; 5 is kept by the policy.
+-- The plain rows go; 4 too, and its label loses the reference; 3 waits for what refers to it; 5 is kept by the policy.
 SELECT tm.start();
 SET ROLE tm_client;
 SELECT a, b FROM tm_api.deleted_box ORDER BY a;
@@ -86,7 +86,7 @@ DELETE FROM tm_api.deleted_box WHERE a IN (1, 2, 6) RETURNING a;
 SELECT * FROM tm.shown();
 ALTER TABLE tm.thing ENABLE TRIGGER zz_taskapi_reference;
 DROP TRIGGER a_refer ON tm.box;
--- Rows of more than one batch, and of partitions.
+-- Many rows, and rows of partitions.
 DELETE FROM tm.thing;
 DELETE FROM tm.box;
 INSERT INTO tm.box (a, b) SELECT i, 'x' FROM generate_series(1, 2500) i;
@@ -103,6 +103,44 @@ INSERT INTO tm_api.part SELECT generate_series(1, 19);
 DELETE FROM tm_api.part;
 WITH t AS (DELETE FROM tm_api.deleted_part WHERE id % 2 = 1 RETURNING id) SELECT count(*) FROM t;
 SELECT count(*), sum(id) FROM tm.part;
+-- Several statements on one trash in a query, also within each other, and triggers that the owner of the view adds: what is told to have gone
+-- has gone, and nothing else.
+DELETE FROM tm.box;
+CREATE FUNCTION tm.refill() RETURNS void LANGUAGE sql AS $$
+    DELETE FROM tm.box;
+    INSERT INTO tm.box (a, b, deleted_at, deletion_id) SELECT i, 'x', now(), taskapi.uuidv7() FROM generate_series(1, 30) i;
+$$;
+CREATE FUNCTION tm.left_over() RETURNS text LANGUAGE sql AS $$ SELECT count(*) || ', from ' || min(a) FROM tm.box $$;
+SELECT tm.refill();
+WITH one AS (DELETE FROM tm_api.deleted_box WHERE a <= 15 RETURNING a), other AS (DELETE FROM tm_api.deleted_box WHERE a IN (21, 22) RETURNING a)
+SELECT count(DISTINCT one.a), count(DISTINCT other.a) FROM one, other;
+SELECT tm.left_over();
+SELECT tm.refill();
+WITH one AS (DELETE FROM tm_api.deleted_box WHERE a <= 15 RETURNING a), other AS (DELETE FROM tm_api.deleted_box WHERE a IN (21, 22) RETURNING a)
+SELECT count(*), count(other.a) FROM one LEFT JOIN other ON other.a - one.a = 20;
+SELECT tm.left_over();
+SELECT tm.refill();
+CREATE FUNCTION tm.within(i int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('tm.start', '0', true);
+    DELETE FROM tm_api.deleted_box WHERE a = i + 20;
+    PERFORM set_config('tm.start', '1', true);
+    RETURN i;
+EXCEPTION WHEN OTHERS THEN
+    PERFORM set_config('tm.start', '1', true);
+    RETURN i;
+END
+$$;
+DELETE FROM tm_api.deleted_box WHERE a <= 3 AND tm.within(a) < 100;
+SELECT tm.left_over();
+CREATE TRIGGER a_second BEFORE DELETE ON tm_api.deleted_box FOR EACH STATEMENT EXECUTE FUNCTION taskapi.resource_statement();
+DELETE FROM tm_api.deleted_box WHERE a <= 6;
+SELECT tm.left_over();
+DROP TRIGGER a_second ON tm_api.deleted_box;
+CREATE OR REPLACE TRIGGER taskapi_statement_start BEFORE DELETE OR UPDATE ON tm_api.deleted_box FOR EACH STATEMENT
+    WHEN (current_setting('tm.start', true) IS DISTINCT FROM '0') EXECUTE FUNCTION taskapi.resource_statement();
+DELETE FROM tm_api.deleted_box WHERE a <= 9 AND tm.within(a) < 100;
+SELECT tm.left_over();
 DROP SCHEMA tm_api, tm CASCADE;
 DROP SCHEMA tm_outbox CASCADE;
 DROP OWNED BY tm_client;

@@ -92,5 +92,15 @@ foreach my $case (map({ [ $_, $merge{$_} ] } sort keys %merge), [ 'POST', $all ]
 is($request->('POST', '', "$source $all"), '2:21 3:6 4:41', 'without one it runs');
 is(outcome(q{SELECT count(*) FROM taskapi.idempotency_key}), '0', 'no key was stored');
 
+# MERGE on a trash does to each row what its action says, and nothing to the others.
+outcome(q{INSERT INTO d.base (id, a, deleted_at, deletion_id) SELECT i, i, now(), taskapi.uuidv7() FROM generate_series(11, 16) i});
+my $trash = q{SELECT coalesce(string_agg(id || CASE WHEN deleted_at IS NULL THEN '+' ELSE '-' END, ' ' ORDER BY id), '') FROM d.base WHERE id > 10};
+outcome(q{MERGE INTO api.deleted_base d USING (VALUES (11), (12), (13)) s (id) ON d.id = s.id
+	WHEN NOT MATCHED BY SOURCE AND d.id = 16 THEN DELETE WHEN MATCHED THEN DO NOTHING});
+is(outcome($trash), '11- 12- 13- 14- 15-', 'MERGE on the trash purges the row that it names');
+outcome(q{MERGE INTO api.deleted_base d USING (VALUES (11, 'purge'), (12, 'restore'), (13, 'nothing')) s (id, act) ON d.id = s.id
+	WHEN MATCHED AND s.act = 'purge' THEN DELETE WHEN MATCHED AND s.act = 'restore' THEN UPDATE SET deleted_at = NULL WHEN MATCHED THEN DO NOTHING});
+is(outcome($trash), '12+ 13- 14- 15-', '... restores one, and leaves the others');
+
 $node->stop;
 done_testing();
