@@ -50,6 +50,7 @@ static int	parameter(Statement *statement, Oid type, Datum value);
 static void result_column(Statement *statement, Oid type);
 static uint64 run(Statement *statement, Oid role, Oid relid, int count);
 static const TaskapiViewColumn *key_column(const TaskapiView *view, int key);
+static bool is_number(Oid type);
 static Datum stamp_datum(uint64 stamp);
 static int	ranges_from(Statement *statement);
 static void append_range(Statement *statement, const char *stamp, const char *alias);
@@ -394,6 +395,12 @@ taskapi_feed_departed(const TaskapiFeedRequest *request, int count)
 	return run(&statement, InvalidOid, feed->departures, count);
 }
 
+static bool
+is_number(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID || type == FLOAT4OID || type == FLOAT8OID;
+}
+
 bool
 taskapi_feed_sees_row(const TaskapiFeedRequest *request, const Datum *keys)
 {
@@ -412,6 +419,13 @@ taskapi_feed_sees_row(const TaskapiFeedRequest *request, const Datum *keys)
 		appendStringInfo(&statement.sql, "%s", i == 0 ? " WHERE " : " AND ");
 		generate_operator_clause(&statement.sql, psprintf("t.%s", column->name), column->type, view->keys[i].eq_operator,
 								 psprintf("$%d", number), column->type);
+	}
+	for (int i = 0; i < view->nkeys; i++)
+	{
+		/* a client knows it by its spelling, unless that is a number */
+		if (!is_number(getBaseType(key_column(view, i)->type)))
+			appendStringInfo(&statement.sql, " AND ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*=) ROW($%d)::pg_catalog.record",
+							 key_column(view, i)->name, i + 1);
 	}
 	if (feed->scope_attno > 0)
 		appendStringInfo(&statement.sql, " AND t.%s %s ANY ($%d)",

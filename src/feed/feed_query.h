@@ -47,7 +47,7 @@ extern uint64 taskapi_feed_rows(const TaskapiFeedRequest *request, int count);
 /* Rows that left: stamp and key. */
 extern uint64 taskapi_feed_departed(const TaskapiFeedRequest *request, int count);
 
-/* Does the reader see a row by that key in the feed? */
+/* Does the reader see a row by that key in the feed, spelled as it is there? */
 extern bool taskapi_feed_sees_row(const TaskapiFeedRequest *request, const Datum *keys);
 
 /* Are there any departures that "base" does not see, whoever may see them? */

@@ -307,6 +307,21 @@ SELECT feed_api.parts_changes(:'part_part');
 RESET ROLE;
 \set VERBOSITY default
 
+-- A key that is spelled in another way, though it is equal: the client knows a text by its spelling, and a number by its value.
+CREATE TABLE feed.rate (per numeric, every interval, note text, PRIMARY KEY (per, every));
+SELECT taskapi.expose('feed.rate', 'feed_api', 'rates', changes => true);
+INSERT INTO feed.rate VALUES (1.0, '1 day', 'a'), (2.0, '1 day', 'b'), (3.0, '1 day', 'c'), (4.0, '1 day', 'd');
+SELECT next_page_token AS rate FROM feed_api.rates_changes() \gset
+UPDATE feed.rate SET every = '24 hours' WHERE per = 1;
+UPDATE feed.rate SET per = 2.00 WHERE per = 2;
+BEGIN;
+DELETE FROM feed.rate WHERE per = 3;
+INSERT INTO feed.rate VALUES (3.0, '24 hours', 'c');
+COMMIT;
+UPDATE feed.rate SET note = 'e' WHERE per = 4;
+SELECT i ->> 'per' AS per, i ->> 'every' AS every, removed
+FROM feed_api.rates_changes(:'rate'), json_array_elements(items) i ORDER BY 1;
+
 DROP SCHEMA feed, feed_api CASCADE;
 SELECT taskapi.forget_dropped_resources();
 DROP ROLE regress_feed_reader, regress_feed_other;
