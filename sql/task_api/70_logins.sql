@@ -105,6 +105,21 @@ $body$;
 COMMENT ON FUNCTION @data@.create_api_key() IS 'POST /api_keys';
 CREATE TRIGGER create_api_key INSTEAD OF INSERT ON @api@.api_keys FOR EACH ROW EXECUTE FUNCTION @data@.create_api_key();
 
+-- A stored answer is given before create_api_key() runs, and an API key may not have that either: it would get the secret of one
+-- that outlives it.
+CREATE FUNCTION @data@.require_login() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    IF taskapi.jwt_claims() ? 'api_key_id' THEN
+        PERFORM taskapi.raise_problem('forbidden', 'An API key cannot create another one.');
+    END IF;
+    RETURN NULL;
+END
+$body$;
+COMMENT ON FUNCTION @data@.require_login() IS 'What no API key may do';
+CREATE TRIGGER require_login BEFORE INSERT ON @api@.api_keys FOR EACH STATEMENT EXECUTE FUNCTION @data@.require_login();
+
 CREATE FUNCTION @data@.revoke_api_key() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $body$

@@ -99,6 +99,8 @@ my $reader = $layer->call('POST', '/api_keys', as => $ann, json => { name => 'da
 my @once = map { $layer->call('POST', '/api_keys', as => $ann, json => { name => 'once' }, @representation, 'Idempotency-Key' => '"a key of its own"')->{json}[0] } 1 .. 2;
 is($once[1]{secret}, $once[0]{secret}, 'a repetition has the secret again');
 is($layer->sql("SELECT bool_and(expires_at <= completed_at + interval '10 minutes') FROM taskapi.idempotency_key WHERE strpos(body::text, '$once[0]{secret}') > 0"), 't', 'for ten minutes at most');
+$layer->is_problem($layer->call('POST', '/api_keys', 'X-Api-Key' => $made->{secret}, json => { name => 'once' }, @representation, 'Idempotency-Key' => '"a key of its own"'),
+	403, 'forbidden', 'an API key does not get the stored answer');
 is($layer->call('DELETE', "/api_keys?id=eq.$once[0]{id}", as => $ann)->{status}, 204, 'and it ends as any other');
 my $listed = $layer->call('GET', '/api_keys?order=name', as => $ann);
 is_deeply([ map { $_->{name} } @{ $listed->{json} } ], [ 'dashboard', 'laptop' ], 'they are listed');
