@@ -294,8 +294,11 @@ BEGIN
             BEGIN
                 purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
             EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
+                -- the text may tell of rows that whoever runs this cannot read
                 RAISE WARNING 'could not purge deleted rows of %', table_
-                    USING ERRCODE = SQLSTATE, HINT = 'Call taskapi.expose() again.';
+                    USING ERRCODE = SQLSTATE, DETAIL = format('The error has SQLSTATE %s.', SQLSTATE),
+                          HINT = CASE WHEN SQLSTATE = '55P03' THEN 'Another session has locked it. The next run tries again.'
+                                      ELSE 'Call taskapi.expose() again.' END;
             END;
         END LOOP;
         EXIT WHEN purged = before OR purged >= batch;

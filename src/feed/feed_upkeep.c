@@ -175,6 +175,9 @@ try_prune(Oid source, Datum before, TransactionId horizon, int64 batch)
 	ereport(WARNING,
 			(errcode(edata->sqlerrcode),
 			 errmsg("could not prune departures of table \"%s\"", get_rel_name(source)),
+			 errdetail("The error has SQLSTATE %s.", unpack_sql_state(edata->sqlerrcode)),
+			 edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ?
+			 errhint("Another session has locked it. The next run tries again.") :
 			 errhint("Call taskapi.expose() again.")));
 	FreeErrorData(edata);
 	return 0;

@@ -462,6 +462,9 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 				(errcode(run.sqlerrcode),
 				 errmsg("could not purge " INT64_FORMAT " deleted rows of \"%s\"",
 						run.failed, get_rel_name(run.table->entry.relid)),
+				 errdetail("The last error has SQLSTATE %s.", unpack_sql_state(run.sqlerrcode)),
+				 run.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ?
+				 errhint("Another session has locked them. The next run tries again.") :
 				 errhint("The server's log has the reasons.")));
 	SPI_finish();
 	PG_RETURN_INT64(purged);

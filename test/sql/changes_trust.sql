@@ -89,8 +89,16 @@ UPDATE trust.prune_departures SET taskapi_departed_at = '2000-01-01';
 ALTER TABLE trust.prune_departures RENAME taskapi_stamp TO stamp_old;
 ALTER TABLE trust.prune_departures ADD taskapi_stamp text DEFAULT 'a text that is longer than a number';
 RESET ROLE;
+\set VERBOSITY default
 SELECT taskapi.prune_changes();
 SET ROLE regress_feed_owner;
+CREATE FUNCTION trust.lock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available USING MESSAGE = 'of a row'; END $$;
+CREATE TRIGGER lock BEFORE DELETE ON trust.prune_departures FOR EACH ROW EXECUTE FUNCTION trust.lock();
+RESET ROLE;
+SELECT taskapi.prune_changes();
+\set VERBOSITY terse
+SET ROLE regress_feed_owner;
+DROP TRIGGER lock ON trust.prune_departures;
 -- What one owner spoils, and a trigger that leaves a row for each that goes, stop no run of maintain().
 ALTER TABLE trust.prune_departures DROP taskapi_departed_at;
 SELECT trust.make('again', NULL, 'true') IS NOT NULL AS made;

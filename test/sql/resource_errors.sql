@@ -38,6 +38,7 @@ BEGIN
             WHEN 'raise' THEN RAISE EXCEPTION 'the word is secret-r' USING DETAIL = 'secret-r', HINT = 'secret-r';
             WHEN 'raise as unique' THEN RAISE unique_violation USING MESSAGE = 'secret-u', DETAIL = 'secret-u', CONSTRAINT = 'secret-u', COLUMN = 'secret-u';
             WHEN 'raise as not null' THEN RAISE not_null_violation USING MESSAGE = 'secret-u', COLUMN = 'secret-u';
+            WHEN 'raise as locked' THEN RAISE lock_not_available USING MESSAGE = 'secret-l';
             WHEN 'raise as permission' THEN RAISE insufficient_privilege USING MESSAGE = 'secret-p';
             WHEN 'raise as internal' THEN RAISE internal_error USING MESSAGE = 'secret-i';
             WHEN 'raise as the layer' THEN RAISE SQLSTATE 'PGRST' USING MESSAGE = '{"code":"secret-l"}', DETAIL = '{"status":418,"headers":{}}';
@@ -112,8 +113,23 @@ RESET ROLE;
 UPDATE errors.mode SET kind = 'raise', operation = 'purge';
 SET client_min_messages = warning;
 SELECT taskapi.purge_deleted('0');
+UPDATE errors.mode SET kind = 'raise as locked';
+SELECT taskapi.purge_deleted('0');
 SET client_min_messages = error;
 UPDATE errors.mode SET kind = 'none';
+-- The same if the table cannot be read: whether it is to be mended or only locked, and no word of the error.
+CREATE FUNCTION errors.calm(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE TABLE errors.unread (id int PRIMARY KEY);
+SELECT taskapi.expose('errors.unread', 'errors_api') \g /dev/null
+CREATE INDEX ON errors.unread (deleted_at) WHERE errors.calm('x');
+CREATE OR REPLACE FUNCTION errors.calm(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'secret-c' USING DETAIL = 'secret-c'; END $$;
+\c -
+SET client_min_messages = warning;
+SELECT taskapi.purge_deleted('0');
+CREATE OR REPLACE FUNCTION errors.calm(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE lock_not_available USING MESSAGE = 'secret-c'; END $$;
+SELECT taskapi.purge_deleted('0');
+SET client_min_messages = error;
+DROP TABLE errors.unread CASCADE;
 
 -- A problem that a trigger raises by raise_problem() is written for clients, and reaches them.
 CREATE FUNCTION errors.problem() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM taskapi.raise_problem('forbidden', 'Not on a Sunday.'); END $$;
