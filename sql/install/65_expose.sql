@@ -103,6 +103,22 @@ CREATE FUNCTION taskapi.resources_of(source regclass) RETURNS SETOF taskapi.reso
     END;
 COMMENT ON FUNCTION taskapi.resources_of(regclass) IS 'Internal: the registry entries of the resources made of a table';
 
+CREATE FUNCTION taskapi.raise_no_resource(relation regclass) RETURNS void
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    made CONSTANT text[] := ARRAY(SELECT r.resource::text FROM taskapi.resources_of(relation) r);
+BEGIN
+    RAISE EXCEPTION '% is not a resource', coalesce(relation::text, 'null')
+        USING ERRCODE = 'wrong_object_type',
+              HINT = CASE cardinality(made) WHEN 0 THEN 'taskapi.resource lists the resources.'
+                                            WHEN 1 THEN format('Its resource is %s.', made[1])
+                                            ELSE format('Its resources are %s.', array_to_string(made, ', ')) END;
+END
+$$;
+COMMENT ON FUNCTION taskapi.raise_no_resource(regclass) IS
+    'Internal: raises the error that a relation is not a resource, and says which resources are made of it';
+
 -- Which resource of a table is meant. What is not said is as it was; a second resource over one table is asked for by name.
 CREATE FUNCTION taskapi.resource_names(source regclass, INOUT api_schema name, INOUT resource name, OUT former taskapi.resource)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -228,6 +244,33 @@ $$;
 COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
     'Internal: the resource that expose() is asked for, with what was chosen before and the defaults';
 
+-- How another column comes to mark the deleted rows. One that does not fit is first made to.
+CREATE FUNCTION taskapi.other_deletion_column(wanted taskapi.wanted_resource, asked name, present name) RETURNS text
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source CONSTANT regclass := wanted.source;
+    cures  text[];
+    advice text[];
+    there  boolean;
+BEGIN
+    wanted.deleted_at_column := asked;
+    SELECT array_agg(coalesce(m.statement, format('ALTER TABLE %s %s;', source, m.action))), array_agg(m.advice),
+           count(m.statement) = 0
+    INTO cures, advice, there
+    FROM taskapi.column_misfits(wanted) m WHERE starts_with(m.misfit, format('Column %I is ', asked));
+    -- of a type that no time can be made of, it was renamed
+    IF NOT there OR NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = source AND a.attname = asked) THEN
+        cures := cures || format('ALTER TABLE %s ADD COLUMN %I timestamptz;', source, asked);
+    END IF;
+    RETURN concat_ws(' ', array_to_string(cures, ' '),
+                     format('UPDATE %s SET %I = %I; call taskapi.expose() with soft_delete => false, and again with'
+                            ' soft_delete => true and the column.', source, asked, present), nullif(array_to_string(advice, ' '), ''));
+END
+$$;
+COMMENT ON FUNCTION taskapi.other_deletion_column(taskapi.wanted_resource, name, name) IS
+    'Internal: what has to be done so that another column marks the deleted rows of a resource';
+
 -- The column that marks deletion. If it was renamed, the view of the deleted rows tells. All resources made of a table have the
 -- same, and rows that are marked in another one would come back to life.
 CREATE FUNCTION taskapi.deletion_column(wanted taskapi.wanted_resource, asked name) RETURNS name
@@ -263,8 +306,7 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state',
                   DETAIL = format('Resource %s says so. Rows that it marks would come back to life.', chosen.resource),
                   HINT = CASE WHEN chosen.of_another THEN 'All resources made of a table have the same deleted_at_column.'
-                              ELSE format('UPDATE %s SET %I = %I; call taskapi.expose() with soft_delete => false, and again with'
-                                          ' soft_delete => true and the column.', source, asked, chosen.present) END;
+                              ELSE taskapi.other_deletion_column(wanted, asked, chosen.present) END;
     END IF;
     RETURN chosen.present;
 END
@@ -641,8 +683,7 @@ BEGIN
        AND (EXISTS (SELECT FROM taskapi.resources_of(resource))
             OR NOT EXISTS (SELECT FROM taskapi.own_triggers(resource) t
                            WHERE t.function <> 'taskapi.resource_write()'::regprocedure)) THEN
-        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null')
-            USING ERRCODE = 'wrong_object_type', HINT = 'taskapi.resource lists the resources.';
+        PERFORM taskapi.raise_no_resource(resource);
     END IF;
     IF NOT pg_has_role(taskapi.owner_of(coalesce(view, source)), 'USAGE') THEN
         RAISE EXCEPTION 'must be owner of %', coalesce(view, source) USING ERRCODE = 'insufficient_privilege';

@@ -168,7 +168,7 @@ DECLARE
     target  record;
 BEGIN
     IF entry.resource IS NULL THEN
-        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
+        PERFORM taskapi.raise_no_resource(resource);
     END IF;
     IF grantee IS NULL OR actions IS NULL THEN
         RAISE EXCEPTION 'grantee and actions must not be null' USING ERRCODE = 'null_value_not_allowed';

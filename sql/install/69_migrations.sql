@@ -153,7 +153,7 @@ DECLARE
     page  regprocedure;
 BEGIN
     IF entry.resource IS NULL OR owner IS NULL THEN
-        RAISE EXCEPTION '% is not a resource', coalesce(resource::text, 'null') USING ERRCODE = 'wrong_object_type';
+        PERFORM taskapi.raise_no_resource(resource);
     END IF;
     -- whatever expose() is asked by the name of a column of the registry
     RETURN QUERY

@@ -148,7 +148,9 @@ BEGIN
                  THEN format('UPDATE %s SET %I = %s WHERE %2$I IS NULL;', source, col.name, col.value) END,
             array_to_string(help, ', '),
             CASE WHEN col.converted LIKE '%AT TIME ZONE%' AND NOT col.typed
-                 THEN 'The time zone is the one that the values were written in.' END;
+                 THEN 'The time zone is the one that the values were written in.'
+                 WHEN col.converted LIKE 'CASE %' AND NOT col.typed
+                 THEN format('A view, partial index or policy that uses %I stands in its way.', col.name) END;
     END LOOP;
     -- a new column of that name would begin again, and every row of it at the same version
     FOR col IN
@@ -248,8 +250,8 @@ BEGIN
     HAVING bool_and(a.attidentity = '' AND a.attgenerated = '' AND NOT a.atthasdef);
     IF names IS NOT NULL THEN
         RETURN QUERY SELECT format('deleted rows keep their primary keys in table %s taken', source), NULL,
-                            format('Clients choose %s: a key is free again when its row is purged. A key that the table makes, '
-                                   'and a unique index on the live rows'' %1$s, would free it at once.', names);
+                            format('Clients choose %s: a key is free again when its row is purged. Let the table make the key '
+                                   '(identity), or keep it unique among live rows only, by a partial unique index.', names);
     END IF;
     RETURN QUERY
         SELECT CASE WHEN i.excludes THEN format('deleted rows keep their values in constraint %I taken', i.conname)

@@ -234,7 +234,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
 
 -- The library. What is everybody's only computes, or tells a caller of its own request, or runs as the caller.
 INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
-    ('function', 'deletion_column adoptable_resource want_resource check_owners owned_by_others creator_in check_misfits resolve_resource'
+    ('function', 'deletion_column other_deletion_column adoptable_resource want_resource check_owners owned_by_others creator_in check_misfits resolve_resource'
         ' expose_plan sql_comment is_own_view relation_named order_by_renamed needed_columns source_columns column_statements present_view'
         ' view_columns leaving_columns drop_statements trigger_statements own_triggers source_trigger_statements rename_statements'
         ' cursor_comment dress_statements view_statements page_statements schema_statements resource_statements new_column_grants'
@@ -253,7 +253,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' make_resource'
         ' objects_in one_of order_by_canonical order_by_columns owner_of'
         ' page page_arguments page_function_of page_rows pre_request problems'
-        ' raise_problem rate_limit_headers read_after registered_resource request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
+        ' raise_no_resource raise_problem rate_limit_headers read_after registered_resource request_cookie request_header require_subject resource_columns resource_grants resource_names resource_order resource_reference resource_statement resource_touch resource_triggers resource_write resources_of revoke_from_others run_as'
         ' check_publish resource_publish'
         ' same_origin session_cookie set_response_header set_response_status shown_columns'
         ' unexpose uuidv7 uuidv7_timestamp', 'EXECUTE', 'use', 'x x x x x x x x x'),

@@ -69,6 +69,24 @@ SELECT resource, deleted_resource, deleted_at_column FROM taskapi.resources_of('
 SELECT count(*) FROM ex_api.deleted_second;
 SELECT taskapi.unexpose('ex_api.second');
 SELECT taskapi.expose('ex.post', deleted_at_column => 'other');
+-- one of another type is first made to fit: the hint can be run as it stands
+CREATE FUNCTION ex.hint(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    hint text;
+BEGIN
+    EXECUTE statement;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN hint;
+END $$;
+BEGIN;
+ALTER TABLE ex.post ADD flag boolean NOT NULL DEFAULT false, ADD word text;
+SELECT name, ex.hint(format('SELECT taskapi.expose(%L, deleted_at_column => %L)', 'ex.post', name)) AS hint
+FROM unnest('{flag,word,absent}'::name[]) name;
+SELECT split_part(ex.hint(format('SELECT taskapi.expose(%L, deleted_at_column => %L)', 'ex.post', name)), '; call', 1)
+FROM unnest('{flag,word,absent}'::name[]) name \gexec
+SELECT format_type(atttypid, NULL), attnotnull FROM pg_attribute WHERE attrelid = 'ex.post'::regclass AND attname IN ('flag', 'word', 'absent');
+ROLLBACK;
 SELECT taskapi.expose('ex.post', deleted_at_column => v) FROM unnest('{xmin,version,"",deletion_id,cursor}'::name[]) v;
 SELECT taskapi.expose('ex.post', deleted_at_column => v) FROM unnest('{version}'::name[]) v;
 SELECT taskapi.expose('ex.post', deleted_at_column => '');
