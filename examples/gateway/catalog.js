@@ -1,8 +1,8 @@
 // What there is to serve: the views of the API's schema, with what taskapi.resources knows of them, and its functions. It is read
-// as the API's role, so what that role may not use is not there.
+// as the API's role and as the anonymous one, so what neither may use is not there; per request the database decides.
 'use strict';
 const { ask, settings } = require('./database.js');
-const { readFunctions } = require('./modules/functions.js');
+const { functionsOf } = require('./modules/functions.js');
 const config = require('./config.js');
 
 // Of the view of the deleted rows, taskapi.resources tells in the row of the live ones.
@@ -51,6 +51,26 @@ function prepareResource(row) {
     return resource;
 }
 
+// What the API's role or the anonymous one may do. The columns that are shown are the API role's, if it reads any.
+const ROLES = [...new Set([config.apiRole, config.anonymousRole])];
+async function readViews() {
+    const [own, other = []] = await Promise.all(ROLES.map((role) => ask(role, VIEWS, [config.schema])));
+    const found = new Map(own.map((row) => [row.name, row]));
+    for (const row of other) {
+        const known = found.get(row.name);
+        if (!known) { found.set(row.name, row); continue; }
+        const reads = known.columns.some((c) => c.readable);
+        known.columns.forEach((c, i) => Object.assign(c, { readable: reads ? c.readable : row.columns[i].readable, insertable: c.insertable || row.columns[i].insertable, updatable: c.updatable || row.columns[i].updatable }));
+        known.deletes ||= row.deletes;
+        for (const [key, value] of Object.entries(row)) known[key] ??= value;
+    }
+    return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+async function readFunctions() {
+    const found = await Promise.all(ROLES.map((role) => functionsOf(role)));
+    return [...new Map(found.flat().map((f) => [f.oid, f])).values()];
+}
+
 // A child is reached through its parent, /projects/ID/tasks, if one foreign key alone leads from it to the parent's key.
 function addChildren(resources) {
     for (const child of resources.values()) {
@@ -65,13 +85,14 @@ function addChildren(resources) {
 }
 
 async function read() {
-    const resources = new Map((await ask(config.apiRole, VIEWS, [config.schema])).map((row) => [row.name, prepareResource(row)]));
+    const resources = new Map((await readViews()).map((row) => [row.name, prepareResource(row)]));
     const functions = new Map();
     for (const f of await readFunctions()) {
         if (f.computes) resources.get(f.computes)?.byName.set(f.name, { name: f.name, type: f.type, readable: true });
         else functions.set(f.name, [...(functions.get(f.name) ?? []), f]);
     }
     addChildren(resources);
+    for (const trash of resources.values()) if (trash.trash && resources.has(trash.live)) resources.get(trash.live).bin = trash;
     settings.clear();
     for (const { role, name, value } of await ask(config.apiRole, SETTINGS)) settings.set(role, { ...settings.get(role), [name]: value });
     Object.assign(catalog, { resources, functions, version: catalog.version + 1 });

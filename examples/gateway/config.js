@@ -15,7 +15,7 @@ module.exports = {
     schema,
     searchPath: env.SEARCH_PATH ?? `"${schema.replace(/"/g, '""')}", public`,
     anonymousRole: env.ANON_ROLE ?? 'api_anonymous',        // of callers without a credential
-    apiRole: env.API_ROLE ?? 'api_user',                    // whose rights the catalog and the OpenAPI document show
+    apiRole: env.API_ROLE ?? 'api_user',                    // with whose rights, and the anonymous role's, the catalog is read
     defaultRole: env.DEFAULT_ROLE || undefined,             // of tokens without a claim "role", as identity providers make them
     cookie: env.SESSION_COOKIE ?? '__Host-session',         // as taskapi.session_cookie
     jwksUrl: env.JWKS_URL,                                  // of an identity provider: RS256 and ES256

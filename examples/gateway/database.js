@@ -3,6 +3,7 @@
 'use strict';
 const { Pool } = require('pg');
 const { unauthenticated } = require('./problem.js');
+const { name } = require('./statement.js');
 const run = require('./modules/pipeline.js');
 const control = require('./modules/control.js');
 const config = require('./config.js');
@@ -79,7 +80,11 @@ async function ask(role, text, values) {
     let broken;
     try {
         await client.query('BEGIN READ ONLY');
-        await client.query(`SELECT set_config('role', $1, true), set_config('search_path', '', true)`, [role]);
+        await client.query(`SELECT set_config('role', $1, true), set_config('search_path', '', true)`, [role]).catch((error) => {
+            error.message = `${role === config.apiRole ? 'API_ROLE' : 'ANON_ROLE'}: ${error.message}`;
+            if (error.code === '42501') error.message += `: GRANT ${name(role)} TO ${name(client.user)}`;
+            throw error;
+        });
         const { rows } = await client.query(text, values);
         await client.query('COMMIT');
         return rows;

@@ -12,6 +12,9 @@ async function work() {
     const { start, stop } = require('./server.js');
     await reread();
     await listen(() => reread().catch((error) => console.error(JSON.stringify({ level: 'error', message: error.message }))));
+    if (!catalog.resources.size) {
+        console.error(JSON.stringify({ level: 'warning', message: `Of schema ${config.schema}, neither ${config.apiRole} nor ${config.anonymousRole} may use a resource: grant_resource() lets them` }));
+    }
     const server = await start();
     console.log(JSON.stringify({ message: 'listening', host: config.host, port: server.address().port, resources: [...catalog.resources.keys()] }));
     for (const signal of ['SIGTERM', 'SIGINT']) {

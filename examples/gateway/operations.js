@@ -4,7 +4,8 @@ const { transaction } = require('./database.js');
 const { notFound, invalid } = require('./problem.js');
 const { name, Statement, headersOf } = require('./statement.js');
 const { OPERATORS, conditions, selection, pageSize } = require('./request.js');
-const { keyIn, ordering, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
+const { keyIn, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
+const { orderFor, namesOf, ordering } = require('./modules/order.js');
 const { weakTag } = require('./modules/conditional.js');
 const body = require('./modules/body.js');
 const config = require('./config.js');
@@ -37,12 +38,12 @@ const linkTo = (query, token, rel) => {
 };
 
 // GET /tasks: a page. Its Link leads to the pages beside it, at the same cost however deep they are; without rel="next" it is the
-// last one. With ?cursor=gt.TOKEN the client pages by the cursor of the last row that it has, which must be the cursor of the order
-// that it asks for. What expose() did not make, such as /sessions, has no order of its own and comes whole.
+// last one. With ?cursor=gt.TOKEN the client pages by the cursor of the last row that it has, in the order of that
+// cursor (see modules/order.js). What expose() did not make, such as /sessions, has no order of its own and comes whole.
 async function list(what, request) {
     const { resource, fixed, parent } = what, { query } = request, statement = new Statement(), { count } = preferences(request.headers);
     const filter = conditions(resource, query), columns = selection(resource, query);
-    if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || !columns.every((c) => resource.visible.includes(c))) {
+    if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
         return rows(what, request, statement, columns, filter, count);
     }
     const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
@@ -50,7 +51,7 @@ async function list(what, request) {
     for (const [column, value] of fixed) json[column] = { ...json[column], eq: value };
     const shown = count ? 'json_array_length(p.items), p.total_size' : 'NULL, NULL';
     const answer = await transaction(request, statement.of(`SELECT p.items::text, p.next_page_token, p.previous_page_token, ${exists}, ${shown}
-        FROM taskapi.page(${literal(view(resource))}, ${statement.bind(query.get('order') || resource.order_by)}, ${statement.bind(pageSize(query))}, ${statement.bind(query.get('page_token'))},
+        FROM taskapi.page(${literal(view(resource))}, ${statement.bind(orderFor(resource, query))}, ${statement.bind(pageSize(query))}, ${statement.bind(query.get('page_token'))},
             ${statement.bind(Object.keys(json).length ? JSON.stringify(json) : null)}, ${count ? literal(count === 'exact' ? count : 'estimated') : 'NULL'},
             ${columns === resource.visible ? 'NULL' : statement.bind(arrayLiteral(columns))}) p`));
     const [[text, next, previous, found, here, total]] = answer.rows;
@@ -62,8 +63,10 @@ async function list(what, request) {
 }
 
 async function rows({ resource, fixed }, request, statement, columns, filter, count) {
-    const { query } = request, scope = where(statement, fixed, filter), limit = pageSize(query) ?? (resource.order_by ? `coalesce(current_setting('taskapi.default_page_size', true), '50')::int` : 'ALL');
-    const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query)} LIMIT ${limit}`));
+    const { query } = request;
+    if (query.get('page_token')) throw invalid('invalid_cursor', 'A page_token does not go with a filter on a cursor, nor with computed columns.', 'Follow cursor=gt.TOKEN of the last row.');
+    const scope = where(statement, fixed, filter), limit = pageSize(query) ?? (resource.order_by ? `coalesce(current_setting('taskapi.default_page_size', true), '50')::int` : 'ALL');
+    const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query, filter)} LIMIT ${limit}`));
     const bytes = Buffer.from(`[${answer.rows.map(([row]) => row)}]`);
     return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: bytes };
 }
@@ -79,14 +82,14 @@ async function read({ resource, key }, request) {
 }
 
 // The names that the rows of a body have, all of them the same. The columns that the path gives are the path's.
-function columnsOf(resource, rows, given = new Map()) {
+function columnsOf(resource, rows, given = new Map(), key = undefined) {
     const names = Object.keys(rows[0] ?? {});
     for (const row of rows) {
         const own = Object.keys(row);
         if (own.length !== names.length || own.some((n) => !Object.hasOwn(rows[0], n))) throw invalid('invalid_value', 'All rows must have the same members.');
     }
     for (const n of names) {
-        if (!resource.byName.has(n)) throw invalid('invalid_value', `${resource.name} have no column "${n}".`);
+        if (!resource.byName.has(n)) throw invalid('invalid_value', `${resource.name} have no column "${n}".`, resource.bin?.byName.has(n) ? `Restore at /${resource.bin.name}/${key?.size ? [...key.values()] : 'ID'}.` : undefined);
         if (given.has(n) && rows.some((r) => String(r[n]).toLowerCase() !== given.get(n).toLowerCase())) throw invalid('invalid_value', `"${n}" is not the one of the path.`);
     }
     return names.filter((n) => !given.has(n));
@@ -146,7 +149,7 @@ async function put(what, request) {
 // Without a filter it would be all rows.
 function scope(statement, what, request) {
     const filter = conditions(what.resource, request.query);
-    if (!what.key && !what.fixed.size && !filter.length && what.resource.order_by) throw invalid('invalid_filter', 'It would be all rows. Say which: /tasks/ID, or ?status=eq.done');
+    if (!what.key && !what.fixed.size && !filter.length && what.resource.order_by) throw invalid('invalid_filter', `It would be all rows. Say which: /${what.resource.name}/${what.resource.key.join(',').toUpperCase()}, or those of a filter: ?${what.resource.key[0]}=in.(…)`);
     return where(statement, what.key ?? what.fixed, filter);
 }
 
@@ -159,7 +162,7 @@ function changed({ resource, key }, form, wish, answer) {
 // PATCH: a JSON object whose members replace columns (RFC 7396, as far as columns go). Of the trash, {"deleted_at": null} restores.
 async function patch(what, request) {
     const { text, rows } = await body(request.stream, { onlyObject: true }), wish = preferences(request.headers), form = formOf(what, request, wish, what.key ? 'object' : 'none');
-    const columns = columnsOf(what.resource, rows), statement = new Statement();
+    const columns = columnsOf(what.resource, rows, undefined, what.key), statement = new Statement();
     if (!columns.length) throw invalid('invalid_value', 'The body names no column.');
     const source = statement.bind(text);
     const answer = await transaction(request, statement.of(`UPDATE ${view(what.resource)} AS r SET ${columns.map((c) => `${name(c)} = j.${name(c)}`).join(', ')}

@@ -54,9 +54,10 @@ function conditions(resource, query) {
     const found = [];
     for (const [column, text] of query) {
         if (RESERVED.has(column)) continue;
-        if (!resource.byName.get(column)?.readable) throw invalid('invalid_filter', `${resource.name} have no column "${column}".`);
+        const known = resource.byName.get(column);
+        if (!known?.readable) throw invalid('invalid_filter', `${resource.name} have no column "${column}".`, /^(offset|page)$/i.test(column) ? 'Follow Link rel="next", or cursor=gt.TOKEN.' : undefined);
         const [, operator, value] = /^([a-z]+)\.(.*)$/s.exec(text.replace(/^not\.is\.null$/, 'is.not_null')) ?? [];
-        if (!Object.hasOwn(OPERATORS, operator ?? '')) throw invalid('invalid_filter', `Column "${column}" needs an operator: ${Object.keys(OPERATORS).join(', ')}.`, `${column}=eq.${text}`);
+        if (!Object.hasOwn(OPERATORS, operator ?? '')) throw invalid('invalid_filter', `Column "${column}" needs an operator: ${Object.keys(OPERATORS).join(', ')}.`, `${column}=${known.type === 'taskapi.cursor' ? 'gt' : 'eq'}.${text}`);
         if (found.some((c) => c.column === column && c.operator === operator)) throw invalid('invalid_filter', `Column "${column}" has ${operator} twice.`);
         if (operator === 'is' && !/^(null|not_null|true|false|unknown)$/i.test(value)) throw invalid('invalid_filter', 'is. needs null, not_null, true, false or unknown.');
         found.push({ column, operator, value: operator === 'in' ? elements(value) : operator.endsWith('like') ? value.replaceAll('*', '%') : value });

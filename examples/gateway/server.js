@@ -45,7 +45,7 @@ async function answer(request) {
     const methods = own ? { GET: true, HEAD: true } : what.functions ? { GET: what.functions.some((f) => !f.writes), HEAD: what.functions.some((f) => !f.writes), POST: true } : what.resource.methods[kind];
     const allowed = [...Object.keys(methods).filter((m) => methods[m]), 'OPTIONS'].join(', ');
     if (request.method === 'OPTIONS') return { status: 204, headers: { allow: allowed, ...(methods.PATCH && { 'accept-patch': 'application/merge-patch+json, application/json' }) } };
-    if (!Object.hasOwn(methods, request.method) || !methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: allowed });
+    if (!Object.hasOwn(methods, request.method) || !methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', what?.resource && Object.hasOwn(methods, request.method) ? `No role of this API may ${request.method} ${kind === 'row' ? 'rows of' : 'to'} /${what.resource.name}.` : undefined, { Allow: allowed });
     if (!accepts(request.headers.accept)) throw new Problem(406, 'not_acceptable', 'not acceptable', 'Answers are application/json.');
     if (own) return own();
     Object.assign(request, await callerOf(request.headers.authorization));
@@ -68,6 +68,7 @@ async function serve(req, res) {
     } catch (error) {
         const anonymous = !request.claims && !request.token && !req.headers['x-api-key'] && !request.cookies?.[config.cookie];
         const problem = problemOf(error, anonymous);
+        if (problem.status === 403 && (request.claims || request.token) && !request.role && !config.defaultRole) problem.details ??= 'The token has no claim "role", so it may do what a caller without a token may.';
         if (problem.status >= 500 && !request.client?.gone) console.error(JSON.stringify({ level: 'error', trace_id: request.traceId, request_id: request.id, status: problem.status, code: error.code, message: error.message }));
         out = answerOf(problem);
         send(request, res, out);

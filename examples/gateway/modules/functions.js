@@ -8,7 +8,7 @@ const config = require('../config.js');
 
 // Without triggers. A function of one row of a view computes a column of it: "computes" names that view.
 const FUNCTIONS = `
-    SELECT p.proname AS name, obj_description(p.oid, 'pg_proc') AS description, p.provolatile = 'v' AS writes, p.proretset AS many,
+    SELECT p.oid::int8, p.proname AS name, obj_description(p.oid, 'pg_proc') AS description, p.provolatile = 'v' AS writes, p.proretset AS many,
            p.prorettype = 'void'::regtype AS void, t.typtype = 'c' OR p.prorettype = 'record'::regtype AS row,
            format_type(p.prorettype, NULL) AS type, (SELECT v.relname FROM pg_type a JOIN pg_class v ON v.oid = a.typrelid AND v.relnamespace = n.oid
                 WHERE p.pronargs = 1 AND a.oid = p.proargtypes[0]) AS computes,
@@ -21,7 +21,7 @@ const FUNCTIONS = `
       AND (p.pronargs = 0 OR p.proargnames IS NOT NULL)
     ORDER BY 1, p.oid`;
 
-const readFunctions = () => ask(config.apiRole, FUNCTIONS, [config.schema]);
+const functionsOf = (role) => ask(role, FUNCTIONS, [config.schema]);
 
 // Arguments by name, from the query or from a JSON object. Of several functions of one name the first that takes them.
 async function call({ functions, name: called }, request) {
@@ -39,4 +39,4 @@ async function call({ functions, name: called }, request) {
     return { status: answer.status ?? 200, headers, body: fits.many ? `[${values}]` : values[0] ?? 'null' };
 }
 
-module.exports = { readFunctions, call };
+module.exports = { functionsOf, call };

@@ -1,4 +1,4 @@
-// What clients of PostgREST say otherwise: the key of a row in the query, an order with its own words, Prefer, and upserts.
+// What clients of PostgREST say otherwise: the key of a row in the query, Prefer, and upserts.
 'use strict';
 const { invalid } = require('../problem.js');
 const { conditions } = require('../request.js');
@@ -9,16 +9,6 @@ function keyIn(resource, query) {
     const filter = conditions(resource, query), found = new Map(filter.filter((c) => c.operator === 'eq').map((c) => [c.column, c.value]));
     if (filter.length !== resource.key.length || !resource.key.every((k) => found.has(k))) throw invalid('invalid_filter', `PUT names one row, by ${resource.key}.`);
     return found;
-}
-
-// due_date.desc.nullslast,id as ORDER BY.
-function ordering(resource, query) {
-    const terms = (query.get('order') ?? '').split(',').filter(Boolean).map((term) => {
-        const [, column, direction, nulls] = /^([^.]+)(?:\.(asc|desc))?(?:\.nulls(first|last))?$/.exec(term) ?? [];
-        if (!resource.byName.get(column)?.readable) throw invalid('invalid_order_by', `What is "${term}"?`);
-        return `r.${name(column)}${direction ? ` ${direction}` : ''}${nulls ? ` NULLS ${nulls}` : ''}`;
-    });
-    return terms.length ? ` ORDER BY ${terms.join(', ')}` : '';
 }
 
 // Prefer (RFC 7240): { return, resolution, count }, as far as they were said; of one that is said twice the first counts.
@@ -50,4 +40,4 @@ function onConflict(keys, columns) {
 // How many there are of what is shown, if one asked.
 const rangeOf = (shown, total) => `${shown ? `0-${shown - 1}` : '*'}/${total}`;
 
-module.exports = { keyIn, ordering, preferences, conflictOf, onConflict, rangeOf };
+module.exports = { keyIn, preferences, conflictOf, onConflict, rangeOf };
