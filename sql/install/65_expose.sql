@@ -265,7 +265,8 @@ BEGIN
     END IF;
     RETURN concat_ws(' ', array_to_string(cures, ' '),
                      format('UPDATE %s SET %I = %I; call taskapi.expose() with soft_delete => false, and again with'
-                            ' soft_delete => true and the column.', source, asked, present), nullif(array_to_string(advice, ' '), ''));
+                            ' soft_delete => true and the column.', source, asked, present),
+                     nullif(array_to_string(advice, ' '), ''));
 END
 $$;
 COMMENT ON FUNCTION taskapi.other_deletion_column(taskapi.wanted_resource, name, name) IS

@@ -47,9 +47,9 @@ DECLARE
         'resource_statements', 'new_column_grants', 'revoke_statements', 'remade_grants', 'table_misfits', 'key_misfits',
         'column_misfits', 'misfit_cures', 'free_column', 'trash_notices', 'order_advice', 'owner_notices', 'resource_notices',
         'raise_notice', 'raise_no_resource', 'resource_names', 'check_names', 'resource_order', 'resource_triggers',
-        'make_resource', 'drop_resource', 'finish_unexpose', 'grants_on', 'free_name', 'holds', 'expose', 'unexpose', 'resource_grants',
-        'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'resource_actions', 'describe_columns',
-        'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
+        'make_resource', 'drop_resource', 'finish_unexpose', 'grants_on', 'free_name', 'holds', 'expose', 'unexpose',
+        'resource_grants', 'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'resource_actions',
+        'describe_columns', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
     missing text;
 BEGIN
