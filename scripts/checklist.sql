@@ -1,7 +1,11 @@
 -- scripts/checklist.sql: what is still to be done before an API goes live, a row each. docs/guides/going-live.md says more.
 --     psql -X -q -At -F ': ' -d app -v layer=authenticator -f scripts/checklist.sql
--- layer is the role that the layer logs in as. A superuser runs it; it changes nothing.
+-- layer is the role that the layer logs in as, authenticator unless it is said. A superuser runs it; it changes nothing.
 \set ON_ERROR_STOP on
+\if :{?layer}
+\else
+    \set layer authenticator
+\endif
 LOAD 'taskapi';     -- which makes its settings known to a session that has called nothing of it
 WITH
     layer AS (SELECT * FROM pg_roles WHERE rolname = :'layer'),

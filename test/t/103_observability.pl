@@ -73,6 +73,7 @@ foreach my $alert (@alerts)
 	like($tests, qr/- name: \Q$alert\E does not fire$/m, "$alert: and by which it does not");
 	my ($chapter) = $runbook =~ /^#### \Q$alert\E\n(.*?)(?=^#|\z)/ms;
 	like($chapter // '', qr/```sql\n.*```/s, "$alert: the runbook has a query");
+	like($rules, qr/- alert: \Q$alert\E\n(?:(?!      - ).*\n)*?.*runbook: "docs\/operations\.md#\L$alert\E"/, "$alert: it says where the runbook is");
 	foreach my $sql (($chapter // '') =~ /```sql\n(.*?)```/sg)
 	{
 		next if $sql =~ /:'?\w+|\.\.\./;    # to be filled in
