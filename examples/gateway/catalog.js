@@ -60,7 +60,13 @@ async function readViews() {
         const known = found.get(row.name);
         if (!known) { found.set(row.name, row); continue; }
         const reads = known.columns.some((c) => c.readable);
-        known.columns.forEach((c, i) => Object.assign(c, { readable: reads ? c.readable : row.columns[i].readable, insertable: c.insertable || row.columns[i].insertable, updatable: c.updatable || row.columns[i].updatable }));
+        const theirs = new Map(row.columns.map((c) => [c.name, c]));
+        for (const c of known.columns) {
+            const { readable, insertable, updatable } = theirs.get(c.name) ?? {};
+            if (!reads) c.readable = readable ?? false;
+            c.insertable ||= insertable ?? false;
+            c.updatable ||= updatable ?? false;
+        }
         known.deletes ||= row.deletes;
         for (const [key, value] of Object.entries(row)) known[key] ??= value;
     }

@@ -17,6 +17,10 @@ my $layer = Layer->task_api('orders', q{
 	SELECT taskapi.expose('public.notice', 'api', 'notices');
 	SELECT taskapi.grant_resource('api.notices', 'anonymous', '{read}');
 	INSERT INTO public.notice VALUES (1, 'open');
+	CREATE TABLE public.letter (id int PRIMARY KEY, text text);
+	SELECT taskapi.expose('public.letter', 'api', 'letters');
+	SELECT taskapi.grant_resource('api.letters', 'authenticated', '{read}');
+	SELECT taskapi.grant_resource('api.letters', 'anonymous', '{create}');
 	CREATE FUNCTION api.hello() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'hello' $$;
 	REVOKE EXECUTE ON FUNCTION api.hello() FROM PUBLIC;
 	GRANT EXECUTE ON FUNCTION api.hello() TO anonymous;
@@ -55,6 +59,11 @@ is_deeply([ map { $_->{title} } @{ $layer->call('GET', "/tasks?project_id=eq.$p&
 is_deeply([ map { $_->{title} } @{ $layer->call('GET', "/tasks?select=title,cursor_by_due_date&project_id=eq.$p&limit=4", @ann)->{json} } ],
 	rows("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY $newest LIMIT 4"), 'a first page with computed columns has the order of the resource');
 
+is_deeply(walk("/projects/$p/tasks?limit=7", 'cursor', 'gt', 'title'), rows("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY $newest"), 'below a parent');
+$layer->sql(q{DELETE FROM api.orders WHERE id > 40});
+is_deeply(walk('/deleted_orders?limit=7', 'cursor', 'gt', 'id'), rows(q{SELECT id FROM public."order" WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id DESC}), 'the trash in its own order');
+$layer->sql(q{UPDATE api.deleted_orders SET deleted_at = NULL});
+
 my $token = $layer->call('GET', '/orders?limit=7', @ann)->{json}[-1]{cursor};
 foreach my $order ('quantity', 'created_at', 'created_at.desc', 'id.desc,created_at.desc', 'created_at.desc,id', 'quantity,created_at.desc,id.desc')
 {
@@ -74,6 +83,9 @@ is_deeply([ map { $_->{id} } @{ $layer->call('GET', "/orders?select=id&limit=2&o
 # What only the anonymous role may use.
 is($layer->call('GET', '/notices?select=text')->{text}, '[{"text":"open"}]', 'a resource of the anonymous role alone');
 is($layer->call('GET', '/rpc/hello')->{text}, '"hello"', 'and a function');
+is($layer->call('POST', '/letters', json => { id => 1, text => 'sent' }, Prefer => 'return=minimal')->{status}, 201, 'one role writes');
+is($layer->call('GET', '/letters?select=text', @ann)->{text}, '[{"text":"sent"}]', 'what the other reads');
+$layer->is_problem($layer->call('GET', '/letters'), 401, 'unauthenticated', 'each as far as it may');
 $layer->is_problem($layer->call('GET', '/notices', @ann), 403, 'forbidden', 'which others may not use');
 
 # A refusal says what to do.
