@@ -424,7 +424,8 @@ taskapi_feed_sees_row(const TaskapiFeedRequest *request, const Datum *keys)
 	{
 		/* a client knows it by its spelling, unless that is a number */
 		if (!is_number(getBaseType(key_column(view, i)->type)))
-			appendStringInfo(&statement.sql, " AND ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*=) ROW($%d)::pg_catalog.record",
+			appendStringInfo(&statement.sql,
+							 " AND ROW(t.%s)::pg_catalog.record OPERATOR(pg_catalog.*=) ROW($%d)::pg_catalog.record",
 							 key_column(view, i)->name, i + 1);
 	}
 	if (feed->scope_attno > 0)
