@@ -187,7 +187,8 @@ SKIP:
 		push @waiting, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ], '<', '/dev/null', '>', '/dev/null', '2>', '/dev/null');
 		$node->poll_query_until('postgres', "SELECT count(*) = ${\ scalar @waiting} FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
 	}
-	$text .= table(q{SELECT b.application_name AS blocks, count(*) AS sessions FROM pg_stat_activity a, unnest(pg_blocking_pids(a.pid)) p(pid) JOIN pg_stat_activity b USING (pid) WHERE a.wait_event_type = 'Lock' GROUP BY 1 ORDER BY 2 DESC}) . "\n";
+	my ($queue) = $document =~ /^#### TaskapiLockQueue\n.*?```sql\n(.*?);\n```/ms;
+	$text .= table("SELECT application_name, state, waiting, query FROM ($queue) q ORDER BY waiting DESC") . "\n";
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'migration'});
 	$_->finish foreach @waiting;
 	$text .= table(q{SELECT count(*) AS waiting FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) . "\n";
