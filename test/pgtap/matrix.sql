@@ -224,7 +224,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('function', 'board.my_project_ids board.my_peer_ids board.my_task_ids board.words_of board.my_matching_tasks board.make_room', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
     ('function', 'board.create_account board.set_password board.create_email_token board.create_password_token board.create_one_time_token board.send_mail board.grant_api board.maintain', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.add_first_owner board.keep_an_owner board.keep_member board.end_membership board.end_invitations board.leave_projects board.set_creator board.set_created_at'
-        ' board.set_completed_at board.set_pending_email board.end_logins board.come_back_with_an_owner board.log_in board.log_out board.create_api_key board.revoke_api_key board.refuse_update'
+        ' board.set_completed_at board.set_pending_email board.end_logins board.come_back_with_an_owner board.log_in board.log_out board.create_api_key board.require_login board.revoke_api_key board.refuse_update'
         ' board.create_invitation board.refuse_member board.keep_acyclic board.set_author board.log_activity board.log_task board.forget_activity board.mail_pending_email', 'EXECUTE', NULL, 'trigger', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.position_between board.positions_between board.neighbours board.last_position board.spread_positions', 'EXECUTE', NULL, 'part of make_room()', NULL, NULL, 'd d d d d d d x d'),
     ('schema', 'board_api', 'USAGE', NULL, 'use', NULL, NULL, 'x x x x x x x x d'),

@@ -188,7 +188,8 @@ SKIP:
 		$node->poll_query_until('postgres', "SELECT count(*) = ${\ scalar @waiting} FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
 	}
 	my ($queue) = $document =~ /^#### TaskapiLockQueue\n.*?```sql\n(.*?);\n```/ms;
-	$text .= table("SELECT application_name, state, waiting, query FROM ($queue) q ORDER BY waiting DESC") . "\n";
+	# background_psql() ends a query in its own way
+	$text .= table("SELECT application_name, state, waiting, rtrim(query, E'\\n;') AS query FROM ($queue) q ORDER BY waiting DESC") . "\n";
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'migration'});
 	$_->finish foreach @waiting;
 	$text .= table(q{SELECT count(*) AS waiting FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) . "\n";
