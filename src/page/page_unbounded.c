@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/rls.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "base/compat.h"
 #include "base/shared_memory.h"
