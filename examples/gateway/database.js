@@ -10,6 +10,8 @@ const config = require('./config.js');
 
 const pool = new Pool({ max: config.pool, connectionTimeoutMillis: config.poolTimeout, idleTimeoutMillis: 300000, application_name: 'gateway' });
 pool.on('error', (error) => console.error(JSON.stringify({ level: 'error', message: error.message })));
+// One that is lost in use is an event too, beside the error of its query; unheard it would end the process.
+pool.on('connect', (client) => client.on('error', () => {}));
 
 // The statements of the transaction around the one that does the work.
 const BEGIN = { text: 'BEGIN' }, READ_ONLY = { text: 'BEGIN READ ONLY' }, COMMIT = { text: 'COMMIT' };

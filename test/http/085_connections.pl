@@ -99,6 +99,16 @@ close $holder;
 eventually(sub { open_sockets() <= $before + 6 }, 'nothing is left open');
 is($layer->call('GET', '/me', as => 'ann')->{status}, 200, 'it goes on');
 
+# Connections that the database ends while the gateway reads its catalog, or asks for a client, are no end of the process.
+for (1 .. 40)
+{
+	$layer->sql('NOTIFY pgrst');
+	select undef, undef, undef, rand(0.01);
+	$layer->sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authenticator' AND query NOT LIKE 'LISTEN%'});
+}
+eventually(sub { $layer->call('GET', '/me', as => 'ann')->{status} == 200 }, 'it goes on when its connections end in use');
+is(waitpid($layer->{pid}, 1), 0, 'as the same process');
+
 # The end: what runs is finished, and nothing new is taken.
 my $last = connected();
 syswrite $last, post('slow', '{"seconds": 2}');
