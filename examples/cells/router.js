@@ -12,7 +12,7 @@ const http = require('node:http');
 const crypto = require('node:crypto');
 const { Pool } = require('pg');
 const cells = Object.entries(JSON.parse(process.env.CELLS)).map(([name, { url, db }]) => ({ name, url, pool: new Pool({ connectionString: db, max: 4, application_name: 'router' }) }));
-cells.forEach(({ pool }) => pool.on('error', () => {}));
+cells.forEach(({ pool }) => pool.on('error', () => {}).on('connect', (client) => client.on('error', () => {})));
 const home = cells[0], ATTEMPTS = 10;
 const ask = async (cell, text, values = []) => (await cell.pool.query(text, values)).rows;
 

@@ -6,6 +6,7 @@ const { Pool } = require('pg');
 
 const pool = new Pool();                                       // PGHOST, PGUSER, ...
 pool.on('error', (error) => console.error(error.message));
+pool.on('connect', (client) => client.on('error', () => {}));     // a connection that ends in use is an event, too
 
 // One request is one transaction. The caller, the method and the headers go where row-level security and the resource look for
 // them, for this transaction alone; what the database wants answered is read back before COMMIT.

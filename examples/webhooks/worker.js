@@ -9,6 +9,7 @@ const config = require('./config.js');
 const pool = new Pool({ max: config.senders + 2, application_name: 'webhooks' });
 const log = (level, what) => console.log(JSON.stringify({ level, ...what }));
 pool.on('error', (error) => log('error', { message: error.message }));
+pool.on('connect', (client) => client.on('error', () => {}));       // nor one in use
 const worker = `${require('node:os').hostname()}-${process.pid}`;
 
 async function transaction(work) {
