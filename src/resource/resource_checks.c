@@ -169,7 +169,7 @@ is_strange(Node *node, void *context)
 	if (IsA(node, CoerceToDomain) || IsA(node, Query) || IsA(node, SubLink) ||
 		check_functions_in_node(node, is_strange_function, context))
 		return true;
-	return expression_tree_walker(node, is_strange, context);
+	return expression_tree_walker(node, TASKAPI_WALKER(is_strange), context);
 }
 
 static bool
