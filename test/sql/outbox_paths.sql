@@ -112,3 +112,25 @@ CALL tell('a table below that of the parked');
 TABLE result;
 RESET search_path;
 DROP SCHEMA regress_messages CASCADE;
+-- A batch of what was parked and what is new, all of which succeeds, from plain tables: settle() forgets the parked, too.
+SELECT taskapi.create_outbox('regress_messages');
+SET search_path = regress_messages, pg_catalog;
+SELECT taskapi.create_consumer_group('parks');
+SELECT taskapi.publish('t', 'k', '1') IS NOT NULL AS published;
+DO $$
+DECLARE
+    m record;
+BEGIN
+    SELECT slot, fencing_token, max(seq) AS seq INTO m FROM taskapi.receive('parks', 'w') GROUP BY 1, 2;
+    PERFORM taskapi.settle('parks', m.slot, m.fencing_token, m.seq, ARRAY[m.seq]);
+    UPDATE parked SET due_at = now() - interval '1 minute' WHERE "group" = 'parks';
+END
+$$;
+SELECT taskapi.publish('t', key, '2') IS NOT NULL AS published
+FROM (SELECT 'other ' || i AS key FROM generate_series(1, 1000) i WHERE taskapi.outbox_slot('other ' || i) = taskapi.outbox_slot('k') LIMIT 1) k;
+CREATE TABLE batch AS SELECT slot, fencing_token, seq, attempts FROM taskapi.receive('parks', 'w');
+SELECT count(*), max(attempts) FROM batch;
+SELECT taskapi.settle('parks', slot, fencing_token, max(seq)) FROM batch GROUP BY slot, fencing_token;
+SELECT count(*) AS left_parked FROM parked WHERE "group" = 'parks';
+RESET search_path;
+DROP SCHEMA regress_messages CASCADE;
