@@ -28,6 +28,7 @@
 
 #include "base/citus.h"
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "base/trigger_check.h"
 #include "http/layer.h"
 #include "http/precondition.h"
@@ -121,6 +122,7 @@ finish_query(QueryDesc *query)
 	MemoryContext context = CurrentMemoryContext;
 	int			depth = write_depth;
 	bool		was_ending = ending;
+	uint64		names = taskapi_names_generation();
 	TaskapiRuns runs = {query->estate->es_query_cxt, CurrentResourceOwner, query};
 	TaskapiRuns *outer;
 
@@ -159,6 +161,7 @@ finish_query(QueryDesc *query)
 		ending = was_ending;
 		taskapi_runs_enter(outer);
 		taskapi_trash_hint(context, false, taken);
+		taskapi_resource_rethrow_renamed(names);
 		taskapi_resource_rethrow(context, operation, owner);
 	}
 	PG_END_TRY();
@@ -449,6 +452,7 @@ taskapi_resource_write(PG_FUNCTION_ARGS)
 		taskapi_runs_enter(outer);
 		taskapi_resource_join(NULL);
 		taskapi_trash_hint(context, write.statement->key_in_trash, write.statement->taken);
+		taskapi_resource_rethrow_renamed(write.view->entry.names);
 		taskapi_resource_rethrow(context, write.statement->operation, write.statement->owner);
 	}
 	PG_END_TRY();
@@ -479,7 +483,7 @@ describe_write(TaskapiWrite *write, TriggerData *trigdata)
 	CmdType		operation = trigger_operation(trigdata->tg_event);
 
 	write->desc = RelationGetDescr(rel);
-	write->view = taskapi_resource_view(RelationGetRelid(rel));
+	write->view = taskapi_resource_view_to_write(RelationGetRelid(rel));
 	taskapi_resource_require_row_type(write->view, write->desc);
 	write->statement = find_statement(RelationGetRelid(rel), operation, write_depth);
 	if (write->statement == NULL)

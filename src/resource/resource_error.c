@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "resource/resource_error.h"
 #include "resource/resource_plan.h"
@@ -143,6 +144,25 @@ taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner)
 			(errcode(edata->sqlerrcode),
 			 errmsg("a write with the rights of a table's owner failed: %s", edata->message)));
 	raise_unreadable(edata, kind, operation);
+}
+
+void
+taskapi_resource_rethrow_renamed(uint64 names)
+{
+	switch (geterrcode())
+	{
+		case ERRCODE_UNDEFINED_TABLE:
+		case ERRCODE_UNDEFINED_SCHEMA:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_FUNCTION:
+			break;
+		default:
+			return;
+	}
+	if (names == taskapi_names_generation())
+		return;
+	FlushErrorState();
+	taskapi_problem(PROBLEM_TRY_AGAIN, NIL, "Send the request again.", "A schema was renamed while the request was at work.");
 }
 
 void

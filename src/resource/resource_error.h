@@ -44,4 +44,12 @@ pg_noreturn extern void taskapi_resource_rethrow(MemoryContext context, CmdType 
  */
 pg_noreturn extern void taskapi_resource_rethrow_of_query(MemoryContext context, CmdType operation, Oid owner);
 
+/*
+ * In a PG_CATCH block, before taskapi_resource_rethrow(): try_again for an error that says that there is no such name, if names
+ * have changed since taskapi_names_generation() was "names"; otherwise nothing.  Our statements are texts, and no lock keeps a
+ * schema from being renamed between our look at its name and the parser's.  A name that is wrong for another reason will be
+ * wrong again.
+ */
+extern void taskapi_resource_rethrow_renamed(uint64 names);
+
 #endif							/* TASKAPI_RESOURCE_ERROR_H */

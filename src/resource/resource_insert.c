@@ -65,6 +65,7 @@ insert_plan(TaskapiView *view, const Bitmapset *columns, const Bitmapset *return
 	MemoryContext oldcontext;
 	ListCell   *lc;
 
+	view = taskapi_resource_view_now(view);
 	foreach(lc, view->insert_plans)
 	{
 		plan = lfirst(lc);

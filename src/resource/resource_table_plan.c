@@ -30,7 +30,9 @@ static const Oid marked_types[] = {TIMESTAMPTZOID, UUIDOID};
 static const Oid old_types[] = {XIDOID, UUIDOID};
 
 static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
-static TaskapiForeignKey *current_key(TaskapiTable **table, TaskapiForeignKey *fk);
+static LOCKMODE foreign_key_lock(TaskapiForeignKeyPlan kind);
+static TaskapiForeignKey *current_key(TaskapiTable **table, TaskapiForeignKey *fk, LOCKMODE mode);
+static LOCKMODE table_lock(TaskapiTablePlan kind);
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
 static bool is_marked(const TaskapiDeletion *deletion);
@@ -239,7 +241,7 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	StringInfoData buf;
 	const char *name;
 
-	fk = current_key(&table, fk);
+	fk = current_key(&table, fk, foreign_key_lock(kind));
 	n = fk->nkeys;
 	name = fk->other_name;
 	if (fk->plans[kind] != NULL)
@@ -290,17 +292,38 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	return fk->plans[kind];
 }
 
+/* How the statement of a plan locks its table. */
+static LOCKMODE
+foreign_key_lock(TaskapiForeignKeyPlan kind)
+{
+	switch (kind)
+	{
+		case TASKAPI_FK_PLAN_DELETE:
+			return RowExclusiveLock;
+		case TASKAPI_FK_PLAN_LOCK_LIVE:
+		case TASKAPI_FK_PLAN_LOCK_DELETION:
+		case TASKAPI_FK_PLAN_LOCK_ALL:
+		case TASKAPI_FK_PLAN_PARENT:
+			return RowShareLock;
+		case TASKAPI_FK_PLAN_HAS_LIVE:
+		case TASKAPI_FK_PLAN_HAS_ANY:
+		case TASKAPI_FK_PLAN_COUNT:
+			break;
+	}
+	return AccessShareLock;
+}
+
 /*
- * The other table is locked, so that its names stay what they are.  Whoever had it locked until now may have changed them:
- * then the same key as it is now.
+ * The other table is locked as the statement will lock it, so that its names stay what they are, and nothing is waited for after
+ * they were looked at.  Whoever had it locked until now may have changed them, or its schema's: then the same key as it is now.
  */
 static TaskapiForeignKey *
-current_key(TaskapiTable **table, TaskapiForeignKey *fk)
+current_key(TaskapiTable **table, TaskapiForeignKey *fk, LOCKMODE mode)
 {
 	bool		incoming = list_member_ptr((*table)->incoming, fk);
 	ListCell   *lc;
 
-	LockRelationOid(fk->other, AccessShareLock);
+	LockRelationOid(fk->other, mode);
 	if (taskapi_resource_cache_is_current(&(*table)->entry))
 		return fk;
 	*table = taskapi_resource_table((*table)->entry.relid);
@@ -314,6 +337,29 @@ current_key(TaskapiTable **table, TaskapiForeignKey *fk)
 	return fk;
 }
 
+static LOCKMODE
+table_lock(TaskapiTablePlan kind)
+{
+	switch (kind)
+	{
+		case TASKAPI_TABLE_PLAN_DELETE:
+		case TASKAPI_TABLE_PLAN_HAND_OVER:
+		case TASKAPI_TABLE_PLAN_RESTORE:
+		case TASKAPI_TABLE_PLAN_PURGE:
+			return RowExclusiveLock;
+		case TASKAPI_TABLE_PLAN_LOCK:
+		case TASKAPI_TABLE_PLAN_LOCK_FREE:
+			return RowShareLock;
+		case TASKAPI_TABLE_PLAN_EXISTS:
+		case TASKAPI_TABLE_PLAN_PLACE:
+		case TASKAPI_TABLE_PLAN_OLD:
+		case TASKAPI_TABLE_PLAN_OLD_LAST:
+		case TASKAPI_TABLE_PLAN_COUNT:
+			break;
+	}
+	return AccessShareLock;
+}
+
 static SPIPlanPtr
 table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 {
@@ -321,6 +367,10 @@ table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 	StringInfoData buf;
 	int			n;
 
+	/* as in current_key() */
+	LockRelationOid(table->entry.relid, table_lock(kind));
+	if (!taskapi_resource_cache_is_current(&table->entry))
+		table = taskapi_resource_table(table->entry.relid);
 	if (table->plans[kind] != NULL)
 		return table->plans[kind];
 	if (table->nkeys == 0)

@@ -37,7 +37,7 @@
 #include "resource/resource_trash_hint.h"
 #include "resource/resource_view.h"
 
-static void lock_source(Oid relid);
+static void lock_source(Oid relid, LOCKMODE mode);
 static TaskapiView *build_view(Oid relid);
 static int	find_source(Relation rel, const Query *query, Oid source);
 static void find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex);
@@ -59,7 +59,7 @@ taskapi_resource_view_as_is(Oid relid)
 	view = (TaskapiView *) taskapi_resource_cache_get(TASKAPI_CACHE_VIEW, relid);
 	if (view != NULL)
 	{
-		lock_source(view->registration.source);
+		lock_source(view->registration.source, AccessShareLock);
 		view = (TaskapiView *) taskapi_resource_cache_get(TASKAPI_CACHE_VIEW, relid);
 	}
 	if (view != NULL && view->search_path != NULL && strcmp(view->search_path, namespace_search_path) != 0)
@@ -81,13 +81,13 @@ taskapi_resource_view_as_is(Oid relid)
  * The name of the source stands in the texts, and an INSERT on the view has not locked it yet.
  */
 static void
-lock_source(Oid relid)
+lock_source(Oid relid, LOCKMODE mode)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		LockRelationOid(relid, AccessShareLock);
+		LockRelationOid(relid, mode);
 	}
 	PG_CATCH();
 	{
@@ -108,6 +108,21 @@ taskapi_resource_view(Oid relid)
 				 errdetail_internal("%s", view->fault),
 				 errhint("Call taskapi.expose() again.")));
 	return view;
+}
+
+TaskapiView *
+taskapi_resource_view_to_write(Oid relid)
+{
+	TaskapiView *view = taskapi_resource_view(relid);
+
+	lock_source(view->registration.source, RowExclusiveLock);
+	return taskapi_resource_view_now(view);
+}
+
+TaskapiView *
+taskapi_resource_view_now(TaskapiView *view)
+{
+	return taskapi_resource_cache_is_current(&view->entry) ? view : taskapi_resource_view(view->entry.relid);
 }
 
 static TaskapiView *

@@ -76,6 +76,12 @@ typedef struct TaskapiView
 /* An error if the view is no resource, or is one no longer. */
 extern TaskapiView *taskapi_resource_view(Oid view);
 
+/* The same, with its table locked as a write locks it: after its names have been looked at, nothing waits for that lock. */
+extern TaskapiView *taskapi_resource_view_to_write(Oid view);
+
+/* A view that is being written, for a text that names are to stand in: a schema may have been renamed since it was looked up. */
+extern TaskapiView *taskapi_resource_view_now(TaskapiView *view);
+
 /* The same, but good for its columns only: not all that the registry says of it need hold. */
 extern TaskapiView *taskapi_resource_view_as_is(Oid view);
 

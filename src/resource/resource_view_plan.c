@@ -42,8 +42,10 @@ taskapi_resource_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bi
 	TaskapiViewPlan *plan;
 	MemoryContext oldcontext;
 	SPIPlanPtr	prepared;
-	PlanText	text = {.view = view};
+	PlanText	text = {0};
 
+	view = taskapi_resource_view_now(view);
+	text.view = view;
 	foreach(lc, view->view_plans)
 	{
 		plan = lfirst(lc);
