@@ -53,7 +53,8 @@ sub same
 	$text =~ s/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/UUID/g;
 	$text =~ s/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d(:?\d\d)?|Z)?/TIME/g;
 	$text =~ s/\b\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT\b/TIME/g;
-	$text =~ s{(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_.=+/-]*[0-9])(?=[A-Za-z0-9_.-]*[A-Z])[A-Za-z0-9_.-]{20,}={0,2}(?![A-Za-z0-9_-])}{TOKEN}g;
+	# a word of base64 or base64url, which need not have a digit
+	$text =~ s{(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_.-]*[a-z])(?=[A-Za-z0-9_.-]*[A-Z])[A-Za-z0-9_.-]{20,}={0,2}(?![A-Za-z0-9_-])}{TOKEN}g;
 	$text =~ s/\b\d+(\.\d+)? ms\b/N ms/g;
 	$text =~ s/;r=\d+;t=\d+/;r=N;t=N/g;
 	$text =~ s/^(Retry-After: )[1-9]\d*/$1N/img;
