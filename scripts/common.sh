@@ -247,8 +247,10 @@ pgxs() {
     as_user make -s -C "$scratch/src" with_llvm=no PG_CONFIG="$PG_CONFIG" ${COPT:+COPT="$COPT"} ${EXTRA_CFLAGS:+EXTRA_CFLAGS="$EXTRA_CFLAGS"} "$@"
 }
 
-# build: compile, and install into the private installation.
+# build: compile, and install into the private installation, which outlives the tree: what another version left there goes first, or
+# a test would take it for its own.
 build() {
+    as_user rm -f "$("$PG_CONFIG" --sharedir)/extension"/taskapi[.-]*
     quietly "$scratch/build.log" "building for $("$PG_CONFIG" --version)" pgxs -j "$(nproc)" all
     pgxs install >>"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; die "failed: make install"; }
     grep -E 'warning|error' "$scratch/build.log" >&2 || true

@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 use File::Basename;
+use File::Compare;
 use File::Copy;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -172,6 +173,7 @@ for my $script (sort glob('test/released/taskapi--*.sql'))
 	my ($version) = basename($script) =~ /--(.*)\.sql/;
 	my $target = "$dir/" . basename($script);
 	if (!-e $target) { copy($script, $target) or die "$target: $!"; push @made, $target; }
+	compare($script, $target) == 0 or die "$target is not what was released as $version";
 	my $db = database($version);
 	fill($db);
 	serve($db, "SQL of $version");
