@@ -37,8 +37,21 @@
 /* Longer tokens are not ours to make: a cursor is at most what fits an index page and a little more */
 #define MAX_TOKEN_LENGTH	(64 * 1024 * 1024)
 
+#define NOT_OURS	"It is not a token of this database."
+
+static const struct
+{
+	const char *purpose;
+	const char *misplaced;
+}			purposes[] = {
+	{TASKAPI_CURSOR_PURPOSE, "It is the cursor of a row, which is compared with cursors, as in cursor=gt.TOKEN."},
+	{TASKAPI_PAGE_PURPOSE, "It is a page token: give it as page_token to the function that returned it."},
+	{TASKAPI_FEED_PURPOSE, "It is a token of the change feed: give it as page_token to the function that returned it."}
+};
+
 int			taskapi_cursor_ttl = 0;
 
+static const char *misplaced(const TaskapiSecret *key, const uint8 *data, const uint8 *end);
 static int64 token_time(void);
 static uint8 *refuse(Node *escontext, const char *details);
 
@@ -108,7 +121,6 @@ taskapi_token_finish(TaskapiBytes *buf, const char *purpose, int before, int aft
 uint8 *
 taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext)
 {
-	static const char *const not_ours = "It is not a token of this database.";
 	int			purpose_len = strlen(purpose) + 1;
 	uint8	   *signed_data;
 	uint8	   *data;
@@ -121,23 +133,23 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 	uint8	   *payload;
 
 	if (token_len > MAX_TOKEN_LENGTH)
-		return refuse(escontext, not_ours);
+		return refuse(escontext, NOT_OURS);
 	signed_data = palloc(purpose_len + TASKAPI_BASE64URL_DECODED_LEN(token_len) + 1);
 	memcpy(signed_data, purpose, purpose_len);
 	data = signed_data + purpose_len;
 	*len = taskapi_base64url_decode(token, token_len, data);
 	if (*len < 1 + TASKAPI_TOKEN_MAC_LENGTH || data[0] != TOKEN_VERSION)
-		return refuse(escontext, not_ours);
+		return refuse(escontext, NOT_OURS);
 	end = data + *len - TASKAPI_TOKEN_MAC_LENGTH;
 	pos = data + 1;
 	if (!taskapi_read_varint(&pos, end, &key_id) || key_id > PG_INT32_MAX ||
 		end - pos < sizeof(issued) ||
 		(key = taskapi_secret_find(SECRET_PURPOSE, (int) key_id)) == NULL)
-		return refuse(escontext, not_ours);
+		return refuse(escontext, NOT_OURS);
 
 	taskapi_hmac_sha256(key->bytes, key->len, true, signed_data, end - signed_data, mac);
 	if (timingsafe_bcmp(mac, end, TASKAPI_TOKEN_MAC_LENGTH) != 0)
-		return refuse(escontext, not_ours);
+		return refuse(escontext, misplaced(key, data, end));
 
 	memcpy(&issued, pos, sizeof(issued));
 	pos += sizeof(issued);
@@ -156,6 +168,30 @@ taskapi_token_open(const char *purpose, const char *token, int token_len, int *l
 	pfree(signed_data);
 	taskapi_count(TASKAPI_COUNTER_CURSORS_OPENED, 1);
 	return payload;
+}
+
+/*
+ * What to say of a token that is none of the wanted purpose: where it belongs, if its MAC is right for another one.
+ */
+static const char *
+misplaced(const TaskapiSecret *key, const uint8 *data, const uint8 *end)
+{
+	const char *result = NOT_OURS;
+
+	for (int i = 0; i < lengthof(purposes); i++)
+	{
+		int			purpose_len = strlen(purposes[i].purpose) + 1;
+		uint8	   *signed_data = palloc(purpose_len + (end - data));
+		uint8		mac[PG_SHA256_DIGEST_LENGTH];
+
+		memcpy(signed_data, purposes[i].purpose, purpose_len);
+		memcpy(signed_data + purpose_len, data, end - data);
+		taskapi_hmac_sha256(key->bytes, key->len, true, signed_data, purpose_len + (end - data), mac);
+		if (timingsafe_bcmp(mac, end, TASKAPI_TOKEN_MAC_LENGTH) == 0)
+			result = purposes[i].misplaced;
+		pfree(signed_data);
+	}
+	return result;
 }
 
 static uint8 *

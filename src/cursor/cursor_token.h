@@ -14,7 +14,8 @@
  * A token is read in this order: base64url (one spelling a byte string), version, key
  * id, MAC in constant time, age.  Nothing of the payload is looked at before the MAC
  * is right.  All failures up to there are one and the same invalid_cursor, so that a
- * forger learns nothing.
+ * forger learns nothing.  A token whose MAC is right for another purpose is in the wrong
+ * place, and the invalid_cursor says where it belongs: who holds it has it from us.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,8 +39,10 @@
 extern char *taskapi_token_seal(const char *purpose, const uint8 *payload, int len);
 extern uint8 *taskapi_token_open(const char *purpose, const char *token, int token_len, int *len, Node *escontext);
 
-/* What a cursor's own token is sealed for */
+/* What is sealed: a cursor by itself, a place in a page, a place in the change feed.  All of them stand in cursor_token.c. */
 #define TASKAPI_CURSOR_PURPOSE "cursor"
+#define TASKAPI_PAGE_PURPOSE "page"
+#define TASKAPI_FEED_PURPOSE "changes"
 
 /*
  * For callers who know the payload as it grows: begin a buffer, append the payload, finish.  The result is palloc'd and

@@ -13,8 +13,6 @@
 #include "feed/feed_token.h"
 #include "http/problem.h"
 
-#define FEED_PURPOSE	"changes"
-
 #define FEED_TOKEN		0x10
 #define FEED_WALKING	0x01
 #define FEED_POSITION	0x02
@@ -44,7 +42,7 @@ taskapi_feed_token_seal(const TaskapiFeedToken *token)
 		taskapi_bytes_append_varint(&payload, token->stamp);
 		taskapi_bytes_append(&payload, token->key, token->key_length);
 	}
-	return taskapi_token_seal(FEED_PURPOSE, payload.data, payload.len);
+	return taskapi_token_seal(TASKAPI_FEED_PURPOSE, payload.data, payload.len);
 }
 
 static void
@@ -65,7 +63,7 @@ void
 taskapi_feed_token_open(const char *text, int len, TaskapiFeedToken *token)
 {
 	int			payload_len;
-	const uint8 *payload = taskapi_token_open(FEED_PURPOSE, text, len, &payload_len, NULL);
+	const uint8 *payload = taskapi_token_open(TASKAPI_FEED_PURPOSE, text, len, &payload_len, NULL);
 
 	memset(token, 0, sizeof(TaskapiFeedToken));
 	if (!read_payload(payload, payload + payload_len, token))

@@ -17,8 +17,6 @@
 #include "http/problem.h"
 #include "base/sha256.h"
 
-#define PAGE_PURPOSE	"page"
-
 #define PAGE_TOKEN		0xC0
 #define PAGE_BACKWARD	0x01
 #define PAGE_INCLUSIVE	0x02
@@ -62,7 +60,7 @@ taskapi_page_token_seal(TaskapiPageQuery *query, const uint8 *binding, const Tas
 	taskapi_bytes_append(&payload, binding, TASKAPI_PAGE_BINDING_LENGTH);
 	taskapi_cursor_view(taskapi_cursor_build(query->cursor, position->values, position->isnull), &view);
 	taskapi_cursor_write_wire(query->cursor, &view, &payload);
-	return taskapi_token_seal(PAGE_PURPOSE, payload.data, payload.len);
+	return taskapi_token_seal(TASKAPI_PAGE_PURPOSE, payload.data, payload.len);
 }
 
 void
@@ -79,7 +77,7 @@ taskapi_page_token_open(TaskapiPageQuery *query, const uint8 *binding, const cha
 	else
 	{
 		int			payload_len;
-		uint8	   *payload = taskapi_token_open(PAGE_PURPOSE, token, len, &payload_len, NULL);
+		uint8	   *payload = taskapi_token_open(TASKAPI_PAGE_PURPOSE, token, len, &payload_len, NULL);
 		const uint8 *pos = payload + 1 + TASKAPI_PAGE_BINDING_LENGTH;
 
 		if (payload_len <= 1 + TASKAPI_PAGE_BINDING_LENGTH || (payload[0] & PAGE_TOKEN) != PAGE_TOKEN)

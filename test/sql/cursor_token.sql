@@ -79,6 +79,24 @@ SELECT pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7))))
        pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), 0, '\x0100')) AS key_zero,
        pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), 0, '\x01ffffffffffffffffff01')) AS huge_key,
        pg_temp.refusal(pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), 0, '\x0101', 'page')) AS purpose;
+
+-- in the wrong place: it is told where it belongs if its MAC is right there, and nothing otherwise
+CREATE FUNCTION pg_temp.details(token text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+BEGIN
+    PERFORM token::taskapi.cursor::text;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN detail::json ->> 'details';
+END
+$$;
+SELECT purpose, pg_temp.details(token),
+       count(*) FILTER (WHERE pg_temp.details(pg_temp.base64url(set_bit(raw, i, 1 - get_bit(raw, i)))) <> 'It is not a token of this database.') AS told
+FROM (VALUES ('page'), ('changes'), ('jwt'), ('')) p (purpose),
+     LATERAL pg_temp.seal(pg_temp.p('\x000461', '\x5c', int4send(7)), 0, '\x0101', purpose) token, LATERAL pg_temp.unbase64url(token) raw, LATERAL generate_series(0, 8 * length(raw) - 1) i
+GROUP BY 1, 2 ORDER BY 1;
 -- were a key to leak, payloads that nobody sealed are still refused, with no other error
 SELECT n, pg_temp.refusal(pg_temp.seal(payload)) FROM (VALUES
     (1, ''::bytea), (2, '\x00'), (3, '\x1f'), (4, '\xff'), (5, '\x00ff'), (6, '\x0004'), (7, '\x000461'),
