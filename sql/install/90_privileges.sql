@@ -85,6 +85,6 @@ GRANT SELECT ON taskapi.resources TO PUBLIC;
 
 GRANT EXECUTE ON FUNCTION taskapi.counters(), taskapi.outbox_lag_rows(), taskapi.outbox_stats(), taskapi.rate_limit_table(),
     taskapi.rate_limit_denied(), taskapi.request_series(), taskapi.request_buckets(),
-    taskapi.requests_under_way(), taskapi.unbounded_page_counts() TO pg_monitor;
+    taskapi.requests_under_way(), taskapi.unbounded_page_counts(), taskapi.unbounded_page_advice(regclass, text) TO pg_monitor;
 GRANT SELECT ON taskapi.maintenance, taskapi.stats, taskapi.outbox_lag, taskapi.rate_limit_stats, taskapi.rate_limit_denials,
     taskapi.request_metrics, taskapi.request_duration_buckets, taskapi.request_gauge, taskapi.unbounded_pages TO pg_monitor;

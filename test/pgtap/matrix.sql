@@ -280,7 +280,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
         ' verify_password', 'EXECUTE', 'administer', 'd d d d d d d x d'),
-    ('function', 'request_buckets request_series requests_under_way unbounded_page_counts', 'EXECUTE', 'observe', 'd d d d d d d x d'),
+    ('function', 'request_buckets request_series requests_under_way unbounded_page_advice unbounded_page_counts', 'EXECUTE', 'observe', 'd d d d d d d x d'),
     ('function', 'note_maintenance', 'EXECUTE', 'maintain', 'd d d d d d d x d'),
     ('function', 'guard_ddl guard_migrations guard_rewrite', 'EXECUTE', 'guard migrations', 'd d d d d d d x d'),
     ('relation', 'maintenance migration_guard', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),

@@ -39,6 +39,22 @@ SELECT count(*) FROM taskapi.unbounded_pages;
 RESET ROLE;
 SELECT order_by, pages FROM regress_unbounded.counted WHERE order_by LIKE 'c%';
 
+-- advice: to each reader what index_advice() says, and no error, whatever the source, the order or the reader's rights are
+CREATE VIEW regress_unbounded.grouped AS SELECT b AS id, count(*) AS n FROM regress_unbounded.t GROUP BY b;
+SELECT count(*) FROM taskapi.page('regress_unbounded.grouped', 'id, n', 10);
+GRANT pg_monitor TO regress_unbounded_reader;
+SELECT order_by, advice, advice IS NOT DISTINCT FROM taskapi.index_advice(source, order_by) AS same FROM taskapi.unbounded_pages
+WHERE source = 'regress_unbounded.t'::regclass ORDER BY order_by;
+SELECT order_by, advice FROM taskapi.unbounded_pages WHERE source = 'regress_unbounded.grouped'::regclass;
+SET ROLE regress_unbounded_reader;
+SELECT order_by, advice FROM taskapi.unbounded_pages WHERE source = 'regress_unbounded.t'::regclass ORDER BY order_by;
+SELECT order_by, advice FROM taskapi.unbounded_pages WHERE source = 'regress_unbounded.grouped'::regclass;
+RESET ROLE;
+REVOKE SELECT ON regress_unbounded.t FROM regress_unbounded_reader;
+SET ROLE regress_unbounded_reader;
+SELECT count(*), count(advice) FROM taskapi.unbounded_pages WHERE source = 'regress_unbounded.t'::regclass;
+RESET ROLE;
+
 -- a rollback takes no count back
 BEGIN;
 SELECT count(*) FROM taskapi.page('regress_unbounded.t', 'c DESC, b', 10);
