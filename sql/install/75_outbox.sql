@@ -70,6 +70,7 @@ COMMENT ON COLUMN @schema@.consumer_group.hold_key IS 'Whether the messages of a
 CREATE TABLE @schema@.consumer (
     "group"          text NOT NULL REFERENCES @schema@.consumer_group ON DELETE CASCADE,
     slot             smallint NOT NULL CHECK (slot BETWEEN 0 AND 63),
+    generation       bigint NOT NULL DEFAULT 0,
     position         bigint NOT NULL,
     delivered        bigint NOT NULL,
     missed           bigint,
@@ -77,9 +78,11 @@ CREATE TABLE @schema@.consumer (
     fencing_token    bigint NOT NULL DEFAULT 0,
     lease_expires_at timestamptz,
     received_at      timestamptz,
-    PRIMARY KEY ("group", slot)
+    PRIMARY KEY ("group", slot, generation)
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE @schema@.consumer IS 'How far each group has come in each slot, and which worker has the slot';
+COMMENT ON COLUMN @schema@.consumer.generation IS
+    'Grows as the row goes to other pages: the newest version of a slot is found from the end, however many an old snapshot keeps';
 COMMENT ON COLUMN @schema@.consumer.position IS 'All up to this number is done, parked or dead';
 COMMENT ON COLUMN @schema@.consumer.delivered IS 'All up to this number has been handed to the owner';
 COMMENT ON COLUMN @schema@.consumer.missed IS 'Up to this number messages were dropped that the group had not received';
@@ -242,6 +245,7 @@ CREATE FUNCTION taskapi.create_consumer_group("group" text, topics text[] DEFAUL
                                               max_attempts int DEFAULT 10, hold_key boolean DEFAULT false)
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_create_consumer_group';
 REVOKE ALL ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.create_consumer_group(text, text[], bigint, int, boolean) IS
@@ -268,6 +272,7 @@ COMMENT ON FUNCTION taskapi.receive(text, text, int, interval) IS
 CREATE FUNCTION taskapi.extend_lease("group" text, slot int, fencing_token bigint, lease interval DEFAULT '30 seconds')
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_extend_lease';
 REVOKE ALL ON FUNCTION taskapi.extend_lease(text, int, bigint, interval) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.extend_lease(text, int, bigint, interval) IS
@@ -277,7 +282,7 @@ CREATE FUNCTION taskapi.settle("group" text, slot int, fencing_token bigint, upt
                                error text DEFAULT NULL)
     RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan
     AS 'MODULE_PATHNAME', 'taskapi_settle';
 REVOKE ALL ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) IS
@@ -287,12 +292,14 @@ COMMENT ON FUNCTION taskapi.settle(text, int, bigint, bigint, bigint[], text) IS
 
 CREATE FUNCTION taskapi.redrive("group" text, seq bigint) RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_redrive';
 REVOKE ALL ON FUNCTION taskapi.redrive(text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.redrive(text, bigint) IS 'Tries a dead letter of a group again, at once and with all its attempts';
 
 CREATE FUNCTION taskapi.discard("group" text, seq bigint) RETURNS void
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_discard';
 REVOKE ALL ON FUNCTION taskapi.discard(text, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.discard(text, bigint) IS
@@ -302,6 +309,7 @@ CREATE FUNCTION taskapi.outbox_lag_rows()
     RETURNS TABLE ("group" text, slot int, "position" bigint, behind bigint, oldest timestamptz, owner text,
                    lease_expires_at timestamptz, parked bigint, dead bigint)
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_outbox_lag_rows';
 REVOKE ALL ON FUNCTION taskapi.outbox_lag_rows() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.outbox_lag_rows() IS 'Internal: what outbox_lag shows';
@@ -318,6 +326,7 @@ COMMENT ON COLUMN taskapi.outbox_lag.dead IS 'Messages that failed too often';
 
 CREATE FUNCTION taskapi.outbox_stats() RETURNS TABLE (name text, value bigint)
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_outbox_stats';
 REVOKE ALL ON FUNCTION taskapi.outbox_stats() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.outbox_stats() IS 'Internal: what stats shows of the outbox';
@@ -326,6 +335,7 @@ COMMENT ON FUNCTION taskapi.outbox_stats() IS 'Internal: what stats shows of the
 -- table of messages, new publishers and readers wait behind it. So it waits for a short time, and maintain() tries again.
 CREATE FUNCTION taskapi.prune_outbox() RETURNS int
     LANGUAGE C VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET lock_timeout = '20 ms'
+    SET enable_seqscan = off SET enable_bitmapscan = off
     AS 'MODULE_PATHNAME', 'taskapi_prune_outbox';
 REVOKE ALL ON FUNCTION taskapi.prune_outbox() FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.prune_outbox() IS

@@ -26,8 +26,8 @@
 
 /* The inner order makes the search stop at the first few; since nothing is locked here, the next statement asks again. */
 static TaskapiOutboxStatement candidates = {
-	"SELECT c.slot::int4 FROM (SELECT f.slot, f.position, f.missed FROM @.consumer f WHERE f.\"group\" = $1"
-	" AND (f.lease_expires_at IS NULL OR f.lease_expires_at <= clock_timestamp())"
+	"SELECT c.slot::int4 FROM (SELECT f.slot, f.position, f.missed FROM (SELECT c.* FROM " TASKAPI_CONSUMERS_OF("$1") ") f"
+	" WHERE f.lease_expires_at IS NULL OR f.lease_expires_at <= clock_timestamp()"
 	" ORDER BY f.received_at NULLS FIRST, f.slot OFFSET 0) c"
 	" WHERE EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
 	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = c.slot AND p.seq <= c.position"
@@ -41,7 +41,7 @@ static TaskapiOutboxStatement candidates = {
 static TaskapiOutboxStatement lock = {
 	"SELECT c.slot::int4, c.position, g.topics, c.missed"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
-	" WHERE c.\"group\" = $1 AND c.slot = $2 AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
+	" WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
 	" FOR UPDATE OF c SKIP LOCKED",
 	"ti", "ibTb"
 };

@@ -16,6 +16,8 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -26,6 +28,7 @@ enum
 {
 	COLUMN_GROUP,
 	COLUMN_SLOT,
+	COLUMN_GENERATION,
 	COLUMN_POSITION,
 	COLUMN_DELIVERED,
 	COLUMN_MISSED,
@@ -36,12 +39,14 @@ enum
 };
 
 static const TaskapiOutboxLayout layout = {
-	2, 9,
-	{{"group", TEXTOID}, {"slot", INT2OID}, {"position", INT8OID}, {"delivered", INT8OID}, {"missed", INT8OID},
-	{"owner", TEXTOID}, {"fencing_token", INT8OID}, {"lease_expires_at", TIMESTAMPTZOID}, {"received_at", TIMESTAMPTZOID}}
+	3, 10,
+	{{"group", TEXTOID}, {"slot", INT2OID}, {"generation", INT8OID}, {"position", INT8OID}, {"delivered", INT8OID},
+	{"missed", INT8OID}, {"owner", TEXTOID}, {"fencing_token", INT8OID}, {"lease_expires_at", TIMESTAMPTZOID},
+	{"received_at", TIMESTAMPTZOID}}
 };
 
 static bool has_triggers(Relation rel);
+static bool has_room(TupleTableSlot *row, const text *owner);
 static void take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer);
 
 bool
@@ -109,7 +114,7 @@ taskapi_consumer_lock(TaskapiOutboxTable *table, Datum group, int32 slot, LockWa
 	{
 		tid = table->slot->tts_tid;
 		result = table_tuple_lock(table->rel, &tid, GetActiveSnapshot(), table->slot, GetCurrentCommandId(false),
-								  LockTupleNoKeyExclusive, policy, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+								  LockTupleExclusive, policy, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
 		locked = result == TM_Ok;
 		if (!locked && result != TM_WouldBlock && result != TM_Deleted)
 			elog(ERROR, "unexpected table_tuple_lock status: %u", result);
@@ -118,6 +123,26 @@ taskapi_consumer_lock(TaskapiOutboxTable *table, Datum group, int32 slot, LockWa
 	if (locked)
 		take_row(table, consumer);
 	return locked && consumer->slot == slot;
+}
+
+/*
+ * Is there room for another version on the row's page?  If somebody else takes it meanwhile, two pages have the same generation.
+ */
+static bool
+has_room(TupleTableSlot *row, const text *owner)
+{
+	const BufferHeapTupleTableSlot *stored = (const BufferHeapTupleTableSlot *) row;
+	Size		needed;
+	Size		room;
+
+	if (!TTS_IS_BUFFERTUPLE(row) || !BufferIsValid(stored->buffer))
+		return false;
+	/* of a lease that ends, the columns that become NULL are not written */
+	needed = MAXALIGN(stored->base.tuple->t_len + (owner ? VARSIZE_ANY(owner) + 2 * sizeof(TimestampTz) : 0));
+	LockBuffer(stored->buffer, BUFFER_LOCK_SHARE);
+	room = PageGetHeapFreeSpace(BufferGetPage(stored->buffer));
+	LockBuffer(stored->buffer, BUFFER_LOCK_UNLOCK);
+	return room >= needed;
 }
 
 void
@@ -134,6 +159,8 @@ taskapi_consumer_write(TaskapiOutboxTable *table, const TaskapiConsumerChange *c
 	memcpy(written->tts_isnull, table->slot->tts_isnull, desc->natts * sizeof(bool));
 #define SET(column, datum, null) \
 	(written->tts_values[table->attnos[column] - 1] = (datum), written->tts_isnull[table->attnos[column] - 1] = (null))
+	if (!has_room(table->slot, change->owner))
+		SET(COLUMN_GENERATION, Int64GetDatum(taskapi_outbox_number(table, COLUMN_GENERATION) + 1), false);
 	SET(COLUMN_POSITION, Int64GetDatum(change->position), false);
 	SET(COLUMN_DELIVERED, Int64GetDatum(change->delivered), false);
 	SET(COLUMN_OWNER, PointerGetDatum(change->owner), change->owner == NULL);

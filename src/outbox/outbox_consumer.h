@@ -3,8 +3,11 @@
  * outbox_consumer.h
  *	  The row that says how far a group is in a slot, and who has the slot.
  *
- * A row is written twice for each batch, so an old snapshot that is held elsewhere keeps thousands of its versions.  It is found
- * from the newest on (taskapi_outbox_find_last), so that they cost nothing but their space.
+ * A row is written twice for each batch, so an old snapshot that is held elsewhere keeps thousands of its versions, of which the
+ * index has an entry for each that went to another page.  So "generation" is part of the key, and is larger on each page than on
+ * those before.  The newest version is then the last in the index, whichever pages they are on, and what a unique index compares
+ * are the versions of one page: versions that are kept cost nothing but their space.  Where statements write the row, they give it
+ * a new generation with each lease.
  *
  * Works on plain tables only (outbox_table.h), and for the writing on one without triggers of the owner's; otherwise its user
  * has to use statements.  Call it as the owner.
@@ -30,6 +33,19 @@ typedef struct TaskapiConsumer
 	TimestampTz lease_expires_at;	/* 0 is none, here and below */
 	TimestampTz received_at;
 } TaskapiConsumer;
+
+/*
+ * For statements: the row "c" of a slot.  Whoever writes has locked it by a statement of before: if it changes its generation while
+ * this one waits, it is not found.
+ */
+#define TASKAPI_CONSUMER_IS(group, slot_) \
+	"c.\"group\" = " group " AND c.slot = " slot_ " AND c.generation = (SELECT max(l.generation) FROM @.consumer l" \
+	" WHERE l.\"group\" = " group " AND l.slot = " slot_ ")"
+
+/* And all rows "c" of a group */
+#define TASKAPI_CONSUMERS_OF(group) \
+	"generate_series(0, 63) s(n) CROSS JOIN LATERAL (SELECT l.* FROM @.consumer l WHERE l.\"group\" = " group \
+	" AND l.slot = s.n ORDER BY l.generation DESC LIMIT 1) c"
 
 /* A lease that is free now */
 #define taskapi_consumer_is_free(consumer, now) ((consumer)->lease_expires_at == 0 || (consumer)->lease_expires_at <= (now))

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "http/problem.h"
 #include "outbox/outbox_bound.h"
+#include "outbox/outbox_consumer.h"
 
 PG_FUNCTION_INFO_V1(taskapi_create_consumer_group);
 PG_FUNCTION_INFO_V1(taskapi_drop_consumer_group);
@@ -36,15 +37,18 @@ static TaskapiOutboxStatement create = {
 static TaskapiOutboxStatement create_slots = {
 	"INSERT INTO @.consumer (\"group\", slot, position, delivered) SELECT $1, s, $2, $2 FROM generate_series(0, 63) s", "tb", ""
 };
-static TaskapiOutboxStatement move_slots = {
-	"UPDATE @.consumer c SET position = $2, delivered = $2, missed = NULL, owner = NULL, lease_expires_at = NULL"
-	" WHERE c.\"group\" = $1", "tb", ""
+static TaskapiOutboxStatement move_slot = {
+	"UPDATE @.consumer c SET position = $2, delivered = $2, missed = NULL, owner = NULL, lease_expires_at = NULL,"
+	" generation = c.generation + 1 WHERE " TASKAPI_CONSUMER_IS("$1", "$3"), "tbi", ""
+};
+
+/* In the order of slots */
+static TaskapiOutboxStatement lock_slots = {
+	"SELECT c.slot::int4 FROM generate_series(0, 63) s(n) CROSS JOIN LATERAL (SELECT l.slot FROM @.consumer l"
+	" WHERE l.\"group\" = $1 AND l.slot = s.n ORDER BY l.generation DESC LIMIT 1 FOR UPDATE) c", "t", "i"
 };
 
 /* A group that holds no keys any more lets those go that it held.  Under the locks of its slots, as whatever changes "parked". */
-static TaskapiOutboxStatement lock_slots = {
-	"SELECT c.slot::int4 FROM @.consumer c WHERE c.\"group\" = $1 ORDER BY c.slot FOR UPDATE", "t", "i"
-};
 static TaskapiOutboxStatement unpark_held = {
 	"DELETE FROM @.parked p USING @.dead_letter d WHERE p.\"group\" = $1 AND p.due_at = 'infinity' AND d.\"group\" = $1"
 	" AND d.seq = p.seq", "t", ""
@@ -70,7 +74,7 @@ static TaskapiOutboxStatement lag = {
 	" (SELECT count(*) FROM @.parked p WHERE p.\"group\" = c.\"group\" AND p.slot = c.slot"
 	"  AND p.due_at IS DISTINCT FROM 'infinity'),"
 	" (SELECT count(*) FROM @.dead_letter d WHERE d.\"group\" = c.\"group\" AND d.slot = c.slot)"
-	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" ORDER BY c.\"group\", c.slot",
+	" FROM @.consumer_group g CROSS JOIN " TASKAPI_CONSUMERS_OF("g.name") " ORDER BY c.\"group\", c.slot",
 	"", "tibbztzbb"
 };
 
@@ -80,7 +84,7 @@ static TaskapiOutboxStatement stats = {
 	" coalesce(extract(epoch FROM clock_timestamp() - least((SELECT min(p.created_at) FROM @.parked p"
 	" WHERE p.due_at IS DISTINCT FROM 'infinity'), (SELECT min((SELECT m.created_at FROM @.message m WHERE m.slot = c.slot"
 	" AND m.seq > c.position AND (g.topics IS NULL OR m.topic = ANY (g.topics)) ORDER BY m.seq LIMIT 1))"
-	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\")))::bigint, 0),"
+	" FROM @.consumer_group g CROSS JOIN " TASKAPI_CONSUMERS_OF("g.name") ")))::bigint, 0),"
 	" (SELECT count(*) FROM @.saga s WHERE s.command IS NOT NULL),"
 	" (SELECT count(*) FROM @.saga s WHERE s.command IS NOT NULL AND (s.state = 'stuck'"
 	" OR EXISTS (SELECT FROM @.dead_letter d WHERE d.seq = s.command)))",
@@ -130,11 +134,15 @@ taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum(position);
 	if (created)
 		(void) taskapi_outbox_run(&create_slots, values, NULL);
-	else if (!PG_ARGISNULL(2))
-		(void) taskapi_outbox_run(&move_slots, values, NULL);
+	else if (!PG_ARGISNULL(2) || !PG_GETARG_BOOL(4))
+		(void) taskapi_outbox_run(&lock_slots, values, NULL);
+	for (int32 slot = 0; !created && !PG_ARGISNULL(2) && slot < OUTBOX_SLOTS; slot++)
+	{
+		values[2] = Int32GetDatum(slot);
+		(void) taskapi_outbox_run(&move_slot, values, NULL);
+	}
 	if (!created && !PG_GETARG_BOOL(4))
 	{
-		(void) taskapi_outbox_run(&lock_slots, values, NULL);
 		(void) taskapi_outbox_run(&unpark_held, values, NULL);
 		(void) taskapi_outbox_run(&next_of_keys, values, NULL);
 	}

@@ -36,7 +36,7 @@ static TaskapiOutboxStatement group_exists = {"SELECT 1 FROM @.consumer_group g 
 
 static TaskapiOutboxStatement lock_slot = {
 	"SELECT c.position, c.delivered, c.fencing_token, c.owner IS NOT NULL FROM @.consumer c"
-	" WHERE c.\"group\" = $1 AND c.slot = $2 FOR UPDATE",
+	" WHERE c.\"group\" = $1 AND c.slot = $2 ORDER BY c.generation DESC LIMIT 1 FOR UPDATE",
 	"ti", "bbbn"
 };
 
@@ -113,7 +113,7 @@ static TaskapiOutboxStatement next_of_key = {
 
 static TaskapiOutboxStatement end_lease = {
 	"UPDATE @.consumer c SET position = greatest(c.position, $3), delivered = greatest(c.position, $3), owner = NULL,"
-	" lease_expires_at = NULL WHERE c.\"group\" = $1 AND c.slot = $2",
+	" lease_expires_at = NULL WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
 	"tib", ""
 };
 

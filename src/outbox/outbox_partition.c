@@ -25,6 +25,7 @@
 
 #include "base/compat.h"
 #include "outbox/outbox_bound.h"
+#include "outbox/outbox_consumer.h"
 #include "outbox/outbox_partition.h"
 
 static int	outbox_retention = 7 * 24 * 60 * 60;
@@ -40,7 +41,7 @@ PG_FUNCTION_INFO_V1(taskapi_prune_outbox);
 	" AND (g.topics IS NULL OR m.topic = ANY (g.topics))"
 
 static TaskapiOutboxStatement unread = {
-	"SELECT EXISTS (SELECT FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\" WHERE EXISTS (" UNREAD ")),"
+	"SELECT EXISTS (SELECT FROM @.consumer_group g CROSS JOIN " TASKAPI_CONSUMERS_OF("g.name") " WHERE EXISTS (" UNREAD ")),"
 	" (SELECT pg_catalog.max(l.created_at) FROM pg_catalog.generate_series(0, 63) s,"
 	" LATERAL (SELECT m.created_at FROM @.message m WHERE m.slot = s AND m.seq <= $1 ORDER BY m.seq DESC LIMIT 1) l)",
 	"b", "nz"

@@ -35,6 +35,7 @@
 #include "http/problem.h"
 #include "outbox/outbox_bound.h"
 #include "outbox/outbox_claim.h"
+#include "outbox/outbox_consumer.h"
 #include "outbox/outbox_lease.h"
 
 PG_FUNCTION_INFO_V1(taskapi_receive);
@@ -85,26 +86,27 @@ static TaskapiOutboxStatement take_and_park = {
 
 static TaskapiOutboxStatement hand_over = {
 	"UPDATE @.consumer c SET owner = $3, fencing_token = $4, lease_expires_at = clock_timestamp() + $5,"
-	" received_at = clock_timestamp(), delivered = $6 WHERE c.\"group\" = $1 AND c.slot = $2",
+	" received_at = clock_timestamp(), delivered = $6, generation = c.generation + 1 WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
 	"titbvb", ""
 };
 
 /* Nothing of it is for this group. */
 static TaskapiOutboxStatement pass = {
-	"UPDATE @.consumer c SET position = $3, delivered = $3, owner = NULL, lease_expires_at = NULL"
-	" WHERE c.\"group\" = $1 AND c.slot = $2",
+	"UPDATE @.consumer c SET position = $3, delivered = $3, owner = NULL, lease_expires_at = NULL,"
+	" generation = c.generation + 1 WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
 	"tib", ""
 };
 
 /* How far the group has come; no row if there is no group */
 static TaskapiOutboxStatement reach = {
-	"SELECT (SELECT max(c.position) FROM @.consumer c WHERE c.\"group\" = g.name) FROM @.consumer_group g WHERE g.name = $1",
+	"SELECT (SELECT max(c.position) FROM " TASKAPI_CONSUMERS_OF("$1") ") FROM @.consumer_group g WHERE g.name = $1",
 	"t", "b"
 };
 
+/* Nothing is locked before: a lease that goes on is in its generation. */
 static TaskapiOutboxStatement extend = {
 	"UPDATE @.consumer c SET lease_expires_at = clock_timestamp() + $4"
-	" WHERE c.\"group\" = $1 AND c.slot = $2 AND c.fencing_token = $3 AND c.owner IS NOT NULL RETURNING 1",
+	" WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND c.fencing_token = $3 AND c.owner IS NOT NULL RETURNING 1",
 	"tibv", "i"
 };
 
