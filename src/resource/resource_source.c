@@ -27,6 +27,7 @@
 #include "base/compat.h"
 #include "base/trigger_check.h"
 #include "http/problem.h"
+#include "resource/resource_parent.h"
 #include "resource/resource_registry.h"
 #include "resource/resource_source.h"
 #include "resource/resource_table_plan.h"
@@ -247,7 +248,7 @@ taskapi_resource_reference(PG_FUNCTION_ARGS)
 		Datum		values[INDEX_MAX_KEYS];
 		TaskapiParent parent;
 
-		if (!reference_changed(table, fk, rel, old, new, values))
+		if (!reference_changed(table, fk, rel, old, new, values) || taskapi_resource_parent_is_live(table, fk, values))
 			continue;
 		if (!connected)
 		{

@@ -28,6 +28,7 @@
 #include "base/own_objects.h"
 #include "base/primary_key.h"
 #include "base/table_cache.h"
+#include "resource/resource_parent.h"
 #include "resource/resource_publish.h"
 #include "resource/resource_registry.h"
 #include "resource/resource_table.h"
@@ -332,6 +333,8 @@ add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incomin
 	if (here != RelationGetRelid(rel))
 		fk->only_in = find_all_inheritors(here, AccessShareLock, NULL);
 	make_condition(table, fk, rel, tuple, incoming);
+	if (!incoming)
+		taskapi_resource_parent_prepare(table, fk, tuple, other, NameStr(deleted_at));
 	table_close(other, NoLock);
 	if (incoming)
 		table->incoming = lappend(table->incoming, fk);

@@ -53,6 +53,21 @@ typedef enum TaskapiTablePlan
 	TASKAPI_TABLE_PLAN_COUNT
 } TaskapiTablePlan;
 
+/* How the row is looked up that a foreign key refers to (resource_parent.h).  Keys are in the order of the foreign key. */
+typedef struct TaskapiParentKey
+{
+	AttrNumber	attno;			/* in the table referred to */
+	Oid			type;			/* of that column, as the index compares it, and of the value */
+	RegProcedure equal;
+} TaskapiParentKey;
+
+typedef struct TaskapiParentIndex
+{
+	Oid			index;
+	AttrNumber	deleted_at;		/* in the table referred to */
+	TaskapiParentKey keys[FLEXIBLE_ARRAY_MEMBER];
+} TaskapiParentIndex;
+
 /* A foreign key, seen from one of its two tables. */
 typedef struct TaskapiForeignKey
 {
@@ -68,6 +83,7 @@ typedef struct TaskapiForeignKey
 	int			nkeys;
 	int		   *columns;		/* indexes into this table's columns */
 	char	   *condition;		/* on the other table as o, by $1 ... of this one's values */
+	TaskapiParentIndex *parent; /* outgoing: how to look the other row up; NULL: by a statement */
 	SPIPlanPtr	plans[TASKAPI_FK_PLAN_COUNT];
 } TaskapiForeignKey;
 
