@@ -2,7 +2,7 @@
 // modules/pipeline.js); the first that fails takes the rest with it, and what is not committed is rolled back.
 'use strict';
 const { Pool } = require('pg');
-const { unauthenticated } = require('./problem.js');
+const { raisedIn, unauthenticated } = require('./problem.js');
 const { name } = require('./statement.js');
 const run = require('./modules/pipeline.js');
 const control = require('./modules/control.js');
@@ -42,7 +42,7 @@ async function transaction(request, statement) {
         try {
             return await once(request, statement);
         } catch (error) {
-            const again = /^40(001|P01)$/.test(error.code) || (error.code === 'PGRST' && JSON.parse(error.message).code === 'try_again');
+            const again = /^40(001|P01)$/.test(error.code) || raisedIn(error)?.code === 'try_again';
             if (!again || error.behind || attempt >= config.attempts || request.client?.gone) throw error;
             await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 4 ** attempt));
         }

@@ -2,6 +2,8 @@
 // gives them too, so that a client needs one table of codes for both.
 'use strict';
 
+const http = require('node:http');
+
 class Problem extends Error {
     constructor(status, code, message, details, headers = {}, hint = undefined) {
         super(message);
@@ -23,15 +25,26 @@ const SQLSTATES = [
     [/^(08|53|57P|ECONN|EPIPE|ENOENT|EAI_)/, 503, 'unavailable'],
 ];
 
-// problemOf(ERROR, ANONYMOUS): a problem of taskapi comes as SQLSTATE PGRST, all of it in JSON. Without credentials a missing
-// privilege means: say who you are.
+// A problem of taskapi comes as SQLSTATE PGRST, all of it in JSON. Any function may raise that, so what cannot be answered is
+// undefined, as if it were another error.
+function raisedIn(error) {
+    if (error.code !== 'PGRST') return undefined;
+    try {
+        const { code, message, details, hint } = JSON.parse(error.message), { status, headers } = JSON.parse(error.detail);
+        for (const [key, value] of Object.entries(headers ?? {})) {
+            http.validateHeaderName(key);
+            http.validateHeaderValue(key, value);
+        }
+        if (!Number.isInteger(status) || status < 200 || status > 599) return undefined;
+        return new Problem(status, code, message, details ?? undefined, headers ?? {}, hint ?? undefined);
+    } catch { return undefined; }
+}
+
+// problemOf(ERROR, ANONYMOUS): without credentials a missing privilege means: say who you are.
 function problemOf(error, anonymous) {
     if (error instanceof Problem) return error;
-    const sqlstate = error.code ?? '';
-    if (sqlstate === 'PGRST') {
-        const body = JSON.parse(error.message), rest = JSON.parse(error.detail);
-        return new Problem(rest.status, body.code, body.message, body.details ?? undefined, rest.headers, body.hint ?? undefined);
-    }
+    const sqlstate = error.code ?? '', own = raisedIn(error);
+    if (own) return own;
     const raised = /^PT([45]\d\d)$/.exec(sqlstate);
     if (raised) return new Problem(Number(raised[1]), sqlstate, error.message, error.detail, {}, error.hint);
     const lost = /^(Connection terminated|timeout exceeded|Client has encountered)/.test(error.message);
@@ -55,4 +68,4 @@ function answerOf(problem) {
     };
 }
 
-module.exports = { Problem, problemOf, answerOf, unauthenticated, notFound, invalid };
+module.exports = { Problem, problemOf, raisedIn, answerOf, unauthenticated, notFound, invalid };

@@ -93,4 +93,10 @@ async function stop(server) {
     await new Promise((resolve) => { server.close(resolve); server.closeIdleConnections(); });
 }
 
-module.exports = { start: () => listen(serve), stop };
+// One request that cannot be answered must not end all others, which an error that nobody hears does.
+const unanswered = (req, error) => {
+    console.error(JSON.stringify({ level: 'error', message: error.message }));
+    req.socket.destroy();
+};
+
+module.exports = { start: () => listen((req, res) => serve(req, res).catch((error) => unanswered(req, error))), stop };

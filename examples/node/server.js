@@ -105,7 +105,7 @@ const routes = {
     }),
 };
 
-http.createServer(async (req, res) => {
+async function serve(req, res) {
     const [path, query] = req.url.split(/\?(.*)/s), [, id] = /^\/orders\/([0-9a-f-]{36})$/.exec(path) ?? [];
     const route = routes[`${req.method} ${id ? '/orders/ID' : path}`];
     let answer;
@@ -116,4 +116,7 @@ http.createServer(async (req, res) => {
         answer = refusal(error);
     }
     res.writeHead(answer.status, { ...(answer.body && { 'Content-Type': 'application/json' }), ...answer.headers, ...(!req.complete && { Connection: 'close' }) }).end(answer.body);
-}).listen(Number(process.env.PORT ?? 8080), '127.0.0.1');
+}
+
+// An error that nobody hears would end the process, and all other requests with it.
+http.createServer((req, res) => serve(req, res).catch((error) => { console.error(error); req.socket.destroy(); })).listen(Number(process.env.PORT ?? 8080), '127.0.0.1');
