@@ -41,9 +41,10 @@ function elements(text) {
     const inner = /^\((.*)\)$/s.exec(text)?.[1];
     if (inner === undefined) throw invalid('invalid_filter', 'in. needs a list: in.(a,b)');
     if (inner === '') return [];
-    const found = [], pattern = /\s*(?:"((?:[^"\\]|\\.)*)"|([^",]*))\s*(,|$)/gsy;
+    // no text can be read in two ways, else one that is long and wrong would be tried in all of them
+    const found = [], pattern = /\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^",\s][^",]*)?)(,|$)/gsy;
     for (let m; (m = pattern.exec(inner)); ) {
-        found.push(m[1] !== undefined ? m[1].replace(/\\(.)/gs, '$1') : m[2]);
+        found.push(m[1] !== undefined ? m[1].replace(/\\(.)/gs, '$1') : m[2] ?? '');
         if (m[3] === '') return found;
     }
     throw invalid('invalid_filter', 'The list after in. is not well formed.');

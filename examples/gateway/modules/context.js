@@ -8,8 +8,8 @@ const random = () => crypto.randomUUID().replaceAll('-', '');        // from a s
 function cookiesOf(text = '') {
     const cookies = {};
     for (const pair of text.split(';')) {
-        const [, key, value] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
-        if (key && !Object.hasOwn(cookies, key)) Object.defineProperty(cookies, key, { value, enumerable: true });
+        const [, name, value] = /^([^=]*)=(.*)$/s.exec(pair) ?? [], key = name?.trim();
+        if (key && !/\s/.test(key) && !Object.hasOwn(cookies, key)) Object.defineProperty(cookies, key, { value: value.trim(), enumerable: true });
     }
     return cookies;
 }
