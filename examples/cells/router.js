@@ -155,7 +155,8 @@ http.createServer(async (req, res) => {
         res.writeHead(status, { 'content-type': 'application/problem+json', ...(status === 503 && { 'retry-after': '1' }) });
         res.end(JSON.stringify({ status, code: status === 503 ? 'try_again' : 'bad_request', message: error.message }));
     }
-}).listen(Number(process.env.PORT ?? 8000), '127.0.0.1', async function started() {
+// asked for while there is one: a connection that is reset has none, and the last word of X-Forwarded-For would be the client's
+}).on('connection', (socket) => { if (!socket.remoteAddress) socket.destroy(); }).listen(Number(process.env.PORT ?? 8000), '127.0.0.1', async function started() {
     await readResources().catch((error) => { console.error(error.message); process.exit(1); });
     console.log(JSON.stringify({ message: 'listening', port: this.address().port, resources: [...resources.keys()] }));
 });

@@ -34,6 +34,9 @@ function listen(serve) {
     Object.assign(server, { headersTimeout: config.headersTimeout, requestTimeout: config.requestTimeout, keepAliveTimeout: config.keepAlive, maxConnections: config.maxConnections,
         maxHeadersCount: 100, timeout: config.requestTimeout + config.headersTimeout, httpAllowHalfOpen: true });
     server.on('clientError', refuse);
+    // The address is asked for while there is one. A connection that is reset has none, though what it sent can still be read: the last
+    // word of X-Forwarded-For would then be the client's.
+    server.on('connection', (socket) => { if (!socket.remoteAddress) socket.destroy(); });
     return new Promise((resolve, reject) => server.once('error', reject).listen({ port: config.port, host: config.host, backlog: 4096 }, () => resolve(server)));
 }
 
