@@ -48,7 +48,10 @@ async function list(what, request) {
     }
     const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
     for (const { column, operator, value } of filter) (json[column] ??= {})[operator] = value;
-    for (const [column, value] of fixed) json[column] = { ...json[column], eq: value };
+    for (const [column, value] of fixed) {
+        if (json[column]?.eq !== undefined && !same(json[column].eq, value)) throw invalid('invalid_filter', `"${column}" is not the one of the path.`);
+        json[column] = { ...json[column], eq: value };
+    }
     const shown = count ? 'json_array_length(p.items), p.total_size' : 'NULL, NULL';
     const answer = await transaction(request, statement.of(`SELECT p.items::text, p.next_page_token, p.previous_page_token, ${exists}, ${shown}
         FROM taskapi.page(${literal(view(resource))}, ${statement.bind(orderFor(resource, query))}, ${statement.bind(pageSize(query))}, ${statement.bind(query.get('page_token'))},
@@ -65,7 +68,8 @@ async function list(what, request) {
 async function rows({ resource, fixed }, request, statement, columns, filter, count) {
     const { query } = request;
     if (query.get('page_token')) throw invalid('invalid_cursor', 'A page_token does not go with a filter on a cursor, nor with computed columns.', 'Follow cursor=gt.TOKEN of the last row.');
-    const scope = where(statement, fixed, filter), limit = pageSize(query) ?? (resource.order_by ? `coalesce(current_setting('taskapi.default_page_size', true), '50')::int` : 'ALL');
+    const scope = where(statement, fixed, filter), size = pageSize(query), setting = (name, otherwise) => `coalesce(current_setting('taskapi.${name}', true), '${otherwise}')::int`;
+    const limit = resource.order_by ? `least(${Number(size) || setting('default_page_size', 50)}, ${setting('max_page_size', 1000)})` : size ?? 'ALL';
     const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query, filter)} LIMIT ${limit}`));
     const bytes = Buffer.from(`[${answer.rows.map(([row]) => row)}]`);
     return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: bytes };
@@ -81,6 +85,10 @@ async function read({ resource, key }, request) {
     return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: number ? `"${number}"` : weakTag(row) }), body: row };
 }
 
+// A value of the body that says what the path says. Of a number that JavaScript cannot tell from the next, as much as it can; the path's
+// is what is written.
+const same = (value, text) => (typeof value === 'number' ? value === Number(text) : String(value).toLowerCase() === text.toLowerCase());
+
 // The names that the rows of a body have, all of them the same. The columns that the path gives are the path's.
 function columnsOf(resource, rows, given = new Map(), key = undefined) {
     const names = Object.keys(rows[0] ?? {});
@@ -90,7 +98,7 @@ function columnsOf(resource, rows, given = new Map(), key = undefined) {
     }
     for (const n of names) {
         if (!resource.byName.has(n)) throw invalid('invalid_value', `${resource.name} have no column "${n}".`, resource.bin?.byName.has(n) ? `Restore at /${resource.bin.name}/${key?.size ? [...key.values()] : 'ID'}.` : undefined);
-        if (given.has(n) && rows.some((r) => String(r[n]).toLowerCase() !== given.get(n).toLowerCase())) throw invalid('invalid_value', `"${n}" is not the one of the path.`);
+        if (given.has(n) && rows.some((r) => !same(r[n], given.get(n)))) throw invalid('invalid_value', `"${n}" is not the one of the path.`);
     }
     return names.filter((n) => !given.has(n));
 }
@@ -146,8 +154,9 @@ async function put(what, request) {
     return written(form, wish, answer, created ? 201 : 200, created ? locationOf(resource, resource.key.map((k) => key.get(k))) : undefined);
 }
 
-// Without a filter it would be all rows.
+// Without a filter it would be all rows, and a part of them is none that a client can name.
 function scope(statement, what, request) {
+    for (const part of ['limit', 'page_size', 'page_token']) if (request.query.has(part)) throw invalid('invalid_filter', `${request.method} is of all rows that the filter leaves; ${part} is for GET.`);
     const filter = conditions(what.resource, request.query);
     if (!what.key && !what.fixed.size && !filter.length && what.resource.order_by) throw invalid('invalid_filter', `It would be all rows. Say which: /${what.resource.name}/${what.resource.key.join(',').toUpperCase()}, or those of a filter: ?${what.resource.key[0]}=in.(…)`);
     return where(statement, what.key ?? what.fixed, filter);
