@@ -99,20 +99,20 @@ async function read() {
     }
     addChildren(resources);
     for (const trash of resources.values()) if (trash.trash && resources.has(trash.live)) resources.get(trash.live).bin = trash;
+    const own = await ask(config.apiRole, SETTINGS);      // before anything is taken away: requests run meanwhile
     settings.clear();
-    for (const { role, name, value } of await ask(config.apiRole, SETTINGS)) settings.set(role, { ...settings.get(role), [name]: value });
+    for (const { role, name, value } of own) settings.set(role, { ...settings.get(role), [name]: value });
     Object.assign(catalog, { resources, functions, version: catalog.version + 1 });
 }
 
-// One reading at a time; of those asked for meanwhile, one more.
+// One reading at a time; if others are asked for meanwhile, one more.
 let reading, again = false;
+async function readAll() {
+    do { again = false; await read(); } while (again);
+}
 function reread() {
-    if (reading) { again = true; return reading; }
-    reading = read().finally(() => {
-        reading = undefined;
-        if (again) { again = false; reread().catch(() => {}); }
-    });
-    return reading;
+    again = true;
+    return (reading ??= readAll().finally(() => { reading = undefined; }));
 }
 
 module.exports = { catalog, reread };

@@ -11,7 +11,13 @@ async function work() {
     const { catalog, reread } = require('./catalog.js');
     const { start, stop } = require('./server.js');
     await reread();
-    await listen(() => reread().catch((error) => console.error(JSON.stringify({ level: 'error', message: error.message }))));
+    // one that fails is tried again: who changed the schema says so once
+    let later;
+    const follow = () => reread().catch((error) => {
+        console.error(JSON.stringify({ level: 'error', message: error.message }));
+        later ??= setTimeout(() => { later = undefined; follow(); }, 1000).unref();
+    });
+    await listen(follow);
     if (!catalog.resources.size) {
         console.error(JSON.stringify({ level: 'warning', message: `Of schema ${config.schema}, neither ${config.apiRole} nor ${config.anonymousRole} may use a resource: grant_resource() lets them` }));
     }
