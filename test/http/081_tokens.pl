@@ -4,6 +4,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
 use HTTP::Tiny;
+use IO::Select;
+use IO::Socket::INET;
 use JSON::PP;
 use Layer;
 use MIME::Base64 qw(encode_base64url decode_base64url);
@@ -92,5 +94,18 @@ is($layer->call('GET', '/projects', Authorization => $_)->{status}, 401, "Author
 my $fetched = $http->get("$provider/fetched")->{content};
 $layer->call('GET', '/projects', Authorization => 'Bearer ' . token('RS256', "unknown $_", key => 'rsa')) foreach 1 .. 20;
 cmp_ok($http->get("$provider/fetched")->{content} - $fetched, '<=', 1, 'unknown keys do not make it ask the provider each time');
+
+# While the provider is asked for a key that may be none, who has one that is known does not wait.
+sleep 11;    # it is not asked more often
+$fetched = $http->get("$provider/fetched")->{content};
+$http->post("$provider/hold");
+my ($host, $at) = $layer->{base} =~ m{//(.*):(\d+)};
+my $unknown = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $at) // die "connect: $!";
+syswrite $unknown, "GET /projects HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer " . token('RS256', 'one more', key => 'rsa') . "\r\n\r\n";
+for (1 .. 100) { last if $http->get("$provider/fetched")->{content} > $fetched; select undef, undef, undef, 0.02; }
+accepted(token('RS256', 'rsa'), 'a known key');
+ok(!IO::Select->new($unknown)->can_read(0), 'before the unknown one');
+$http->post("$provider/release");
+like(scalar <$unknown>, qr{^HTTP/1.1 401}, 'which is refused when the provider has answered');
 
 done_testing();

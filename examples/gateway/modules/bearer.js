@@ -55,8 +55,8 @@ async function keyOf(kid) {
     if (stale && Date.now() > keys.fetched + PAUSE) {
         keys.fetching ??= fetchKeys().finally(() => { keys.fetching = undefined; });
     }
-    // what is known goes on if the provider does not answer
-    await keys.fetching?.catch((error) => console.error(JSON.stringify({ level: 'error', message: error.message })));
+    // a key that is known does not wait for one that is not; what is known goes on if the provider does not answer
+    if (stale) await keys.fetching?.catch((error) => console.error(JSON.stringify({ level: 'error', message: error.message })));
     return keys.byId.get(kid);
 }
 
