@@ -17,6 +17,8 @@
 #include "utils/datum.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "base/sha256.h"
@@ -28,27 +30,37 @@
 typedef struct ScopeValue
 {
 	Datum		value;
-	char	   *text;
+	bytea	   *sent;			/* its binary form, which no setting changes; its text, if the type has none */
 } ScopeValue;
 
 typedef struct ScopeValues
 {
 	Oid			type;
 	int			n;
-	ScopeValue *values;			/* by their texts, each once */
+	ScopeValue *values;			/* by their forms, each once */
 } ScopeValues;
+
+/* How the column of the scope compares */
+typedef struct ScopeOrder
+{
+	FmgrInfo   *compare;
+	Oid			collation;
+} ScopeOrder;
 
 static const char *skip_space(const char *p);
 static const char *read_name(const char *p, char **name);
 static const char *skip_word(const char *p, const char *word);
 static void evaluate(TaskapiFeed *feed, const char *expression, ScopeValues *result);
 static void collect(ScopeValues *result);
-static void add_value(ScopeValues *result, int *max, Datum value, FmgrInfo *output);
-static int	compare_values(const void *a, const void *b);
+static bool find_output(Oid type, FmgrInfo *output);
+static void add_value(ScopeValues *result, int *max, Datum value, FmgrInfo *output, bool sends);
+static int	compare_forms(const void *a, const void *b);
 static void digest_values(const ScopeValues *values, uint8 *digest);
-static bool narrow(TaskapiFeed *feed, ScopeValues *all, List *conditions, const TaskapiFilterBinding *bindings,
-				   const Datum *parameters);
-static Datum make_array(const ScopeValues *values);
+static void column_order(const TaskapiFeed *feed, ScopeOrder *order);
+static int	compare_values(const void *a, const void *b, void *arg);
+static bool narrow(TaskapiFeed *feed, const ScopeValues *all, ScopeOrder *order, List *conditions,
+				   const TaskapiFilterBinding *bindings, const Datum *parameters, ScopeValues *narrowed);
+static Datum make_array(ScopeValues *values, ScopeOrder *order);
 
 static const char *
 skip_space(const char *p)
@@ -118,6 +130,8 @@ taskapi_feed_scope(TaskapiFeed *feed, List *conditions, const TaskapiFilterBindi
 {
 	const char *scope = feed->view->registration.scope;
 	ScopeValues all = {0};
+	ScopeValues narrowed = {0};
+	ScopeOrder	order = {0};
 	char	   *expression;
 	char	   *column;
 
@@ -145,18 +159,20 @@ taskapi_feed_scope(TaskapiFeed *feed, List *conditions, const TaskapiFilterBindi
 							get_rel_name(feed->view->entry.relid), format_type_be(all.type), column,
 							format_type_be(feed->scope_type))));
 	}
-	if (column != NULL && narrow(feed, &all, conditions, bindings, parameters))
+	if (column != NULL)
+		column_order(feed, &order);
+	if (column != NULL && narrow(feed, &all, &order, conditions, bindings, parameters, &narrowed))
 	{
 		if (feed->restricted)
-			digest_values(&all, feed->scope);
-		feed->scope_values = make_array(&all);
+			digest_values(&narrowed, feed->scope);
+		feed->scope_values = make_array(&narrowed, &order);
 	}
 	else if (feed->restricted)
 	{
 		digest_values(&all, feed->scope);
 		all.type = feed->scope_type;
 		if (column != NULL)
-			feed->scope_values = make_array(&all);
+			feed->scope_values = make_array(&all, &order);
 	}
 	else
 		feed->scope_attno = InvalidAttrNumber;
@@ -190,15 +206,13 @@ collect(ScopeValues *result)
 	Oid			type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 1));
 	Oid			element = get_element_type(type);
 	FmgrInfo	output;
-	Oid			function;
-	bool		is_varlena;
+	bool		sends;
 	int			max = 16;
 	int			n = 0;
 
 	result->type = OidIsValid(element) ? element : type;
 	result->values = palloc(sizeof(ScopeValue) * max);
-	getTypeOutputInfo(result->type, &function, &is_varlena);
-	fmgr_info(function, &output);
+	sends = find_output(result->type, &output);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
@@ -221,23 +235,44 @@ collect(ScopeValues *result)
 			for (int j = 0; j < nelements; j++)
 			{
 				if (!nulls[j])
-					add_value(result, &max, elements[j], &output);
+					add_value(result, &max, elements[j], &output, sends);
 			}
 		}
 		else
-			add_value(result, &max, value, &output);
+			add_value(result, &max, value, &output, sends);
 	}
-	qsort(result->values, result->n, sizeof(ScopeValue), compare_values);
+	qsort(result->values, result->n, sizeof(ScopeValue), compare_forms);
 	for (int i = 0; i < result->n; i++)
 	{
-		if (n == 0 || strcmp(result->values[n - 1].text, result->values[i].text) != 0)
+		if (n == 0 || compare_forms(&result->values[n - 1], &result->values[i]) != 0)
 			result->values[n++] = result->values[i];
 	}
 	result->n = n;
 }
 
+/*
+ * True for a send function, false for the output function of a type that has none.
+ */
+static bool
+find_output(Oid type, FmgrInfo *output)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(getBaseType(type)));
+	Form_pg_type form;
+	bool		sends;
+	Oid			function;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	sends = OidIsValid(form->typsend);
+	function = sends ? form->typsend : form->typoutput;
+	ReleaseSysCache(tuple);
+	fmgr_info(function, output);
+	return sends;
+}
+
 static void
-add_value(ScopeValues *result, int *max, Datum value, FmgrInfo *output)
+add_value(ScopeValues *result, int *max, Datum value, FmgrInfo *output, bool sends)
 {
 	int16		typlen;
 	bool		typbyval;
@@ -246,13 +281,18 @@ add_value(ScopeValues *result, int *max, Datum value, FmgrInfo *output)
 		result->values = repalloc(result->values, sizeof(ScopeValue) * (*max *= 2));
 	get_typlenbyval(result->type, &typlen, &typbyval);
 	result->values[result->n].value = datumCopy(value, typbyval, typlen);
-	result->values[result->n++].text = OutputFunctionCall(output, value);
+	result->values[result->n++].sent = sends ? SendFunctionCall(output, value) :
+		(bytea *) cstring_to_text(OutputFunctionCall(output, value));
 }
 
 static int
-compare_values(const void *a, const void *b)
+compare_forms(const void *a, const void *b)
 {
-	return strcmp(((const ScopeValue *) a)->text, ((const ScopeValue *) b)->text);
+	const bytea *first = ((const ScopeValue *) a)->sent;
+	const bytea *second = ((const ScopeValue *) b)->sent;
+	int			order = memcmp(VARDATA(first), VARDATA(second), Min(VARSIZE(first), VARSIZE(second)) - VARHDRSZ);
+
+	return order != 0 ? order : (VARSIZE(first) > VARSIZE(second)) - (VARSIZE(first) < VARSIZE(second));
 }
 
 static void
@@ -263,18 +303,53 @@ digest_values(const ScopeValues *values, uint8 *digest)
 
 	initStringInfo(&buf);
 	for (int i = 0; i < values->n; i++)
-		appendBinaryStringInfo(&buf, values->values[i].text, strlen(values->values[i].text) + 1);
+	{
+		const bytea *sent = values->values[i].sent;
+		uint32		len = VARSIZE(sent) - VARHDRSZ;
+
+		appendBinaryStringInfo(&buf, (const char *) &len, sizeof(len));
+		appendBinaryStringInfo(&buf, VARDATA(sent), len);
+	}
 	taskapi_sha256(buf.data, buf.len, sha);
 	memcpy(digest, sha, TASKAPI_FEED_DIGEST);
 	pfree(buf.data);
 }
 
 /*
+ * As the statements find its rows.
+ */
+static void
+column_order(const TaskapiFeed *feed, ScopeOrder *order)
+{
+	TypeCacheEntry *type = lookup_type_cache(feed->scope_type, TYPECACHE_CMP_PROC_FINFO);
+	Oid			typid;
+	int32		typmod;
+
+	if (!OidIsValid(type->cmp_proc_finfo.fn_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("type %s has no order", format_type_be(feed->scope_type)),
+				 errhint("Call taskapi.expose() with another scope.")));
+	order->compare = &type->cmp_proc_finfo;
+	get_atttypetypmodcoll(feed->source, feed->scope_attno, &typid, &typmod, &order->collation);
+}
+
+static int
+compare_values(const void *a, const void *b, void *arg)
+{
+	const ScopeOrder *order = arg;
+
+	return DatumGetInt32(FunctionCall2Coll(order->compare, order->collation, ((const ScopeValue *) a)->value,
+										   ((const ScopeValue *) b)->value));
+}
+
+/*
  * Does the filter ask for one value of the scope's column?  Then that is all there is in the scope, or nothing if it does
- * not stand there.
+ * not stand there, however it is spelled.
  */
 static bool
-narrow(TaskapiFeed *feed, ScopeValues *all, List *conditions, const TaskapiFilterBinding *bindings, const Datum *parameters)
+narrow(TaskapiFeed *feed, const ScopeValues *all, ScopeOrder *order, List *conditions,
+	   const TaskapiFilterBinding *bindings, const Datum *parameters, ScopeValues *narrowed)
 {
 	int			parameter = 0;
 
@@ -287,21 +362,18 @@ narrow(TaskapiFeed *feed, ScopeValues *all, List *conditions, const TaskapiFilte
 		if (binding->op == FILTER_EQ && binding->column->base_attno == feed->scope_attno &&
 			binding->argtype == feed->scope_type)
 		{
-			Datum		value = parameters[parameter];
-			Oid			function;
-			bool		is_varlena;
-			ScopeValue *one = palloc(sizeof(ScopeValue));
+			ScopeValue	wanted = {.value = parameters[parameter]};
+			FmgrInfo	output;
+			bool		sends = find_output(feed->scope_type, &output);
+			bool		found = !feed->restricted;
+			int			max = 1;
 
-			getTypeOutputInfo(feed->scope_type, &function, &is_varlena);
-			one->value = value;
-			one->text = OidOutputFunctionCall(function, value);
-			if (feed->restricted &&
-				(all->n == 0 || bsearch(one, all->values, all->n, sizeof(ScopeValue), compare_values) == NULL))
-				all->n = 0;
-			else
-				all->n = 1;
-			all->values = one;
-			all->type = feed->scope_type;
+			narrowed->type = feed->scope_type;
+			narrowed->values = palloc(sizeof(ScopeValue) * max);
+			for (int j = 0; j < all->n && !found; j++)
+				found = compare_values(&all->values[j], &wanted, order) == 0;
+			if (found)
+				add_value(narrowed, &max, wanted.value, &output, sends);
 			return true;
 		}
 		parameter++;
@@ -309,16 +381,24 @@ narrow(TaskapiFeed *feed, ScopeValues *all, List *conditions, const TaskapiFilte
 	return false;
 }
 
+/*
+ * Values that the column takes for one, such as 1 and 1.0, are one: else its rows would come for each of them.
+ */
 static Datum
-make_array(const ScopeValues *values)
+make_array(ScopeValues *values, ScopeOrder *order)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(values->n, 1));
+	int			n = 0;
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
 
+	qsort_arg(values->values, values->n, sizeof(ScopeValue), compare_values, order);
 	for (int i = 0; i < values->n; i++)
-		elements[i] = values->values[i].value;
+	{
+		if (i == 0 || compare_values(&values->values[i - 1], &values->values[i], order) != 0)
+			elements[n++] = values->values[i].value;
+	}
 	get_typlenbyvalalign(values->type, &typlen, &typbyval, &typalign);
-	return PointerGetDatum(construct_array(elements, values->n, values->type, typlen, typbyval, typalign));
+	return PointerGetDatum(construct_array(elements, n, values->type, typlen, typbyval, typalign));
 }

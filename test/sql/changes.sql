@@ -322,6 +322,28 @@ UPDATE feed.rate SET note = 'e' WHERE per = 4;
 SELECT i ->> 'per' AS per, i ->> 'every' AS every, removed
 FROM feed_api.rates_changes(:'rate'), json_array_elements(items) i ORDER BY 1;
 
+-- Values of a scope that are equal are one, however they are spelled, and no setting of a session makes them others.
+CREATE FUNCTION feed.my_tenants() RETURNS SETOF numeric LANGUAGE sql STABLE
+    RETURN pg_catalog.unnest(pg_catalog.string_to_array(pg_catalog.current_setting('feed.tenants', true), ',')::numeric[]);
+CREATE FUNCTION feed.my_days() RETURNS date[] LANGUAGE sql STABLE RETURN ARRAY['2026-02-01', '2026-02-01', NULL]::date[];
+CREATE TABLE feed.bill (id int PRIMARY KEY, tenant numeric NOT NULL, day date NOT NULL DEFAULT '2026-02-01');
+ALTER TABLE feed.bill ENABLE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON feed.bill USING (tenant IN (SELECT feed.my_tenants()));
+SELECT taskapi.expose('feed.bill', 'feed_api', 'bills', changes => true, scope => 'tenant = ANY (ARRAY(SELECT feed.my_tenants()))');
+SELECT taskapi.expose('feed.bill', 'feed_api', 'days', changes => true, scope => 'day = ANY (feed.my_days())');
+SELECT taskapi.grant_resource('feed_api.bills', 'regress_feed_reader'), taskapi.grant_resource('feed_api.days', 'regress_feed_reader');
+INSERT INTO feed.bill VALUES (1, 1), (2, 1.00), (3, 2), (4, 3);
+SET feed.tenants = '1,1.0,2.00';
+SET ROLE regress_feed_reader;
+SELECT i ->> 'id' AS id FROM feed_api.bills_changes() c, json_array_elements(c.items) i;
+SELECT f.tenant, (SELECT string_agg(i ->> 'id', ' ') FROM json_array_elements(c.items) i) AS ids
+FROM unnest('{1,1.000,2,2.0,3}'::text[]) f (tenant), feed_api.bills_changes(filter => jsonb_build_object('tenant', f.tenant)) c;
+SELECT next_page_token AS days FROM feed_api.days_changes() \gset
+SET DateStyle = 'German';
+SELECT items, has_more FROM feed_api.days_changes(:'days');
+RESET DateStyle;
+RESET ROLE;
+
 DROP SCHEMA feed, feed_api CASCADE;
 SELECT taskapi.forget_dropped_resources();
 DROP ROLE regress_feed_reader, regress_feed_other;
