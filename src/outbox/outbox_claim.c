@@ -39,11 +39,11 @@ static TaskapiOutboxStatement candidates = {
 #define MAX_CANDIDATES 8
 
 static TaskapiOutboxStatement lock = {
-	"SELECT c.slot::int4, c.position, g.topics, c.missed"
+	"SELECT c.slot::int4, c.position, g.topics, c.missed, c.fencing_token"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
 	" WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
 	" FOR UPDATE OF c SKIP LOCKED",
-	"ti", "ibTb"
+	"ti", "ibTbb"
 };
 
 /* With a snapshot that is younger than the lock: whoever had the slot before may have parked something meanwhile. */
@@ -171,6 +171,7 @@ claim_by_statements(TaskapiReceiver *receiver, TaskapiClaim *claim)
 			claim->position = taskapi_outbox_int64(0, 1);
 			claim->topics = taskapi_outbox_value(0, 2, &claim->all_topics);
 			claim->missed = taskapi_outbox_int64(0, 3);
+			claim->last_token = taskapi_outbox_int64(0, 4);
 			(void) taskapi_outbox_run(&parks, values, NULL);
 			claim->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
 			return true;
@@ -303,6 +304,7 @@ lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembere
 	claim->slot = locked.slot;
 	claim->position = locked.position;
 	claim->missed = locked.missed;
+	claim->last_token = locked.fencing_token;
 	/* With a snapshot that is younger than the lock, as in "parks" */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	claim->has_parked = taskapi_outbox_find_last(&receiver->parked, keys, lengthof(keys));

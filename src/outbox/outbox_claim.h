@@ -39,6 +39,7 @@ typedef struct TaskapiClaim
 	bool		has_parked;
 	bool		all_topics;
 	Datum		topics;
+	int64		last_token;		/* of the lease before */
 	int64		fencing_token;
 	int64		window_end;		/* all up to here is handed out, parked or of other topics */
 } TaskapiClaim;

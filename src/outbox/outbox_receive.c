@@ -121,7 +121,7 @@ static uint64 hand_out_by_statements(TaskapiReceiver *receiver, int32 batch, Tas
 static void write_lease(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, const TaskapiClaim *claim);
 static void write_pass(TaskapiReceiver *receiver, const TaskapiClaim *claim);
 static uint64 put_rows(ReturnSetInfo *rsinfo, bool flagged);
-static int64 draw_token(const TaskapiOutbox *outbox);
+static int64 draw_token(const TaskapiReceiver *receiver, const TaskapiClaim *claim);
 
 /*
  * receive("group" text, worker text, batch int, lease interval) -> SETOF message
@@ -186,7 +186,7 @@ hand_over_batch(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, TaskapiClaim
 						"Call taskapi.create_consumer_group() with from_seq => 0 to go on with what is kept.",
 						"Messages up to " INT64_FORMAT " were dropped before group \"%s\" received them.",
 						claim->missed, TextDatumGetCString(receiver->group));
-	claim->fencing_token = draw_token(receiver->outbox);
+	claim->fencing_token = draw_token(receiver, claim);
 	if (hand_out(receiver, PG_GETARG_INT32(2), claim, (ReturnSetInfo *) fcinfo->resultinfo) == 0)
 	{
 		write_pass(receiver, claim);
@@ -235,13 +235,25 @@ require_group(const TaskapiOutbox *outbox, Datum group)
 						 outbox->schema, taskapi_outbox_int64(0, 0))));
 }
 
+/*
+ * A token that another lease of the slot has had would let that one's worker settle this lease.
+ */
 static int64
-draw_token(const TaskapiOutbox *outbox)
+draw_token(const TaskapiReceiver *receiver, const TaskapiClaim *claim)
 {
+	const TaskapiOutbox *outbox = receiver->outbox;
 	TaskapiRole saved = taskapi_become(outbox->owner, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	int64		token = DatumGetInt64(DirectFunctionCall1(nextval_oid, ObjectIdGetDatum(outbox->fencing_token)));
 
 	taskapi_role_restore(saved);
+	if (token <= claim->last_token)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the sequence of the outbox's fencing tokens was set back"),
+				 errdetail("It gave " INT64_FORMAT ", and slot %d of group \"%s\" has had " INT64_FORMAT ".",
+						   token, claim->slot, TextDatumGetCString(receiver->group), claim->last_token),
+				 errhint("SELECT setval('%s.fencing_token', (SELECT max(fencing_token) FROM %s.consumer)).",
+						 outbox->schema, outbox->schema)));
 	return token;
 }
 

@@ -77,6 +77,14 @@ SELECT public.problem('SELECT taskapi.receive(''g'', ''w'')');
 SELECT setval('regress_messages.message_seq', :last);
 SELECT taskapi.publish('t', 'a', '5') - :last;
 SELECT payload FROM taskapi.receive('g', 'w', 100, '1 microsecond');
+-- so is the one who would get a token that another lease of the slot has had
+UPDATE regress_messages.consumer SET lease_expires_at = NULL;
+SELECT taskapi.publish('t', 'a', '5') > 0 AS published;
+SELECT last_value AS token FROM regress_messages.fencing_token \gset
+SELECT setval('regress_messages.fencing_token', 1) AS set_back;
+SELECT public.problem('SELECT taskapi.receive(''g'', ''w'')') ~ '^55000 . the sequence of the outbox.s fencing tokens was set back' AS refused;
+SELECT setval('regress_messages.fencing_token', :token) = :token AS set_right;
+SELECT count(*) > 0 AS received FROM taskapi.receive('g', 'w', 100, '1 microsecond');
 
 -- Partitions. A table of another schema or of another kind with the name of one is none; a partition of ours is one, whatever it is
 -- called.
