@@ -106,7 +106,7 @@ CREATE INDEX parked_by_key ON @schema@.parked ("group", slot, key, seq);
 COMMENT ON TABLE @schema@.parked IS
     'Messages that failed, and those of the same key behind them, which wait here so that the slot goes on';
 COMMENT ON COLUMN @schema@.parked.due_at IS
-    'When it is tried again; NULL behind another of its key; infinity is a dead letter that holds its key';
+    'When it may be tried again; NULL if it waits behind another of its key; infinity is a dead letter that holds its key';
 
 CREATE TABLE @schema@.dead_letter (
     "group"    text NOT NULL REFERENCES @schema@.consumer_group ON DELETE CASCADE,

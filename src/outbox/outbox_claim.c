@@ -14,10 +14,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
@@ -31,7 +33,8 @@ static TaskapiOutboxStatement candidates = {
 	" ORDER BY f.received_at NULLS FIRST, f.slot OFFSET 0) c"
 	" WHERE EXISTS (SELECT FROM @.message m WHERE m.slot = c.slot AND m.seq > c.position AND m.seq <= $2)"
 	" OR EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = c.slot AND p.seq <= c.position"
-	" AND p.due_at <= clock_timestamp()) OR c.missed IS NOT NULL"
+	" AND p.due_at <= clock_timestamp() AND NOT EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = p.slot"
+	" AND b.key = p.key AND b.seq < p.seq AND b.due_at > clock_timestamp())) OR c.missed IS NOT NULL"
 	" LIMIT $3 OFFSET $4",
 	"tbii", "i"
 };
@@ -52,10 +55,11 @@ static TaskapiOutboxStatement parks = {
 };
 
 static const TaskapiOutboxLayout group_layout = {1, 2, {{"name", TEXTOID}, {"topics", TEXTARRAYOID}}};
-#define PARKED_SEQ 2
-#define PARKED_DUE_AT 3
+#define PARKED_KEY 2
+#define PARKED_SEQ 3
+#define PARKED_DUE_AT 4
 static const TaskapiOutboxLayout parked_layout = {
-	2, 4, {{"group", TEXTOID}, {"slot", INT2OID}, {"seq", INT8OID}, {"due_at", TIMESTAMPTZOID}}
+	4, 5, {{"group", TEXTOID}, {"slot", INT2OID}, {"key", TEXTOID}, {"seq", INT8OID}, {"due_at", TIMESTAMPTZOID}}
 };
 
 /* The free slots of a group, those first that were served longest ago */
@@ -76,6 +80,7 @@ static bool order_is_valid(const TaskapiReceiver *receiver, TimestampTz now);
 static void make_order(TaskapiReceiver *receiver, TimestampTz now);
 static int	compare_slots(const void *a, const void *b);
 static bool has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now, bool group_parks);
+static bool has_parked_due(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now);
 static bool lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembered, TaskapiClaim *claim);
 
 void
@@ -270,20 +275,37 @@ compare_slots(const void *a, const void *b)
 static bool
 has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now, bool group_parks)
 {
-	Datum		keys[2] = {receiver->group, Int16GetDatum((int16) slot->slot)};
-	bool		found = false;
-
 	if (slot->missed != 0 || taskapi_messages_first(&receiver->messages, slot->slot, slot->position, receiver->bound) != 0)
 		return true;
-	if (!group_parks)
-		return false;
+	return group_parks && has_parked_due(receiver, slot, now);
+}
+
+/*
+ * Is a message due that was parked, and none before it of its key is in its pause?  Those of a key come in order.
+ */
+static bool
+has_parked_due(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now)
+{
+	Datum		keys[2] = {receiver->group, Int16GetDatum((int16) slot->slot)};
+	text	   *key = NULL;
+	bool		pauses = false;
+	bool		found = false;
+
 	taskapi_outbox_scan_begin(&receiver->parked, keys, lengthof(keys), NULL);
 	while (!found && taskapi_outbox_scan_next(&receiver->parked, ForwardScanDirection))
 	{
 		int64		seq = taskapi_outbox_number(&receiver->parked, PARKED_SEQ);
 		TimestampTz due_at = taskapi_outbox_number(&receiver->parked, PARKED_DUE_AT);
+		bool		isnull;
+		Datum		next = taskapi_outbox_column(&receiver->parked, PARKED_KEY, &isnull);
 
-		found = due_at != 0 && due_at <= now && seq <= slot->position;
+		if (key == NULL || !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, PointerGetDatum(key), next)))
+		{
+			key = DatumGetTextPCopy(next);
+			pauses = false;
+		}
+		pauses = pauses || due_at > now;
+		found = !pauses && due_at != 0 && seq <= slot->position;
 	}
 	taskapi_outbox_scan_end(&receiver->parked);
 	return found;

@@ -58,7 +58,7 @@ static TaskapiOutboxStatement was_handed_out = {
 #define DUE_AGAIN(attempts) \
 	"clock_timestamp() + least(power(2, " attempts " - 1), 3600) * (0.5 + random()) * interval '1 second'"
 
-/* Only the first of a key has a time: redrive() may have put one before those that are handed out. */
+/* Is another of its key before it?  Then that one has to be due: what has not failed itself has no time. */
 #define IS_BEHIND(key_, seq_) \
 	"EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = $2 AND b.key = " key_ " AND b.seq < " seq_ ")"
 
@@ -72,8 +72,7 @@ static TaskapiOutboxStatement unpark_done = {
 
 static TaskapiOutboxStatement park_again = {
 	FAILURES
-	" UPDATE @.parked p SET attempts = p.attempts + 1, error = $3,"
-	" due_at = CASE WHEN NOT " IS_BEHIND("p.key", "p.seq") " THEN " DUE_AGAIN("(p.attempts + 1)") " END"
+	" UPDATE @.parked p SET attempts = p.attempts + 1, error = $3, due_at = " DUE_AGAIN("(p.attempts + 1)")
 	" FROM failure f WHERE p.\"group\" = $1 AND p.slot = $2 AND p.seq = f.seq AND p.seq <= $4",
 	"titbB", ""
 };
@@ -82,7 +81,7 @@ static TaskapiOutboxStatement park = {
 	FAILURES
 	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, attempts, due_at, error)"
 	" SELECT $1, m.seq, m.slot, m.topic, m.key, m.payload, m.headers, m.created_at, CASE WHEN m.seq = f.seq THEN 1 ELSE 0 END,"
-	" CASE WHEN m.seq = f.seq AND NOT " IS_BEHIND("m.key", "m.seq") " THEN " DUE_AGAIN("1") " END,"
+	" CASE WHEN m.seq = f.seq THEN " DUE_AGAIN("1") " END,"
 	" CASE WHEN m.seq = f.seq THEN $3 END"
 	" FROM failure f JOIN @.message m ON m.key = f.key AND m.slot = $2 AND m.seq >= f.seq AND m.seq > $4 AND m.seq <= $6"
 	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics) OR m.seq = f.seq)"
@@ -104,7 +103,7 @@ static TaskapiOutboxStatement bury = {
 	"titbB", ""
 };
 
-/* Whoever is first of its key now is tried at once. */
+/* Whoever is first of its key now is tried at once, unless it has failed itself. */
 static TaskapiOutboxStatement next_of_key = {
 	"UPDATE @.parked p SET due_at = clock_timestamp() WHERE p.\"group\" = $1 AND p.slot = $2 AND p.due_at IS NULL"
 	" AND NOT EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = $2 AND b.key = p.key AND b.seq < p.seq)",
@@ -121,11 +120,9 @@ static TaskapiOutboxStatement find_dead = {
 	"SELECT d.slot::int4 FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = $2", "tb", "i"
 };
 
-/* Those of its key that wait are behind it again. */
+/* Those of its key that wait are behind it again; one that has failed keeps its pause. */
 static TaskapiOutboxStatement revive = {
-	"WITH alive AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = $3 RETURNING d.*),"
-	" behind AS (UPDATE @.parked p SET due_at = NULL FROM alive a WHERE p.\"group\" = $1 AND p.slot = a.slot AND p.key = a.key"
-	" AND p.seq > a.seq AND p.due_at IS DISTINCT FROM 'infinity')"
+	"WITH alive AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = $3 RETURNING d.*)"
 	" INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at, due_at)"
 	" SELECT a.\"group\", a.seq, a.slot, a.topic, a.key, a.payload, a.headers, a.created_at,"
 	" CASE WHEN NOT " IS_BEHIND("a.key", "a.seq") " THEN clock_timestamp() END FROM alive a"

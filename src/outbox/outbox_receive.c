@@ -53,12 +53,16 @@ static const Oid message_types[] = {
 
 #define MESSAGE_RESULT "bittjjzib"
 
+/*
+ * Of each key whose first one is due: that one, and those behind it up to one that has a pause of its own, or is dead and holds the
+ * key.
+ */
 static TaskapiOutboxStatement take_parked = {
 	"WITH taken AS (UPDATE @.parked p SET fencing_token = $4 WHERE p.\"group\" = $1 AND p.seq = ANY (ARRAY("
 	"SELECT w.seq FROM @.parked w WHERE w.\"group\" = $1 AND w.slot = $2 AND w.seq <= $3 AND w.key = ANY (ARRAY("
 	"SELECT h.key FROM @.parked h WHERE h.\"group\" = $1 AND h.slot = $2 AND h.seq <= $3 AND h.due_at <= clock_timestamp()))"
 	" AND NOT EXISTS (SELECT FROM @.parked b WHERE b.\"group\" = $1 AND b.slot = $2 AND b.key = w.key AND b.seq <= w.seq"
-	" AND b.due_at = 'infinity')"
+	" AND b.due_at > clock_timestamp())"
 	" ORDER BY w.seq LIMIT $5)) RETURNING p.*)"
 	" SELECT t.seq, t.slot::int4, t.topic, t.key, t.payload, t.headers, t.created_at, t.attempts, t.fencing_token"
 	" FROM taken t ORDER BY t.seq",

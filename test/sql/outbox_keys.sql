@@ -1,5 +1,5 @@
--- The order of a key whatever fails: only the first that is parked of a key has a time, redrive() and discard() included, and a
--- group that holds keys lets nothing of one go on behind its dead letter.
+-- The order of a key if something fails: no message is tried before an earlier one of its key, or in its own pause, redrive() and
+-- discard() included; and a group that holds keys lets nothing of one go on behind its dead letter.
 \set VERBOSITY terse
 SET client_min_messages = warning;
 CREATE FUNCTION public.problem(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -27,7 +27,7 @@ CREATE FUNCTION soon() RETURNS void LANGUAGE sql AS $$ UPDATE parked SET due_at 
 CREATE VIEW parking AS SELECT payload, attempts, CASE WHEN due_at = 'infinity' THEN 'held' WHEN due_at IS NULL THEN 'behind' WHEN due_at <= now() THEN 'now' ELSE 'later' END AS due FROM parked ORDER BY seq;
 
 -- A dead letter comes back while a later message of its key is handed out, which then fails: the key is tried when the first of it
--- is due, and no sooner.
+-- is due, and no sooner; and those behind it not in their own pause.
 SELECT taskapi.create_consumer_group('g', max_attempts => 1);
 SELECT taskapi.publish('t', 'a', '1') AS m1, taskapi.publish('t', 'a', '2') AS m2, taskapi.publish('t', 'a', '3') AS m3 \gset
 SELECT * FROM take('g', 1);
@@ -73,6 +73,23 @@ SELECT * FROM take('g');
 SELECT soon();
 SELECT * FROM take('g');
 SELECT settle('g', :m3);
+SELECT * FROM parking;
+-- a message that has failed itself keeps its pause, whatever comes before it: others of its key do not take it along
+SELECT taskapi.create_consumer_group('g', max_attempts => 1);
+SELECT taskapi.publish('t', 'a', '4') AS m4, taskapi.publish('t', 'a', '5') AS m5, taskapi.publish('t', 'a', '6') AS m6 \gset
+SELECT * FROM take('g', 1);
+SELECT settle('g', :m4, ARRAY[:m4]);
+SELECT taskapi.create_consumer_group('g', max_attempts => 10);
+SELECT * FROM take('g', 1);
+SELECT taskapi.redrive('g', :m4);
+SELECT settle('g', :m5, ARRAY[:m5]);
+SELECT * FROM take('g');
+SELECT settle('g', :m4);
+SELECT * FROM parking;
+SELECT * FROM take('g');
+SELECT soon();
+SELECT * FROM take('g');
+SELECT settle('g', :m6);
 SELECT * FROM parking;
 SELECT taskapi.drop_consumer_group('g');
 
