@@ -30,32 +30,40 @@
 #include "resource/resource_purge.h"
 #include "resource/resource_write.h"
 
+static SPIPlanPtr delete_plan(const TaskapiWrite *write, TaskapiViewPlanKind kind, Datum *values, char *nulls);
 static uint64 run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind);
 static bool shown(const TaskapiWrite *write, TaskapiVersion *version);
 static bool changed_by_us(const TaskapiWrite *write);
-static bool find_deletable(const TaskapiWrite *write, bool *by_us);
+static bool find_deletable(const TaskapiWrite *write, TaskapiTable *table, TaskapiRow **row, bool *by_us);
 static bool delete_hard(const TaskapiWrite *write);
 static TaskapiRow *lock_deletable(const TaskapiWrite *write, bool *by_us);
 static bool lock_restorable(const TaskapiWrite *write, bool guarded, bool *by_us);
 static void refuse_changes(const TaskapiWrite *write);
 
 /*
- * A DELETE as the caller, or the scan of one; the number of rows that it has deleted, or found and locked.
+ * The plan of a DELETE as the caller, or of the scan of one, and its arguments.
+ */
+static SPIPlanPtr
+delete_plan(const TaskapiWrite *write, TaskapiViewPlanKind kind, Datum *values, char *nulls)
+{
+	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
+	TaskapiVersion version = taskapi_resource_version(write, write->old);
+
+	values[n] = Int64GetDatum(version.number);
+	nulls[n] = version.known ? ' ' : 'n';
+	return taskapi_resource_view_plan(write->view, kind, NULL);
+}
+
+/*
+ * The number of rows that it has deleted.
  */
 static uint64
 run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind)
 {
 	Datum		values[INDEX_MAX_KEYS + 1];
 	char		nulls[INDEX_MAX_KEYS + 1];
-	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
-	TaskapiVersion version = taskapi_resource_version(write, write->old);
-	SPIPlanPtr	plan = taskapi_resource_view_plan(write->view, kind, NULL);
 
-	values[n] = Int64GetDatum(version.number);
-	nulls[n] = version.known ? ' ' : 'n';
-	if (kind == TASKAPI_VIEW_PLAN_SCAN || kind == TASKAPI_VIEW_PLAN_SCAN_VERSION)
-		return taskapi_delete_scan(plan, values, nulls);
-	return taskapi_resource_run(plan, values, nulls);
+	return taskapi_resource_run(delete_plan(write, kind, values, nulls), values, nulls);
 }
 
 /*
@@ -85,20 +93,26 @@ changed_by_us(const TaskapiWrite *write)
 }
 
 /*
- * Find and lock the row, if the caller may delete it.  False if it is gone: another row of the statement has taken it
- * along ("by_us"), or another transaction.  A row that is there all the same is one that a policy leaves out, or that came
- * back since.
+ * Find and lock the row, if the caller may delete it; with a table, "row" is set.  False if it is gone: another row of the
+ * statement has taken it along ("by_us"), or another transaction.  A row that is there all the same is one that a policy
+ * leaves out, or that came back since.
  */
 static bool
-find_deletable(const TaskapiWrite *write, bool *by_us)
+find_deletable(const TaskapiWrite *write, TaskapiTable *table, TaskapiRow **row, bool *by_us)
 {
 	bool		guarded = taskapi_resource_check_precondition(write, write->old);
 	TaskapiVersion version;
 
 	*by_us = false;
-	for (int attempt = 1; run_delete(write, guarded && !*by_us ? TASKAPI_VIEW_PLAN_SCAN_VERSION :
-										   TASKAPI_VIEW_PLAN_SCAN) == 0; attempt++)
+	for (int attempt = 1;; attempt++)
 	{
+		Datum		values[INDEX_MAX_KEYS + 1];
+		char		nulls[INDEX_MAX_KEYS + 1];
+		SPIPlanPtr	plan = delete_plan(write, guarded && !*by_us ? TASKAPI_VIEW_PLAN_SCAN_VERSION : TASKAPI_VIEW_PLAN_SCAN,
+									   values, nulls);
+
+		if (taskapi_delete_scan(plan, table, values, nulls, row))
+			return true;
 		*by_us = changed_by_us(write);
 		if (!shown(write, &version))
 		{
@@ -115,7 +129,6 @@ find_deletable(const TaskapiWrite *write, bool *by_us)
 			return false;
 		}
 	}
-	return true;
 }
 
 /*
@@ -125,15 +138,11 @@ static TaskapiRow *
 lock_deletable(const TaskapiWrite *write, bool *by_us)
 {
 	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
-	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
+	TaskapiRow *row;
 
 	if (!write->view->deleted_rows)
 		taskapi_resource_require_triggers(table, write->view->registration.versioned);
-	if (!find_deletable(write, by_us))
-		return NULL;
-	taskapi_resource_key_arguments(write, write->old, key, nulls);
-	return taskapi_resource_lock_row(table, key, false);
+	return find_deletable(write, table, &row, by_us) ? row : NULL;
 }
 
 /*
@@ -148,7 +157,7 @@ delete_hard(const TaskapiWrite *write)
 
 	if (run_delete(write, guarded ? TASKAPI_VIEW_PLAN_DELETE_VERSION : TASKAPI_VIEW_PLAN_DELETE) > 0)
 		return true;
-	if (!find_deletable(write, &by_us))
+	if (!find_deletable(write, NULL, NULL, &by_us))
 		return by_us;
 	if (taskapi_own_change(write, &command) == TASKAPI_CHANGE_OTHER && run_delete(write, TASKAPI_VIEW_PLAN_DELETE) > 0)
 		return true;

@@ -8,8 +8,12 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
 
 #include "base/compat.h"
@@ -20,10 +24,12 @@ static planner_hook_type next_planner_hook = NULL;
 
 /* The text of the DELETE that is being run as a scan: that very string, which its plan source holds. */
 static const char *scanned_text = NULL;
+static const TaskapiTable *scanned_table = NULL;
 
 static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options,
 								 ParamListInfo params TASKAPI_PLANNER_PARAM);
-static Query *scan_of(const Query *query);
+static Query *scan_of(const Query *query, const TaskapiTable *table);
+static void add_column(Query *query, AttrNumber attno, bool test);
 
 void
 taskapi_delete_scan_init(void)
@@ -36,7 +42,7 @@ static PlannedStmt *
 scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
 	if (scanned_text != NULL && query_string == scanned_text && query->commandType == CMD_DELETE)
-		query = scan_of(query);
+		query = scan_of(query, scanned_table);
 	if (next_planner_hook)
 		return next_planner_hook(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 	return standard_planner(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
@@ -44,10 +50,10 @@ scan_planner(Query *query, const char *query_string, int cursor_options, ParamLi
 
 /*
  * The SELECT of the rows that a DELETE, rewritten already, would delete.  The planner's input may be of a plan that is
- * kept, and is not changed.
+ * kept, and is not changed.  The permission to read columns is that of the statement as it was parsed.
  */
 static Query *
-scan_of(const Query *query)
+scan_of(const Query *query, const TaskapiTable *table)
 {
 	Query	   *scan = makeNode(Query);
 	RowMarkClause *mark = makeNode(RowMarkClause);
@@ -60,26 +66,73 @@ scan_of(const Query *query)
 	scan->resultRelation = 0;
 	scan->rowMarks = list_make1(mark);
 	scan->hasForUpdate = true;
+
+	/* another table that has taken the name is refused when the plan is started */
+	if (table == NULL || rt_fetch(mark->rti, query->rtable)->relid != table->entry.relid)
+		return scan;
+
+	/* what taskapi_row_list() lists */
+	scan->targetList = NIL;
+	add_column(scan, SelfItemPointerAttributeNumber, false);
+	add_column(scan, TableOidAttributeNumber, false);
+	add_column(scan, table->deleted_at_attno, true);
+	add_column(scan, table->deletion_id_attno, false);
+	add_column(scan, table->deleted_at_attno, false);
+	for (int i = 0; i < table->ncolumns; i++)
+		add_column(scan, table->columns[i].attno, false);
 	return scan;
 }
 
-uint64
-taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls)
+/*
+ * Add a column of the table to what the query returns, or whether it is null.  It is called by its number, by which
+ * taskapi_row_of_scan() knows it.
+ */
+static void
+add_column(Query *query, AttrNumber attno, bool test)
+{
+	int			rti = ((RowMarkClause *) linitial(query->rowMarks))->rti;
+	Oid			relid = rt_fetch(rti, query->rtable)->relid;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Expr	   *expr;
+
+	get_atttypetypmodcoll(relid, attno, &type, &typmod, &collation);
+	expr = (Expr *) makeVar(rti, attno, type, typmod, collation, 0);
+	if (test)
+	{
+		NullTest   *is_null = makeNode(NullTest);
+
+		is_null->arg = expr;
+		is_null->nulltesttype = IS_NULL;
+		is_null->location = -1;
+		expr = (Expr *) is_null;
+	}
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry(expr, list_length(query->targetList) + 1, psprintf("%d", attno), false));
+}
+
+bool
+taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const char *nulls, TaskapiRow **row)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	MemoryContext context = CurrentMemoryContext;
 	const char *outer = scanned_text;
+	const TaskapiTable *outer_table = scanned_table;
+	bool		found;
 	volatile int result = SPI_OK_SELECT;
 
 	PG_TRY();
 	{
 		scanned_text = source->query_string;
+		scanned_table = table;
 		if (!taskapi_resource_run_again(plan, values, nulls))
 			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_FINALLY();
 	{
 		scanned_text = outer;
+		scanned_table = outer_table;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -87,6 +140,14 @@ taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls)
 	/* another extension's planner hook that does not call ours would have deleted the rows */
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "a DELETE that was to be a scan returned %s", SPI_result_code_string(result));
+	found = (SPI_processed > 0);
+	if (found && table != NULL)
+	{
+		TupleDesc	desc;
+		HeapTuple	tuple = taskapi_resource_result_row(&desc);
+
+		*row = taskapi_row_of_scan(table, tuple, desc);
+	}
 	taskapi_resource_free_result();
-	return SPI_processed;
+	return found;
 }

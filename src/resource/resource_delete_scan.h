@@ -22,13 +22,16 @@
 
 #include "executor/spi.h"
 
+#include "resource/resource_rows.h"
+
 /* Installs the planner hook. */
 extern void taskapi_delete_scan_init(void);
 
 /*
- * Lock the rows FOR UPDATE that a prepared DELETE would delete, as the caller; how many are there?  The plan is not to
- * be run in any other way.
+ * Lock the row FOR UPDATE that a prepared DELETE would delete, as the caller; false if there is none.  The plan is not to
+ * be run in any other way.  With a table, which is that of the DELETE and then always is, "row" is set: to columns that the
+ * caller need not be allowed to read, and that are not for its eyes.
  */
-extern uint64 taskapi_delete_scan(SPIPlanPtr plan, Datum *values, const char *nulls);
+extern bool taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const char *nulls, TaskapiRow **row);
 
 #endif							/* TASKAPI_RESOURCE_DELETE_SCAN_H */

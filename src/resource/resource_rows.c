@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -48,6 +49,8 @@ struct TaskapiRows
 static RowPart *part_of(TaskapiRows *rows, TaskapiTable *table);
 static TaskapiRow *make_row(TaskapiTable *table, const Datum *values, const bool *nulls);
 static void require_row_desc(const TaskapiTable *table, TupleDesc desc);
+static AttrNumber column_number(const TaskapiTable *table, int i);
+pg_noreturn static void refuse_row_desc(void);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool is_in_deletion(TupleTableSlot *slot, const TaskapiDeletion *deletion);
 static bool receiver_receive(TupleTableSlot *slot, DestReceiver *self);
@@ -242,10 +245,31 @@ require_row_desc(const TaskapiTable *table, TupleDesc desc)
 		same = !TupleDescAttr(desc, i)->attisdropped && TupleDescAttr(desc, i)->atttypid ==
 			(i < ROW_COLUMNS ? row_types[i] : table->columns[i - ROW_COLUMNS].type);
 	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a table changed while rows of it were being written"),
-				 errhint("Send the request again.")));
+		refuse_row_desc();
+}
+
+static void
+refuse_row_desc(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a table changed while rows of it were being written"),
+			 errhint("Send the request again.")));
+}
+
+/*
+ * The number of the table's column that stands there in a row.
+ */
+static AttrNumber
+column_number(const TaskapiTable *table, int i)
+{
+	static const AttrNumber places[] = {SelfItemPointerAttributeNumber, TableOidAttributeNumber};
+
+	if (i < lengthof(places))
+		return places[i];
+	if (i < ROW_COLUMNS)
+		return row_types[i] == UUIDOID ? table->deletion_id_attno : table->deleted_at_attno;
+	return table->columns[i - ROW_COLUMNS].attno;
 }
 
 TaskapiRow *
@@ -257,6 +281,17 @@ taskapi_row_of_tuple(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
 	require_row_desc(table, desc);
 	heap_deform_tuple(tuple, desc, values, nulls);
 	return make_row(table, values, nulls);
+}
+
+TaskapiRow *
+taskapi_row_of_scan(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
+{
+	for (int i = 0; i < Min(desc->natts, ROW_COLUMNS + table->ncolumns); i++)
+	{
+		if (atoi(NameStr(TupleDescAttr(desc, i)->attname)) != column_number(table, i))
+			refuse_row_desc();
+	}
+	return taskapi_row_of_tuple(table, tuple, desc);
 }
 
 void

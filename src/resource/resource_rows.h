@@ -79,6 +79,12 @@ extern void taskapi_row_list(StringInfo buf, const TaskapiTable *table, const ch
 /* A row from what such a statement returned, in the current context. */
 extern TaskapiRow *taskapi_row_of_tuple(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
 
+/*
+ * The same for a statement that was not made for this entry of the table: its columns bear the numbers that they have in
+ * the table as names, and an error if one is another.
+ */
+extern TaskapiRow *taskapi_row_of_scan(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
+
 /* A copy in the current context. */
 extern TaskapiRow *taskapi_row_copy(const TaskapiRow *row);
 

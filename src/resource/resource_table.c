@@ -96,6 +96,8 @@ build_table(Oid relid)
 
 		table->soft = true;
 		table->deleted_at = pstrdup(quote_identifier(NameStr(deleted_at)));
+		table->deleted_at_attno = get_attnum(RelationGetRelid(rel), NameStr(deleted_at));
+		table->deletion_id_attno = get_attnum(RelationGetRelid(rel), "deletion_id");
 		require_fit(rel, NameStr(deleted_at));
 	}
 	registration = taskapi_resource_with_changes(relid);

@@ -104,6 +104,8 @@ typedef struct TaskapiTable
 	char	   *name;			/* quoted, with its schema */
 	bool		soft;			/* exposed with soft_delete; then */
 	char	   *deleted_at;		/* the column that says when a row was deleted, quoted */
+	AttrNumber	deleted_at_attno;	/* in the table at the root */
+	AttrNumber	deletion_id_attno;
 	int			ncolumns;
 	TaskapiTableColumn *columns;
 	int			nkeys;			/* 0: no primary key that names one row */
