@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/compat.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
 #include "resource/resource_purge.h"
@@ -40,6 +41,9 @@ static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, Taska
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
 static void require_gone(const TaskapiDoomed *doomed);
 static const char *try_purge(const TaskapiRow *row, bool *removed);
+static TaskapiForeignKey *find_reference(const TaskapiRow *row);
+static bool purge_alone(TaskapiResourceStatement *statement, const TaskapiRow *row);
+static void require_no_reference(const TaskapiRow *row);
 static TaskapiRow *lock_again(const TaskapiRow *row);
 
 static bool
@@ -244,23 +248,61 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 static void
 require_gone(const TaskapiDoomed *doomed)
 {
-	Datum		values[INDEX_MAX_KEYS];
 	TaskapiRow *row;
-	ListCell   *lc;
 
 	taskapi_rows_rewind(doomed->rows);
 	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
-	{
-		foreach(lc, row->table->incoming)
-		{
-			TaskapiForeignKey *fk = lfirst(lc);
+		require_no_reference(row);
+}
 
-			if (taskapi_cascade_is_strict(fk) && taskapi_resource_reference_of(row, fk, values) &&
-				taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_ANY, values) > 0)
-				taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
-								"A trigger keeps rows of %s from being purged.", fk->other_relname);
-		}
+static void
+require_no_reference(const TaskapiRow *row)
+{
+	TaskapiForeignKey *fk = find_reference(row);
+
+	if (fk != NULL)
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+						"A trigger keeps rows of %s from being purged.", fk->other_relname);
+}
+
+/*
+ * A key by which rows refer to it, live or deleted.
+ */
+static TaskapiForeignKey *
+find_reference(const TaskapiRow *row)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	ListCell   *lc;
+
+	foreach(lc, row->table->incoming)
+	{
+		TaskapiForeignKey *fk = lfirst(lc);
+
+		if (taskapi_cascade_is_strict(fk) && taskapi_resource_reference_of(row, fk, values) &&
+			taskapi_resource_run_key(row, fk, TASKAPI_FK_PLAN_HAS_ANY, values) > 0)
+			return fk;
 	}
+	return NULL;
+}
+
+/*
+ * Purge a row that nothing refers to, which therefore is all that goes; false if a trigger keeps it.  Nothing has been run
+ * since it was locked that could have moved it.  Whose code that runs is asked once in a statement, unless any table has
+ * changed since: its locks last as long as the statement does.
+ */
+static bool
+purge_alone(TaskapiResourceStatement *statement, const TaskapiRow *row)
+{
+	if (statement->strangers != taskapi_relation_generation())
+	{
+		taskapi_resource_refuse_strangers(row->table);
+		statement->strangers = taskapi_relation_generation();
+	}
+	if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE_AT, NULL) &&
+		taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
+		return false;
+	require_no_reference(row);
+	return true;
 }
 
 /*
@@ -284,6 +326,8 @@ taskapi_purge_row(TaskapiResourceStatement *statement, const TaskapiRow *row)
 {
 	bool		removed = true;
 
+	if (find_reference(row) == NULL)
+		return purge_alone(statement, row);
 	if (try_purge(row, &removed) != NULL)
 	{
 		MemoryContext oldcontext = MemoryContextSwitchTo(statement->context);

@@ -273,6 +273,7 @@ is_plain(const Plan *plan)
 		case T_SeqScan:
 		case T_IndexScan:
 		case T_IndexOnlyScan:
+		case T_TidScan:
 		case T_LockRows:
 		case T_Limit:
 		case T_NestLoop:
@@ -392,6 +393,10 @@ pass_snapshot(PlanState *node, void *snapshot)
 		case T_IndexOnlyScanState:
 			if (((IndexOnlyScanState *) node)->ioss_ScanDesc != NULL)
 				((IndexOnlyScanState *) node)->ioss_ScanDesc->xs_snapshot = snapshot;
+			break;
+		case T_TidScanState:
+			if (((TidScanState *) node)->ss.ss_currentScanDesc != NULL)
+				((TidScanState *) node)->ss.ss_currentScanDesc->rs_snapshot = snapshot;
 			break;
 		case T_LockRowsState:
 			EvalPlanQualEnd(&((LockRowsState *) node)->lr_epqstate);

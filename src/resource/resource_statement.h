@@ -82,6 +82,7 @@ typedef struct TaskapiResourceStatement
 	List	   *waiting;		/* of TaskapiRow: to be purged, see resource_purge.h */
 	List	   *restored;		/* of TaskapiRow: they referred to deleted rows when they were restored */
 	TaskapiRuns runs;			/* of its rows */
+	uint64		strangers;		/* taskapi_relation_generation() when it was last asked whose code its purge runs */
 	struct HTAB *upserted;		/* INSERT ... DO UPDATE: the rows that it has written, see resource_upsert.c */
 	void	   *idempotency;	/* the hooks' own */
 } TaskapiResourceStatement;

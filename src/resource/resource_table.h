@@ -48,6 +48,7 @@ typedef enum TaskapiTablePlan
 	TASKAPI_TABLE_PLAN_RESTORE,
 	TASKAPI_TABLE_PLAN_HAND_OVER,	/* to another deletion; then its deleted_at, deletion_id */
 	TASKAPI_TABLE_PLAN_PURGE,
+	TASKAPI_TABLE_PLAN_PURGE_AT,	/* the row if it is where it was; then ctid, tableoid */
 	TASKAPI_TABLE_PLAN_OLD,		/* xmin, deletion_id and key of rows deleted before $1, oldest first */
 	TASKAPI_TABLE_PLAN_OLD_LAST,	/* the same, newest first */
 	TASKAPI_TABLE_PLAN_COUNT

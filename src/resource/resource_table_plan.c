@@ -100,6 +100,11 @@ taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kind, const Tas
 		values[i] = row->values[table->keys[i]];
 	if (deletion != NULL)
 		deletion_arguments(values, table->nkeys, deletion);
+	else if (kind == TASKAPI_TABLE_PLAN_PURGE_AT)
+	{
+		values[table->nkeys] = PointerGetDatum(&row->tid);
+		values[table->nkeys + 1] = ObjectIdGetDatum(row->tableoid);
+	}
 	found = taskapi_resource_run_as(table->owner, table_plan(table, kind), values, NULL, 0);
 	if (found > 0 && (deletion != NULL || kind == TASKAPI_TABLE_PLAN_RESTORE) && !is_marked(deletion))
 		found = 0;
@@ -346,6 +351,7 @@ table_lock(TaskapiTablePlan kind)
 		case TASKAPI_TABLE_PLAN_HAND_OVER:
 		case TASKAPI_TABLE_PLAN_RESTORE:
 		case TASKAPI_TABLE_PLAN_PURGE:
+		case TASKAPI_TABLE_PLAN_PURGE_AT:
 			return RowExclusiveLock;
 		case TASKAPI_TABLE_PLAN_LOCK:
 		case TASKAPI_TABLE_PLAN_LOCK_FREE:
@@ -427,7 +433,13 @@ append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kin
 							 table->name, deleted_at, key, deleted_at, deleted_at);
 			break;
 		case TASKAPI_TABLE_PLAN_PURGE:
+		case TASKAPI_TABLE_PLAN_PURGE_AT:
 			appendStringInfo(buf, "DELETE FROM %s AS t WHERE %s AND t.%s IS NOT NULL", table->name, key, deleted_at);
+			if (kind == TASKAPI_TABLE_PLAN_PURGE)
+				break;
+			argtypes[n++] = TIDOID;
+			argtypes[n++] = OIDOID;
+			appendStringInfo(buf, " AND t.ctid OPERATOR(pg_catalog.=) $%d AND t.tableoid OPERATOR(pg_catalog.=) $%d", n - 1, n);
 			break;
 		case TASKAPI_TABLE_PLAN_OLD:
 		case TASKAPI_TABLE_PLAN_OLD_LAST:
