@@ -483,14 +483,18 @@ describe_write(TaskapiWrite *write, TriggerData *trigdata)
 	CmdType		operation = trigger_operation(trigdata->tg_event);
 
 	write->desc = RelationGetDescr(rel);
-	write->view = taskapi_resource_view_to_write(RelationGetRelid(rel));
-	taskapi_resource_require_row_type(write->view, write->desc);
 	write->statement = find_statement(RelationGetRelid(rel), operation, write_depth);
 	if (write->statement == NULL)
+	{
+		(void) taskapi_resource_view_to_write(RelationGetRelid(rel));
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("resource \"%s\" lacks its statement triggers", RelationGetRelationName(rel)),
 				 errhint("Call taskapi.expose() again.")));
+	}
+	write->view = write->statement->meta = write->statement->meta == NULL ?
+		taskapi_resource_view_to_write(RelationGetRelid(rel)) : taskapi_resource_view_again(write->statement->meta);
+	taskapi_resource_require_row_type(write->view, write->desc);
 	write->old = operation == CMD_INSERT ? NULL : trigdata->tg_trigtuple;
 	write->new = operation == CMD_UPDATE ? trigdata->tg_newtuple : operation == CMD_INSERT ? trigdata->tg_trigtuple : NULL;
 	if (operation == CMD_INSERT)

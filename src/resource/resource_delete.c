@@ -47,10 +47,14 @@ static SPIPlanPtr
 delete_plan(const TaskapiWrite *write, TaskapiViewPlanKind kind, Datum *values, char *nulls)
 {
 	int			n = taskapi_resource_key_arguments(write, write->old, values, nulls);
-	TaskapiVersion version = taskapi_resource_version(write, write->old);
 
-	values[n] = Int64GetDatum(version.number);
-	nulls[n] = version.known ? ' ' : 'n';
+	if (kind == TASKAPI_VIEW_PLAN_DELETE_VERSION || kind == TASKAPI_VIEW_PLAN_SCAN_VERSION)
+	{
+		TaskapiVersion version = taskapi_resource_version(write, write->old);
+
+		values[n] = Int64GetDatum(version.number);
+		nulls[n] = version.known ? ' ' : 'n';
+	}
 	return taskapi_resource_view_plan(write->view, kind, NULL);
 }
 
@@ -137,7 +141,7 @@ find_deletable(const TaskapiWrite *write, TaskapiTable *table, TaskapiRow **row,
 static TaskapiRow *
 lock_deletable(const TaskapiWrite *write, bool *by_us)
 {
-	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
+	TaskapiTable *table = taskapi_statement_table(write->statement);
 	TaskapiRow *row;
 
 	if (!write->view->deleted_rows)
@@ -275,7 +279,7 @@ HeapTuple
 taskapi_resource_restore(const TaskapiWrite *write)
 {
 	bool		guarded = taskapi_resource_check_precondition(write, write->old);
-	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
+	TaskapiTable *table = taskapi_statement_table(write->statement);
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 	TaskapiRow *row;

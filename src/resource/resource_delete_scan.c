@@ -85,7 +85,7 @@ scan_of(const Query *query, const TaskapiTable *table)
 
 /*
  * Add a column of the table to what the query returns, or whether it is null.  It is called by its number, by which
- * taskapi_row_of_scan() knows it.
+ * taskapi_row_receiver() knows it.
  */
 static void
 add_column(Query *query, AttrNumber attno, bool test)
@@ -119,14 +119,18 @@ taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const c
 	MemoryContext context = CurrentMemoryContext;
 	const char *outer = scanned_text;
 	const TaskapiTable *outer_table = scanned_table;
-	bool		found;
+	TaskapiRowReceiver receiver;
+	uint64		found = 0;
+	volatile bool again = false;
 	volatile int result = SPI_OK_SELECT;
 
+	taskapi_row_receiver(&receiver, table);
 	PG_TRY();
 	{
 		scanned_text = source->query_string;
 		scanned_table = table;
-		if (!taskapi_resource_run_again(plan, values, nulls))
+		again = taskapi_resource_run_again(plan, values, nulls, &receiver.pub, &found);
+		if (!again)
 			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_FINALLY();
@@ -140,14 +144,12 @@ taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const c
 	/* another extension's planner hook that does not call ours would have deleted the rows */
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "a DELETE that was to be a scan returned %s", SPI_result_code_string(result));
-	found = (SPI_processed > 0);
-	if (found && table != NULL)
+	if (!again)
 	{
-		TupleDesc	desc;
-		HeapTuple	tuple = taskapi_resource_result_row(&desc);
-
-		*row = taskapi_row_of_scan(table, tuple, desc);
+		found = SPI_processed;
+		taskapi_resource_pass_result(&receiver.pub);
 	}
-	taskapi_resource_free_result();
-	return found;
+	if (row != NULL)
+		*row = receiver.row;
+	return found > 0;
 }

@@ -256,7 +256,7 @@ run(const TaskapiWrite *write, const TaskapiConflict *conflict)
 	int			i = -1;
 	ListCell   *lc;
 
-	taskapi_resource_require_triggers(taskapi_resource_table(view->registration.source), conflict && conflict->update &&
+	taskapi_resource_require_triggers(taskapi_statement_table(write->statement), conflict && conflict->update &&
 									  view->registration.versioned);
 	/* for whoever may read all of them, one plan will do */
 	if (!bms_is_empty(returned) && write->statement->may_read)

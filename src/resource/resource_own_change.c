@@ -46,7 +46,7 @@ taskapi_own_change_written(TaskapiResourceStatement *statement, CommandId comman
 TaskapiChange
 taskapi_own_change(const TaskapiWrite *write, CommandId *command)
 {
-	TaskapiTable *table = taskapi_resource_table(write->view->registration.source);
+	TaskapiTable *table = taskapi_statement_table(write->statement);
 	Datum		key[INDEX_MAX_KEYS];
 	char		nulls[INDEX_MAX_KEYS];
 	Oid			relid;

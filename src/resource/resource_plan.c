@@ -62,7 +62,6 @@ static uint64 ran_by_spi(const char *function, int rc);
 static bool *is_null(int nargs, const char *nulls);
 static uint64 run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
-static void pass_result(DestReceiver *receiver);
 
 SPIPlanPtr
 taskapi_resource_prepare(TaskapiCacheEntry *entry, Oid role, const char *query, int nargs, Oid *argtypes)
@@ -234,20 +233,21 @@ is_null(int nargs, const char *nulls)
 }
 
 bool
-taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls)
+taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls, DestReceiver *receiver, uint64 *found)
 {
 	int			nargs = SPI_getargcount(plan);
 
-	return run_again(plan, TASKAPI_RUN_JOINED, nargs, NULL, values, is_null(nargs, nulls), 0);
+	return taskapi_run(plan, TASKAPI_RUN_JOINED, nargs, NULL, values, is_null(nargs, nulls), receiver, 0, found);
 }
 
 uint64
 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int			nargs = SPI_getargcount(plan);
 	int			rc;
 
-	if (taskapi_resource_run_again(plan, values, nulls))
+	if (run_again(plan, TASKAPI_RUN_JOINED, nargs, NULL, values, is_null(nargs, nulls), 0))
 		return SPI_processed;
 	taskapi_resource_join(plan);
 	rc = SPI_execute_plan(plan, values, nulls, false, 0);
@@ -339,7 +339,7 @@ taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argt
 	if (IsolationUsesXactSnapshot())
 	{
 		found = taskapi_resource_run_as(owner, plan, values, NULL, 0);
-		pass_result(receiver);
+		taskapi_resource_pass_result(receiver);
 		return found;
 	}
 
@@ -396,11 +396,8 @@ taskapi_resource_raised_as_owner(const ErrorData *edata)
 	return edata->context != NULL && strstr(edata->context, OWNER_CONTEXT) != NULL;
 }
 
-/*
- * Hand the last result to a receiver, and free it.
- */
-static void
-pass_result(DestReceiver *receiver)
+void
+taskapi_resource_pass_result(DestReceiver *receiver)
 {
 	SPITupleTable *tuptable = SPI_tuptable;
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(tuptable->tupdesc, &TTSOpsHeapTuple);

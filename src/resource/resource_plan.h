@@ -42,8 +42,9 @@ extern void taskapi_resource_join(SPIPlanPtr plan);
 /* Run a plan as the caller, so joined; the number of rows. */
 extern uint64 taskapi_resource_run(SPIPlanPtr plan, Datum *values, const char *nulls);
 
-/* Only if the plan need not be started for it (resource_run.h); SPI_processed is the number of rows. */
-extern bool taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls);
+/* Only if the plan need not be started for it (resource_run.h), and what it returns goes to a receiver. */
+extern bool taskapi_resource_run_again(SPIPlanPtr plan, const Datum *values, const char *nulls, DestReceiver *receiver,
+									   uint64 *found);
 
 /* The same as taskapi_resource_run() for one of taskapi_resource_prepare_params(). */
 extern uint64 taskapi_resource_run_params(SPIPlanPtr plan, int nargs, const Oid *argtypes, const Datum *values,
@@ -80,6 +81,9 @@ extern HeapTuple taskapi_resource_result_row(TupleDesc *desc);
 
 /* A column of the last result's first row, by its number from 1; NULL is (Datum) 0. */
 extern Datum taskapi_resource_result(int column, bool *isnull);
+
+/* Hand the last result, which is SPI's, to a receiver, and free it. */
+extern void taskapi_resource_pass_result(DestReceiver *receiver);
 
 /* Free the last result; none is all right. */
 extern void taskapi_resource_free_result(void);

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -51,6 +52,8 @@ static TaskapiRow *make_row(TaskapiTable *table, const Datum *values, const bool
 static void require_row_desc(const TaskapiTable *table, TupleDesc desc);
 static AttrNumber column_number(const TaskapiTable *table, int i);
 pg_noreturn static void refuse_row_desc(void);
+static void row_startup(DestReceiver *self, int operation, TupleDesc desc);
+static bool row_receive(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool is_in_deletion(TupleTableSlot *slot, const TaskapiDeletion *deletion);
 static bool receiver_receive(TupleTableSlot *slot, DestReceiver *self);
@@ -283,15 +286,50 @@ taskapi_row_of_tuple(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
 	return make_row(table, values, nulls);
 }
 
-TaskapiRow *
-taskapi_row_of_scan(TaskapiTable *table, HeapTuple tuple, TupleDesc desc)
+void
+taskapi_row_receiver(TaskapiRowReceiver *receiver, TaskapiTable *table)
 {
-	for (int i = 0; i < Min(desc->natts, ROW_COLUMNS + table->ncolumns); i++)
+	memset(receiver, 0, sizeof(TaskapiRowReceiver));
+	receiver->pub.rStartup = row_startup;
+	receiver->pub.receiveSlot = row_receive;
+	receiver->pub.rShutdown = receiver_shutdown;
+	receiver->pub.rDestroy = receiver_shutdown;
+	receiver->pub.mydest = DestNone;
+	receiver->table = table;
+	receiver->context = CurrentMemoryContext;
+}
+
+static void
+row_startup(DestReceiver *self, int operation, TupleDesc desc)
+{
+	const TaskapiTable *table = ((TaskapiRowReceiver *) self)->table;
+
+	if (table == NULL)
+		return;
+	require_row_desc(table, desc);
+	for (int i = 0; i < desc->natts; i++)
 	{
-		if (atoi(NameStr(TupleDescAttr(desc, i)->attname)) != column_number(table, i))
+		char		number[8];
+
+		pg_itoa(column_number(table, i), number);
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), number) != 0)
 			refuse_row_desc();
 	}
-	return taskapi_row_of_tuple(table, tuple, desc);
+}
+
+static bool
+row_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	TaskapiRowReceiver *receiver = (TaskapiRowReceiver *) self;
+	MemoryContext oldcontext;
+
+	if (receiver->table == NULL || receiver->row != NULL)
+		return true;
+	slot_getallattrs(slot);
+	oldcontext = MemoryContextSwitchTo(receiver->context);
+	receiver->row = make_row(receiver->table, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(oldcontext);
+	return true;
 }
 
 void

@@ -80,10 +80,19 @@ extern void taskapi_row_list(StringInfo buf, const TaskapiTable *table, const ch
 extern TaskapiRow *taskapi_row_of_tuple(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
 
 /*
- * The same for a statement that was not made for this entry of the table: its columns bear the numbers that they have in
- * the table as names, and an error if one is another.
+ * A receiver that takes a row from a statement that returns the same, but may have been made for another entry of the
+ * table: its columns bear the numbers that they have in the table as names, and an error if one is another.  The row is in
+ * the context that was current when the receiver was made.  Without a table there is no row.
  */
-extern TaskapiRow *taskapi_row_of_scan(TaskapiTable *table, HeapTuple tuple, TupleDesc desc);
+typedef struct TaskapiRowReceiver
+{
+	DestReceiver pub;
+	TaskapiTable *table;
+	MemoryContext context;
+	TaskapiRow *row;			/* the first; NULL if there is none */
+} TaskapiRowReceiver;
+
+extern void taskapi_row_receiver(TaskapiRowReceiver *receiver, TaskapiTable *table);
 
 /* A copy in the current context. */
 extern TaskapiRow *taskapi_row_copy(const TaskapiRow *row);

@@ -57,6 +57,8 @@ typedef struct TaskapiResourceStatement
 	struct TaskapiResourceStatement *outer;
 	MemoryContext context;		/* holds it and what belongs to it */
 	Oid			view;
+	TaskapiView *meta;			/* as it was looked up for the last row, or NULL */
+	struct TaskapiTable *table; /* the same; see taskapi_statement_table() */
 	CmdType		operation;
 	SubTransactionId subid;
 	int			depth;			/* how many row writes it runs within */

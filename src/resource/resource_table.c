@@ -76,6 +76,13 @@ taskapi_resource_table(Oid relid)
 	return table;
 }
 
+TaskapiTable *
+taskapi_resource_table_again(TaskapiTable *table)
+{
+	taskapi_registry_load();
+	return taskapi_resource_cache_is_current(&table->entry) ? table : taskapi_resource_table(table->entry.relid);
+}
+
 static TaskapiTable *
 build_table(Oid relid)
 {

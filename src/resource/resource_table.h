@@ -131,6 +131,9 @@ extern Oid	taskapi_resource_root(Oid relid);
  */
 extern TaskapiTable *taskapi_resource_table(Oid table);
 
+/* The same for one that was looked up before in this statement, so that it is locked; the table that it is by now. */
+extern TaskapiTable *taskapi_resource_table_again(TaskapiTable *table);
+
 /*
  * An error if a trigger is missing or disabled without which a write of a row would be of harm: one that sets the
  * version, if the resource has versions; one that looks whether what the row refers to is live.

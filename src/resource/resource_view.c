@@ -125,6 +125,16 @@ taskapi_resource_view_now(TaskapiView *view)
 	return taskapi_resource_cache_is_current(&view->entry) ? view : taskapi_resource_view(view->entry.relid);
 }
 
+TaskapiView *
+taskapi_resource_view_again(TaskapiView *view)
+{
+	taskapi_registry_load();
+	if (taskapi_resource_cache_is_current(&view->entry) &&
+		(view->search_path == NULL || strcmp(view->search_path, namespace_search_path) == 0))
+		return view;
+	return taskapi_resource_view_to_write(view->entry.relid);
+}
+
 static TaskapiView *
 build_view(Oid relid)
 {

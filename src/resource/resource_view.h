@@ -82,6 +82,12 @@ extern TaskapiView *taskapi_resource_view_to_write(Oid view);
 /* A view that is being written, for a text that names are to stand in: a schema may have been renamed since it was looked up. */
 extern TaskapiView *taskapi_resource_view_now(TaskapiView *view);
 
+/*
+ * The view that one is by now that taskapi_resource_view_to_write() gave in this statement, so that it and its table are
+ * locked.
+ */
+extern TaskapiView *taskapi_resource_view_again(TaskapiView *view);
+
 /* The same, but good for its columns only: not all that the registry says of it need hold. */
 extern TaskapiView *taskapi_resource_view_as_is(Oid view);
 

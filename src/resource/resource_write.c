@@ -197,6 +197,14 @@ taskapi_resource_version_sent(const TaskapiWrite *write, TaskapiVersion current)
 	return sent;
 }
 
+TaskapiTable *
+taskapi_statement_table(TaskapiResourceStatement *statement)
+{
+	statement->table = statement->table == NULL ? taskapi_resource_table(statement->registration.source) :
+		taskapi_resource_table_again(statement->table);
+	return statement->table;
+}
+
 /*
  * "old" is the row in question.  The version in the new row counts only if the client sent one.
  */
@@ -204,10 +212,15 @@ bool
 taskapi_resource_check_precondition(const TaskapiWrite *write, HeapTuple old)
 {
 	const TaskapiResourceStatement *statement = write->statement;
-	TaskapiVersion version = taskapi_resource_version(write, old);
-	int64		current = version.known ? version.number : -1;
+	TaskapiVersion version;
+	int64		current;
 	TaskapiVersion sent = {0};
 
+	if (statement->if_match == NULL && statement->if_none_match == NULL && !statement->require_if_match &&
+		!statement->version_sent)
+		return false;
+	version = taskapi_resource_version(write, old);
+	current = version.known ? version.number : -1;
 	if (statement->version_sent && write->new != NULL)
 		sent = taskapi_resource_version_sent(write, version);
 	if (statement->if_match == NULL && !sent.known && statement->require_if_match)
@@ -347,7 +360,7 @@ taskapi_resource_update(const TaskapiWrite *write)
 		result = keep_row(write, guarded, &settled);
 	else
 	{
-		taskapi_resource_require_triggers(taskapi_resource_table(write->view->registration.source),
+		taskapi_resource_require_triggers(taskapi_statement_table(write->statement),
 										  write->view->registration.versioned);
 		result = write_changes(write, changed, guarded, &settled);
 	}

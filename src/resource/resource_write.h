@@ -15,9 +15,13 @@
 #define TASKAPI_RESOURCE_WRITE_H
 
 #include "resource/resource_statement.h"
+#include "resource/resource_table.h"
 #include "resource/resource_view_plan.h"
 
 extern HeapTuple taskapi_resource_update(const TaskapiWrite *write);
+
+/* The table of the statement's resource. */
+extern TaskapiTable *taskapi_statement_table(TaskapiResourceStatement *statement);
 
 /* The first row of the last result, which has to be of the view's row type; frees the result. */
 extern HeapTuple taskapi_resource_take_row(const TaskapiWrite *write);
