@@ -32,16 +32,8 @@ CREATE TABLE bench.principal AS
         LATERAL (SELECT created_at, id FROM tasks.task t WHERE t.project_id = p.project_id AND t.deleted_at IS NULL ORDER BY created_at DESC, id DESC OFFSET p.depth LIMIT 1) a;
 CREATE UNIQUE INDEX ON bench.principal (n);
 -- A layer that does not verify tokens itself leaves that to the database, too.
-CREATE FUNCTION bench.pre_request() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    claims jsonb := taskapi.jwt_verify(substr(taskapi.request_header('authorization'), 8));
-BEGIN
-    PERFORM set_config('request.jwt.claims', claims::text, true), set_config('role', claims ->> 'role', true);
-    PERFORM taskapi.pre_request();
-END
-$$;
+ALTER ROLE bench_authenticator SET taskapi.verify_bearer = on;
 GRANT USAGE ON SCHEMA bench, taskapi TO api_anonymous, api_user, bench_authenticator;
-GRANT EXECUTE ON FUNCTION taskapi.jwt_verify(text, text) TO api_anonymous;
 GRANT SELECT ON bench.principal TO bench_authenticator;
 VACUUM ANALYZE byhand.task;
 VACUUM ANALYZE bench.principal;
@@ -63,7 +55,7 @@ request_script() {
     case $2 in page_cursor_ours) more=', cursor' ;; esac
     byhand="SELECT $columns FROM byhand.task WHERE project_id = :'project_id' AND deleted_at IS NULL"
     order='ORDER BY created_at DESC, id DESC LIMIT 50'
-    case $2 in *ours) echo 'SELECT bench.pre_request();' ;; *unlimited) echo 'SELECT byhand.pre_request(false);' ;; *) echo 'SELECT byhand.pre_request(true);' ;; esac
+    case $2 in *ours) echo 'SELECT taskapi.pre_request();' ;; *unlimited) echo 'SELECT byhand.pre_request(false);' ;; *) echo 'SELECT byhand.pre_request(true);' ;; esac
     case "$1 $2" in
         'GET ours') page="SELECT $columns, cursor FROM api.tasks WHERE project_id = :'project_id' AND cursor > :'after' $order" ;;
         'GET or'*) page="$byhand AND (created_at < :'created_at' OR created_at = :'created_at' AND id < :'id') $order" ;;

@@ -1,7 +1,7 @@
 -- A keyed POST of a task, the whole request: bearer token, limit, key, policies, answer. The caller belongs to five projects.
 \set method POST
 \set key 'goal-' :n
-\set before 'SELECT public.verified_request();'
+\set before 'SELECT taskapi.pre_request();'
 \ir goal_begin.psql
 WITH source AS (INSERT INTO task_api.tasks (project_id, title, priority) VALUES (md5('q0')::uuid, 'A new task', 50) RETURNING *) SELECT coalesce(json_agg(source), '[]') AS answer FROM source \gset
 COMMIT;

@@ -69,16 +69,8 @@ SELECT taskapi.set_secret('jwt', repeat('7', 32));
 ALTER ROLE postgres SET app.jwt_secret = '77777777777777777777777777777777';
 CREATE TABLE public.caller AS SELECT taskapi.jwt_sign(json_build_object('sub', md5('b1')::uuid, 'role', 'counted_user', 'exp', 4000000000, 'iat', 1700000000, 'email', 'b1@example.com')::jsonb) AS token;
 -- A layer that does not verify tokens itself leaves that to the database.
-CREATE FUNCTION public.verified_request() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    claims jsonb := taskapi.jwt_verify(substr(taskapi.request_header('authorization'), 8));
-BEGIN
-    PERFORM set_config('request.jwt.claims', claims::text, true), set_config('role', claims ->> 'role', true);
-    PERFORM taskapi.pre_request();
-END
-$$;
+ALTER ROLE postgres SET taskapi.verify_bearer = on;
 GRANT USAGE ON SCHEMA taskapi TO counted_anonymous, counted_user;
-GRANT EXECUTE ON FUNCTION taskapi.jwt_verify(text, text) TO counted_anonymous;
 \set anonymous counted_anonymous
 \set authenticated counted_user
 \set tables '{task,lean}'

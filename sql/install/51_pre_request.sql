@@ -1,5 +1,7 @@
 -- Who calls: pre_request() and what it is made of. C: src/auth/pre_request.c, src/http/client_address.c, src/http/origin.c
 --
+-- taskapi.verify_bearer: pre_request() verifies the bearer token of a request without request.jwt.claims, as jwt_verify() does.
+--
 -- What a resource over one's own keys and sessions is built from (SECURITY DEFINER; set_api_roles() grants them to
 -- the authenticated role; each acts for current_subject() alone, and is unauthenticated without one):
 --   my_api_keys()                                   rows to list

@@ -37,6 +37,8 @@
 
 #define MAX_LEEWAY 3600
 
+#define TOO_LONG "The token is too long."
+
 #define REMEMBERED_TOKENS 256
 #define MAX_REMEMBERED_LEN 2048
 
@@ -51,6 +53,7 @@ typedef struct RememberedToken
 	TaskapiJwtTimes times;
 } RememberedToken;
 
+bool		taskapi_verify_bearer = false;
 static char *jwt_audience = NULL;
 static int	jwt_leeway = 0;
 
@@ -60,12 +63,13 @@ static MemoryContext remembered_context = NULL;
 static RememberedToken *remembered = NULL;
 
 static void given_secret(text *secret, TaskapiSecret *key);
-static Jsonb *open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times);
+static Jsonb *open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times,
+						 const char **reason);
 static RememberedToken *remembered_slot(const char *token, int len);
 static void remember_token(RememberedToken *slot, const char *token, int len, const TaskapiSecret *given,
 						   Jsonb *claims, const TaskapiJwtTimes *times);
 static void forget_token(RememberedToken *slot);
-static void check_token(Jsonb *claims, const TaskapiJwtTimes *times);
+static const char *check_token(Jsonb *claims, const TaskapiJwtTimes *times);
 static const char *check_audience(Jsonb *claims);
 pg_noreturn static void refuse_token(const char *reason);
 
@@ -86,6 +90,13 @@ taskapi_jwt_init(void)
 							0, 0, MAX_LEEWAY,
 							PGC_SUSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("taskapi.verify_bearer",
+							 "Makes pre_request() verify a bearer token that the layer did not.",
+							 "That is the token of a request without request.jwt.claims, by the keys of purpose jwt.",
+							 &taskapi_verify_bearer,
+							 false,
+							 PGC_SUSET, 0,
+							 NULL, NULL, NULL);
 }
 
 /*
@@ -132,14 +143,9 @@ PG_FUNCTION_INFO_V1(taskapi_jwt_verify);
 Datum
 taskapi_jwt_verify(PG_FUNCTION_ARGS)
 {
-	TaskapiSecret given = {0};
-	const TaskapiSecret *keys = &given;
-	int			nkeys = 1;
-	RememberedToken *slot;
+	TaskapiSecret given;
+	const char *reason;
 	text	   *token;
-	const char *str;
-	int			len;
-	TaskapiJwtTimes times;
 	Jsonb	   *claims;
 
 	if (!PG_ARGISNULL(1))
@@ -149,42 +155,55 @@ taskapi_jwt_verify(PG_FUNCTION_ARGS)
 		refuse_token("There is no token.");
 	/* Its length is known before it is decompressed or fetched */
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > TASKAPI_JWT_MAX_LENGTH)
-		refuse_token("The token is too long.");
+		refuse_token(TOO_LONG);
 	token = PG_GETARG_TEXT_PP(0);
-	str = VARDATA_ANY(token);
-	len = VARSIZE_ANY_EXHDR(token);
-
-	slot = remembered_slot(str, len);
-	if (slot->len == len && slot->secret_len == given.len && len > 0 &&
-		timingsafe_bcmp(slot->token, str, len) == 0 &&
-		(given.len == 0 || timingsafe_bcmp(slot->secret, given.bytes, given.len) == 0))
-	{
-		check_token(slot->claims, &slot->times);
-		PG_RETURN_DATUM(datumCopy(JsonbPGetDatum(slot->claims), false, -1));
-	}
-
-	if (PG_ARGISNULL(1))
-		nkeys = taskapi_secret_all("jwt", &keys);
-	claims = open_token(str, len, keys, nkeys, &times);
-	check_token(claims, &times);
-	if (len <= MAX_REMEMBERED_LEN && given.len <= MAX_REMEMBERED_LEN)
-		remember_token(slot, str, len, &given, claims, &times);
+	claims = taskapi_jwt_claims_of(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), PG_ARGISNULL(1) ? NULL : &given, &reason);
+	if (claims == NULL)
+		refuse_token(reason);
 	PG_RETURN_JSONB_P(claims);
 }
 
-/* The claims of a token that one of the keys has signed, else unauthenticated. */
-static Jsonb *
-open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times)
+Jsonb *
+taskapi_jwt_claims_of(const char *token, int len, const TaskapiSecret *given, const char **reason)
 {
-	const char *reason;
-	char	   *payload = taskapi_jwt_open(token, len, keys, nkeys, times, &reason);
+	int			given_len = given ? given->len : 0;
+	const TaskapiSecret *keys = given;
+	int			nkeys = 1;
+	RememberedToken *slot;
+	TaskapiJwtTimes times;
 	Jsonb	   *claims;
 
-	if (payload == NULL)
-		refuse_token(reason);
-	claims = taskapi_jsonb_parse(payload);
-	if (claims == NULL)
-		refuse_token("The claims are not valid JSON.");
+	*reason = TOO_LONG;
+	if (len > TASKAPI_JWT_MAX_LENGTH)
+		return NULL;
+	slot = remembered_slot(token, len);
+	if (slot->len == len && slot->secret_len == given_len && len > 0 &&
+		timingsafe_bcmp(slot->token, token, len) == 0 &&
+		(given_len == 0 || timingsafe_bcmp(slot->secret, given->bytes, given_len) == 0))
+	{
+		*reason = check_token(slot->claims, &slot->times);
+		return *reason ? NULL : DatumGetJsonbP(datumCopy(JsonbPGetDatum(slot->claims), false, -1));
+	}
+
+	if (given == NULL)
+		nkeys = taskapi_secret_all("jwt", &keys);
+	claims = open_token(token, len, keys, nkeys, &times, reason);
+	if (claims == NULL || (*reason = check_token(claims, &times)) != NULL)
+		return NULL;
+	if (len <= MAX_REMEMBERED_LEN && given_len <= MAX_REMEMBERED_LEN)
+		remember_token(slot, token, len, given, claims, &times);
+	return claims;
+}
+
+/* The claims of a token that one of the keys has signed, else NULL. */
+static Jsonb *
+open_token(const char *token, int len, const TaskapiSecret *keys, int nkeys, TaskapiJwtTimes *times, const char **reason)
+{
+	char	   *payload = taskapi_jwt_open(token, len, keys, nkeys, times, reason);
+	Jsonb	   *claims = payload ? taskapi_jsonb_parse(payload) : NULL;
+
+	if (payload != NULL && claims == NULL)
+		*reason = "The claims are not valid JSON.";
 	return claims;
 }
 
@@ -222,13 +241,13 @@ remember_token(RememberedToken *slot, const char *token, int len, const TaskapiS
 	oldcontext = MemoryContextSwitchTo(remembered_context);
 	slot->token = pnstrdup(token, len);
 	slot->claims = DatumGetJsonbP(datumCopy(JsonbPGetDatum(claims), false, -1));
-	if (given->len > 0)
+	if (given != NULL)
 	{
 		slot->secret = palloc(given->len);
 		memcpy(slot->secret, given->bytes, given->len);
 	}
 	MemoryContextSwitchTo(oldcontext);
-	slot->secret_len = given->len;
+	slot->secret_len = given ? given->len : 0;
 	slot->times = *times;
 	slot->len = len;
 }
@@ -249,17 +268,14 @@ forget_token(RememberedToken *slot)
 	}
 }
 
-/* Is it good now, and for us? */
-static void
+/* Is it good now, and for us?  NULL is fine, else why not. */
+static const char *
 check_token(Jsonb *claims, const TaskapiJwtTimes *times)
 {
 	double		now = taskapi_timestamptz_to_unix(GetCurrentTimestamp());
 	const char *reason = taskapi_jwt_check_times(times, now, jwt_leeway);
 
-	if (reason == NULL)
-		reason = check_audience(claims);
-	if (reason != NULL)
-		refuse_token(reason);
+	return reason ? reason : check_audience(claims);
 }
 
 static void
@@ -314,11 +330,14 @@ check_audience(Jsonb *claims)
 	return found ? NULL : "The token is meant for another audience.";
 }
 
-/* RFC 6750, section 3.1 */
+List *
+taskapi_jwt_challenge(void)
+{
+	return taskapi_headers_add(NIL, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+}
+
 static void
 refuse_token(const char *reason)
 {
-	taskapi_problem(PROBLEM_UNAUTHENTICATED,
-					taskapi_headers_add(NIL, "WWW-Authenticate", "Bearer error=\"invalid_token\""),
-					NULL, "%s", reason);
+	taskapi_problem(PROBLEM_UNAUTHENTICATED, taskapi_jwt_challenge(), NULL, "%s", reason);
 }

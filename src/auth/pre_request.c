@@ -6,7 +6,8 @@
  * In this order, where the first that is there decides and none falls back on
  * the next:
  *
- *	1. A bearer token.  The layer has verified it and set request.jwt.claims.
+ *	1. A bearer token.  The layer has verified it and set request.jwt.claims; if it
+ *	   has set none and taskapi.verify_bearer is on, that is done here.
  *	2. X-API-Key.
  *	3. The session cookie.
  *	4. Nothing: an anonymous caller.
@@ -22,7 +23,8 @@
  *	9. On a standby the write that Read-After names is waited for (read_after.h), in
  *	   4. already if the key or session is not there yet.
  *	10. Key and cookie: the claims are set and the role becomes the authenticated one,
- *	   both for the transaction, and so do that role's settings.
+ *	   both for the transaction, and so do that role's settings.  The same for a token
+ *	   that was verified here, with the role that it names if it does.
  *	11. A key that may only read: the transaction is READ ONLY.
  *
  * The policies, each of which applies as long as it exists: per_key (the API key),
@@ -43,13 +45,16 @@
 #include "access/xact.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 
 #include "auth/blocked_subject.h"
 #include "auth/credential.h"
+#include "auth/jwt.h"
 #include "auth/role_settings.h"
 #include "base/compat.h"
 #include "base/own_objects.h"
@@ -84,6 +89,8 @@ typedef struct Principal
 	const char *subject;		/* NULL is none */
 	const char *credential;		/* id of the key or session; NULL is none */
 	int			scopes;
+	bool		verified_here;	/* a bearer token that the layer did not verify */
+	Oid			role;			/* that it names; InvalidOid is none */
 } Principal;
 
 /* Headers that are read at the start */
@@ -94,11 +101,13 @@ enum
 static const char *const header_names[NHEADERS] = {"origin", "authorization", "x-api-key"};
 
 static void settle(Principal *principal, char **headers);
+static void verify_bearer(Principal *principal, const char *authorization);
 static void settle_credential(Principal *principal, PrincipalKind kind, const char *secret);
 static bool is_bearer_token(const char *authorization);
 static bool is_safe_method(const char *method);
 static void enforce(const Principal *principal);
 pg_noreturn static void refuse(TaskapiProblem problem, List *headers, const char *details);
+static void set_claims(const Principal *principal);
 static void become(const Principal *principal);
 static Oid	authenticated_role(void);
 
@@ -135,6 +144,8 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 
 	(void) taskapi_read_after_wait();
 	if (principal.kind == PRINCIPAL_API_KEY || principal.kind == PRINCIPAL_SESSION)
+		set_claims(&principal);
+	if (principal.kind == PRINCIPAL_API_KEY || principal.kind == PRINCIPAL_SESSION || principal.verified_here)
 		become(&principal);
 
 	/* Not every layer runs safe methods in such a transaction */
@@ -146,7 +157,16 @@ taskapi_pre_request(PG_FUNCTION_ARGS)
 static void
 settle(Principal *principal, char **headers)
 {
+	bool		bearer = is_bearer_token(headers[HEADER_AUTHORIZATION]);
 	const char *value;
+
+	/* A layer that verified it has set the claims, be it only a role */
+	if (bearer && taskapi_layer_setting("request.jwt.claims") == NULL)
+	{
+		if (!taskapi_verify_bearer)
+			refuse(PROBLEM_UNAUTHENTICATED, NIL, "The bearer token has not been verified.");
+		verify_bearer(principal, headers[HEADER_AUTHORIZATION]);
+	}
 
 	value = taskapi_current_subject();
 	if (value != NULL)
@@ -158,11 +178,8 @@ settle(Principal *principal, char **headers)
 		return;
 	}
 
-	if (is_bearer_token(headers[HEADER_AUTHORIZATION]))
+	if (bearer)
 	{
-		/* A layer that verified it has set the claims, be it only a role */
-		if (taskapi_layer_setting("request.jwt.claims") == NULL)
-			refuse(PROBLEM_UNAUTHENTICATED, NIL, "The bearer token has not been verified.");
 		principal->kind = PRINCIPAL_BEARER;
 		return;
 	}
@@ -177,6 +194,33 @@ settle(Principal *principal, char **headers)
 	value = taskapi_request_cookie(taskapi_session_cookie_name);
 	if (value != NULL && value[0] != '\0')
 		settle_credential(principal, PRINCIPAL_SESSION, value);
+}
+
+/*
+ * What a layer does that verifies a token: set its claims, and note the role that it names, which must be one that the
+ * session's user may become.
+ */
+static void
+verify_bearer(Principal *principal, const char *authorization)
+{
+	const char *token = authorization + strlen("Bearer");
+	const char *reason;
+	Jsonb	   *claims;
+	JsonbValue	role;
+
+	token += strspn(token, " \t");
+	claims = taskapi_jwt_claims_of(token, strlen(token), NULL, &reason);
+	if (claims == NULL)
+		refuse(PROBLEM_UNAUTHENTICATED, taskapi_jwt_challenge(), reason);
+	if (getKeyJsonValueFromContainer(&claims->root, "role", strlen("role"), &role) != NULL)
+	{
+		if (role.type == jbvString)
+			principal->role = get_role_oid(pnstrdup(role.val.string.val, role.val.string.len), true);
+		if (!OidIsValid(principal->role) || !taskapi_may_set_role(GetSessionUserId(), principal->role))
+			refuse(PROBLEM_UNAUTHENTICATED, taskapi_jwt_challenge(), "The token is for a role that it cannot have here.");
+	}
+	taskapi_set_local("request.jwt.claims", JsonbToCString(NULL, &claims->root, VARSIZE(claims)));
+	principal->verified_here = true;
 }
 
 /*
@@ -260,33 +304,40 @@ refuse(TaskapiProblem problem, List *headers, const char *details)
 }
 
 /*
- * Set claims and role of a principal that the layer took for anonymous.  Without
- * an authenticated role on record (set_api_roles) the role stays.
+ * Of a principal that the layer took for anonymous.
  */
 static void
-become(const Principal *principal)
+set_claims(const Principal *principal)
 {
-	Oid			former_role = GetUserId();
 	Oid			role = authenticated_role();
-	char	   *role_name = GetUserNameFromId(OidIsValid(role) ? role : former_role, false);
 	StringInfoData claims;
 
 	initStringInfo(&claims);
 	appendStringInfoString(&claims, "{\"sub\": ");
 	escape_json(&claims, principal->subject);
 	appendStringInfoString(&claims, ", \"role\": ");
-	escape_json(&claims, role_name);
+	escape_json(&claims, GetUserNameFromId(OidIsValid(role) ? role : GetUserId(), false));
 	appendStringInfo(&claims, ", \"scope\": \"%s%s%s\", \"%s\": \"%s\"}",
 					 principal->scopes & TASKAPI_SCOPE_READ ? "read" : "",
 					 principal->scopes == (TASKAPI_SCOPE_READ | TASKAPI_SCOPE_WRITE) ? " " : "",
 					 principal->scopes & TASKAPI_SCOPE_WRITE ? "write" : "",
 					 principal->kind == PRINCIPAL_API_KEY ? "api_key_id" : "session_id",
 					 principal->credential);
-
 	taskapi_set_local("request.jwt.claims", claims.data);
+}
+
+/*
+ * Without an authenticated role on record (set_api_roles) the role stays.
+ */
+static void
+become(const Principal *principal)
+{
+	Oid			former_role = GetUserId();
+	Oid			role = OidIsValid(principal->role) ? principal->role : authenticated_role();
+
 	if (OidIsValid(role) && role != former_role)
 	{
-		taskapi_set_local("role", role_name);
+		taskapi_set_local("role", GetUserNameFromId(role, false));
 		taskapi_role_settings_apply(former_role);
 	}
 }
