@@ -23,26 +23,37 @@
 
 -- Whoever gives a task another parent holds the task, and then every ancestor. So of two that would close a circle between them
 -- one comes first, and the other sees it; with an old snapshot, locking fails. A new task is nobody's ancestor yet.
+--
+-- What hangs below a task goes along, so its levels count too: deletion, restore and the foreign keys go down level by level.
+-- Who adds below a tree while another hangs it below a second one may make it 200 deep, and no deeper.
 CREATE FUNCTION @data@.keep_acyclic() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    ancestor uuid := NEW.parent_id;
-    depth    int  := 0;
+    ancestor uuid   := NEW.parent_id;
+    level    uuid[] := ARRAY[NEW.id];
+    depth    int    := 0;
 BEGIN
     WHILE ancestor IS NOT NULL LOOP
         depth := depth + 1;
         IF ancestor = NEW.id THEN
             PERFORM taskapi.raise_problem('invalid_value', 'A task cannot be a subtask of itself, or of a subtask of its own.');
-        ELSIF depth > 100 THEN
-            PERFORM taskapi.raise_problem('invalid_value', 'Subtasks are nested at most 100 deep.');
         END IF;
+        EXIT WHEN depth > 100;
         IF TG_OP = 'UPDATE' THEN
             SELECT t.parent_id INTO ancestor FROM @data@.task t WHERE t.id = ancestor FOR SHARE;
         ELSE
             SELECT t.parent_id INTO ancestor FROM @data@.task t WHERE t.id = ancestor;
         END IF;
     END LOOP;
+    WHILE TG_OP = 'UPDATE' AND depth <= 100 LOOP
+        level := ARRAY(SELECT t.id FROM @data@.task t WHERE t.parent_id = ANY (level));
+        EXIT WHEN level = '{}';
+        depth := depth + 1;
+    END LOOP;
+    IF depth > 100 THEN
+        PERFORM taskapi.raise_problem('invalid_value', 'Subtasks are nested at most 100 deep.');
+    END IF;
     RETURN NULL;
 END
 $body$;

@@ -109,6 +109,23 @@ BEGIN
     INSERT INTO regress_tasks_api.tasks (project_id, parent_id, title) SELECT t.project_id, t.id, 'too deep' FROM regress_tasks_api.tasks t WHERE t.id = parent;
 END
 $$;
+-- a tree that grows at its root is no deeper than one that grows at its leaves
+DO $$
+DECLARE
+    root  uuid;
+    above uuid;
+BEGIN
+    FOR n IN 0 .. 101 LOOP
+        INSERT INTO regress_tasks_api.tasks (project_id, title) SELECT t.project_id, 'root' FROM regress_tasks_api.tasks t WHERE t.title = 't3'
+        RETURNING id INTO above;
+        IF n = 101 THEN
+            RAISE INFO '100 below it';
+        END IF;
+        UPDATE regress_tasks_api.tasks SET parent_id = above WHERE id = root;
+        root := above;
+    END LOOP;
+END
+$$;
 SELECT pg_temp.as(:'ann') \g /dev/null
 -- comments: in one's own name, on what one sees; with the task into the trash, back, and to another project
 INSERT INTO comments (task_id, body, author_id) VALUES (:'t3', 'first', :'bob') RETURNING project_id = :'p' AS project, author_id = :'ann' AS author, version;
