@@ -30,9 +30,11 @@ get_source() {
     return 1
 }
 
-# build_server SOURCE PREFIX CPPFLAGS CFLAGS: configure, build and install it, with assertions.
+# build_server SOURCE PREFIX CPPFLAGS CFLAGS: configure, build and install it, with assertions. Below another make, PostgreSQL's would
+# take the headers that it generates for made, which only a release has.
 build_server() {
     as_user sh -eu -c '
+        unset MAKELEVEL MAKEFLAGS
         cd "$0"
         ./configure -q --prefix="$1" --enable-cassert --enable-debug --enable-tap-tests --with-icu --with-openssl --without-readline \
             --with-system-tzdata=/usr/share/zoneinfo CPPFLAGS="$2" CFLAGS="$3"
