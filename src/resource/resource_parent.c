@@ -55,12 +55,11 @@ taskapi_resource_parent_prepare(const TaskapiTable *table, TaskapiForeignKey *fk
 	for (int i = 0; i < nkeys; i++)
 	{
 		TaskapiParentKey *key = &look_up->keys[i];
-		Oid			type;
 
-		op_input_types(operators[i], &key->type, &type);
+		op_input_types(operators[i], &key->type, &key->value_type);
 		key->attno = confkey[i];
 		key->equal = get_opcode(operators[i]);
-		if (operators[i] >= FirstNormalObjectId || type != table->columns[fk->columns[i]].type ||
+		if (operators[i] >= FirstNormalObjectId || key->value_type != table->columns[fk->columns[i]].type ||
 			key->type != get_atttype(RelationGetRelid(other), confkey[i]))
 			return;
 	}
@@ -133,8 +132,8 @@ lock_live(const TaskapiParentIndex *look_up, const TaskapiForeignKey *fk, Relati
 
 		while (look_up->keys[i].attno != index->rd_index->indkey.values[column])
 			i++;
-		ScanKeyEntryInitialize(&keys[column], 0, column + 1, BTEqualStrategyNumber, InvalidOid,
-							   index->rd_indcollation[column], look_up->keys[i].equal, values[i]);
+		ScanKeyEntryInitialize(&keys[column], 0, column + 1, BTEqualStrategyNumber,
+							   look_up->keys[i].value_type, index->rd_indcollation[column], look_up->keys[i].equal, values[i]);
 	}
 
 	CommandCounterIncrement();

@@ -58,7 +58,8 @@ typedef enum TaskapiTablePlan
 typedef struct TaskapiParentKey
 {
 	AttrNumber	attno;			/* in the table referred to */
-	Oid			type;			/* of that column, as the index compares it, and of the value */
+	Oid			type;			/* of that column, as the index compares it */
+	Oid			value_type;		/* what it is compared with */
 	RegProcedure equal;
 } TaskapiParentKey;
 

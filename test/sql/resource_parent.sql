@@ -10,6 +10,7 @@ CREATE TABLE rp.plain (filler text, id int PRIMARY KEY);
 ALTER TABLE rp.plain DROP COLUMN filler;
 CREATE TABLE rp.wide (id bigint PRIMARY KEY);
 CREATE TABLE rp.word (id varchar(9) PRIMARY KEY);
+CREATE TABLE rp.label (id text PRIMARY KEY);
 CREATE TABLE rp.of_domain (id rp.id PRIMARY KEY);
 CREATE TABLE rp.two (a int, b text, UNIQUE (b, a), id int PRIMARY KEY);
 CREATE TABLE rp.parts (id int PRIMARY KEY) PARTITION BY LIST (id);
@@ -19,19 +20,20 @@ CREATE TABLE rp.above (id int PRIMARY KEY);
 CREATE TABLE rp.another_owner (id int PRIMARY KEY);
 ALTER TABLE rp.another_owner OWNER TO rp_owner;
 SELECT taskapi.expose(format('rp.%I', t)::regclass, 'rp_api')
-FROM unnest('{plain,wide,word,of_domain,two,parts,above,another_owner}'::name[]) t \g /dev/null
+FROM unnest('{plain,wide,word,label,of_domain,two,parts,above,another_owner}'::name[]) t \g /dev/null
 INSERT INTO rp.plain (id) VALUES (1), (2);
 INSERT INTO rp.wide VALUES (1), (2);
 INSERT INTO rp.word VALUES ('1'), ('2');
+INSERT INTO rp.label VALUES ('1'), ('2');
 INSERT INTO rp.of_domain VALUES (1), (2);
 INSERT INTO rp.two VALUES (1, 'b', 1), (2, 'b', 2);
 INSERT INTO rp.parts VALUES (1), (2);
 INSERT INTO rp.above VALUES (1), (2);
 INSERT INTO rp.another_owner VALUES (1), (2);
 SELECT string_agg(format('DELETE FROM rp_api.%I WHERE id = ''2''', t), ';')
-FROM unnest('{plain,wide,word,of_domain,two,parts,above,another_owner}'::name[]) t \gexec
+FROM unnest('{plain,wide,word,label,of_domain,two,parts,above,another_owner}'::name[]) t \gexec
 -- A child of each: NULL but for one reference.
-CREATE TABLE rp.child (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, plain int REFERENCES rp.plain, wide int REFERENCES rp.wide, word varchar(5) REFERENCES rp.word,
+CREATE TABLE rp.child (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, plain int REFERENCES rp.plain, wide int REFERENCES rp.wide, word varchar(5) REFERENCES rp.word, label name REFERENCES rp.label,
     of_domain rp.id REFERENCES rp.of_domain, a int, b text, FOREIGN KEY (a, b) REFERENCES rp.two (a, b), parts int REFERENCES rp.parts, part int REFERENCES rp.parts_2,
     above int REFERENCES rp.above, another_owner int REFERENCES rp.another_owner);
 SELECT taskapi.expose('rp.child', 'rp_api') \g /dev/null
@@ -48,7 +50,7 @@ END
 $$;
 CREATE VIEW rp.answers AS
 SELECT t AS reference, rp.refer(t || ' = ''1''') AS live, rp.refer(t || ' = ''2''') AS deleted, rp.refer(t || ' = ''3''') AS missing
-FROM unnest('{plain,wide,word,of_domain,parts,part,above,another_owner}'::text[]) t
+FROM unnest('{plain,wide,word,label,of_domain,parts,part,above,another_owner}'::text[]) t
 UNION ALL SELECT 'a, b', rp.refer('a, b = 1, ''b'''), rp.refer('a, b = 2, ''b'''), rp.refer('a, b = 1, ''c''');
 TABLE rp.answers;
 -- The same in a transaction with one snapshot, where what it did itself is seen.
