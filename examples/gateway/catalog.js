@@ -26,8 +26,10 @@ const SETTINGS = `
     SELECT r.rolname AS role, split_part(c.setting, '=', 1) AS name, substr(c.setting, strpos(c.setting, '=') + 1) AS value
     FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c (setting)
     WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AND pg_has_role(session_user, r.oid, 'MEMBER')
-      AND NOT EXISTS (SELECT FROM pg_settings p WHERE p.name = split_part(c.setting, '=', 1) AND p.context <> 'user')
+      AND split_part(c.setting, '=', 1) NOT IN ('role', 'session_authorization')
     ORDER BY s.setdatabase`;
+// Without the library of the extension its settings would be anybody's to set.
+const SET = `SELECT set_config($1, $2, true) FROM (SELECT taskapi.read_after() OFFSET 0) AS loaded`;
 
 const catalog = { resources: new Map(), functions: new Map(), version: 0 };
 
@@ -77,6 +79,17 @@ async function readFunctions() {
     return [...new Map(found.flat().map((f) => [f.oid, f])).values()];
 }
 
+// What a role may not set, and a value that is not good, is passed over, as pre_request() does: it would fail every request of the role.
+const REFUSED = /^(22|25|42|55P02)/;
+async function readSettings() {
+    const found = await ask(config.apiRole, SETTINGS);
+    const good = await Promise.all(found.map(({ role, name, value }) => ask(role, SET, [name, value]).catch((error) => {
+        if (!REFUSED.test(error.code)) throw error;
+        console.error(JSON.stringify({ level: 'error', message: `ALTER ROLE ${role} SET ${name} is passed over: ${error.message}` }));
+    })));
+    return found.filter((_, i) => good[i]);
+}
+
 // A child is reached through its parent, /projects/ID/tasks, if one foreign key alone leads from it to the parent's key.
 function addChildren(resources) {
     for (const child of resources.values()) {
@@ -99,7 +112,7 @@ async function read() {
     }
     addChildren(resources);
     for (const trash of resources.values()) if (trash.trash && resources.has(trash.live)) resources.get(trash.live).bin = trash;
-    const own = await ask(config.apiRole, SETTINGS);      // before anything is taken away: requests run meanwhile
+    const own = await readSettings();         // before anything is taken away: requests run meanwhile
     settings.clear();
     for (const { role, name, value } of own) settings.set(role, { ...settings.get(role), [name]: value });
     Object.assign(catalog, { resources, functions, version: catalog.version + 1 });

@@ -130,4 +130,17 @@ is($seen->{status}, 404, 'and gone when it is not exposed any more');
 for (1 .. 100) { $seen = $layer->call('GET', '/openapi.json')->{json}{paths}{'/plants'} // last; select undef, undef, undef, 0.1; }
 ok(!exists $layer->call('GET', '/openapi.json')->{json}{paths}{'/plants'}, 'from the description, too');
 
+# ALTER ROLE ... SET of what the role may not set, and of a value that is not good, fails no request; the rest of it counts.
+$layer->sql(q{
+	ALTER ROLE authenticated SET taskapi.log_slow_request = '1h';
+	ALTER ROLE authenticated SET default_tablespace = 'gone';
+	ALTER ROLE authenticated SET role = 'anonymous';
+	ALTER ROLE authenticated SET work_mem = '9MB';
+	CREATE FUNCTION api.settings() RETURNS json LANGUAGE sql STABLE AS $$
+		SELECT json_build_array(current_user, current_setting('work_mem'), current_setting('taskapi.log_slow_request'), current_setting('default_tablespace')) $$;
+	GRANT EXECUTE ON FUNCTION api.settings() TO authenticated});
+$layer->start_gateway;
+$seen = $layer->call('GET', '/rpc/settings', as => 'ann');
+is_deeply($seen->{json}, [ 'authenticated', '9MB', '-1', '' ], 'of the settings of a role those hold that it may set') or diag($seen->{text});
+
 done_testing();
