@@ -35,25 +35,20 @@ CREATE FUNCTION @data@.my_project_ids(minimum_role text DEFAULT 'viewer') RETURN
     LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    me   CONSTANT uuid   := taskapi.current_subject_id();
-    gone CONSTANT uuid[] := taskapi.index_values('@data_in_quotes@.membership_deleted', me);
-    live uuid[];
+    me   CONSTANT uuid     := taskapi.current_subject_id();
+    live CONSTANT regclass := CASE minimum_role WHEN 'viewer' THEN '@data_in_quotes@.membership_of_viewer'::regclass
+                                                WHEN 'editor' THEN '@data_in_quotes@.membership_of_editor'::regclass
+                                                WHEN 'owner'  THEN '@data_in_quotes@.membership_of_owner'::regclass END;
 BEGIN
-    IF minimum_role = 'viewer' THEN
-        live := taskapi.index_values('@data_in_quotes@.membership_of_viewer', me);
-    ELSIF minimum_role = 'editor' THEN
-        live := taskapi.index_values('@data_in_quotes@.membership_of_editor', me);
-    ELSIF minimum_role = 'owner' THEN
-        live := taskapi.index_values('@data_in_quotes@.membership_of_owner', me);
+    -- few expressions and no array in a variable: this runs in nearly every statement
+    IF taskapi.index_values('@data_in_quotes@.membership_deleted', me) = '{}' THEN
+        RETURN coalesce(taskapi.index_values(live, me), '{}');
     END IF;
-    IF gone = '{}' OR live IS NULL THEN
-        RETURN coalesce(live, '{}');
-    END IF;
-    RETURN live || ARRAY(
+    RETURN coalesce(taskapi.index_values(live, me), '{}') || ARRAY(
         SELECT m.project_id
         FROM @data@.membership m JOIN @data@.project p ON p.id = m.project_id
-        WHERE m.account_id = me AND m.project_id = ANY (gone) AND m.deletion_id = p.deletion_id
-          AND CASE minimum_role WHEN 'owner' THEN m.role = 'owner' WHEN 'editor' THEN m.role <> 'viewer' ELSE true END);
+        WHERE m.account_id = me AND m.deleted_at IS NOT NULL AND m.deletion_id = p.deletion_id
+          AND CASE minimum_role WHEN 'viewer' THEN true WHEN 'editor' THEN m.role <> 'viewer' WHEN 'owner' THEN m.role = 'owner' END);
 END
 $body$;
 COMMENT ON FUNCTION @data@.my_project_ids(text) IS
