@@ -258,6 +258,18 @@ taskapi_filter_constants(const TaskapiFilterBinding *bindings, int n,
 	return all;
 }
 
+bool
+taskapi_filter_is_leakproof(const TaskapiFilterBinding *bindings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (bindings[i].op != FILTER_IS_NULL &&
+			(bindings[i].op != FILTER_EQ || !get_func_leakproof(get_opcode(find_operator(FILTER_EQ, bindings[i].column->basetype)))))
+			return false;
+	}
+	return true;
+}
+
 void
 taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values)
 {

@@ -32,6 +32,9 @@ extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const Taskapi
 extern bool taskapi_filter_constants(const TaskapiFilterBinding *bindings, int n,
 									 Bitmapset **filtered, Bitmapset **equal, Bitmapset **isnull);
 
+/* Are all of "n" conditions equalities and IS NULL whose comparisons are leakproof, so that row-level security does not come first? */
+extern bool taskapi_filter_is_leakproof(const TaskapiFilterBinding *bindings, int n);
+
 /* The parameters, one for each condition that has one, in order. */
 extern void taskapi_filter_values(List *conditions, const TaskapiFilterBinding *bindings, Datum *values);
 

@@ -3,9 +3,10 @@
  * page_plan.h
  *	  The prepared statements of branches.
  *
- * If an index bounds the order and no other condition could make another path the better one (no row
- * security, every condition on a constant column of the index or implied by a partial one), the plan is pinned to it
- * (page_steer.h) and made once, without looking at values: position and filter are index conditions at any depth.
+ * If an index bounds the order and no other condition could make another path the better one (every condition, and
+ * every column that a policy of row-level security looks at, on a constant column of the index or implied by a
+ * partial one), the plan is pinned to it (page_steer.h) and made once, without looking at values: position and filter
+ * are index conditions at any depth.  The plan cache makes it again for another role.
  * Otherwise the planner looks at the values at hand each time, and only indexes that would give the order
  * without bounding it are kept from it.
  *

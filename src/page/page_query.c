@@ -52,6 +52,7 @@ static void note_types(TaskapiPageQuery *query, int nconditions);
 static void note_type(TaskapiPageQuery *query, Oid typid);
 static bool read_type_row(Oid typid, TaskapiPageType *row);
 static void find_index(TaskapiPageQuery *query, List *conditions, const Oid *types, const Oid *collations);
+static bool may_pin(const TaskapiPageQuery *query, int nconditions);
 static void bind_filter(TaskapiPageQuery *query, List *conditions);
 static void describe_rows(TaskapiPageQuery *query);
 static void keep_query(TaskapiPageQuery *query);
@@ -284,8 +285,25 @@ find_index(TaskapiPageQuery *query, List *conditions, const Oid *types, const Oi
 												   types, collations, query->context);
 		query->argtypes[query->nparams++] = get_func_rettype(query->index.cursor_function);
 	}
-	query->pinned = OidIsValid(query->index.indexoid) && covered && bms_is_subset(query->filtered, query->index.constant) &&
-		!query->source->base_rls && (!query->source->base_filtered || query->index.partial);
+	query->pinned = covered && may_pin(query, list_length(conditions));
+}
+
+/*
+ * Is the index the best path, whatever the values are?  Policies cannot make another one better that look at nothing but
+ * columns which are constant there: all rows of the range are seen, or none.
+ */
+static bool
+may_pin(const TaskapiPageQuery *query, int nconditions)
+{
+	const TaskapiPageSource *source = query->source;
+	const TaskapiPageIndex *index = &query->index;
+
+	if (!OidIsValid(index->indexoid) || !bms_is_subset(query->filtered, index->constant) ||
+		(source->base_filtered && !index->partial))
+		return false;
+	return !source->base_rls ||
+		(bms_is_subset(source->base_policed, index->constant) && !index->leaky &&
+		 taskapi_filter_is_leakproof(query->bindings, nconditions));
 }
 
 static void

@@ -24,6 +24,7 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
+#include "rewrite/rowsecurity.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,6 +44,7 @@ static void describe_columns(TaskapiPageSource *source, Relation rel);
 static void see_through(TaskapiPageSource *source, Relation rel);
 static bool constraints_hold(TaskapiPageSource *source, Relation base);
 static const char *not_flattened(Relation view, const Query *query);
+static Bitmapset *policed_columns(Relation rel);
 static void find_key(TaskapiPageSource *source, Relation base);
 static bool key_of_index(TaskapiPageSource *source, Relation base, Relation index, AttrNumber *keys, bool *proven);
 
@@ -250,6 +252,7 @@ see_through(TaskapiPageSource *source, Relation rel)
 	source->base_relid = RelationGetRelid(base);
 	source->base_relkind = base->rd_rel->relkind;
 	source->base_rls = base->rd_rel->relrowsecurity;
+	source->base_policed = policed_columns(base);
 	proven = constraints_hold(source, base);
 	for (int i = 0; i < source->natts; i++)
 	{
@@ -270,6 +273,38 @@ see_through(TaskapiPageSource *source, Relation rel)
 	find_key(source, base);
 	if (base != rel)
 		relation_close(base, NoLock);
+}
+
+/*
+ * Of the policies for reading, whichever roles they are for.
+ */
+static Bitmapset *
+policed_columns(Relation rel)
+{
+	Bitmapset  *result = NULL;
+	ListCell   *policies;
+	ListCell   *vars;
+
+	if (!rel->rd_rel->relrowsecurity)
+		return NULL;
+
+	/* What a hook adds is not known */
+	if (row_security_policy_hook_permissive || row_security_policy_hook_restrictive)
+		result = bms_add_member(result, 0);
+	foreach(policies, rel->rd_rsdesc->policies)
+	{
+		RowSecurityPolicy *policy = lfirst(policies);
+
+		if (policy->polcmd != '*' && policy->polcmd != ACL_SELECT_CHR)
+			continue;
+		foreach(vars, pull_vars_of_level((Node *) policy->qual, 0))
+		{
+			Var		   *var = lfirst(vars);
+
+			result = bms_add_member(result, IsA(var, Var) ? Max(var->varattno, 0) : 0);
+		}
+	}
+	return result;
 }
 
 /*

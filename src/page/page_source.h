@@ -22,6 +22,7 @@
 #define TASKAPI_PAGE_SOURCE_H
 
 #include "access/attnum.h"
+#include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
 #include "nodes/pg_list.h"
 
@@ -55,6 +56,7 @@ typedef struct TaskapiPageSource
 	Oid			base_relid;		/* InvalidOid behind a view that is not simple */
 	char		base_relkind;
 	bool		base_rls;		/* row security is on there, so that rows may be filtered */
+	Bitmapset  *base_policed;	/* base attribute numbers that its policies look at; 0 for anything but columns */
 	bool		base_filtered;	/* the view, or one that it is made of, has a WHERE */
 	const char *opaque;			/* what keeps the planner from flattening one of these views, so that no index bounds; or NULL */
 	List	   *base_quals;		/* that of the innermost view, ANDed; Vars have varno 1 and the table's attribute numbers */
