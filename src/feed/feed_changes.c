@@ -99,6 +99,7 @@ static void walk(ChangesPage *page);
 static void finish_walk(ChangesPage *page);
 static bool tell_events(ChangesPage *page);
 static void tell(ChangesPage *page, const TaskapiFeedEvent *event);
+static bool is_seen(ChangesPage *page, const Datum *keys);
 static void tell_item(ChangesPage *page, const Datum *values, const bool *nulls);
 static void tell_removed(ChangesPage *page, const Datum *keys);
 static void stand_at(ChangesPage *page, uint64 stamp, const Datum *keys);
@@ -378,13 +379,24 @@ tell(ChangesPage *page, const TaskapiFeedEvent *event)
 {
 	if (event->departed)
 	{
-		if (!taskapi_feed_sees_row(&page->request, event->keys))
+		if (!is_seen(page, event->keys))
 			tell_removed(page, event->keys);
 	}
 	else if (!event->gone)
 		tell_item(page, event->values, event->nulls);
 	else if (!page->initial)
 		tell_removed(page, event->keys);
+}
+
+static bool
+is_seen(ChangesPage *page, const Datum *keys)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(page->row_context);
+	bool		seen = taskapi_feed_sees_row(&page->request, keys);
+
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextReset(page->row_context);
+	return seen;
 }
 
 /*
