@@ -14,13 +14,16 @@
  * cursor_encode() is neither leakproof nor immutable, and raises.
  *
  * What a call needs to know beyond its values (order_by parsed, types looked up) is
- * kept in fn_extra; that an order_by is none, too.
+ * kept in fn_extra; that an order_by is none, too.  Each statement that writes a table
+ * with an index on cursors plans and calls its expressions anew, so for types of the
+ * server's own it is kept for the backend as well.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
@@ -39,6 +42,9 @@
  */
 #define CURSOR_MAX_BYTES	(16 * 1024 * 1024)
 
+/* What a shape is asked for with, of those that are kept for the backend */
+#define MAX_LASTING_BYTES	256
+
 /* fn_extra of the constructor and of cursor_encode() */
 typedef struct ConstructorCache
 {
@@ -54,6 +60,9 @@ typedef struct ConstructorCache
 static struct varlena *construct(FunctionCallInfo fcinfo, bool raise);
 static ConstructorCache *prepare(FunctionCallInfo fcinfo, ConstructorCache *cache, text *order_by);
 static void prepare_shape(FmgrInfo *flinfo, ConstructorCache *cache);
+static TaskapiCursorShape *find_shape(const char *order_by, int len, int nkeys, const Oid *types, const Oid *collations,
+									  MemoryContext context, char **error);
+static int	describe(uint8 *bytes, const char *order_by, int len, int nkeys, const Oid *types, const Oid *collations);
 static bool all_constant(FmgrInfo *flinfo);
 static bool is_large(TaskapiCursorShape *shape, const Datum *values, const bool *isnull);
 static struct varlena *refuse(bool raise, const char *error);
@@ -148,7 +157,7 @@ prepare_shape(FmgrInfo *flinfo, ConstructorCache *cache)
 {
 	List	   *args = flinfo->fn_expr && IsA(flinfo->fn_expr, FuncExpr) ? ((FuncExpr *) flinfo->fn_expr)->args : NIL;
 	MemoryContext old = MemoryContextSwitchTo(cache->context);
-	TaskapiOrderBy *parsed;
+	int			nkeys = list_length(args) - 1;
 	Oid			types[TASKAPI_MAX_ORDER_TERMS];
 	Oid			collations[TASKAPI_MAX_ORDER_TERMS];
 
@@ -156,15 +165,58 @@ prepare_shape(FmgrInfo *flinfo, ConstructorCache *cache)
 		cache->error = "The types of its keys are unknown.";
 	else if (((FuncExpr *) flinfo->fn_expr)->funcvariadic)
 		cache->error = "Cursor keys cannot be given as a VARIADIC array.";
-	else if ((parsed = taskapi_order_by_try(cache->order_by, cache->order_by_len, &cache->error)) != NULL)
+	else
 	{
-		int			nkeys = list_length(args) - 1;
-
 		if (nkeys <= TASKAPI_MAX_ORDER_TERMS)
 			taskapi_cursor_call_types(args, types, collations, cache->literal);
-		cache->shape = taskapi_cursor_shape_try(parsed, nkeys, types, collations, true, cache->context, &cache->error);
+		cache->shape = find_shape(cache->order_by, cache->order_by_len, nkeys, types, collations, cache->context, &cache->error);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The shape, in that context, or if it is NULL wherever it is; NULL if there is none, and in *error a sentence that says why.
+ */
+static TaskapiCursorShape *
+find_shape(const char *order_by, int len, int nkeys, const Oid *types, const Oid *collations, MemoryContext context, char **error)
+{
+	static TaskapiCursorLastingShapes lasting;
+	uint8		bytes[MAX_LASTING_BYTES];
+	int			nbytes = describe(bytes, order_by, len, nkeys, types, collations);
+	TaskapiCursorShape *shape = nbytes > 0 ? taskapi_cursor_find_lasting_shape(&lasting, bytes, nbytes) : NULL;
+	TaskapiOrderBy *parsed;
+
+	if (shape != NULL)
+		return context ? taskapi_cursor_shape_copy(shape, context) : shape;
+	parsed = taskapi_order_by_try(order_by, len, error);
+	if (parsed == NULL)
+		return NULL;
+	shape = taskapi_cursor_shape_try(parsed, nkeys, types, collations, true, context ? context : CurrentMemoryContext, error);
+	if (shape != NULL && nbytes > 0)
+		(void) taskapi_cursor_add_lasting_shape(&lasting, bytes, nbytes, shape->descriptor, shape->descriptor_len);
+	return shape;
+}
+
+/*
+ * What a shape is asked for with.  Its length; 0 if the shape depends on the catalog, or it would be too long.
+ */
+static int
+describe(uint8 *bytes, const char *order_by, int len, int nkeys, const Oid *types, const Oid *collations)
+{
+	int			size = nkeys * (int) sizeof(Oid);
+
+	if (nkeys > TASKAPI_MAX_ORDER_TERMS || 1 + 2 * size + len > MAX_LASTING_BYTES)
+		return 0;
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (types[i] >= FirstGenbkiObjectId || collations[i] >= FirstGenbkiObjectId)
+			return 0;
+	}
+	bytes[0] = (uint8) nkeys;
+	memcpy(bytes + 1, types, size);
+	memcpy(bytes + 1 + size, collations, size);
+	memcpy(bytes + 1 + 2 * size, order_by, len);
+	return 1 + 2 * size + len;
 }
 
 /*
@@ -226,7 +278,6 @@ check_call(FuncExpr *call)
 	Const	   *order_by = linitial(call->args);
 	text	   *str;
 	char	   *error;
-	TaskapiOrderBy *parsed;
 	Oid			types[TASKAPI_MAX_ORDER_TERMS];
 	Oid			collations[TASKAPI_MAX_ORDER_TERMS];
 	int			nkeys = list_length(call->args) - 1;
@@ -240,16 +291,10 @@ check_call(FuncExpr *call)
 	}
 	if (order_by->constisnull)
 		refuse(true, "It is null.");
-	parsed = taskapi_cursor_call_order(call);
-	if (parsed == NULL)
-	{
-		str = DatumGetTextPP(order_by->constvalue);
-		taskapi_order_by_try(VARDATA_ANY(str), VARSIZE_ANY_EXHDR(str), &error);
-		refuse(true, error);
-	}
+	str = DatumGetTextPP(order_by->constvalue);
 	if (nkeys <= TASKAPI_MAX_ORDER_TERMS)
 		taskapi_cursor_call_types(call->args, types, collations, NULL);
-	if (taskapi_cursor_shape_try(parsed, nkeys, types, collations, true, CurrentMemoryContext, &error) == NULL)
+	if (find_shape(VARDATA_ANY(str), VARSIZE_ANY_EXHDR(str), nkeys, types, collations, NULL, &error) == NULL)
 		refuse(true, error);
 }
 

@@ -93,6 +93,23 @@ taskapi_cursor_shape_try(const TaskapiOrderBy *order_by, int nkeys, const Oid *t
 	return shape;
 }
 
+TaskapiCursorShape *
+taskapi_cursor_shape_copy(const TaskapiCursorShape *shape, MemoryContext context)
+{
+	Size		size = offsetof(TaskapiCursorShape, keys) + shape->nterms * sizeof(TaskapiCursorKeyType);
+	TaskapiCursorShape *copy = MemoryContextAlloc(context, size);
+
+	Assert(!shape->raw);
+	memcpy(copy, shape, size);
+	copy->context = context;
+	copy->descriptor = MemoryContextAlloc(context, shape->descriptor_len);
+	memcpy(copy->descriptor, shape->descriptor, shape->descriptor_len);
+	copy->prefix = MemoryContextAlloc(context, shape->prefix_len);
+	memcpy(copy->prefix, shape->prefix, shape->prefix_len);
+	copy->wire = NULL;
+	return copy;
+}
+
 /*
  * False if the collation is gone, which raises in everything that looks it up.
  */

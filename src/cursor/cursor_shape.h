@@ -34,6 +34,9 @@ extern TaskapiCursorShape *taskapi_cursor_shape(const TaskapiOrderBy *order_by, 
 extern TaskapiCursorShape *taskapi_cursor_shape_try(const TaskapiOrderBy *order_by, int nkeys, const Oid *types,
 													const Oid *collations, bool sql, MemoryContext context, char **error);
 
+/* The same shape in another context, unless it has keys that are CURSOR_KEY_RAW. */
+extern TaskapiCursorShape *taskapi_cursor_shape_copy(const TaskapiCursorShape *shape, MemoryContext context);
+
 /* A cursor of that shape, palloc'd. */
 extern struct varlena *taskapi_cursor_build(TaskapiCursorShape *shape, const Datum *values, const bool *isnull);
 

@@ -285,6 +285,33 @@ ALTER TYPE mood RENAME VALUE 'sad' TO 'blue';
 ALTER TYPE mood RENAME TO temper;
 SELECT i FROM indexed WHERE raw > taskapi.cursor('m, i', 'blue'::temper, 11998) ORDER BY raw LIMIT 2;
 
+-- What is kept of a call is taken for no other of the same order_by, nor an error for a cursor, and more orders come by than are kept.
+DO $$
+DECLARE
+    wrong int := 0;
+    good  boolean;
+    t     text;
+BEGIN
+    FOR round IN 1..2 LOOP
+        FOR n IN 1..12 LOOP
+            FOREACH t IN ARRAY ARRAY['smallint', 'int', 'bigint', 'numeric', 'float8', 'text', 'text COLLATE "C"', 'varchar'] LOOP
+                EXECUTE format('SELECT taskapi.cursor_key(taskapi.cursor(%1$L, ''5''::%2$s, %3$s), %1$L, 1, NULL::%4$s) = ''5''
+                                AND taskapi.cursor(%1$L, ''5''::%2$s, %3$s) < taskapi.cursor(%1$L, ''4''::%2$s, %3$s)',
+                               format('c%s DESC, id', n), t, n, split_part(t, ' ', 1)) INTO good;
+                wrong := wrong + (good IS NOT TRUE)::int;
+            END LOOP;
+            BEGIN
+                EXECUTE format('SELECT taskapi.cursor(%L, 5)', format('c%s DESC, id', n));
+                wrong := wrong + 1;
+            EXCEPTION WHEN invalid_parameter_value THEN
+                NULL;
+            END;
+        END LOOP;
+    END LOOP;
+    RAISE NOTICE '% wrong', wrong;
+END
+$$;
+
 DROP TABLE walk, uniform, indexed;
 DROP TYPE temper;
 DROP DOMAIN percent;
