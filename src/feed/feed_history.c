@@ -42,6 +42,7 @@
 #include "base/sha256.h"
 #include "base/table_cache.h"
 #include "feed/feed_history.h"
+#include "feed/feed_stamp.h"
 #include "http/problem.h"
 
 /* What the catalogs say of one feed */
@@ -158,16 +159,18 @@ read_catalogs(const TaskapiFeed *feed, CatalogHistory *history)
 }
 
 /*
- * Its storage, and its trigger.
+ * Its storage, its column of stamps, and its trigger.
  */
 static void
 add_relation(Oid relid, StringInfo buf, List **triggers)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
+	AttrNumber	stamp = get_attnum(relid, TASKAPI_STAMP_COLUMN);
 	bool		found = false;
 
 	appendBinaryStringInfo(buf, (const char *) &relid, sizeof(Oid));
 	appendBinaryStringInfo(buf, (const char *) &rel->rd_rel->relfilenode, sizeof(rel->rd_rel->relfilenode));
+	appendBinaryStringInfo(buf, (const char *) &stamp, sizeof(stamp));
 	appendStringInfoChar(buf, rel->rd_rel->relrowsecurity);
 	appendStringInfoChar(buf, rel->rd_rel->relforcerowsecurity);
 	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)

@@ -57,6 +57,7 @@ struct TaskapiDepartures
 
 static AttrNumber column_number(TupleDesc desc, const char *name);
 static AttrNumber stamp_column(TupleDesc desc);
+static void require_stamp(Relation rel);
 static HeapTuple set_stamp(TupleDesc desc, HeapTuple row, uint64 stamp);
 static struct TaskapiDepartures *table_departures(TaskapiTable *table);
 static bool departs(const TriggerData *trigdata, const struct TaskapiDepartures *departures);
@@ -116,8 +117,24 @@ taskapi_change_stamp(PG_FUNCTION_ARGS)
 	}
 	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
 		return PointerGetDatum(trigdata->tg_trigtuple);
+	if (known)
+		require_stamp(trigdata->tg_relation);
 	return PointerGetDatum(set_stamp(desc, TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? trigdata->tg_trigtuple :
 									 trigdata->tg_newtuple, stamp));
+}
+
+/*
+ * A row that is written without a stamp would be told to nobody, and nobody would know.
+ */
+static void
+require_stamp(Relation rel)
+{
+	if (stamp_column(RelationGetDescr(rel)) == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" lacks column \"%s\" of type xid8, by which its changes are told",
+						RelationGetRelationName(rel), TASKAPI_STAMP_COLUMN),
+				 errhint("Call taskapi.expose() again.")));
 }
 
 static HeapTuple
@@ -253,7 +270,9 @@ record(const TriggerData *trigdata, TaskapiTable *table, uint64 stamp)
 		if (departures->plan == NULL)
 			departures->plan = insert_plan(table);
 		if (SPI_execute_plan(departures->plan, values, nulls, false, 0) != SPI_OK_INSERT || SPI_processed != 1)
-			elog(ERROR, "the departure was not recorded");
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a trigger or rule keeps the departures of table %s from being recorded", table->name)));
 	}
 	taskapi_role_restore(saved);
 	SPI_finish();

@@ -202,6 +202,23 @@ SELECT trust.make('emptied', NULL, 'true') AS token \gset
 DELETE FROM trust.emptied;
 TRUNCATE trust.emptied_departures;
 SELECT removed FROM trust.emptieds_changes(:'token');
+
+-- Without a column for the stamp nothing is written that nobody would be told of; a new one is of another history. Nor does a row leave
+-- without a departure.
+SELECT trust.make('stamped', NULL, 'true') AS token \gset
+ALTER TABLE trust.stamped RENAME COLUMN changed TO before;
+UPDATE trust.stamped SET g = 1;
+INSERT INTO trust.stamped (g) VALUES (7);
+ALTER TABLE trust.stamped RENAME COLUMN before TO changed;
+INSERT INTO trust.stamped (g) VALUES (8);
+SELECT i ->> 'g' AS g FROM trust.stampeds_changes(:'token') c, json_array_elements(c.items) i;
+ALTER TABLE trust.stamped DROP COLUMN changed;
+UPDATE trust.stamped SET g = 1;
+SELECT taskapi.expose('trust.stamped', 'trust');
+SELECT items FROM trust.stampeds_changes(:'token');
+UPDATE trust.stamped SET g = 9 WHERE g = 8;
+CREATE RULE none AS ON INSERT TO trust.stamped_departures DO INSTEAD NOTHING;
+DELETE FROM trust.stamped WHERE g = 9;
 RESET ROLE;
 DROP SCHEMA trust CASCADE;
 SELECT taskapi.forget_dropped_resources();
