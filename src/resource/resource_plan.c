@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -60,7 +61,7 @@ static bool run_again(SPIPlanPtr plan, TaskapiRunKind kind, int nargs, const Oid
 					  const bool *nulls, uint64 limit);
 static uint64 ran_by_spi(const char *function, int rc);
 static bool *is_null(int nargs, const char *nulls);
-static uint64 run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit);
+static uint64 run_by_spi(SPIPlanPtr plan, Datum *values, const char *nulls, bool fire_triggers, uint64 limit);
 static ParamListInfo make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nulls);
 
 SPIPlanPtr
@@ -287,6 +288,7 @@ make_params(int nargs, const Oid *argtypes, const Datum *values, const bool *nul
 uint64
 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *nulls, long limit)
 {
+	int			nargs = SPI_getargcount(plan);
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = note_owner};
 	TaskapiRole saved;
@@ -297,7 +299,8 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 	if (owner != GetUserId())
 		error_context_stack = &callback;
 	saved = taskapi_become(owner, AS_OWNER);
-	found = run_plan_as(plan, values, nulls, limit);
+	found = run_again(plan, TASKAPI_RUN_WHOLE, nargs, NULL, values, is_null(nargs, nulls), limit) ? SPI_processed :
+		run_by_spi(plan, values, nulls, true, limit);
 	taskapi_role_restore(saved);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(context);
@@ -305,23 +308,74 @@ taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values, const char *n
 }
 
 static uint64
-run_plan_as(SPIPlanPtr plan, Datum *values, const char *nulls, uint64 limit)
+run_by_spi(SPIPlanPtr plan, Datum *values, const char *nulls, bool fire_triggers, uint64 limit)
 {
 	Snapshot	snapshot = InvalidSnapshot;
 	Snapshot	crosscheck = InvalidSnapshot;
-	int			nargs = SPI_getargcount(plan);
-	int			rc;
 
-	if (run_again(plan, TASKAPI_RUN_WHOLE, nargs, NULL, values, is_null(nargs, nulls), limit))
-		return SPI_processed;
 	if (IsolationUsesXactSnapshot())
 	{
 		CommandCounterIncrement();	/* our own work is to be seen */
 		snapshot = GetLatestSnapshot();
 		crosscheck = GetTransactionSnapshot();
 	}
-	rc = SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, true, limit);
-	return ran_by_spi("SPI_execute_snapshot", rc);
+	return ran_by_spi("SPI_execute_snapshot",
+					  SPI_execute_snapshot(plan, values, nulls, snapshot, crosscheck, false, fire_triggers, limit));
+}
+
+void
+taskapi_resource_parts_begin(void)
+{
+	AfterTriggerBeginQuery();
+}
+
+uint64
+taskapi_resource_run_part(Oid owner, SPIPlanPtr plan, Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = note_owner};
+	TaskapiRole saved;
+	uint64		found;
+
+	CHECK_FOR_INTERRUPTS();
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
+	saved = taskapi_become(owner, AS_OWNER);
+	found = run_by_spi(plan, values, NULL, false, 0);
+	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
+	MemoryContextSwitchTo(context);
+	return found;
+}
+
+/*
+ * As the executor does at the end of a query.
+ */
+void
+taskapi_resource_parts_end(Oid owner)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = note_owner};
+	EState	   *estate = CreateExecutorState();
+	TaskapiRole saved;
+
+	callback.previous = error_context_stack;
+	if (owner != GetUserId())
+		error_context_stack = &callback;
+	saved = taskapi_become(owner, AS_OWNER);
+	CommandCounterIncrement();
+	PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetLatestSnapshot() : GetTransactionSnapshot());
+	MemoryContextSwitchTo(estate->es_query_cxt);
+	AfterTriggerEndQuery(estate);
+	MemoryContextSwitchTo(context);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	ExecCloseResultRelations(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	FreeExecutorState(estate);
+	taskapi_role_restore(saved);
+	error_context_stack = callback.previous;
 }
 
 uint64

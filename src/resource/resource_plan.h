@@ -64,6 +64,14 @@ extern uint64 taskapi_resource_run_as(Oid owner, SPIPlanPtr plan, Datum *values,
 extern uint64 taskapi_resource_run_into(Oid owner, SPIPlanPtr plan, int nargs, const Oid *argtypes, Datum *values,
 										DestReceiver *receiver);
 
+/*
+ * The same for several statements whose AFTER triggers, referential integrity's above all, wait for the last of them, as
+ * those of one statement do.  The triggers then run with the rights of "owner".
+ */
+extern void taskapi_resource_parts_begin(void);
+extern uint64 taskapi_resource_run_part(Oid owner, SPIPlanPtr plan, Datum *values);
+extern void taskapi_resource_parts_end(Oid owner);
+
 /* The same for a query that sees what the active snapshot shows; one row at the most. */
 extern uint64 taskapi_resource_look_as(Oid owner, SPIPlanPtr plan, Datum *values);
 

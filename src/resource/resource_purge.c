@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -16,6 +17,7 @@
 #include "base/table_cache.h"
 #include "http/problem.h"
 #include "resource/resource_cascade.h"
+#include "resource/resource_plan.h"
 #include "resource/resource_purge.h"
 #include "resource/resource_stranger.h"
 
@@ -31,16 +33,31 @@ typedef struct VisitedRow
 	RowPlace	place;
 	bool		present;		/* is among the rows; false: has to be in the end */
 	bool		below;			/* goes when another row does */
+	bool		first;			/* was there from the start */
+
+	/* only with allies: */
+	struct VisitedRow *from;	/* the row that needs this one to go */
+	pg_uuid_t	deletion;
 } VisitedRow;
 
 static VisitedRow *look_up(const TaskapiDoomed *doomed, const TaskapiRow *row);
+static void begin(TaskapiDoomed *doomed);
+static void free_doomed(TaskapiDoomed *doomed);
 static void visit(TaskapiDoomed *doomed, const TaskapiRow *row, bool required, bool below);
+static void visit_from(TaskapiDoomed *doomed, const TaskapiRow *from, const TaskapiRow *row, bool required, bool below);
+static void visit_first(TaskapiDoomed *doomed, const TaskapiRow *row);
+static void collect(TaskapiDoomed *doomed, const TaskapiRow *first);
+static bool stays(TaskapiDoomed *doomed, const TaskapiRow *row);
+static void keep_path(TaskapiDoomed *doomed, const VisitedRow *visited);
 static void collect_above(TaskapiDoomed *doomed, const TaskapiRow *row, bool required);
 static void collect_below(TaskapiDoomed *doomed, const TaskapiRow *row);
 static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
+static bool same_row(const TaskapiRow *a, const TaskapiRow *b);
+static bool remove_tied(const TaskapiDoomed *doomed);
 static void require_gone(const TaskapiDoomed *doomed);
 static const char *try_purge(const TaskapiRow *row, bool *removed);
+static bool try_purge_together(const List *waiting);
 static TaskapiForeignKey *find_reference(const TaskapiRow *row);
 static bool purge_alone(TaskapiResourceStatement *statement, const TaskapiRow *row);
 static void require_no_reference(const TaskapiRow *row);
@@ -50,6 +67,25 @@ static bool
 same_deletion(const TaskapiRow *a, const TaskapiRow *b)
 {
 	return a->in_deletion && b->in_deletion && memcmp(&a->deletion.id, &b->deletion.id, UUID_LEN) == 0;
+}
+
+static bool
+same_row(const TaskapiRow *a, const TaskapiRow *b)
+{
+	return a->tableoid == b->tableoid && ItemPointerEquals((ItemPointer) &a->tid, (ItemPointer) &b->tid);
+}
+
+pg_uuid_t
+taskapi_purge_deletion(const TaskapiRow *row)
+{
+	pg_uuid_t	id = {{0}};
+
+	if (row->in_deletion)
+		return row->deletion.id;
+	/* no UUID that is made for a deletion begins with so many zeros */
+	memcpy(id.data + 6, &row->tableoid, sizeof(Oid));
+	memcpy(id.data + 10, &row->tid, sizeof(ItemPointerData));
+	return id;
 }
 
 static VisitedRow *
@@ -64,7 +100,14 @@ look_up(const TaskapiDoomed *doomed, const TaskapiRow *row)
 	place.tid = row->tid;
 	visited = hash_search(doomed->visited, &place, HASH_ENTER, &found);
 	if (!found)
-		visited->present = visited->below = false;
+	{
+		visited->present = visited->below = visited->first = false;
+		if (doomed->allies != NULL)
+		{
+			visited->from = NULL;
+			visited->deletion = taskapi_purge_deletion(row);
+		}
+	}
 	return visited;
 }
 
@@ -83,49 +126,116 @@ visit(TaskapiDoomed *doomed, const TaskapiRow *row, bool required, bool below)
 	taskapi_rows_add(doomed->rows, row);
 }
 
+/*
+ * A row that has to go because another one does.
+ */
+static void
+visit_from(TaskapiDoomed *doomed, const TaskapiRow *from, const TaskapiRow *row, bool required, bool below)
+{
+	if (doomed->allies != NULL)
+	{
+		VisitedRow *needs = look_up(doomed, from);
+		VisitedRow *visited = look_up(doomed, row);
+
+		if (!visited->present && !visited->first)
+			visited->from = needs;
+	}
+	visit(doomed, row, required, below);
+}
+
+static void
+visit_first(TaskapiDoomed *doomed, const TaskapiRow *row)
+{
+	look_up(doomed, row)->first = true;
+	visit(doomed, row, false, false);
+}
+
 bool
 taskapi_purge_is_below(const TaskapiDoomed *doomed, const TaskapiRow *row)
 {
 	return look_up(doomed, row)->below;
 }
 
+static void
+begin(TaskapiDoomed *doomed)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(RowPlace);
+	ctl.entrysize = doomed->allies != NULL ? sizeof(VisitedRow) : offsetof(VisitedRow, from);
+	ctl.hcxt = CurrentMemoryContext;
+	doomed->visited = hash_create("taskapi purge", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	doomed->rows = taskapi_rows_create();
+}
+
+static void
+free_doomed(TaskapiDoomed *doomed)
+{
+	taskapi_rows_free(doomed->rows);
+	hash_destroy(doomed->visited);
+}
+
 void
 taskapi_purge_collect(TaskapiDoomed *doomed, const TaskapiRow *first)
 {
-	HASHCTL		ctl = {0};
+	begin(doomed);
+	visit_first(doomed, first);
+	collect(doomed, first);
+}
+
+/*
+ * From the first rows on; "first" is the only one, or NULL.
+ */
+static void
+collect(TaskapiDoomed *doomed, const TaskapiRow *first)
+{
 	HASH_SEQ_STATUS seq;
 	VisitedRow *visited;
 	TaskapiRow *row;
 
-	ctl.keysize = sizeof(RowPlace);
-	ctl.entrysize = sizeof(VisitedRow);
-	ctl.hcxt = CurrentMemoryContext;
-	doomed->visited = hash_create("taskapi purge", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	doomed->rows = taskapi_rows_create();
-	visit(doomed, first, false, false);
-
 	/* the queue grows as we go */
 	while (doomed->obstacle == NULL && (row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		bool		is_first = row->tableoid == first->tableoid && ItemPointerEquals(&row->tid, (ItemPointer) &first->tid);
-
 		/* below a row that a client names, another deletion must have all its rows */
-		if (doomed->whole || !(is_first || same_deletion(row, first)))
-			collect_above(doomed, row, !doomed->whole);
-		collect_below(doomed, row);
+		if (stays(doomed, row))
+			doomed->obstacle = "What has to go with it is not old enough, or has to stay.";
+		else
+		{
+			if (doomed->whole || !(look_up(doomed, row)->first || (first != NULL && same_deletion(row, first))))
+				collect_above(doomed, row, !doomed->whole);
+			collect_below(doomed, row);
+		}
+		if (doomed->obstacle != NULL)
+			keep_path(doomed, look_up(doomed, row));
 	}
 	if (doomed->obstacle != NULL)
 		return;
 
-	/* the row that a client names is the one to delete, in a cycle too */
-	if (!doomed->whole)
-		look_up(doomed, first)->below = false;
 	hash_seq_init(&seq, doomed->visited);
 	while ((visited = hash_seq_search(&seq)) != NULL)
 	{
+		/* the row that a client names is the one to delete, in a cycle too */
+		if (visited->first && !doomed->whole)
+			visited->below = false;
 		if (!visited->present)
 			doomed->obstacle = "Rows of another deletion, which has more rows than these, refer to it.";
 	}
+}
+
+static bool
+stays(TaskapiDoomed *doomed, const TaskapiRow *row)
+{
+	return doomed->allies != NULL && doomed->allies->stays(doomed->allies->arg, row);
+}
+
+/*
+ * What needs a row to go that stays, stays.
+ */
+static void
+keep_path(TaskapiDoomed *doomed, const VisitedRow *visited)
+{
+	for (; doomed->allies != NULL && visited != NULL; visited = visited->from)
+		doomed->allies->keep(doomed->allies->arg, &visited->deletion);
 }
 
 /*
@@ -152,7 +262,7 @@ collect_above(TaskapiDoomed *doomed, const TaskapiRow *row, bool required)
 		while ((parent = taskapi_rows_next(parents)) != NULL)
 		{
 			look_up(doomed, row)->below = true;
-			visit(doomed, parent, required, false);
+			visit_from(doomed, row, parent, required, false);
 		}
 		taskapi_rows_free(parents);
 	}
@@ -192,16 +302,63 @@ collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey
 	taskapi_resource_key_rows(children, row, fk, TASKAPI_FK_PLAN_LOCK_ALL, values, NULL);
 	while (doomed->obstacle == NULL && (child = taskapi_rows_next(children)) != NULL)
 	{
-		if (child->live || (!cascades && !same_deletion(child, row)))
+		bool		other = !cascades && !same_deletion(child, row);
+
+		if (same_row(child, row))
+			continue;
+		if (child->live || (other && !doomed->named && doomed->allies == NULL))
 		{
 			doomed->waits = !child->live;
 			doomed->obstacle = psprintf("%s rows of %s refer to it by \"%s\".", child->live ? "Live" : "Deleted",
 										fk->other_relname, fk->name);
+			continue;
 		}
-		else
-			visit(doomed, child, false, cascades);
+		doomed->tied |= !cascades;
+		visit_from(doomed, row, child, other && doomed->named, cascades);
 	}
 	taskapi_rows_free(children);
+}
+
+/*
+ * Delete all of them, in any order, as one statement: what one row still refers to when it ends is looked at only then.  The
+ * triggers of tables of several owners run with the rights of the first row's.  Of tables without a key to name their rows by
+ * those go that others take along.
+ */
+static bool
+remove_tied(const TaskapiDoomed *doomed)
+{
+	List	   *checked = NIL;
+	Oid			owner = InvalidOid;
+	bool		removed = true;
+	TaskapiRow *row;
+
+	taskapi_rows_rewind(doomed->rows);
+	taskapi_resource_parts_begin();
+	while (removed && (row = taskapi_rows_next(doomed->rows)) != NULL)
+	{
+		bool		is_first = (owner == InvalidOid);
+
+		if (is_first)
+			owner = row->table->owner;
+		if (taskapi_purge_is_below(doomed, row) && row->table->nkeys == 0)
+			continue;
+		if (!list_member_oid(checked, row->table->entry.relid))
+		{
+			taskapi_resource_refuse_strangers_to(row->table, owner);
+			checked = lappend_oid(checked, row->table->entry.relid);
+		}
+		if (taskapi_resource_purge_part(row) || !taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
+			continue;
+		if (!is_first)
+			taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+							"A trigger keeps rows of %s from being purged.", get_rel_name(row->table->entry.relid));
+		removed = false;
+	}
+	taskapi_resource_parts_end(OidIsValid(owner) ? owner : GetUserId());
+	list_free(checked);
+	if (removed)
+		require_gone(doomed);
+	return removed;
 }
 
 /*
@@ -214,6 +371,8 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 	bool		found = false;
 	Oid			checked = InvalidOid;
 
+	if (doomed->tied)
+		return remove_tied(doomed);
 	taskapi_rows_rewind(doomed->rows);
 	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
@@ -316,9 +475,33 @@ try_purge(const TaskapiRow *row, bool *removed)
 	taskapi_purge_collect(&doomed, row);
 	if (doomed.obstacle == NULL)
 		*removed = taskapi_purge_remove(&doomed);
-	taskapi_rows_free(doomed.rows);
-	hash_destroy(doomed.visited);
+	free_doomed(&doomed);
 	return doomed.obstacle;
+}
+
+/*
+ * Purge rows that wait for each other, or else say no.
+ */
+static bool
+try_purge_together(const List *waiting)
+{
+	TaskapiDoomed doomed = {.named = true, .tied = true};
+	ListCell   *lc;
+
+	begin(&doomed);
+	foreach(lc, waiting)
+	{
+		TaskapiRow *current = lock_again(lfirst(lc));
+
+		if (current != NULL)
+			visit_first(&doomed, current);
+	}
+	collect(&doomed, NULL);
+	if (doomed.obstacle == NULL && !taskapi_purge_remove(&doomed))
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL, "A trigger keeps rows of %s from being purged.",
+						get_rel_name(((const TaskapiRow *) linitial(waiting))->table->entry.relid));
+	free_doomed(&doomed);
+	return doomed.obstacle == NULL;
 }
 
 bool
@@ -340,7 +523,7 @@ taskapi_purge_row(TaskapiResourceStatement *statement, const TaskapiRow *row)
 
 /*
  * Rows wait for others that come after them.  So they are tried backwards, and the other way round again, as long as
- * that removes any.
+ * that removes any; those that are left then go together, or not at all.
  */
 void
 taskapi_purge_end_statement(TaskapiResourceStatement *statement)
@@ -370,7 +553,7 @@ taskapi_purge_end_statement(TaskapiResourceStatement *statement)
 		}
 		waiting = left;
 	} while (waiting != NIL && list_length(waiting) < before);
-	if (waiting != NIL)
+	if (waiting != NIL && !try_purge_together(waiting))
 		taskapi_problem(PROBLEM_HAS_DEPENDENTS, NIL, NULL, "%s", obstacle);
 }
 

@@ -18,15 +18,31 @@
 #include "resource/resource_statement.h"
 #include "resource/resource_table_plan.h"
 
+/* What other deletions that refer to one, by keys that take nothing along, may go together with it. */
+typedef struct TaskapiAllies
+{
+	/* does that row have to stay? */
+	bool		(*stays) (void *arg, const TaskapiRow *row);
+	/* the deletion cannot go, since what has to go with it has an obstacle */
+	void		(*keep) (void *arg, const pg_uuid_t *deletion);
+	void	   *arg;
+} TaskapiAllies;
+
 /* All that goes together. */
 typedef struct TaskapiDoomed
 {
 	TaskapiRows *rows;			/* locked */
-	HTAB	   *visited;		/* by the place of a row: 40 bytes for each */
+	HTAB	   *visited;		/* by the place of a row: 40 bytes for each; with allies, 64 */
 	bool		whole;			/* the first row's deletion as a whole, and not only what is below the row */
+	const TaskapiAllies *allies;	/* only if "whole"; or NULL */
+	bool		named;			/* the first rows are all that a client's statement has left: others do not go with them */
+	bool		tied;			/* some refer to others by keys that take nothing along: all go by one statement */
 	const char *obstacle;		/* why it has to stay, or NULL */
 	bool		waits;			/* the obstacle is another deletion, which may go first */
 } TaskapiDoomed;
+
+/* The id of the deletion that a row is in; of one that was deleted round the resource, one that is made of its place. */
+extern pg_uuid_t taskapi_purge_deletion(const TaskapiRow *row);
 
 /*
  * Find and lock all that goes when "first", a deleted row that is locked already, goes.  With "whole" that is its
@@ -38,8 +54,8 @@ extern void taskapi_purge_collect(TaskapiDoomed *doomed, const TaskapiRow *first
 extern bool taskapi_purge_is_below(const TaskapiDoomed *doomed, const TaskapiRow *row);
 
 /*
- * Remove what was collected.  False if a trigger keeps a row that nothing else takes along; forbidden if one keeps
- * another row.
+ * Remove what was collected.  False if a trigger keeps the first row, or if they are not tied a row that nothing else takes
+ * along; forbidden if one keeps another row.
  */
 extern bool taskapi_purge_remove(const TaskapiDoomed *doomed);
 

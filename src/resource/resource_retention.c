@@ -16,8 +16,10 @@
  *
  * A deletion can be in the way of another one that could go as well: one statement
  * that deletes a tree by keys that do not cascade makes a deletion of each row.  So
- * those that were kept for that are tried again, in the other order, as long as it
- * helps.
+ * those that were kept for that are tried again, in the other order.  What waits
+ * still, such as deletions that refer to each other, is tried together with all
+ * that it waits for.  If something of that has to stay, then all on the way to it
+ * have to, and are not tried again in the run.
  *
  * A row that was written since the run began, such as one that a trigger leaves
  * for each one that goes, is none of its business; so every run ends.
@@ -51,9 +53,6 @@
 /* How many deletions one subtransaction takes at most. */
 #define CHUNK 100
 
-/* How often deletions that wait for others are tried. */
-#define MAX_PASSES 10
-
 /* A deletion that has to stay. */
 typedef struct KeptDeletion
 {
@@ -64,8 +63,8 @@ typedef struct KeptDeletion
 /* A row that is old enough. */
 typedef struct Candidate
 {
-	bool		in_deletion;
-	pg_uuid_t	deletion_id;
+	bool		known;			/* its deletion is, by taskapi_purge_deletion() */
+	pg_uuid_t	deletion;
 	Datum	   *key;
 } Candidate;
 
@@ -77,6 +76,7 @@ typedef struct PurgeRun
 	HTAB	   *kept;			/* of KeptDeletion */
 	int64		waiting;		/* of them wait for others */
 	int			pass;
+	bool		together;		/* deletions go with those that they wait for */
 	MemoryContext context;		/* of one attempt */
 	int64		failed;			/* deletions that an error kept */
 	bool		stopped;		/* by a lock */
@@ -95,11 +95,16 @@ typedef struct PurgeRange
 static int	deleted_retention = 30 * 24 * 60 * 60;
 
 static bool is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before);
+static KeptDeletion *find_kept(PurgeRun *run, const pg_uuid_t *deletion);
+static bool has_to_stay(void *arg, const TaskapiRow *row);
+static void keep_ally(void *arg, const pg_uuid_t *deletion);
+static int64 count_deletions(const TaskapiDoomed *doomed);
+static bool is_to_be_tried(PurgeRun *run, const pg_uuid_t *deletion);
 static void purge_all_of(void *arg);
 static int64 purge_range(PurgeRun *run, Candidate *candidates, int n);
 static int64 purge_some(PurgeRun *run, Candidate *candidates, int n);
-static bool purge_deletion(PurgeRun *run, const Candidate *candidate);
-static void keep(PurgeRun *run, const pg_uuid_t *deletion_id, bool waits);
+static int64 purge_deletion(PurgeRun *run, Candidate *candidate);
+static void keep(PurgeRun *run, const pg_uuid_t *deletion, bool waits);
 static void forget_waiting(PurgeRun *run);
 static int64 purge_pass(PurgeRun *run, TransactionId horizon, int64 max);
 static int	next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *candidates, int max);
@@ -139,16 +144,75 @@ is_due(const TaskapiDoomed *doomed, const TaskapiRow *first, TimestampTz before)
 	return found || first->deletion.at < before;
 }
 
+static KeptDeletion *
+find_kept(PurgeRun *run, const pg_uuid_t *deletion)
+{
+	return hash_search(run->kept, deletion, HASH_FIND, NULL);
+}
+
 static void
-keep(PurgeRun *run, const pg_uuid_t *deletion_id, bool waits)
+keep(PurgeRun *run, const pg_uuid_t *deletion, bool waits)
 {
 	bool		found;
-	KeptDeletion *kept = hash_search(run->kept, deletion_id, HASH_ENTER, &found);
+	KeptDeletion *kept = hash_search(run->kept, deletion, HASH_ENTER, &found);
 
-	if (found)
-		return;
-	kept->waits = waits;
-	run->waiting += waits;
+	if (!found)
+	{
+		kept->waits = waits;
+		run->waiting += waits;
+	}
+	else if (kept->waits && !waits)
+	{
+		kept->waits = false;
+		run->waiting--;
+	}
+}
+
+static bool
+has_to_stay(void *arg, const TaskapiRow *row)
+{
+	PurgeRun   *run = arg;
+	pg_uuid_t	deletion = taskapi_purge_deletion(row);
+	const KeptDeletion *kept = find_kept(run, &deletion);
+
+	return (kept != NULL && !kept->waits) || row->deletion.at >= run->before;
+}
+
+static void
+keep_ally(void *arg, const pg_uuid_t *deletion)
+{
+	keep(arg, deletion, false);
+}
+
+static bool
+is_to_be_tried(PurgeRun *run, const pg_uuid_t *deletion)
+{
+	const KeptDeletion *kept = find_kept(run, deletion);
+
+	return kept == NULL ? !run->together : run->together && kept->waits;
+}
+
+static int64
+count_deletions(const TaskapiDoomed *doomed)
+{
+	HASHCTL		ctl = {0};
+	HTAB	   *deletions;
+	TaskapiRow *row;
+	int64		n;
+
+	ctl.keysize = ctl.entrysize = sizeof(pg_uuid_t);
+	ctl.hcxt = CurrentMemoryContext;
+	deletions = hash_create("taskapi purge: deletions", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	taskapi_rows_rewind(doomed->rows);
+	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
+	{
+		pg_uuid_t	deletion = taskapi_purge_deletion(row);
+
+		(void) hash_search(deletions, &deletion, HASH_ENTER, NULL);
+	}
+	n = hash_get_num_entries(deletions);
+	hash_destroy(deletions);
+	return n;
 }
 
 /*
@@ -171,44 +235,46 @@ forget_waiting(PurgeRun *run)
 
 /*
  * Remove the deletion that a candidate belongs to, as it is now: it may have gone with another one, or have been
- * restored and deleted again.
+ * restored and deleted again.  How many have gone?
  */
-static bool
-purge_deletion(PurgeRun *run, const Candidate *candidate)
+static int64
+purge_deletion(PurgeRun *run, Candidate *candidate)
 {
-	TaskapiDoomed		doomed = {.whole = true};
+	TaskapiAllies allies = {.stays = has_to_stay, .keep = keep_ally, .arg = run};
+	TaskapiDoomed doomed = {.whole = true, .allies = run->together ? &allies : NULL};
 	TaskapiRow *first;
 	TaskapiRow *row;
-	bool		found = false;
-	bool		purged = false;
+	int64		purged = 0;
 
-	if (candidate->in_deletion)
-		(void) hash_search(run->kept, &candidate->deletion_id, HASH_FIND, &found);
-	/* one that was deleted round the resource waits for none, and has been tried */
-	if (found || (run->pass > 1 && !candidate->in_deletion))
-		return false;
+	if (candidate->known && !is_to_be_tried(run, &candidate->deletion))
+		return 0;
 	first = taskapi_resource_lock_row(run->table, candidate->key, true);
 	if (first == NULL || first->live || first->deletion.at >= run->before)
-		return false;
+		return 0;
+	candidate->deletion = taskapi_purge_deletion(first);
+	candidate->known = true;
+	if (!is_to_be_tried(run, &candidate->deletion))
+		return 0;
 
 	taskapi_purge_collect(&doomed, first);
-	if (doomed.obstacle == NULL && !is_due(&doomed, first, run->before))
+	if (doomed.obstacle == NULL && !run->together && !is_due(&doomed, first, run->before))
 		doomed.obstacle = "It is not old enough.";
 	if (doomed.obstacle == NULL)
 	{
-		purged = taskapi_purge_remove(&doomed);
-		if (!purged)
+		purged = run->together ? count_deletions(&doomed) : 1;
+		if (!taskapi_purge_remove(&doomed))
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger keeps a row from being purged")));
 	}
-	else
+	else if (!run->together)
 	{
 		taskapi_rows_rewind(doomed.rows);
 		while ((row = taskapi_rows_next(doomed.rows)) != NULL)
 		{
-			if (row->in_deletion)
-				keep(run, &row->deletion.id, doomed.waits);
+			pg_uuid_t	deletion = taskapi_purge_deletion(row);
+
+			keep(run, &deletion, doomed.waits);
 		}
 	}
 	taskapi_rows_free(doomed.rows);
@@ -255,8 +321,8 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 						get_rel_name(run->table->entry.relid), edata->message)));
 		run->failed += n;
 		run->sqlerrcode = edata->sqlerrcode;
-		if (candidates[0].in_deletion)
-			keep(run, &candidates[0].deletion_id, false);
+		if (candidates[0].known)
+			keep(run, &candidates[0].deletion, false);
 		FreeErrorData(edata);
 		return 0;
 	}
@@ -307,9 +373,9 @@ next_candidates(PurgeRun *run, Portal portal, TransactionId horizon, Candidate *
 				TransactionIdPrecedes(xmin, ReadNextTransactionId()))
 				continue;
 			value = SPI_getbinval(tuple, desc, 2, &isnull);
-			c->in_deletion = !isnull;
+			c->known = !isnull;
 			if (!isnull)
-				c->deletion_id = *DatumGetUUIDP(value);
+				c->deletion = *DatumGetUUIDP(value);
 			c->key = palloc(sizeof(Datum) * table->nkeys);
 			for (int k = 0; k < table->nkeys; k++)
 			{
@@ -428,7 +494,6 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	PurgeRun	run = {.before = PG_GETARG_TIMESTAMPTZ(1)};
 	HASHCTL		ctl = {0};
 	int64		purged = 0;
-	int64		went;
 	TaskapiRole saved;
 	int			nestlevel;
 
@@ -448,12 +513,17 @@ taskapi_purge_source(PG_FUNCTION_ARGS)
 	saved = taskapi_become(run.table->owner,
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
 	set_constraints_immediate(run.table);
-	do
+	purged = purge_pass(&run, horizon, batch);
+	if (run.waiting > 0 && purged > 0 && purged < batch && !run.stopped)
 	{
 		forget_waiting(&run);
-		went = purge_pass(&run, horizon, batch - purged);
-		purged += went;
-	} while (run.waiting > 0 && went > 0 && purged < batch && !run.stopped && run.pass < MAX_PASSES);
+		purged += purge_pass(&run, horizon, batch - purged);
+	}
+	if (run.waiting > 0 && purged < batch && !run.stopped)
+	{
+		run.together = true;
+		purged += purge_pass(&run, horizon, batch - purged);
+	}
 	taskapi_role_restore(saved);
 	AtEOXact_GUC(false, nestlevel);
 

@@ -23,13 +23,30 @@
 #include "resource/resource_stranger.h"
 
 static bool acts_on_delete(const TaskapiForeignKey *fk);
+static void refuse_all(const TaskapiTable *table, Oid owner, bool before);
 static void refuse(Oid relid, Oid owner, bool is_first);
 static bool runs_code(const Trigger *trigger, bool is_first);
 
 void
 taskapi_resource_refuse_strangers(const TaskapiTable *table)
 {
-	Oid			owner = table->owner;
+	refuse_all(table, table->owner, true);
+}
+
+void
+taskapi_resource_refuse_strangers_to(const TaskapiTable *table, Oid fired_by)
+{
+	refuse_all(table, table->owner, true);
+	if (fired_by != table->owner)
+		refuse_all(table, fired_by, false);
+}
+
+/*
+ * With the BEFORE triggers of the table itself, or only those that run after.
+ */
+static void
+refuse_all(const TaskapiTable *table, Oid owner, bool before)
+{
 	List	   *reached = list_make1_oid(table->entry.relid);
 
 	/* the list grows as we go */
@@ -38,7 +55,7 @@ taskapi_resource_refuse_strangers(const TaskapiTable *table)
 		Oid			relid = list_nth_oid(reached, i);
 		ListCell   *lc;
 
-		refuse(relid, owner, i == 0);
+		refuse(relid, owner, before && i == 0);
 		foreach(lc, taskapi_resource_table(relid)->incoming)
 		{
 			const TaskapiForeignKey *fk = lfirst(lc);

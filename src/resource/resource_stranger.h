@@ -22,4 +22,7 @@
  */
 extern void taskapi_resource_refuse_strangers(const TaskapiTable *table);
 
+/* The same for a DELETE by its owner whose AFTER triggers run as another role, "fired_by". */
+extern void taskapi_resource_refuse_strangers_to(const TaskapiTable *table, Oid fired_by);
+
 #endif							/* TASKAPI_RESOURCE_STRANGER_H */

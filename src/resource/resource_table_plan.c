@@ -112,6 +112,20 @@ taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kind, const Tas
 	return found > 0;
 }
 
+bool
+taskapi_resource_purge_part(const TaskapiRow *row)
+{
+	TaskapiTable *table = row->table;
+	Datum		values[INDEX_MAX_KEYS];
+	uint64		found;
+
+	for (int i = 0; i < table->nkeys; i++)
+		values[i] = row->values[table->keys[i]];
+	found = taskapi_resource_run_part(table->owner, table_plan(table, TASKAPI_TABLE_PLAN_PURGE), values);
+	taskapi_resource_free_result();
+	return found > 0;
+}
+
 /*
  * A trigger may have made something else of the row: is it in the deletion, or live if that is NULL?
  */

@@ -23,6 +23,9 @@ extern bool taskapi_resource_place(TaskapiTable *table, const Datum *key, Oid *t
 /* Run a plan of the row's own table on it, with a deletion if the plan takes one; was it there? */
 extern bool taskapi_resource_run_row(const TaskapiRow *row, TaskapiTablePlan kind, const TaskapiDeletion *deletion);
 
+/* Purge it as a part of a statement of several rows, see taskapi_resource_run_part(); was it there? */
+extern bool taskapi_resource_purge_part(const TaskapiRow *row);
+
 /* The values that a foreign key has in a row; false if one is null, or the key is not about it, so that it is no reference. */
 extern bool taskapi_resource_reference_of(const TaskapiRow *row, const TaskapiForeignKey *fk, Datum *values);
 
