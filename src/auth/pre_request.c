@@ -198,7 +198,8 @@ settle(Principal *principal, char **headers)
 
 /*
  * What a layer does that verifies a token: set its claims, and note the role that it names, which must be one that the
- * session's user may become.
+ * session's user may become, and not that user, who may become them all.  A token of neither a subject nor a role was signed
+ * for something else.
  */
 static void
 verify_bearer(Principal *principal, const char *authorization)
@@ -206,6 +207,7 @@ verify_bearer(Principal *principal, const char *authorization)
 	const char *token = authorization + strlen("Bearer");
 	const char *reason;
 	Jsonb	   *claims;
+	JsonbValue	sub;
 	JsonbValue	role;
 
 	token += strspn(token, " \t");
@@ -216,9 +218,12 @@ verify_bearer(Principal *principal, const char *authorization)
 	{
 		if (role.type == jbvString)
 			principal->role = get_role_oid(pnstrdup(role.val.string.val, role.val.string.len), true);
-		if (!OidIsValid(principal->role) || !taskapi_may_set_role(GetSessionUserId(), principal->role))
+		if (!OidIsValid(principal->role) || principal->role == GetSessionUserId() ||
+			!taskapi_may_set_role(GetSessionUserId(), principal->role))
 			refuse(PROBLEM_UNAUTHENTICATED, taskapi_jwt_challenge(), "The token is for a role that it cannot have here.");
 	}
+	else if (getKeyJsonValueFromContainer(&claims->root, "sub", strlen("sub"), &sub) == NULL)
+		refuse(PROBLEM_UNAUTHENTICATED, taskapi_jwt_challenge(), "The token names neither a subject nor a role.");
 	taskapi_set_local("request.jwt.claims", JsonbToCString(NULL, &claims->root, VARSIZE(claims)));
 	principal->verified_here = true;
 }

@@ -16,7 +16,7 @@ GRANT USAGE ON SCHEMA regress_bearer TO PUBLIC;
 CREATE TABLE regress_bearer.token AS SELECT name, taskapi.jwt_sign(claims::jsonb) AS token FROM (VALUES
     ('no role', '{"sub": "bearer1", "exp": 4000000000}'), ('user', '{"sub": "bearer1", "role": "regress_user"}'), ('editor', '{"sub": "bearer2", "role": "regress_editor", "scope": "é"}'),
     ('anonymous', '{"role": "regress_anon"}'), ('nobody', '{}'), ('outsider', '{"sub": "bearer1", "role": "regress_outsider"}'),
-    ('missing', '{"sub": "bearer1", "role": "regress_missing"}'), ('none', '{"sub": "bearer1", "role": "none"}'), ('number', '{"sub": "bearer1", "role": 10}'),
+    ('missing', '{"sub": "bearer1", "role": "regress_missing"}'), ('empty role', '{"sub": "bearer1", "role": ""}'), ('log-in role', '{"sub": "bearer1", "role": "regress_authenticator"}'), ('none', '{"sub": "bearer1", "role": "none"}'), ('number', '{"sub": "bearer1", "role": 10}'),
     ('null', '{"sub": "bearer1", "role": null}'), ('empty subject', '{"sub": ""}'), ('blocked', '{"sub": "bearer3"}'), ('expired', '{"sub": "bearer1", "exp": 1}'),
     ('audience', '{"sub": "bearer1", "aud": "x"}')) t (name, claims);
 INSERT INTO regress_bearer.token SELECT 'cut', left(token, -1) FROM regress_bearer.token WHERE name = 'user'
