@@ -25,6 +25,10 @@ const SQLSTATES = [
     [/^(08|53|57P|ECONN|EPIPE|ENOENT|EAI_)/, 503, 'unavailable'],
 ];
 
+// Faults of the server that have the SQLSTATE of a client's, by the server's file that raised them: there are no transaction ids
+// left, or the operating system lets it not write, as on a disk that was remounted read-only.
+const FAULTS = [[/^54000$/, /^(varsup|multixact)\.c$/], [/^42501$/, /^(md|fd|slru|bufmgr|relmapper)\.c$/]];
+
 // A problem of taskapi comes as SQLSTATE PGRST, all of it in JSON. Any function may raise that, so what cannot be answered is
 // undefined, as if it were another error.
 function raisedIn(error) {
@@ -45,6 +49,7 @@ function problemOf(error, anonymous) {
     if (error instanceof Problem) return error;
     const sqlstate = error.code ?? '', own = raisedIn(error);
     if (own) return own;
+    if (FAULTS.some(([pattern, fault]) => pattern.test(sqlstate) && fault.test(error.file))) return new Problem(503, 'unavailable', 'unavailable', undefined, { 'Retry-After': '1' });
     const raised = /^PT([45]\d\d)$/.exec(sqlstate);
     if (raised) return new Problem(Number(raised[1]), sqlstate, error.message, error.detail, {}, error.hint);
     const lost = /^(Connection terminated|timeout exceeded|Client has encountered)/.test(error.message);

@@ -26,6 +26,7 @@ typedef enum ErrorKind
 	ERROR_OTHER
 } ErrorKind;
 
+static int	fault_of(const ErrorData *edata);
 static ErrorKind kind_of(int sqlerrcode);
 static bool is_the_servers(const ErrorData *edata);
 static bool is_referenced_side(const ErrorData *edata, CmdType operation);
@@ -33,6 +34,23 @@ static const char *text_of(const ErrorData *edata);
 pg_noreturn static void raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation);
 pg_noreturn static void raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation);
 static ErrorData *named_only(const ErrorData *edata);
+
+/*
+ * The SQLSTATE of a fault of the database that has one by which a client is to blame, else 0.  A file that the operating
+ * system lets the server not write, as on a disk that was remounted read-only, has that of a missing privilege, and a
+ * database without transaction ids left that of a value that is too large.
+ */
+static int
+fault_of(const ErrorData *edata)
+{
+	if (edata->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
+		edata->message_id != NULL && strstr(edata->message_id, "%m") != NULL)
+		return ERRCODE_IO_ERROR;
+	if (edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && edata->filename != NULL &&
+		(strcmp(edata->filename, "varsup.c") == 0 || strcmp(edata->filename, "multixact.c") == 0))
+		return ERRCODE_INSUFFICIENT_RESOURCES;
+	return 0;
+}
 
 static ErrorKind
 kind_of(int sqlerrcode)
@@ -115,13 +133,22 @@ taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner)
 	ErrorData  *edata;
 	TaskapiProblem problem;
 	ErrorKind	kind;
+	int			fault;
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
+	fault = fault_of(edata);
+	if (fault != 0)
+		edata->sqlerrcode = fault;
 	kind = kind_of(edata->sqlerrcode);
 
 	if (!taskapi_resource_raised_as_owner(edata))
 	{
+		if (fault != 0)
+		{
+			FlushErrorState();
+			ReThrowError(edata);
+		}
 		/* one that was raised as a problem already has its details, which were written for a client */
 		if (kind == ERROR_OTHER || taskapi_problem_of_error(edata, &problem))
 			PG_RE_THROW();
@@ -169,7 +196,11 @@ void
 taskapi_resource_rethrow_of_query(MemoryContext context, CmdType operation, Oid owner)
 {
 	if (kind_of(geterrcode()) == ERROR_PERMISSION)
-		PG_RE_THROW();
+	{
+		MemoryContextSwitchTo(context);
+		if (fault_of(CopyErrorData()) == 0)
+			PG_RE_THROW();
+	}
 	taskapi_resource_rethrow(context, operation, owner);
 }
 

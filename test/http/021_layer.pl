@@ -143,4 +143,13 @@ $layer->start_gateway;
 $seen = $layer->call('GET', '/rpc/settings', as => 'ann');
 is_deeply($seen->{json}, [ 'authenticated', '9MB', '-1', '' ], 'of the settings of a role those hold that it may set') or diag($seen->{text});
 
+# Faults of the server that have the SQLSTATE of a client's.
+my $told = sub {
+	my ($sqlstate, $file) = @_;
+	local $ENV{NODE_PATH} = undef;
+	return qx{node -p 'require("$FindBin::RealBin/../../examples/gateway/problem.js").problemOf(Object.assign(new Error("x"), {code: "$sqlstate", file: "$file"}), false).status'} =~ s/\s//gr;
+};
+is($told->(@$_[ 0, 1 ]), $_->[2], "$_->[0] of $_->[1]") foreach (
+	[ '54000', 'varsup.c', 503 ], [ '54000', 'nbtutils.c', 413 ], [ '42501', 'md.c', 503 ], [ '42501', 'aclchk.c', 403 ]);
+
 done_testing();
