@@ -82,6 +82,17 @@ foreach my $alert (@alerts)
 	}
 }
 
+# A setting is changed as the runbook says, in a session that has not loaded the library, and counts in one that has
+my ($change) = $runbook =~ /^## A setting, changed in use\n\n```sql\n(.*?)```/ms;
+my $pooled = $node->background_psql('postgres');
+is($pooled->query_safe('SELECT count(*) FROM taskapi.problems(); SHOW taskapi.log_slow_request') =~ s/.*\n//sr, '-1', 'a session of the pool');
+is($node->psql('postgres', $change // 'SELECT 1/0'), 0, 'a setting is changed');
+my $counts = '';
+for (1 .. 100) { last if ($counts = $pooled->query_safe('SHOW taskapi.log_slow_request')) eq '1s'; select undef, undef, undef, 0.1; }
+is($counts, '1s', 'and counts at once');
+$node->safe_psql('postgres', ($change =~ s/SET (\S+) = \S+;/RESET $1;/r));
+$pooled->quit;
+
 # promtool
 SKIP:
 {
