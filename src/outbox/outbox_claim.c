@@ -198,7 +198,7 @@ claim_directly(TaskapiReceiver *receiver, TaskapiClaim *claim)
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	group_parks = taskapi_outbox_find_last(&receiver->parked, &receiver->group, 1);
+	group_parks = taskapi_outbox_find_last(&receiver->parked, &receiver->group, 1, NULL);
 	if (!remembered)
 		make_order(receiver, now);
 	while (!claimed && receiver->messages.plain)
@@ -329,8 +329,8 @@ lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembere
 	claim->last_token = locked.fencing_token;
 	/* With a snapshot that is younger than the lock, as in "parks" */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	claim->has_parked = taskapi_outbox_find_last(&receiver->parked, keys, lengthof(keys));
-	claimed = taskapi_outbox_find_last(&receiver->consumer_group, &receiver->group, 1);
+	claim->has_parked = taskapi_outbox_find_last(&receiver->parked, keys, lengthof(keys), NULL);
+	claimed = taskapi_outbox_find_last(&receiver->consumer_group, &receiver->group, 1, NULL);
 	if (claimed)
 	{
 		claim->topics = taskapi_outbox_column(&receiver->consumer_group, 1, &claim->all_topics);

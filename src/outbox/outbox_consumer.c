@@ -45,7 +45,18 @@ static const TaskapiOutboxLayout layout = {
 	{"received_at", TIMESTAMPTZOID}}
 };
 
+/* The generations that were seen last of a group's rows; those that are visible later are not smaller, unless the group is another. */
+static struct
+{
+	Oid			relid;
+	int			group_len;
+	char		group[NAMEDATALEN];
+	int64		generations[OUTBOX_SLOTS];
+} known;
+
 static bool has_triggers(Relation rel);
+static int64 *known_generation(const TaskapiOutboxTable *table, Datum group, int32 slot);
+static bool find_row(TaskapiOutboxTable *table, Datum group, int32 slot);
 static bool has_room(TupleTableSlot *row, const text *owner);
 static void take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer);
 
@@ -72,12 +83,52 @@ has_triggers(Relation rel)
 	return false;
 }
 
+/*
+ * NULL: there can be no such row.
+ */
+static int64 *
+known_generation(const TaskapiOutboxTable *table, Datum group, int32 slot)
+{
+	const text *name = DatumGetTextPP(group);
+	int			len = VARSIZE_ANY_EXHDR(name);
+
+	if (slot < 0 || slot >= OUTBOX_SLOTS || len > sizeof(known.group))
+		return NULL;
+	if (known.relid != RelationGetRelid(table->rel) || known.group_len != len || memcmp(known.group, VARDATA_ANY(name), len) != 0)
+	{
+		memset(&known, 0, sizeof(known));
+		known.relid = RelationGetRelid(table->rel);
+		known.group_len = len;
+		memcpy(known.group, VARDATA_ANY(name), len);
+	}
+	return &known.generations[slot];
+}
+
+/*
+ * A scan reads all entries of a page of the index that its keys are true of, before it returns the first.  So it begins with the
+ * generation that was seen last.
+ */
+static bool
+find_row(TaskapiOutboxTable *table, Datum group, int32 slot)
+{
+	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
+	int64	   *generation = known_generation(table, group, slot);
+	int64		before;
+
+	if (generation == NULL)
+		return false;
+	before = *generation - 1;
+	if (!taskapi_outbox_find_last(table, keys, lengthof(keys), &before) &&
+		!taskapi_outbox_find_last(table, keys, lengthof(keys), NULL))
+		return false;
+	*generation = taskapi_outbox_number(table, COLUMN_GENERATION);
+	return true;
+}
+
 bool
 taskapi_consumer_read(TaskapiOutboxTable *table, Datum group, int32 slot, TaskapiConsumer *consumer)
 {
-	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
-
-	if (!taskapi_outbox_find_last(table, keys, lengthof(keys)))
+	if (!find_row(table, group, slot))
 		return false;
 	take_row(table, consumer);
 	return true;
@@ -102,7 +153,6 @@ take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer)
 bool
 taskapi_consumer_lock(TaskapiOutboxTable *table, Datum group, int32 slot, LockWaitPolicy policy, TaskapiConsumer *consumer)
 {
-	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
 	bool		locked = false;
 	ItemPointerData tid;
 	TM_FailureData failure;
@@ -110,7 +160,7 @@ taskapi_consumer_lock(TaskapiOutboxTable *table, Datum group, int32 slot, LockWa
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (taskapi_outbox_find_last(table, keys, lengthof(keys)))
+	if (find_row(table, group, slot))
 	{
 		tid = table->slot->tts_tid;
 		result = table_tuple_lock(table->rel, &tid, GetActiveSnapshot(), table->slot, GetCurrentCommandId(false),

@@ -7,7 +7,7 @@
  * index has an entry for each that went to another page.  So "generation" is part of the key, and is larger on each page than on
  * those before.  The newest version is then the last in the index, whichever pages they are on, and what a unique index compares
  * are the versions of one page: versions that are kept cost nothing but their space.  Where statements write the row, they give it
- * a new generation with each lease.
+ * a new generation with each lease.  A backend remembers the generations that it has seen: a search begins with them.
  *
  * Works on plain tables only (outbox_table.h), and for the writing on one without triggers of the owner's; otherwise its user
  * has to use statements.  Call it as the owner.

@@ -266,7 +266,7 @@ settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 toke
 		PushActiveSnapshot(GetTransactionSnapshot());
 		simple = row.fencing_token == token && row.owned && upto > row.position && upto <= row.delivered &&
 			taskapi_messages_first(&messages, slot, upto - 1, upto) == upto &&
-			!taskapi_outbox_find_last(&parked, keys, lengthof(keys));
+			!taskapi_outbox_find_last(&parked, keys, lengthof(keys), NULL);
 		PopActiveSnapshot();
 		taskapi_messages_close(&messages);
 	}

@@ -183,11 +183,11 @@ taskapi_outbox_scan_end(TaskapiOutboxTable *table)
 }
 
 bool
-taskapi_outbox_find_last(TaskapiOutboxTable *table, const Datum *keys, int nkeys)
+taskapi_outbox_find_last(TaskapiOutboxTable *table, const Datum *keys, int nkeys, const int64 *after)
 {
 	bool		found;
 
-	taskapi_outbox_scan_begin(table, keys, nkeys, NULL);
+	taskapi_outbox_scan_begin(table, keys, nkeys, after);
 	found = taskapi_outbox_scan_next(table, BackwardScanDirection);
 	taskapi_outbox_scan_end(table);
 	return found;

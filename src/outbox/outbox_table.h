@@ -62,10 +62,9 @@ extern bool taskapi_outbox_scan_next(TaskapiOutboxTable *table, ScanDirection di
 extern void taskapi_outbox_scan_end(TaskapiOutboxTable *table);
 
 /*
- * The last row of these keys in the order of the index, which of versions that are all equal to it is the one that was written
- * last, or nearly: what others have left is not walked through while an old snapshot keeps it from being removed.
+ * The last of them in the order of the index.
  */
-extern bool taskapi_outbox_find_last(TaskapiOutboxTable *table, const Datum *keys, int nkeys);
+extern bool taskapi_outbox_find_last(TaskapiOutboxTable *table, const Datum *keys, int nkeys, const int64 *after);
 
 /* A column of that row, from 0, as in the layout; and one that is a bigint or a time, 0 if it is NULL.  Keys are never NULL. */
 extern Datum taskapi_outbox_column(TaskapiOutboxTable *table, int column, bool *isnull);
