@@ -7,7 +7,8 @@
 # million messages is dropped while publishers go on: how long they wait, beside the same publishers without it. The status column keeps no order of keys; the outbox does.
 #
 # BENCH_PEERS=FOLDER measures pg-boss and graphile-worker of that folder as well (outbox_peers.js). BENCH_LOAD=600 does only this: so
-# many seconds of load on the outbox, and 0.4 of it on the status column, a snapshot held from a tenth of it on; bench/plot draws it.
+# many seconds of load on the outbox, and 0.4 of it on the status column, a snapshot held from a tenth of it on; bench/plot draws it. On
+# a machine that others use too, the messages of a second of processor tell more than those of a second.
 if [ -z "${scratch:-}" ]; then      # by itself; scripts/bench has done all this
     . "$(dirname "$0")/../scripts/common.sh"
     set_up
@@ -29,6 +30,8 @@ CREATE TABLE job (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, status tex
     WITH (autovacuum_vacuum_scale_factor = 0.01);
 CREATE INDEX ON job (id) WHERE status = 'new';
 CREATE TABLE worked (how text, n bigint, at timestamptz DEFAULT clock_timestamp());
+-- what the processes of the server have had of the processors, in hundredths of a second
+CREATE TABLE processor (ticks bigint, at timestamptz DEFAULT clock_timestamp());
 -- one batch of each; how many it was
 CREATE PROCEDURE work_outbox(batch int) LANGUAGE plpgsql AS \$\$
 DECLARE t record;
@@ -113,16 +116,26 @@ peers() {
         while IFS="$(printf '\t')" read -r how rate; do record "outbox: messages a second from Node, $workers workers, batch of 100" "$how" 'a second' "$run" "$rate"; done <"$scratch/peers.tsv"
     done
 }
+# ticks: of all the server's processes; the first one has those of the processes that have ended
+ticks() { cat /proc/[0-9]*/stat 2>/dev/null | awk -v first="$(head -n 1 "$PGDATA/postmaster.pid")" '$1 == first { n += $14 + $15 + $16 + $17 } $4 == first { n += $14 + $15 } END { print n }'; }
 # load: what becomes of each while a snapshot is held
 load() {
     for how in outbox 'status column'; do
         if [ "$how" = outbox ]; then length=$BENCH_LOAD; else length=$((BENCH_LOAD * 2 / 5)); fi
         fill "$backlog"
         echo "CALL load_$(echo "$how" | cut -d' ' -f1)(100);" | as_user tee "$scratch/work.sql" >/dev/null
-        psql -q -c 'TRUNCATE worked' -c 'CHECKPOINT'
+        psql -q -c 'TRUNCATE worked, processor' -c 'CHECKPOINT'
+        (while psql -q -c "INSERT INTO processor VALUES ($(ticks))" 2>/dev/null; do sleep 10; done) &
+        sampler=$!
         (sleep $((BENCH_LOAD / 10)); as_user "$prefix/psql" -qX -c 'BEGIN ISOLATION LEVEL REPEATABLE READ' -c 'SELECT 1' -c "SELECT pg_sleep($BENCH_LOAD)" postgres >/dev/null 2>&1) &
         as_user "$prefix/pgbench" -n -c "$workers" -j 2 -T "$length" -f "$scratch/work.sql" postgres >/dev/null 2>>"$scratch/bench.log" || die "pgbench failed"
         psql -qAt -F "$(printf '\t')" -c "SELECT 'outbox under load, second ' || s * 10, '$how', 'a second', 1, sum(n) / 10.0 FROM (SELECT floor(extract(epoch FROM at - (SELECT min(at) FROM worked)) / 10)::int AS s, n FROM worked) w WHERE s < $length / 10 GROUP BY s ORDER BY s" >>"$results"
+        kill "$sampler"
+        psql -qAt -F "$(printf '\t')" -c "
+            SELECT 'outbox under load, second ' || round(extract(epoch FROM p.at - min(p.at) OVER ()) / 10) * 10, '$how', 'a processor second', 1,
+                   (SELECT sum(w.n) FROM worked w WHERE w.at > p.at AND w.at <= p.next) * 100.0 / (p.next_ticks - p.ticks)
+            FROM (SELECT at, ticks, lead(at) OVER (ORDER BY at) AS next, lead(ticks) OVER (ORDER BY at) AS next_ticks FROM processor) p
+            WHERE p.next < (SELECT max(w.at) FROM worked w) ORDER BY p.at" >>"$results"
         psql -qAt -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'pg_sleep' AND pid <> pg_backend_pid()" >/dev/null
         wait
     done
