@@ -74,6 +74,7 @@ CREATE TABLE @schema@.consumer (
     position         bigint NOT NULL,
     delivered        bigint NOT NULL,
     missed           bigint,
+    parks            boolean NOT NULL DEFAULT false,
     owner            text,
     fencing_token    bigint NOT NULL DEFAULT 0,
     lease_expires_at timestamptz,
@@ -86,6 +87,7 @@ COMMENT ON COLUMN @schema@.consumer.generation IS
 COMMENT ON COLUMN @schema@.consumer.position IS 'All up to this number is done, parked or dead';
 COMMENT ON COLUMN @schema@.consumer.delivered IS 'All up to this number has been handed to the owner';
 COMMENT ON COLUMN @schema@.consumer.missed IS 'Up to this number messages were dropped that the group had not received';
+COMMENT ON COLUMN @schema@.consumer.parks IS 'Whether messages of the slot may be in "parked"';
 
 CREATE TABLE @schema@.parked (
     "group"       text NOT NULL REFERENCES @schema@.consumer_group ON DELETE CASCADE,

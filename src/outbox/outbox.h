@@ -23,7 +23,7 @@
 #define OUTBOX_SLOTS 64
 
 /* At most this many arguments, and columns that are compared */
-#define OUTBOX_MAX_VALUES 10
+#define OUTBOX_MAX_VALUES 11
 
 typedef struct TaskapiOutbox
 {

@@ -42,16 +42,11 @@ static TaskapiOutboxStatement candidates = {
 #define MAX_CANDIDATES 8
 
 static TaskapiOutboxStatement lock = {
-	"SELECT c.slot::int4, c.position, g.topics, c.missed, c.fencing_token"
+	"SELECT c.slot::int4, c.position, g.topics, c.missed, c.fencing_token, c.parks"
 	" FROM @.consumer c JOIN @.consumer_group g ON g.name = c.\"group\""
 	" WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND (c.lease_expires_at IS NULL OR c.lease_expires_at <= clock_timestamp())"
 	" FOR UPDATE OF c SKIP LOCKED",
-	"ti", "ibTbb"
-};
-
-/* With a snapshot that is younger than the lock: whoever had the slot before may have parked something meanwhile. */
-static TaskapiOutboxStatement parks = {
-	"SELECT EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2)", "ti", "n"
+	"ti", "ibTbbn"
 };
 
 static const TaskapiOutboxLayout group_layout = {1, 2, {{"name", TEXTOID}, {"topics", TEXTARRAYOID}}};
@@ -79,7 +74,7 @@ static bool claim_directly(TaskapiReceiver *receiver, TaskapiClaim *claim);
 static bool order_is_valid(const TaskapiReceiver *receiver, TimestampTz now);
 static void make_order(TaskapiReceiver *receiver, TimestampTz now);
 static int	compare_slots(const void *a, const void *b);
-static bool has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now, bool group_parks);
+static bool has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now);
 static bool has_parked_due(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now);
 static bool lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembered, TaskapiClaim *claim);
 
@@ -177,8 +172,7 @@ claim_by_statements(TaskapiReceiver *receiver, TaskapiClaim *claim)
 			claim->topics = taskapi_outbox_value(0, 2, &claim->all_topics);
 			claim->missed = taskapi_outbox_int64(0, 3);
 			claim->last_token = taskapi_outbox_int64(0, 4);
-			(void) taskapi_outbox_run(&parks, values, NULL);
-			claim->has_parked = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
+			claim->has_parked = DatumGetBool(taskapi_outbox_value(0, 5, &isnull)) || isnull;
 			return true;
 		}
 	}
@@ -194,11 +188,9 @@ claim_directly(TaskapiReceiver *receiver, TaskapiClaim *claim)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		remembered = order_is_valid(receiver, now);
 	bool		claimed = false;
-	bool		group_parks;
 
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	group_parks = taskapi_outbox_find_last(&receiver->parked, &receiver->group, 1, NULL);
 	if (!remembered)
 		make_order(receiver, now);
 	while (!claimed && receiver->messages.plain)
@@ -214,7 +206,7 @@ claim_directly(TaskapiReceiver *receiver, TaskapiClaim *claim)
 			continue;
 		}
 		slot = &order.slots[order.next++];
-		claimed = has_something(receiver, slot, now, group_parks) && lock_slot(receiver, slot, remembered, claim);
+		claimed = has_something(receiver, slot, now) && lock_slot(receiver, slot, remembered, claim);
 	}
 	PopActiveSnapshot();
 	/* Whoever has found nothing must not begin where he ended. */
@@ -273,11 +265,11 @@ compare_slots(const void *a, const void *b)
  * Is there anything that could be handed out?  What it goes by may be old.
  */
 static bool
-has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now, bool group_parks)
+has_something(TaskapiReceiver *receiver, const TaskapiConsumer *slot, TimestampTz now)
 {
 	if (slot->missed != 0 || taskapi_messages_first(&receiver->messages, slot->slot, slot->position, receiver->bound) != 0)
 		return true;
-	return group_parks && has_parked_due(receiver, slot, now);
+	return slot->parks && has_parked_due(receiver, slot, now);
 }
 
 /*
@@ -314,7 +306,6 @@ has_parked_due(TaskapiReceiver *receiver, const TaskapiConsumer *slot, Timestamp
 static bool
 lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembered, TaskapiClaim *claim)
 {
-	Datum		keys[2] = {receiver->group, Int16GetDatum((int16) slot->slot)};
 	TaskapiConsumer locked;
 	bool		claimed;
 
@@ -327,9 +318,8 @@ lock_slot(TaskapiReceiver *receiver, const TaskapiConsumer *slot, bool remembere
 	claim->position = locked.position;
 	claim->missed = locked.missed;
 	claim->last_token = locked.fencing_token;
-	/* With a snapshot that is younger than the lock, as in "parks" */
+	claim->has_parked = locked.parks;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	claim->has_parked = taskapi_outbox_find_last(&receiver->parked, keys, lengthof(keys), NULL);
 	claimed = taskapi_outbox_find_last(&receiver->consumer_group, &receiver->group, 1, NULL);
 	if (claimed)
 	{

@@ -32,6 +32,7 @@ enum
 	COLUMN_POSITION,
 	COLUMN_DELIVERED,
 	COLUMN_MISSED,
+	COLUMN_PARKS,
 	COLUMN_OWNER,
 	COLUMN_FENCING_TOKEN,
 	COLUMN_LEASE_EXPIRES_AT,
@@ -39,10 +40,10 @@ enum
 };
 
 static const TaskapiOutboxLayout layout = {
-	3, 10,
+	3, 11,
 	{{"group", TEXTOID}, {"slot", INT2OID}, {"generation", INT8OID}, {"position", INT8OID}, {"delivered", INT8OID},
-	{"missed", INT8OID}, {"owner", TEXTOID}, {"fencing_token", INT8OID}, {"lease_expires_at", TIMESTAMPTZOID},
-	{"received_at", TIMESTAMPTZOID}}
+	{"missed", INT8OID}, {"parks", BOOLOID}, {"owner", TEXTOID}, {"fencing_token", INT8OID},
+	{"lease_expires_at", TIMESTAMPTZOID}, {"received_at", TIMESTAMPTZOID}}
 };
 
 /* The generations that were seen last of a group's rows; those that are visible later are not smaller, unless the group is another. */
@@ -143,6 +144,7 @@ take_row(TaskapiOutboxTable *table, TaskapiConsumer *consumer)
 	consumer->position = taskapi_outbox_number(table, COLUMN_POSITION);
 	consumer->delivered = taskapi_outbox_number(table, COLUMN_DELIVERED);
 	consumer->missed = taskapi_outbox_number(table, COLUMN_MISSED);
+	consumer->parks = DatumGetBool(taskapi_outbox_column(table, COLUMN_PARKS, &isnull)) || isnull;
 	(void) taskapi_outbox_column(table, COLUMN_OWNER, &isnull);
 	consumer->owned = !isnull;
 	consumer->fencing_token = taskapi_outbox_number(table, COLUMN_FENCING_TOKEN);

@@ -9,6 +9,10 @@
  * are the versions of one page: versions that are kept cost nothing but their space.  Where statements write the row, they give it
  * a new generation with each lease.  A backend remembers the generations that it has seen: a search begins with them.
  *
+ * "parks" says whether something may be parked in the slot.  It is true from the first message on that is parked, and false again
+ * when a settle() finds none: so whoever has nothing to do with parked messages does not look for them, which old versions of these
+ * would make dear.
+ *
  * Works on plain tables only (outbox_table.h), and for the writing on one without triggers of the owner's; otherwise its user
  * has to use statements.  Call it as the owner.
  *
@@ -28,6 +32,7 @@ typedef struct TaskapiConsumer
 	int64		position;
 	int64		delivered;
 	int64		missed;			/* 0 is none */
+	bool		parks;
 	bool		owned;
 	int64		fencing_token;
 	TimestampTz lease_expires_at;	/* 0 is none, here and below */

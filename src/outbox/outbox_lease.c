@@ -112,7 +112,7 @@ static TaskapiOutboxStatement next_of_key = {
 
 static TaskapiOutboxStatement end_lease = {
 	"UPDATE @.consumer c SET position = greatest(c.position, $3), delivered = greatest(c.position, $3), owner = NULL,"
-	" lease_expires_at = NULL WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
+	" lease_expires_at = NULL, parks = EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2) WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
 	"tib", ""
 };
 
@@ -130,14 +130,16 @@ static TaskapiOutboxStatement revive = {
 	"tib", ""
 };
 
+static TaskapiOutboxStatement says_that_it_parks = {
+	"UPDATE @.consumer c SET parks = true WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND NOT c.parks", "ti", ""
+};
+
 /* If it is held, it stands in both. */
 static TaskapiOutboxStatement forget = {
 	"WITH dead AS (DELETE FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.slot = $2 AND d.seq = $3 RETURNING d.seq)"
 	" DELETE FROM @.parked p USING dead d WHERE p.\"group\" = $1 AND p.seq = d.seq",
 	"tib", ""
 };
-
-static const TaskapiOutboxLayout parked_layout = {2, 2, {{"group", TEXTOID}, {"slot", INT2OID}}};
 
 static bool settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 token, int64 upto);
 static int32 lock_dead_letter(FunctionCallInfo fcinfo);
@@ -249,24 +251,20 @@ settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 toke
 {
 	TaskapiOutboxOwner saved;
 	TaskapiOutboxTable consumer = {0};
-	TaskapiOutboxTable parked = {0};
 	TaskapiMessages messages = {0};
 	TaskapiConsumer row;
-	Datum		keys[2] = {group, Int16GetDatum((int16) slot)};
 	bool		simple = false;
 
 	if (IsolationUsesXactSnapshot() || slot < 0 || slot >= OUTBOX_SLOTS)
 		return false;
 	saved = taskapi_outbox_as_owner();
 	if (taskapi_consumer_open(&consumer, outbox) &&
-		taskapi_outbox_table_open_name(&parked, outbox, "parked", &parked_layout, AccessShareLock) &&
 		taskapi_consumer_lock(&consumer, group, slot, LockWaitBlock, &row))
 	{
 		taskapi_messages_open(&messages, outbox);
 		PushActiveSnapshot(GetTransactionSnapshot());
-		simple = row.fencing_token == token && row.owned && upto > row.position && upto <= row.delivered &&
-			taskapi_messages_first(&messages, slot, upto - 1, upto) == upto &&
-			!taskapi_outbox_find_last(&parked, keys, lengthof(keys), NULL);
+		simple = row.fencing_token == token && row.owned && !row.parks && upto > row.position && upto <= row.delivered &&
+			taskapi_messages_first(&messages, slot, upto - 1, upto) == upto;
 		PopActiveSnapshot();
 		taskapi_messages_close(&messages);
 	}
@@ -276,7 +274,6 @@ settle_directly(const TaskapiOutbox *outbox, Datum group, int32 slot, int64 toke
 
 		taskapi_consumer_write(&consumer, &change);
 	}
-	taskapi_outbox_table_close(&parked);
 	taskapi_outbox_table_close(&consumer);
 	taskapi_outbox_end_as_owner(saved);
 	return simple;
@@ -359,6 +356,7 @@ taskapi_redrive(PG_FUNCTION_ARGS)
 	values[0] = PG_GETARG_DATUM(0);
 	values[2] = PG_GETARG_DATUM(1);
 	(void) taskapi_outbox_run(&revive, values, NULL);
+	(void) taskapi_outbox_run(&says_that_it_parks, values, NULL);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -1,5 +1,6 @@
-# While another session holds a snapshot, every version of a slot's row is kept. What receive(), settle(), an empty receive(), the
-# views and the changing of a group read does not grow with their number, neither through the indexes nor by statements.
+# While another session holds a snapshot, every version of a slot's row is kept, and of what was parked. What receive(), settle(), an
+# empty receive(), the views and the changing of a group read does not grow with their number, neither through the indexes nor by
+# statements.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -26,6 +27,17 @@ $node->safe_psql('postgres', q{
 			COMMIT;
 		END LOOP;
 	END $$;
+	-- messages that fail, and are done when they are tried again
+	CREATE PROCEDURE fail(batches int) LANGUAGE plpgsql AS $$
+	DECLARE m taskapi.message;
+	BEGIN
+		FOR i IN 1 .. 2 * batches LOOP
+			SELECT * INTO STRICT m FROM taskapi.receive('g', 'w', 1);
+			PERFORM taskapi.settle('g', m.slot, m.fencing_token, m.seq, CASE WHEN m.attempts = 0 THEN ARRAY[m.seq] ELSE '{}' END);
+			UPDATE outbox.parked SET due_at = clock_timestamp() WHERE due_at > clock_timestamp();
+			COMMIT;
+		END LOOP;
+	END $$;
 	-- the pages that a query reads, all that it calls included, once its plans are made
 	CREATE FUNCTION pages(query text) RETURNS bigint LANGUAGE plpgsql AS $$
 	DECLARE plan json;
@@ -35,7 +47,7 @@ $node->safe_psql('postgres', q{
 		END LOOP;
 		RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
 	END $$;
-	CREATE VIEW read AS SELECT heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read AS pages FROM pg_statio_user_tables WHERE relid = 'outbox.consumer'::regclass;
+	CREATE VIEW read AS SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) AS pages FROM pg_statio_user_tables WHERE relid IN ('outbox.consumer'::regclass, 'outbox.parked'::regclass);
 	CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 });
 
@@ -61,7 +73,7 @@ sub look
 		[ 'extend_lease()', q{SELECT taskapi.extend_lease('g', 0, 7)}, q{UPDATE outbox.consumer SET owner = 'w', fencing_token = 7 WHERE slot = 0} ],
 		[ 'the view of the lag', 'SELECT * FROM taskapi.outbox_lag', '' ],
 		[ 'the statistics', 'SELECT * FROM taskapi.outbox_stats()', '' ],
-		[ 'setting a group back', q{SELECT taskapi.create_consumer_group('g', from_seq => 0)}, '' ],
+		[ 'setting a group back', q{SELECT taskapi.create_consumer_group('g', from_seq => 0, hold_key => true)}, '' ],
 		[ 'looking for what may be dropped', 'SELECT taskapi.prune_outbox()', q{SELECT taskapi.create_consumer_group('behind', from_seq => 0)} ];
 	note "$how: ", join ', ', map { "$_: $read{$_}" } sort keys %read;
 	return %read;
@@ -78,6 +90,7 @@ foreach my $way ('through the indexes', 'by statements')
 	work_off(700);
 	my %before = look("$way, at first");
 	work_off($way eq 'by statements' ? 2000 : 7000);
+	$node->safe_psql('postgres', q{SELECT count(taskapi.publish('t', 'key ' || i % 8, '1')) FROM generate_series(1, 300) i; CALL fail(300)});
 	my %after = look("$way, with thousands of versions more");
 	cmp_ok($after{$_}, '<=', 1.5 * $before{$_} + 5, "$way: $_") foreach sort keys %before;
 	cmp_ok($node->safe_psql('postgres', q{SELECT pg_relation_size('outbox.consumer') / 8192}), '>', 50, "$way: the versions were kept");
