@@ -17,6 +17,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/uuid.h"
 
 #include "page/page_json.h"
 
@@ -27,6 +28,7 @@ typedef enum ValueForm
 	FORM_INTEGER,				/* always a JSON number */
 	FORM_NUMBER,				/* a string if it is NaN or infinite */
 	FORM_DATETIME,				/* in ISO 8601, whatever DateStyle says */
+	FORM_UUID,					/* nothing to escape, and many columns are one */
 	FORM_JSON,					/* as it is */
 	FORM_CAST,					/* what a cast to json gives, as it is */
 	FORM_ARRAY,
@@ -56,6 +58,7 @@ struct TaskapiRowWriter
 static void column_writer(Form_pg_attribute att, ColumnWriter *column);
 static Oid	cast_to_json(Oid type);
 static void write_value(ColumnWriter *column, Datum value, StringInfo buf);
+static void append_uuid(const pg_uuid_t *uuid, StringInfo buf);
 
 TaskapiRowWriter *
 taskapi_row_writer(TupleDesc desc)
@@ -120,6 +123,9 @@ column_writer(Form_pg_attribute att, ColumnWriter *column)
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 			column->form = FORM_DATETIME;
+			return;
+		case UUIDOID:
+			column->form = FORM_UUID;
 			return;
 		case JSONOID:
 		case JSONBOID:
@@ -202,6 +208,9 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 				appendStringInfoChar(buf, '"');
 				return;
 			}
+		case FORM_UUID:
+			append_uuid(DatumGetUUIDP(value), buf);
+			return;
 		case FORM_CAST:
 			{
 				text	   *cast = DatumGetTextPP(FunctionCall1(&column->output, value));
@@ -230,4 +239,24 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 		appendStringInfoString(buf, written);
 	else
 		escape_json(buf, written);
+}
+
+static void
+append_uuid(const pg_uuid_t *uuid, StringInfo buf)
+{
+	static const char digits[] = "0123456789abcdef";
+	char		text[2 * UUID_LEN + 4 + 2];
+	char	   *next = text;
+
+	*next++ = '"';
+	for (int i = 0; i < UUID_LEN; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*next++ = '-';
+		*next++ = digits[uuid->data[i] >> 4];
+		*next++ = digits[uuid->data[i] & 0x0f];
+	}
+	*next++ = '"';
+	Assert(next == text + sizeof(text));
+	appendBinaryStringInfo(buf, text, sizeof(text));
 }
