@@ -274,7 +274,6 @@ AS $$
 DECLARE
     horizon CONSTANT xid8 := coalesce(written_before, pg_snapshot_xmax(pg_current_snapshot()));
     purged bigint := 0;
-    before bigint;
     table_ regclass;
 BEGIN
     IF older_than IS NULL OR older_than < interval '0' THEN
@@ -284,24 +283,20 @@ BEGIN
         RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM taskapi.forget_dropped_resources();
-    -- Again as long as there is progress: what a purged row referred to may be free to go as well.
+    -- The newest first, since a table mostly refers to older ones, whose rows are free to go then.
+    FOR table_ IN
+        SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1 DESC
     LOOP
-        before := purged;
-        FOR table_ IN
-            SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1
-        LOOP
-            EXIT WHEN purged >= batch;
-            BEGIN
-                purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
-            EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
-                -- the text may tell of rows that whoever runs this cannot read
-                RAISE WARNING 'could not purge deleted rows of %', table_
-                    USING ERRCODE = SQLSTATE, DETAIL = format('The error has SQLSTATE %s.', SQLSTATE),
-                          HINT = CASE WHEN SQLSTATE = '55P03' THEN 'Another session has locked it. The next run tries again.'
-                                      ELSE 'Call taskapi.expose() again.' END;
-            END;
-        END LOOP;
-        EXIT WHEN purged = before OR purged >= batch;
+        EXIT WHEN purged >= batch;
+        BEGIN
+            purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
+        EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
+            -- the text may tell of rows that whoever runs this cannot read
+            RAISE WARNING 'could not purge deleted rows of %', table_
+                USING ERRCODE = SQLSTATE, DETAIL = format('The error has SQLSTATE %s.', SQLSTATE),
+                      HINT = CASE WHEN SQLSTATE = '55P03' THEN 'Another session has locked it. The next run tries again.'
+                                  ELSE 'Call taskapi.expose() again.' END;
+        END;
     END LOOP;
     RETURN purged;
 END
