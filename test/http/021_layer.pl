@@ -146,7 +146,6 @@ is_deeply($seen->{json}, [ 'authenticated', '9MB', '-1', '' ], 'of the settings 
 # Faults of the server that have the SQLSTATE of a client's.
 my $told = sub {
 	my ($sqlstate, $file) = @_;
-	local $ENV{NODE_PATH} = undef;
 	return qx{node -p 'require("$FindBin::RealBin/../../examples/gateway/problem.js").problemOf(Object.assign(new Error("x"), {code: "$sqlstate", file: "$file"}), false).status'} =~ s/\s//gr;
 };
 is($told->(@$_[ 0, 1 ]), $_->[2], "$_->[0] of $_->[1]") foreach (
