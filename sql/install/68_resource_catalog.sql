@@ -19,7 +19,7 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         SELECT coalesce(array_agg(a.action ORDER BY a.place), '{}')
-        FROM (SELECT v.oid AS view, d.oid AS trash, t.oid AS source, a.attnum AS restored,
+        FROM (SELECT v.oid AS view, d.oid AS trash, t.oid AS source, a.attnum AS restored, m.attnum AS mark,
                      has_schema_privilege(v.relnamespace, 'USAGE') AS reached,
                      -- a statement on the table is parsed as the caller
                      has_schema_privilege(v.relnamespace, 'USAGE') AND has_schema_privilege(t.relnamespace, 'USAGE') AS written
@@ -27,6 +27,8 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
               LEFT JOIN pg_class d ON d.oid = ($1).deleted_resource
               LEFT JOIN pg_attribute a ON a.attrelid = t.oid
                   AND a.attname = CASE WHEN ($1).versioned THEN 'updated_at' ELSE ($1).deleted_at_column END
+              -- by number: of a name that the owner has changed, PostgreSQL raises an error, for whoever asks for any resource
+              LEFT JOIN pg_attribute m ON m.attrelid = d.oid AND m.attname = ($1).deleted_at_column
               WHERE v.oid = ($1).resource AND v.relkind = 'v') r,
         LATERAL (VALUES
             (1, 'read', reached AND taskapi.may_read_view(view, source)),
@@ -34,7 +36,7 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
             (3, 'create', written AND has_any_column_privilege(view, 'INSERT') AND has_any_column_privilege(source, 'INSERT')),
             (4, 'update', written AND has_any_column_privilege(view, 'UPDATE') AND has_any_column_privilege(source, 'UPDATE')),
             (5, 'delete', written AND has_table_privilege(view, 'DELETE') AND has_table_privilege(source, 'DELETE')),
-            (6, 'restore', written AND has_column_privilege(trash, ($1).deleted_at_column, 'UPDATE')
+            (6, 'restore', written AND has_column_privilege(trash, mark, 'UPDATE')
                            AND has_column_privilege(source, restored, 'UPDATE')),
             (7, 'purge', written AND has_table_privilege(trash, 'DELETE') AND has_table_privilege(source, 'DELETE')))
             a (place, action, allowed)

@@ -91,6 +91,7 @@ ALTER TABLE shop."order" RENAME COLUMN note TO remark;
 CREATE OR REPLACE VIEW shop_api.customers AS
     SELECT 1 AS id, 'x' AS name, NULL::taskapi.cursor AS cursor, now() AS more;
 ALTER TABLE shop.customer DROP COLUMN name CASCADE;
+ALTER VIEW shop_api."deleted_Orders" RENAME COLUMN deleted_at TO gone_at;
 SELECT resource, actions, key_columns FROM taskapi.resources WHERE api_schema = 'shop_api' ORDER BY 1;
 
 -- It can be read where nothing can be written, and under any search_path.
