@@ -17,6 +17,7 @@
 
 #include "base/args.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "http/problem.h"
 #include "outbox/outbox_bound.h"
 #include "outbox/outbox_consumer.h"
@@ -91,6 +92,16 @@ static TaskapiOutboxStatement stats = {
 	"", "bbbbb"
 };
 
+#define FIGURES 6
+
+/* What stats shows of the outbox; found is false if there is none. */
+typedef struct Figures
+{
+	bool		found;
+	int64		values[FIGURES];
+} Figures;
+
+static void read_figures(void *arg);
 static void check_topics(ArrayType *topics);
 static int64 start_position(const TaskapiOutbox *outbox, FunctionCallInfo fcinfo, int argno);
 
@@ -225,35 +236,57 @@ taskapi_outbox_lag_rows(PG_FUNCTION_ARGS)
 }
 
 /*
- * outbox_stats() -> the rows of the outbox in the view stats; none if there is no outbox
+ * outbox_stats() -> the rows of the outbox in the view stats; none if there is no outbox, or if it cannot be read, as by a policy of
+ * its owner that raises: the view has what others watch, too.
  */
 Datum
 taskapi_outbox_stats(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {
-		"outbox_parked", "outbox_dead", "outbox_oldest_seconds", "saga_open", "saga_stuck"
+		"outbox_published", "outbox_parked", "outbox_dead", "outbox_oldest_seconds", "saga_open", "saga_stuck"
 	};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const TaskapiOutbox *outbox = taskapi_outbox_find();
+	Figures		figures = {0};
+	ErrorData  *edata;
 	Datum		values[2];
 	bool		nulls[2] = {false};
 
+	StaticAssertStmt(lengthof(names) == FIGURES, "each figure has a name");
 	InitMaterializedSRF(fcinfo, 0);
 	if (rsinfo->setDesc->natts != lengthof(values))
 		elog(ERROR, "outbox_stats() has other columns than the extension gave it");
-	if (outbox == NULL)
+	edata = taskapi_in_subtransaction(read_figures, &figures);
+	if (edata != NULL)
+	{
+		ereport(WARNING,
+				(errcode(edata->sqlerrcode),
+				 errmsg("could not read the outbox"),
+				 errdetail("The error has SQLSTATE %s.", unpack_sql_state(edata->sqlerrcode))));
+		FreeErrorData(edata);
 		return (Datum) 0;
-	values[0] = CStringGetTextDatum("outbox_published");
-	values[1] = Int64GetDatum(taskapi_outbox_last_number(outbox));
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	SPI_connect();
-	(void) taskapi_outbox_run(&stats, NULL, NULL);
-	for (int i = 0; i < lengthof(names); i++)
+	}
+	for (int i = 0; figures.found && i < FIGURES; i++)
 	{
 		values[0] = CStringGetTextDatum(names[i]);
-		values[1] = Int64GetDatum(taskapi_outbox_int64(0, i));
+		values[1] = Int64GetDatum(figures.values[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
-	SPI_finish();
 	return (Datum) 0;
+}
+
+static void
+read_figures(void *arg)
+{
+	Figures    *figures = arg;
+	const TaskapiOutbox *outbox = taskapi_outbox_find();
+
+	if (outbox == NULL)
+		return;
+	figures->values[0] = taskapi_outbox_last_number(outbox);
+	SPI_connect();
+	(void) taskapi_outbox_run(&stats, NULL, NULL);
+	for (int i = 1; i < FIGURES; i++)
+		figures->values[i] = taskapi_outbox_int64(0, i - 1);
+	SPI_finish();
+	figures->found = true;
 }

@@ -123,6 +123,12 @@ SELECT taskapi.drop_consumer_group('g');
 CALL taskapi.maintain();
 SELECT * FROM public.partitions LIMIT 1;
 SELECT payload FROM regress_messages.message;
+-- one that cannot be read keeps from nobody what else is watched
+BEGIN;
+ALTER TABLE regress_messages.parked RENAME TO taken;
+SELECT name FROM taskapi.stats WHERE name LIKE 'outbox%';
+SELECT count(*) > 10 AS others FROM taskapi.stats;
+ROLLBACK;
 
 DROP VIEW public.partitions;
 DROP SCHEMA regress_other CASCADE;
