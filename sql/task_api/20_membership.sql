@@ -48,7 +48,9 @@ BEGIN
         SELECT m.project_id
         FROM @data@.membership m JOIN @data@.project p ON p.id = m.project_id
         WHERE m.account_id = me AND m.deleted_at IS NOT NULL AND m.deletion_id = p.deletion_id
-          AND CASE minimum_role WHEN 'viewer' THEN true WHEN 'editor' THEN m.role <> 'viewer' WHEN 'owner' THEN m.role = 'owner' END);
+          AND CASE minimum_role WHEN 'viewer' THEN true
+                                WHEN 'editor' THEN m.role <> 'viewer'
+                                WHEN 'owner'  THEN m.role = 'owner' END);
 END
 $body$;
 COMMENT ON FUNCTION @data@.my_project_ids(text) IS

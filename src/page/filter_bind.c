@@ -263,8 +263,11 @@ taskapi_filter_is_leakproof(const TaskapiFilterBinding *bindings, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
-		if (bindings[i].op != FILTER_IS_NULL &&
-			(bindings[i].op != FILTER_EQ || !get_func_leakproof(get_opcode(find_operator(FILTER_EQ, bindings[i].column->basetype)))))
+		Oid			type = bindings[i].column->basetype;
+
+		if (bindings[i].op == FILTER_IS_NULL)
+			continue;
+		if (bindings[i].op != FILTER_EQ || !get_func_leakproof(get_opcode(find_operator(FILTER_EQ, type))))
 			return false;
 	}
 	return true;

@@ -32,7 +32,7 @@ extern TaskapiFilterBinding *taskapi_filter_bind(List *conditions, const Taskapi
 extern bool taskapi_filter_constants(const TaskapiFilterBinding *bindings, int n,
 									 Bitmapset **filtered, Bitmapset **equal, Bitmapset **isnull);
 
-/* Are all of "n" conditions equalities and IS NULL whose comparisons are leakproof, so that row-level security does not come first? */
+/* Are "n" conditions equalities and IS NULL only, and leakproof, so that they need not wait for row-level security? */
 extern bool taskapi_filter_is_leakproof(const TaskapiFilterBinding *bindings, int n);
 
 /* The parameters, one for each condition that has one, in order. */
