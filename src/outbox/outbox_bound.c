@@ -23,6 +23,7 @@
 /* Has this transaction its lock?  Every number that it draws is larger than what the lock says, so one is enough. */
 static bool announced = false;
 static int64 announced_number = 0;
+static Oid	announced_sequence = InvalidOid;
 
 /* The bound that was found last, of which sequence and when */
 static int64 recent_bound = 0;
@@ -50,7 +51,8 @@ taskapi_outbox_draw(const TaskapiOutbox *outbox)
 {
 	int64		number;
 
-	if (!announced)
+	/* Another outbox, which this transaction has created, has numbers of its own. */
+	if (!announced || announced_sequence != outbox->message_seq)
 		announce(outbox);
 	number = taskapi_outbox_next_number(outbox);
 	if (number <= announced_number)
@@ -86,6 +88,7 @@ announce(const TaskapiOutbox *outbox)
 	PG_END_TRY();
 	announced = true;
 	announced_number = (int64) reached;
+	announced_sequence = outbox->message_seq;
 }
 
 int64
