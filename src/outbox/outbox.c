@@ -295,6 +295,23 @@ taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char 
 	return SPI_processed;
 }
 
+void
+taskapi_outbox_write(TaskapiOutboxStatement *statement, Datum *values, const char *nulls, uint64 rows)
+{
+	if (taskapi_outbox_run(statement, values, nulls) != rows)
+		taskapi_outbox_not_written();
+}
+
+void
+taskapi_outbox_not_written(void)
+{
+	/* A plan of which a rule has made nothing depends on no table: the server would not make it again when the rule is gone. */
+	epoch++;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a trigger or rule keeps rows from being written to the outbox")));
+}
+
 static void
 require_result(const TaskapiOutboxStatement *statement)
 {
@@ -313,9 +330,7 @@ Datum
 taskapi_outbox_value(uint64 row, int column, bool *isnull)
 {
 	if (row >= SPI_processed)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a trigger keeps rows from being written to the outbox")));
+		taskapi_outbox_not_written();
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column + 1, isnull);
 }
 

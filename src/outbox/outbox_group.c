@@ -144,13 +144,13 @@ taskapi_create_consumer_group(PG_FUNCTION_ARGS)
 	created = DatumGetBool(taskapi_outbox_value(0, 0, &isnull));
 	values[1] = Int64GetDatum(position);
 	if (created)
-		(void) taskapi_outbox_run(&create_slots, values, NULL);
+		taskapi_outbox_write(&create_slots, values, NULL, OUTBOX_SLOTS);
 	else if (!PG_ARGISNULL(2) || !PG_GETARG_BOOL(4))
 		(void) taskapi_outbox_run(&lock_slots, values, NULL);
 	for (int32 slot = 0; !created && !PG_ARGISNULL(2) && slot < OUTBOX_SLOTS; slot++)
 	{
 		values[2] = Int32GetDatum(slot);
-		(void) taskapi_outbox_run(&move_slot, values, NULL);
+		taskapi_outbox_write(&move_slot, values, NULL, 1);
 	}
 	if (!created && !PG_GETARG_BOOL(4))
 	{

@@ -89,6 +89,17 @@ static TaskapiOutboxStatement park = {
 	"titbBb", ""
 };
 
+/* All that failed, and what was handed out in vain behind it, is parked or dead; a trigger may have seen to something else. */
+static TaskapiOutboxStatement lost = {
+	FAILURES
+	" SELECT n.seq FROM (SELECT u.seq FROM unnest($5) u(seq) UNION ALL SELECT m.seq FROM failure f"
+	" JOIN @.message m ON m.key = f.key AND m.slot = $2 AND m.seq > f.seq AND m.seq > $4 AND m.seq <= $6"
+	" JOIN @.consumer_group g ON g.name = $1 AND (g.topics IS NULL OR m.topic = ANY (g.topics))) n"
+	" WHERE NOT EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.seq = n.seq)"
+	" AND NOT EXISTS (SELECT FROM @.dead_letter d WHERE d.\"group\" = $1 AND d.seq = n.seq) LIMIT 1",
+	"titbBb", "b"
+};
+
 /* A group that holds keys leaves the dead one parked as well, for ever: so all of its key wait as they always do. */
 static TaskapiOutboxStatement bury = {
 	FAILURES
@@ -131,7 +142,7 @@ static TaskapiOutboxStatement revive = {
 };
 
 static TaskapiOutboxStatement says_that_it_parks = {
-	"UPDATE @.consumer c SET parks = true WHERE " TASKAPI_CONSUMER_IS("$1", "$2") " AND NOT c.parks", "ti", ""
+	"UPDATE @.consumer c SET parks = true WHERE " TASKAPI_CONSUMER_IS("$1", "$2"), "ti", ""
 };
 
 /* If it is held, it stands in both. */
@@ -234,10 +245,13 @@ taskapi_settle(PG_FUNCTION_ARGS)
 		(void) taskapi_outbox_run(&park, values, nulls);
 		values[3] = Int64GetDatum(upto);
 		(void) taskapi_outbox_run(&bury, values, nulls);
+		values[3] = Int64GetDatum(position);
+		if (taskapi_outbox_run(&lost, values, nulls) > 0)
+			taskapi_outbox_not_written();
 	}
 	(void) taskapi_outbox_run(&next_of_key, values, NULL);
 	values[2] = Int64GetDatum(upto);
-	(void) taskapi_outbox_run(&end_lease, values, NULL);
+	taskapi_outbox_write(&end_lease, values, NULL, 1);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -355,8 +369,8 @@ taskapi_redrive(PG_FUNCTION_ARGS)
 	values[1] = Int32GetDatum(lock_dead_letter(fcinfo));
 	values[0] = PG_GETARG_DATUM(0);
 	values[2] = PG_GETARG_DATUM(1);
-	(void) taskapi_outbox_run(&revive, values, NULL);
-	(void) taskapi_outbox_run(&says_that_it_parks, values, NULL);
+	taskapi_outbox_write(&revive, values, NULL, 1);
+	taskapi_outbox_write(&says_that_it_parks, values, NULL, 1);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

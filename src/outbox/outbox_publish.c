@@ -96,7 +96,7 @@ taskapi_outbox_publish(text *topic, text *key, Datum payload, Datum headers)
 	values[5] = headers;
 	if (headers == (Datum) 0)
 		nulls[5] = 'n';
-	(void) taskapi_outbox_run(&insert, values, nulls);
+	taskapi_outbox_write(&insert, values, nulls, 1);
 	require_partition(outbox, number);
 	SPI_finish();
 	return number;

@@ -79,13 +79,15 @@ static TaskapiOutboxStatement take = {
 	"ibbTib", MESSAGE_RESULT "n"
 };
 
-/* The same, and those of a parked key are parked.  The last column says which are to be handed out. */
+/* The same, and those of a parked key are parked.  The last columns say which are to be handed out, and which could not be parked. */
 static TaskapiOutboxStatement take_and_park = {
 	"WITH w AS MATERIALIZED (SELECT m.*, EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $7 AND p.slot = $1 AND p.key = m.key)"
 	" AS waits" BEHIND "), waiting AS (INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at)"
-	" SELECT $7, w.seq, w.slot, w.topic, w.key, w.payload, w.headers, w.created_at FROM w WHERE w.waits ON CONFLICT DO NOTHING)"
-	" SELECT w.seq, w.slot::int4, w.topic, w.key, w.payload, w.headers, w.created_at, 0, $6, NOT w.waits FROM w ORDER BY w.seq",
-	"ibbTibt", MESSAGE_RESULT "n"
+	" SELECT $7, w.seq, w.slot, w.topic, w.key, w.payload, w.headers, w.created_at FROM w WHERE w.waits ON CONFLICT DO NOTHING RETURNING seq)"
+	" SELECT w.seq, w.slot::int4, w.topic, w.key, w.payload, w.headers, w.created_at, 0, $6, NOT w.waits,"
+	" w.waits AND w.seq NOT IN (SELECT i.seq FROM waiting i UNION ALL SELECT p.seq FROM @.parked p WHERE p.\"group\" = $7 AND p.slot = $1)"
+	" FROM w ORDER BY w.seq",
+	"ibbTibt", MESSAGE_RESULT "nn"
 };
 
 static TaskapiOutboxStatement hand_over = {
@@ -415,7 +417,7 @@ write_lease(TaskapiReceiver *receiver, FunctionCallInfo fcinfo, const TaskapiCla
 	values[3] = Int64GetDatum(claim->fencing_token);
 	values[4] = PG_GETARG_DATUM(3);
 	values[5] = Int64GetDatum(claim->window_end);
-	(void) taskapi_outbox_run(&hand_over, values, NULL);
+	taskapi_outbox_write(&hand_over, values, NULL, 1);
 }
 
 static void
@@ -435,7 +437,7 @@ write_pass(TaskapiReceiver *receiver, const TaskapiClaim *claim)
 	values[0] = receiver->group;
 	values[1] = Int32GetDatum(claim->slot);
 	values[2] = Int64GetDatum(claim->window_end);
-	(void) taskapi_outbox_run(&pass, values, NULL);
+	taskapi_outbox_write(&pass, values, NULL, 1);
 }
 
 /*
@@ -453,7 +455,11 @@ put_rows(ReturnSetInfo *rsinfo, bool flagged)
 		bool		isnull;
 
 		if (flagged && !DatumGetBool(taskapi_outbox_value(row, lengthof(message_types), &isnull)))
+		{
+			if (DatumGetBool(taskapi_outbox_value(row, lengthof(message_types) + 1, &isnull)))
+				taskapi_outbox_not_written();
 			continue;
+		}
 		for (int i = 0; i < lengthof(message_types); i++)
 			values[i] = taskapi_outbox_value(row, i, &nulls[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

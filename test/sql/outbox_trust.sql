@@ -86,6 +86,58 @@ SELECT public.problem('SELECT taskapi.receive(''g'', ''w'')') ~ '^55000 . the se
 SELECT setval('regress_messages.fencing_token', :token) = :token AS set_right;
 SELECT count(*) > 0 AS received FROM taskapi.receive('g', 'w', 100, '1 microsecond');
 
+-- What a rule or a trigger of the owner's keeps from being written is an error: else two workers have one slot, or a message is lost.
+CREATE FUNCTION public.not_this() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION public.refused(statement text) RETURNS boolean LANGUAGE sql AS
+    $$ SELECT public.problem(statement) LIKE '55000 | a trigger or rule keeps rows from being written to the outbox%' $$;
+UPDATE regress_messages.consumer SET lease_expires_at = NULL;
+SELECT taskapi.publish('t', 'a', '5') > 0 AS published;
+CREATE RULE nothing AS ON UPDATE TO regress_messages.consumer DO INSTEAD NOTHING;
+SELECT public.refused('SELECT taskapi.receive(''g'', ''w'')');
+SELECT public.refused('SELECT taskapi.create_consumer_group(''g'', from_seq => 0)');
+DROP RULE nothing ON regress_messages.consumer;
+CREATE TRIGGER nothing BEFORE UPDATE ON regress_messages.consumer FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused('SELECT taskapi.receive(''g'', ''w'')');
+ALTER TABLE regress_messages.consumer DISABLE TRIGGER nothing;
+SELECT min(seq) AS seq, min(slot) AS slot, min(fencing_token) AS token FROM taskapi.receive('g', 'w', 1) \gset
+ALTER TABLE regress_messages.consumer ENABLE TRIGGER nothing;
+SELECT public.refused(format('SELECT taskapi.settle(''g'', %s, %s, %s)', :slot, :token, :seq));
+DROP TRIGGER nothing ON regress_messages.consumer;
+CREATE TRIGGER nothing BEFORE INSERT ON regress_messages.parked FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused(format('SELECT taskapi.settle(''g'', %s, %s, %s, ARRAY[%s])', :slot, :token, :seq, :seq));
+DROP TRIGGER nothing ON regress_messages.parked;
+SELECT taskapi.settle('g', :slot, :token, :seq, ARRAY[:seq]);
+-- one of its key that comes later is parked, or refused
+UPDATE regress_messages.parked SET due_at = now() + interval '1 h';
+SELECT taskapi.publish('t', 'a', '6') > 0 AS published;
+CREATE TRIGGER nothing BEFORE INSERT ON regress_messages.parked FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused('SELECT taskapi.receive(''g'', ''w'')');
+DROP TRIGGER nothing ON regress_messages.parked;
+SELECT count(*) FROM taskapi.receive('g', 'w');
+SELECT count(*) FROM regress_messages.parked;
+-- and a dead letter
+SELECT taskapi.create_consumer_group('g', max_attempts => 1);
+UPDATE regress_messages.parked SET due_at = now() WHERE due_at IS NOT NULL;
+SELECT min(seq) AS seq, min(slot) AS slot, min(fencing_token) AS token FROM taskapi.receive('g', 'w', 1) \gset
+CREATE TRIGGER nothing BEFORE INSERT ON regress_messages.dead_letter FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused(format('SELECT taskapi.settle(''g'', %s, %s, %s, ARRAY[%s])', :slot, :token, :seq, :seq));
+DROP TRIGGER nothing ON regress_messages.dead_letter;
+SELECT taskapi.settle('g', :slot, :token, :seq, ARRAY[:seq]);
+CREATE TRIGGER nothing BEFORE INSERT ON regress_messages.parked FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused(format('SELECT taskapi.redrive(''g'', %s)', :seq));
+CREATE TRIGGER nothing BEFORE INSERT ON regress_messages.message FOR EACH ROW EXECUTE FUNCTION public.not_this();
+SELECT public.refused('SELECT taskapi.publish(''t'', ''a'', ''7'')');
+DROP FUNCTION public.refused(text);
+DROP FUNCTION public.not_this() CASCADE;
+
+-- An outbox that is created in the place of another has numbers of its own, in a transaction that has published as well.
+BEGIN;
+SELECT taskapi.publish('t', 'a', '0') > 1 AS published;
+DROP SCHEMA regress_messages CASCADE;
+SELECT taskapi.create_outbox('regress_messages');
+SELECT taskapi.publish('t', 'a', '0');
+ROLLBACK;
+
 -- Partitions. A table of another schema or of another kind with the name of one is none; a partition of ours is one, whatever it is
 -- called.
 SELECT taskapi.drop_consumer_group('g');
