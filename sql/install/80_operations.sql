@@ -81,24 +81,11 @@ BEGIN
         EXIT WHEN done OPERATOR(pg_catalog.<) batch;
     END LOOP;
 
-    IF pg_catalog.current_setting('taskapi.deleted_retention') OPERATOR(pg_catalog.<>) '-1' THEN
-        retention := pg_catalog.current_setting('taskapi.deleted_retention')::pg_catalog.interval;
-        LOOP
-            done := taskapi.purge_deleted(retention, batch, horizon);
-            COMMIT;
-            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
-        END LOOP;
-    END IF;
+    PERFORM taskapi.flush_api_key_usage();
+    PERFORM taskapi.save_rate_limits();
+    COMMIT;
 
-    IF pg_catalog.current_setting('taskapi.change_retention') OPERATOR(pg_catalog.<>) '-1' THEN
-        retention := pg_catalog.current_setting('taskapi.change_retention')::pg_catalog.interval;
-        LOOP
-            done := taskapi.prune_changes(retention, batch, horizon);
-            COMMIT;
-            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
-        END LOOP;
-    END IF;
-
+    -- From here on others' code runs, which may take until the run is cancelled.
     BEGIN
         PERFORM taskapi.extend_outbox();
     EXCEPTION WHEN OTHERS THEN                          -- what its owner made of it must not keep the rest from being done
@@ -120,17 +107,33 @@ BEGIN
         EXIT WHEN done OPERATOR(pg_catalog.=) 0;
     END LOOP;
 
-    PERFORM taskapi.flush_api_key_usage();
-    PERFORM taskapi.save_rate_limits();
+    IF pg_catalog.current_setting('taskapi.deleted_retention') OPERATOR(pg_catalog.<>) '-1' THEN
+        retention := pg_catalog.current_setting('taskapi.deleted_retention')::pg_catalog.interval;
+        LOOP
+            done := taskapi.purge_deleted(retention, batch, horizon);
+            COMMIT;
+            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+        END LOOP;
+    END IF;
+
+    IF pg_catalog.current_setting('taskapi.change_retention') OPERATOR(pg_catalog.<>) '-1' THEN
+        retention := pg_catalog.current_setting('taskapi.change_retention')::pg_catalog.interval;
+        LOOP
+            done := taskapi.prune_changes(retention, batch, horizon);
+            COMMIT;
+            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+        END LOOP;
+    END IF;
+
     PERFORM taskapi.note_maintenance();
     COMMIT;
 END
 $$;
 REVOKE ALL ON PROCEDURE taskapi.maintain(int) FROM PUBLIC;
 COMMENT ON PROCEDURE taskapi.maintain(int) IS
-    'Purges expired idempotency keys and sessions, and rows deleted longer than taskapi.deleted_retention, committing batch'
-    ' by batch; forgets departures older than taskapi.change_retention; makes and drops partitions of the outbox; records'
-    ' when API keys were used, and saves the limiter. For a scheduler';
+    'Purges expired idempotency keys and sessions, committing batch by batch; records when API keys were used, and saves the'
+    ' limiter; makes and drops partitions of the outbox; purges rows deleted longer than taskapi.deleted_retention, and'
+    ' forgets departures older than taskapi.change_retention. For a scheduler';
 
 -- grant_maintain(grantee): lets a role that is nothing else call maintain(), and the functions that it calls.
 CREATE FUNCTION taskapi.grant_maintain(grantee regrole) RETURNS void

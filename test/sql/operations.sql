@@ -73,6 +73,31 @@ SELECT count(*) FROM note WHERE id = 27;
 SELECT taskapi.grant_maintain(NULL);
 DROP OWNED BY regress_operations;
 DROP ROLE regress_operations;
+-- A trigger that holds up the run until it is cancelled keeps nothing from being done that is not its owner's.
+SELECT taskapi.create_api_key('late') AS key \gset
+BEGIN;
+SELECT set_config('request.method', 'GET', true), set_config('request.headers', json_build_object('x-api-key', :'key')::text, true) \g /dev/null
+SELECT taskapi.pre_request();
+COMMIT;
+CREATE FUNCTION regress_hostile.hang() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_cancel_backend(pg_backend_pid());
+    PERFORM pg_sleep(60);
+    RETURN OLD;
+END $$;
+CREATE TABLE regress_hostile.hangs (id int PRIMARY KEY);
+SET client_min_messages = warning;
+SELECT taskapi.expose('regress_hostile.hangs', 'regress_hostile', 'hang');
+INSERT INTO regress_hostile.hang VALUES (1);
+DELETE FROM regress_hostile.hang;
+CREATE TRIGGER hang BEFORE DELETE ON regress_hostile.hangs FOR EACH ROW EXECUTE FUNCTION regress_hostile.hang();
+SET taskapi.deleted_retention = 0;
+CALL taskapi.maintain();
+RESET taskapi.deleted_retention;
+DROP TABLE regress_hostile.hangs CASCADE;
+DROP FUNCTION regress_hostile.hang();
+RESET client_min_messages;
+SELECT last_used_at IS NOT NULL AS written_down FROM taskapi.api_key WHERE subject = 'late';
 DROP SCHEMA regress_hostile CASCADE;
 DROP SCHEMA regress_outbox CASCADE;
 DROP VIEW IF EXISTS notes CASCADE;
