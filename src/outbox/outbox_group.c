@@ -236,8 +236,8 @@ taskapi_outbox_lag_rows(PG_FUNCTION_ARGS)
 }
 
 /*
- * outbox_stats() -> the rows of the outbox in the view stats; none if there is no outbox, or if it cannot be read, as by a policy of
- * its owner that raises: the view has what others watch, too.
+ * outbox_stats() -> the rows of the outbox in the view stats; none if there is no outbox, or if it cannot be read, as by a
+ * policy of its owner that raises: the view has what others watch, too.
  */
 Datum
 taskapi_outbox_stats(PG_FUNCTION_ARGS)
