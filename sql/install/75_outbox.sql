@@ -83,7 +83,7 @@ CREATE TABLE @schema@.consumer (
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 COMMENT ON TABLE @schema@.consumer IS 'How far each group has come in each slot, and which worker has the slot';
 COMMENT ON COLUMN @schema@.consumer.generation IS
-    'Grows as the row goes to other pages: the newest version of a slot is found from the end, however many an old snapshot keeps';
+    'Grows as the row goes to other pages: the newest version is found from the end, however many an old snapshot keeps';
 COMMENT ON COLUMN @schema@.consumer.position IS 'All up to this number is done, parked or dead';
 COMMENT ON COLUMN @schema@.consumer.delivered IS 'All up to this number has been handed to the owner';
 COMMENT ON COLUMN @schema@.consumer.missed IS 'Up to this number messages were dropped that the group had not received';

@@ -73,7 +73,7 @@ extern void taskapi_outbox_end_as_owner(TaskapiOutboxOwner saved);
 /* Runs it with a snapshot of its own; the number of rows.  "nulls" may be NULL. */
 extern uint64 taskapi_outbox_run(TaskapiOutboxStatement *statement, Datum *values, const char *nulls);
 
-/* The same, for one that has to write so many rows: an error if a trigger or a rule of the owner's keeps them from being written. */
+/* The same, for one that has to write so many rows: an error if a trigger or a rule keeps them from being written. */
 extern void taskapi_outbox_write(TaskapiOutboxStatement *statement, Datum *values, const char *nulls, uint64 rows);
 pg_noreturn extern void taskapi_outbox_not_written(void);
 

@@ -46,7 +46,7 @@ static const TaskapiOutboxLayout layout = {
 	{"lease_expires_at", TIMESTAMPTZOID}, {"received_at", TIMESTAMPTZOID}}
 };
 
-/* The generations that were seen last of a group's rows; those that are visible later are not smaller, unless the group is another. */
+/* The generations that were seen last of a group's rows; those seen later are not smaller, unless the group was made again. */
 static struct
 {
 	Oid			relid;

@@ -123,7 +123,8 @@ static TaskapiOutboxStatement next_of_key = {
 
 static TaskapiOutboxStatement end_lease = {
 	"UPDATE @.consumer c SET position = greatest(c.position, $3), delivered = greatest(c.position, $3), owner = NULL,"
-	" lease_expires_at = NULL, parks = EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2) WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
+	" lease_expires_at = NULL, parks = EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $1 AND p.slot = $2)"
+	" WHERE " TASKAPI_CONSUMER_IS("$1", "$2"),
 	"tib", ""
 };
 

@@ -79,13 +79,15 @@ static TaskapiOutboxStatement take = {
 	"ibbTib", MESSAGE_RESULT "n"
 };
 
-/* The same, and those of a parked key are parked.  The last columns say which are to be handed out, and which could not be parked. */
+/* The same, and those of a parked key are parked.  The last columns say which are to be handed out, and which were not parked. */
 static TaskapiOutboxStatement take_and_park = {
 	"WITH w AS MATERIALIZED (SELECT m.*, EXISTS (SELECT FROM @.parked p WHERE p.\"group\" = $7 AND p.slot = $1 AND p.key = m.key)"
 	" AS waits" BEHIND "), waiting AS (INSERT INTO @.parked (\"group\", seq, slot, topic, key, payload, headers, created_at)"
-	" SELECT $7, w.seq, w.slot, w.topic, w.key, w.payload, w.headers, w.created_at FROM w WHERE w.waits ON CONFLICT DO NOTHING RETURNING seq)"
+	" SELECT $7, w.seq, w.slot, w.topic, w.key, w.payload, w.headers, w.created_at FROM w WHERE w.waits"
+	" ON CONFLICT DO NOTHING RETURNING seq)"
 	" SELECT w.seq, w.slot::int4, w.topic, w.key, w.payload, w.headers, w.created_at, 0, $6, NOT w.waits,"
-	" w.waits AND w.seq NOT IN (SELECT i.seq FROM waiting i UNION ALL SELECT p.seq FROM @.parked p WHERE p.\"group\" = $7 AND p.slot = $1)"
+	" w.waits AND w.seq NOT IN (SELECT i.seq FROM waiting i UNION ALL SELECT p.seq FROM @.parked p"
+	" WHERE p.\"group\" = $7 AND p.slot = $1)"
 	" FROM w ORDER BY w.seq",
 	"ibbTibt", MESSAGE_RESULT "nn"
 };
