@@ -1,7 +1,8 @@
 # A database of an older major, full of data and built with that major's binaries, comes to this one by pg_dump (parallel folder
 # and custom format) and by pg_upgrade. Each of the three copies is compared with the original, row by row and object by object,
 # and is then worked with: what a client got from the old server (cursors, page tokens, ETags, Idempotency-Keys, API keys,
-# sessions, JWTs) must go on working at the new one; a token of changes is told that it has expired.
+# sessions, JWTs) must go on working at the new one; a token of changes is told that it has expired. The outbox comes along with what
+# is parked, dead or held, a lease that a worker has, and a saga that is under way.
 #
 # OLD_INSTALL is the folder of the older PostgreSQL, with this extension in it; see scripts/test.
 use strict;
@@ -90,6 +91,18 @@ $old->safe_psql(
 	SELECT taskapi.expose('"My Data".event', 'api', 'events', 'at DESC');
 	INSERT INTO api.events (at, note) SELECT '2025-07-01'::timestamptz + n * interval '1 day', 'Event ' || n FROM generate_series(1, 365) n;
 
+	-- the outbox, which create_task_api() made: messages in two partitions, a saga, and a resource that publishes
+	SELECT setval('outbox.message_seq', 999997), taskapi.extend_outbox(4);
+	SELECT taskapi.create_consumer_group('tries', ARRAY['t'], max_attempts => 2), taskapi.create_consumer_group('holds', ARRAY['t'], max_attempts => 1, hold_key => true),
+		taskapi.create_consumer_group('sagas', ARRAY['journey']), taskapi.create_consumer_group('notes', ARRAY['note']);
+	-- for which maintain() keeps the first partition
+	SELECT taskapi.create_consumer_group('slow');
+	SELECT taskapi.publish('t', 'k', to_jsonb(i), '{"of": "old"}') FROM generate_series(1, 5) i;
+	SELECT taskapi.start_saga('journey', 'j1', '{}', '[{"step": "book", "compensation": "cancel"}, {"step": "charge"}]');
+	CREATE TABLE "My Data".note (id int PRIMARY KEY, note text);
+	SELECT taskapi.expose('"My Data".note', 'api', 'notes', publish => 'note');
+	INSERT INTO api.notes VALUES (1, 'at the old server');
+
 	SELECT taskapi.rotate_secret('cursor');
 	SELECT taskapi.set_secret('jwt', 'a secret that is long enough for HS256 to be happy');
 	UPDATE taskapi.rate_limit_policy SET rate = 17 WHERE name = 'per_user';
@@ -100,6 +113,22 @@ $old->safe_psql(
 		taskapi.jwt_sign('{"sub": "somebody"}'), taskapi.create_api_key('$ann', 'a key'), taskapi.create_session('$bob'),
 		(SELECT next_page_token FROM taskapi.page('api.orders', NULL, 40));
 });
+# one message failed, with another behind it; one is dead and holds its key; a worker has a lease
+$old->safe_psql(
+	'source', q{
+	CREATE PROCEDURE public.work("group" text, upto bigint, failed bigint[] DEFAULT '{}') LANGUAGE plpgsql AS $$
+	DECLARE m record;
+	BEGIN
+		SELECT min(slot) AS slot, min(fencing_token) AS token INTO m FROM taskapi.receive("group", 'worker');
+		PERFORM taskapi.settle("group", m.slot, m.token, upto, failed, 'broken');
+	END $$;
+	CALL work('tries', 1000000, '{999999}');
+	CALL work('holds', 1000000, '{999998}');
+	SELECT taskapi.publish('t', 'leased', '1');
+	CREATE TABLE public.lease AS SELECT slot, fencing_token, seq FROM taskapi.receive('tries', 'worker', lease => '1 day')});
+my $leased = $old->safe_psql('source', q{SELECT max(seq) FROM outbox.message});
+is($old->safe_psql('source', q{SELECT seq FROM lease; SELECT "group", seq, due_at IS NULL, attempts FROM outbox.parked ORDER BY 1, 2}),
+	"$leased\nholds|999998|f|1\nholds|999999|t|0\nholds|1000000|t|0\ntries|999999|f|1\ntries|1000000|t|0\ntries|1000001|t|0\ntries|1000002|t|0", 'messages are leased, parked and dead at the old server');
 my $project = $old->safe_psql('source', "SELECT id FROM tasks.project WHERE creator_id = '$ann'");
 my $post = qq{INSERT INTO api.tasks (project_id, title, description) VALUES ('$project', 'Posted', 'Once') RETURNING id, version, title};
 my $posted = request($old, 'source', $post, method => 'POST', headers => '{"idempotency-key": "the-key"}', subject => $ann);
@@ -116,7 +145,7 @@ sub rows_of
 		$db, q{SELECT format('%s %s %s', c.oid::regclass, (xpath('/row/n/text()', x))[1], (xpath('/row/d/text()', x))[1])
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		CROSS JOIN query_to_xml(format('SELECT count(*) AS n, md5(string_agg(t::text, E''\n'' ORDER BY t::text COLLATE "C")) AS d FROM %s t', c.oid::regclass), false, true, '') x
-		WHERE c.relkind = 'r' AND n.nspname IN ('tasks', 'taskapi', 'My Data', 'public') AND c.relname <> 'bookmark' ORDER BY c.oid::regclass::text COLLATE "C"});
+		WHERE c.relkind = 'r' AND n.nspname IN ('tasks', 'taskapi', 'My Data', 'outbox', 'public') AND c.relname <> 'bookmark' ORDER BY c.oid::regclass::text COLLATE "C"});
 }
 
 sub schema_of
@@ -168,7 +197,7 @@ sub check
 	same("$name: the extension is that of a fresh database", $new->safe_psql($db, $objects), $fresh);
 	$new->safe_psql($db, 'CREATE EXTENSION amcheck');
 	is( $new->safe_psql($db, q{SELECT count(*) > 20, count(bt_index_check(i.indexrelid, true)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.relkind = 'i' AND n.nspname IN ('tasks', 'taskapi', 'My Data')}) =~ s/\|\d+//r, 't', "$name: every index is in the order of this server");
+		WHERE c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.relkind = 'i' AND n.nspname IN ('tasks', 'taskapi', 'My Data', 'outbox')}) =~ s/\|\d+//r, 't', "$name: every index is in the order of this server");
 
 	# tokens
 	is($new->safe_psql($db, "SELECT count(*) FROM api.tasks WHERE cursor > '$cursor'"), 102 * 299 - 101, "$name: a cursor of the old server opens");
@@ -207,6 +236,22 @@ sub check
 	is(request($new, $db, 'SELECT json_array_length(items), has_next FROM api.tasks_page(page_size => 10)', %ann, method => 'GET'), "10|t\n", "$name: /rpc/tasks_page");
 	is($new->safe_psql($db, q{INSERT INTO api.orders ("Region", total) VALUES ('east', 99) RETURNING "No" > 800, version}), 't|1', "$name: sequences go on");
 	is($new->safe_psql($db, q{UPDATE api.events SET note = 'x' WHERE id = 300 RETURNING version; DELETE FROM api.events WHERE id = 300; SELECT count(*) FROM api.deleted_events}), "2\n1", "$name: a partitioned resource");
+
+	# the outbox
+	my $settle = q{SELECT taskapi.settle('tries', slot, fencing_token, seq) FROM lease};
+	is($new->safe_psql($db, $settle), '', "$name: the lease of a worker at the old server holds");
+	isnt($new->psql($db, $settle, stderr => \$err), 0, "$name: and has ended with that");
+	like($err, qr/The lease of slot/, "$name: which is what the worker is told");
+	$new->safe_psql($db, q{UPDATE outbox.parked SET due_at = now() WHERE due_at < 'infinity'});
+	is($new->safe_psql($db, q{CREATE TABLE taken AS SELECT * FROM taskapi.receive('tries', 'w'); SELECT seq, attempts, headers ->> 'of', fencing_token > (SELECT max(fencing_token) FROM lease) FROM taken ORDER BY seq}),
+		join("\n", '999999|1|old|t', map { "$_|0|old|t" } 1000000 .. 1000002), "$name: what failed comes again, with what was parked behind it, and a token that is larger");
+	is($new->safe_psql($db, q{SELECT taskapi.settle('tries', slot, fencing_token, 1000000, '{999999}', 'again') FROM taken WHERE seq = 999999; SELECT seq, attempts, error FROM outbox.dead_letter WHERE "group" = 'tries'; DROP TABLE taken}),
+		"\n999999|2|again", "$name: its attempts are counted on");
+	is($new->safe_psql($db, q{SELECT seq, key FROM taskapi.receive('holds', 'w')}), "$leased|leased", "$name: a dead letter holds its key");
+	is($new->safe_psql($db, q{SELECT taskapi.redrive('holds', 999998); SELECT string_agg(seq::text, ' ' ORDER BY seq) FROM taskapi.receive('holds', 'w')}), "\n999998 999999 1000000", "$name: until it is tried again");
+	is($new->safe_psql($db, q{SELECT taskapi.settle_step('j1', fencing_token, 'book', 'done') FROM taskapi.receive('sagas', 'w')}), 'running', "$name: the saga goes on");
+	is($new->safe_psql($db, q{INSERT INTO api.notes VALUES (2, 'here'); SELECT string_agg(payload ->> 'event', ' ' ORDER BY seq) FROM outbox.message WHERE topic = 'note'}), 'created created', "$name: the resource publishes as before");
+	is($new->safe_psql($db, q{SELECT taskapi.publish('t', 'k', '6') > max(m.seq) FROM outbox.message m}), 't', "$name: numbers go on");
 
 	# limits, with a policy of the old server
 	is(join(' ', map { $new->safe_psql($db, q{SELECT allowed FROM taskapi.check_rate_limits('{"my_own": "x"}')}) } 1 .. 3), 't t f', "$name: limits limit");
