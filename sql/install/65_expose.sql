@@ -208,8 +208,8 @@ COMMENT ON FUNCTION taskapi.adoptable_resource(regclass, name, name) IS
 
 -- Every choice: what is asked for, else what was chosen before, else the default.
 CREATE FUNCTION taskapi.want_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
-                                      versioned boolean, idempotent boolean, deleted_at_column name, changes boolean,
-                                      scope text, publish text)
+                                      versioned boolean, idempotent boolean, changes boolean, scope text, publish text,
+                                      deleted_at_column name)
     RETURNS taskapi.wanted_resource
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -241,7 +241,7 @@ BEGIN
     RETURN wanted;
 END
 $$;
-COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
+COMMENT ON FUNCTION taskapi.want_resource(regclass, name, name, text, boolean, boolean, boolean, boolean, text, text, name) IS
     'Internal: the resource that expose() is asked for, with what was chosen before and the defaults';
 
 -- How another column comes to mark the deleted rows. One that does not fit is first made to.
@@ -550,8 +550,8 @@ COMMENT ON FUNCTION taskapi.resolve_resource(taskapi.wanted_resource) IS
 
 -- Runs the statements that make a resource, and says what the registry is to hold. It registers nothing.
 CREATE FUNCTION taskapi.make_resource(source regclass, api_schema name, resource name, order_by text, soft_delete boolean,
-                                      versioned boolean, idempotent boolean, deleted_at_column name, changes boolean,
-                                      scope text, publish text) RETURNS taskapi.resource
+                                      versioned boolean, idempotent boolean, changes boolean, scope text, publish text,
+                                      deleted_at_column name) RETURNS taskapi.resource
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -596,15 +596,15 @@ BEGIN
     RETURN entry;
 END
 $$;
-COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
+COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, boolean, boolean, boolean, text, text, name) IS
     'Internal: what expose() does before the resource is in the registry';
 
--- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent, deleted_at_column, changes, scope, publish)
+-- expose(source, api_schema, resource, order_by, soft_delete, versioned, idempotent, changes, scope, publish, deleted_at_column)
 --     -> the view
 --
 -- Makes a table a resource, or brings the resource up to date with its table and with the extension. NULL keeps what was
 -- chosen before; the first time it is schema api, the table's name, created_at DESC if that is never NULL, else the key, true,
--- deleted_at, no changes, no scope and no topic. An empty scope or topic is none. No role is granted anything but what this call
+-- no changes, no scope, no topic and deleted_at. An empty scope or topic is none. No role is granted anything but what this call
 -- adds to a resource that was granted before: columns, and to hear of its changes. The caller must have the rights of the table's
 -- owner. The locks are waited for 100 ms at a time, the views' before the table's, and given back before the next try: for
 -- 5 seconds in all, while expose_online() goes on for longer. docs/expose.md.
@@ -612,13 +612,13 @@ COMMENT ON FUNCTION taskapi.make_resource(regclass, name, name, text, boolean, b
 -- In C, around the function above, since no role can write the registry: there is no function to call that does.
 CREATE FUNCTION taskapi.expose(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL, versioned boolean DEFAULT NULL,
-                               idempotent boolean DEFAULT NULL, deleted_at_column name DEFAULT NULL,
-                               changes boolean DEFAULT NULL, scope text DEFAULT NULL, publish text DEFAULT NULL)
+                               idempotent boolean DEFAULT NULL, changes boolean DEFAULT NULL, scope text DEFAULT NULL,
+                               publish text DEFAULT NULL, deleted_at_column name DEFAULT NULL)
     RETURNS regclass
     LANGUAGE C VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
     SET taskapi.migration_guard = off
     AS 'MODULE_PATHNAME', 'taskapi_expose';
-COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
+COMMENT ON FUNCTION taskapi.expose(regclass, name, name, text, boolean, boolean, boolean, boolean, text, text, name) IS
     'Makes a table that the caller owns an HTTP resource, or brings the resource up to date; no role is granted anything';
 
 -- A name may hold a line break, which must not end the comment.
@@ -637,8 +637,8 @@ COMMENT ON FUNCTION taskapi.sql_comment(text) IS 'Internal: a text as a comment 
 CREATE FUNCTION taskapi.expose_plan(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                     order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL,
                                     versioned boolean DEFAULT NULL, idempotent boolean DEFAULT NULL,
-                                    deleted_at_column name DEFAULT NULL, changes boolean DEFAULT NULL,
-                                    scope text DEFAULT NULL, publish text DEFAULT NULL)
+                                    changes boolean DEFAULT NULL, scope text DEFAULT NULL,
+                                    publish text DEFAULT NULL, deleted_at_column name DEFAULT NULL)
     RETURNS SETOF text
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
 AS $$
@@ -667,7 +667,7 @@ BEGIN
     RETURN NEXT taskapi.sql_comment(format('%I.%I is entered into taskapi.resource', wanted.api_schema, wanted.resource));
 END
 $$;
-COMMENT ON FUNCTION taskapi.expose_plan(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text) IS
+COMMENT ON FUNCTION taskapi.expose_plan(regclass, name, name, text, boolean, boolean, boolean, boolean, text, text, name) IS
     'What taskapi.expose() would do with the same arguments: its statements and, as comments, what it would say';
 
 -- Returns the table, or NULL if it is gone. Of a table that lost all its resources only the triggers are left.

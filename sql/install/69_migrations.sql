@@ -18,8 +18,8 @@ COMMENT ON PROCEDURE taskapi.run_ddl(text, interval, interval) IS
 CREATE PROCEDURE taskapi.expose_online(source regclass, api_schema name DEFAULT NULL, resource name DEFAULT NULL,
                                        order_by text DEFAULT NULL, soft_delete boolean DEFAULT NULL,
                                        versioned boolean DEFAULT NULL, idempotent boolean DEFAULT NULL,
-                                       deleted_at_column name DEFAULT NULL, changes boolean DEFAULT NULL,
-                                       scope text DEFAULT NULL, publish text DEFAULT NULL,
+                                       changes boolean DEFAULT NULL, scope text DEFAULT NULL,
+                                       publish text DEFAULT NULL, deleted_at_column name DEFAULT NULL,
                                        lock_timeout interval DEFAULT '100 ms', give_up_after interval DEFAULT '5 min')
     LANGUAGE plpgsql
 AS $$
@@ -27,13 +27,12 @@ BEGIN
     CALL taskapi.run_ddl(
         pg_catalog.format('SELECT taskapi.expose(%s::pg_catalog.oid, %L, %L, %L, %L, %L, %L, %L, %L, %L, %L)',
                           source::pg_catalog.oid, api_schema, resource, order_by, soft_delete, versioned, idempotent,
-                          deleted_at_column, changes, scope, publish),
+                          changes, scope, publish, deleted_at_column),
         lock_timeout, give_up_after);
 END
 $$;
-COMMENT ON PROCEDURE taskapi.expose_online(regclass, name, name, text, boolean, boolean, boolean, name, boolean, text, text,
-                                           interval,
-                                         interval) IS
+COMMENT ON PROCEDURE taskapi.expose_online(regclass, name, name, text, boolean, boolean, boolean, boolean, text, text, name,
+                                           interval, interval) IS
     'expose() for a table that is in use: in tries that wait for locks for a short time, each a transaction of its own';
 
 -- What was taken from the owner of a view or function, who has every privilege on what is made afresh.

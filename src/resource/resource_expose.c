@@ -49,8 +49,8 @@
 #define GIVE_UP_AFTER 5000
 
 /* The types of expose()'s arguments. */
-static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, NAMEOID,
-BOOLOID, TEXTOID, TEXTOID};
+static Oid	argtypes[] = {REGCLASSOID, NAMEOID, NAMEOID, TEXTOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID,
+TEXTOID, TEXTOID, NAMEOID};
 
 #define NARGS lengthof(argtypes)
 
@@ -119,7 +119,7 @@ lock_views(const char *query, int nargs, Oid *types, Datum *values, const char *
 
 /*
  * expose(source regclass, api_schema name, resource name, order_by text, soft_delete bool, versioned bool,
- *		idempotent bool, deleted_at_column name, changes bool, scope text, publish text) -> regclass
+ *		idempotent bool, changes bool, scope text, publish text, deleted_at_column name) -> regclass
  */
 PG_FUNCTION_INFO_V1(taskapi_expose);
 Datum
