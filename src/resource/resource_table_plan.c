@@ -32,6 +32,8 @@ static const Oid old_types[] = {XIDOID, UUIDOID};
 static SPIPlanPtr foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPlan kind);
 static LOCKMODE foreign_key_lock(TaskapiForeignKeyPlan kind);
 static TaskapiForeignKey *current_key(TaskapiTable **table, TaskapiForeignKey *fk, LOCKMODE mode);
+static void require_same_columns(const TaskapiTable *table, const int *columns, int n,
+								 const TaskapiTable *changed, const int *changed_columns, int nchanged);
 static LOCKMODE table_lock(TaskapiTablePlan kind);
 static SPIPlanPtr table_plan(TaskapiTable *table, TaskapiTablePlan kind);
 static int	append_table_statement(StringInfo buf, TaskapiTable *table, TaskapiTablePlan kind, Oid *argtypes);
@@ -340,20 +342,47 @@ static TaskapiForeignKey *
 current_key(TaskapiTable **table, TaskapiForeignKey *fk, LOCKMODE mode)
 {
 	bool		incoming = list_member_ptr((*table)->incoming, fk);
+	TaskapiTable *changed;
 	ListCell   *lc;
 
 	LockRelationOid(fk->other, mode);
 	if (taskapi_resource_cache_is_current(&(*table)->entry))
 		return fk;
-	*table = taskapi_resource_table((*table)->entry.relid);
-	foreach(lc, incoming ? (*table)->incoming : (*table)->outgoing)
+	changed = taskapi_resource_table((*table)->entry.relid);
+	foreach(lc, incoming ? changed->incoming : changed->outgoing)
 	{
 		TaskapiForeignKey *now = lfirst(lc);
 
-		if (now->other == fk->other && now->nkeys == fk->nkeys && strcmp(now->name, fk->name) == 0)
-			return now;
+		if (now->other != fk->other || strcmp(now->name, fk->name) != 0)
+			continue;
+		require_same_columns(*table, fk->columns, fk->nkeys, changed, now->columns, now->nkeys);
+		*table = changed;
+		return now;
 	}
 	return fk;
+}
+
+/*
+ * What has changed takes the values of a row that was read before: they are of the same columns and types, or it is an error.
+ */
+static void
+require_same_columns(const TaskapiTable *table, const int *columns, int n,
+					 const TaskapiTable *changed, const int *changed_columns, int nchanged)
+{
+	bool		same = (n == nchanged);
+
+	for (int i = 0; same && i < n; i++)
+	{
+		const TaskapiTableColumn *was = &table->columns[columns[i]];
+		const TaskapiTableColumn *is = &changed->columns[changed_columns[i]];
+
+		same = was->attno == is->attno && was->type == is->type;
+	}
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a table changed while rows of it were being written"),
+				 errhint("Send the request again.")));
 }
 
 static LOCKMODE
@@ -390,7 +419,12 @@ table_plan(TaskapiTable *table, TaskapiTablePlan kind)
 	/* as in current_key() */
 	LockRelationOid(table->entry.relid, table_lock(kind));
 	if (!taskapi_resource_cache_is_current(&table->entry))
-		table = taskapi_resource_table(table->entry.relid);
+	{
+		TaskapiTable *changed = taskapi_resource_table(table->entry.relid);
+
+		require_same_columns(table, table->keys, table->nkeys, changed, changed->keys, changed->nkeys);
+		table = changed;
+	}
 	if (table->plans[kind] != NULL)
 		return table->plans[kind];
 	if (table->nkeys == 0)
