@@ -88,6 +88,44 @@ CALL strangers.try('disabled', 'CREATE TRIGGER t AFTER UPDATE ON strangers_own.n
 
 SELECT trigger, way, result, ran, eve FROM strangers.result ORDER BY n;
 
+-- A BEFORE trigger, which runs as its own owner, makes one that would not: for the next row of its table, or of one that waits.
+SET ROLE regress_strangers_mallory;
+CREATE TABLE strangers_own.late (id int PRIMARY KEY, account int REFERENCES strangers.account);
+CREATE FUNCTION strangers_own.make_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'made') THEN
+        EXECUTE format('CREATE TRIGGER made AFTER DELETE ON %I.%I FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', TG_TABLE_SCHEMA, TG_ARGV[0]);
+    END IF;
+    RETURN OLD;
+END $$;
+RESET ROLE;
+SELECT taskapi.expose('strangers_own.late', 'strangers_api', 'late') \g /dev/null
+GRANT UPDATE, SELECT, DELETE ON strangers_own.late TO regress_strangers_mallory;
+TRUNCATE strangers.ran;
+CREATE PROCEDURE strangers.late(on_delete text, made_on text, accounts int[]) LANGUAGE plpgsql AS $$
+DECLARE
+    result text := 'purged';
+BEGIN
+    SET LOCAL ROLE regress_strangers_mallory;
+    EXECUTE format('ALTER TABLE strangers_own.late DROP CONSTRAINT late_account_fkey,
+                    ADD CONSTRAINT late_account_fkey FOREIGN KEY (account) REFERENCES strangers.account %s', on_delete);
+    EXECUTE format('CREATE TRIGGER make BEFORE DELETE ON strangers_own.late FOR EACH ROW EXECUTE FUNCTION strangers_own.make_trigger(%L)', made_on);
+    RESET ROLE;
+    INSERT INTO strangers.account VALUES (101), (102);
+    INSERT INTO strangers_own.late VALUES (1, 101), (2, 101), (3, 102), (4, 102);
+    UPDATE strangers_own.late SET deleted_at = now() - interval '50 days', deletion_id = '018f0000-0000-7000-8000-000000000001';
+    UPDATE strangers.account SET deleted_at = now() - interval '50 days', deletion_id = '018f0000-0000-7000-8000-000000000001' WHERE id > 100;
+    BEGIN
+        DELETE FROM strangers_api.deleted_account WHERE id = ANY (accounts);
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    END;
+    RAISE WARNING '%, trigger made on %: %; ran as: %', on_delete, made_on, result, (SELECT string_agg(DISTINCT role, ' ') FROM strangers.ran);
+    ROLLBACK;
+END $$;
+CALL strangers.late('', 'late', '{101}');
+CALL strangers.late('ON DELETE CASCADE', 'late', '{101,102}');
+
 SET client_min_messages = error;
 DROP SCHEMA strangers_own, strangers_api, strangers CASCADE;
 DROP ROLE regress_strangers_mallory, regress_strangers_client, regress_strangers_eve;
