@@ -23,6 +23,7 @@
 #include "resource/resource_checks.h"
 #include "resource/resource_plan.h"
 #include "resource/resource_run.h"
+#include "resource/resource_stranger.h"
 #include "resource/resource_target.h"
 
 #define AS_OWNER (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
@@ -145,6 +146,7 @@ start_joined(QueryDesc *query, int eflags)
 	bool		joins = (joining_text != NULL && query->sourceText == joining_text);
 
 	taskapi_resource_check_target(query);
+	taskapi_strangers_check();
 	if (unlikely(XactReadOnly) && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && writes(query->plannedstmt) && taskapi_in_request())
 		taskapi_require_primary("A request that writes");
 	if (joins)

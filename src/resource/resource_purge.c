@@ -40,14 +40,6 @@ typedef struct VisitedRow
 	pg_uuid_t	deletion;
 } VisitedRow;
 
-/* The tables of which rows go together, and when it was last asked whose code that runs. */
-typedef struct Strangers
-{
-	Oid			fired_by;		/* whose rights AFTER triggers have */
-	List	   *relids;
-	uint64		generation;		/* taskapi_relation_generation() */
-} Strangers;
-
 static VisitedRow *look_up(const TaskapiDoomed *doomed, const TaskapiRow *row);
 static void begin(TaskapiDoomed *doomed);
 static void free_doomed(TaskapiDoomed *doomed);
@@ -62,8 +54,8 @@ static void collect_below(TaskapiDoomed *doomed, const TaskapiRow *row);
 static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
 static bool same_row(const TaskapiRow *a, const TaskapiRow *b);
-static void refuse_strangers(Strangers *strangers, const TaskapiTable *table);
-static bool remove_tied(const TaskapiDoomed *doomed);
+static bool remove_tied(const TaskapiDoomed *doomed, TaskapiStrangers *strangers);
+static bool remove_tops(const TaskapiDoomed *doomed, TaskapiStrangers *strangers);
 static void require_gone(const TaskapiDoomed *doomed);
 static const char *try_purge(const TaskapiRow *row, bool *removed);
 static bool try_purge_together(const List *waiting);
@@ -329,36 +321,13 @@ collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey
 }
 
 /*
- * Ask it of a table, or NULL, and if any has changed of all again: what has run meanwhile may have made a trigger.
- */
-static void
-refuse_strangers(Strangers *strangers, const TaskapiTable *table)
-{
-	uint64		generation = taskapi_relation_generation();
-	bool		is_new = (table != NULL && !list_member_oid(strangers->relids, table->entry.relid));
-	ListCell   *lc;
-
-	if (is_new)
-		strangers->relids = lappend_oid(strangers->relids, table->entry.relid);
-	if (strangers->generation != generation)
-	{
-		foreach(lc, strangers->relids)
-			taskapi_resource_refuse_strangers_to(taskapi_resource_table(lfirst_oid(lc)), strangers->fired_by);
-		strangers->generation = generation;
-	}
-	else if (is_new)
-		taskapi_resource_refuse_strangers_to(table, strangers->fired_by);
-}
-
-/*
  * Delete all of them, in any order, as one statement: what one row still refers to when it ends is looked at only then.  The
  * triggers of tables of several owners run with the rights of the first row's.  Of tables without a key to name their rows by
  * those go that others take along.
  */
 static bool
-remove_tied(const TaskapiDoomed *doomed)
+remove_tied(const TaskapiDoomed *doomed, TaskapiStrangers *strangers)
 {
-	Strangers	strangers = {.fired_by = InvalidOid};
 	bool		removed = true;
 	TaskapiRow *row;
 
@@ -366,13 +335,13 @@ remove_tied(const TaskapiDoomed *doomed)
 	taskapi_resource_parts_begin();
 	while (removed && (row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		bool		is_first = !OidIsValid(strangers.fired_by);
+		bool		is_first = !OidIsValid(strangers->fired_by);
 
 		if (is_first)
-			strangers.fired_by = row->table->owner;
+			strangers->fired_by = row->table->owner;
 		if (taskapi_purge_is_below(doomed, row) && row->table->nkeys == 0)
 			continue;
-		refuse_strangers(&strangers, row->table);
+		taskapi_strangers_refuse(strangers, row->table);
 		if (taskapi_resource_purge_part(row) || !taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
 			continue;
 		if (!is_first)
@@ -380,55 +349,63 @@ remove_tied(const TaskapiDoomed *doomed)
 							"A trigger keeps rows of %s from being purged.", get_rel_name(row->table->entry.relid));
 		removed = false;
 	}
-	refuse_strangers(&strangers, NULL);
-	taskapi_resource_parts_end(OidIsValid(strangers.fired_by) ? strangers.fired_by : GetUserId());
-	list_free(strangers.relids);
-	if (removed)
-		require_gone(doomed);
+	taskapi_strangers_refuse(strangers, NULL);
+	taskapi_resource_parts_end(OidIsValid(strangers->fired_by) ? strangers->fired_by : GetUserId());
 	return removed;
 }
 
 /*
  * Delete those that nothing else takes along.
  */
-bool
-taskapi_purge_remove(const TaskapiDoomed *doomed)
+static bool
+remove_tops(const TaskapiDoomed *doomed, TaskapiStrangers *strangers)
 {
 	TaskapiRow *row;
 	bool		found = false;
-	Oid			checked = InvalidOid;
-	uint64		generation = 0;
 
-	if (doomed->tied)
-		return remove_tied(doomed);
 	taskapi_rows_rewind(doomed->rows);
 	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
 		if (taskapi_purge_is_below(doomed, row))
 			continue;
 		found = true;
-		/* what has run for the last row may have made a trigger */
-		if (row->table->entry.relid != checked || generation != taskapi_relation_generation())
-		{
-			generation = taskapi_relation_generation();
-			taskapi_resource_refuse_strangers(row->table);
-			checked = row->table->entry.relid;
-		}
+		taskapi_strangers_fire(strangers, row->table);
 		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL) &&
 			taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
 			return false;
 	}
-	if (!found)
+	if (found)
+		return true;
+	/* a cycle has no beginning: any of its rows takes the others along */
+	taskapi_rows_rewind(doomed->rows);
+	row = taskapi_rows_next(doomed->rows);
+	taskapi_strangers_fire(strangers, row->table);
+	return taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL);
+}
+
+/*
+ * What runs meanwhile is watched: a trigger that is made between two statements would run with rights that its owner has not.
+ */
+bool
+taskapi_purge_remove(const TaskapiDoomed *doomed)
+{
+	TaskapiStrangers strangers = {0};
+	volatile bool removed = false;
+
+	taskapi_strangers_watch(&strangers);
+	PG_TRY();
 	{
-		/* a cycle has no beginning: any of its rows takes the others along */
-		taskapi_rows_rewind(doomed->rows);
-		row = taskapi_rows_next(doomed->rows);
-		taskapi_resource_refuse_strangers(row->table);
-		if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE, NULL))
-			return false;
+		removed = doomed->tied ? remove_tied(doomed, &strangers) : remove_tops(doomed, &strangers);
 	}
-	require_gone(doomed);
-	return true;
+	PG_FINALLY();
+	{
+		taskapi_strangers_unwatch(&strangers);
+	}
+	PG_END_TRY();
+	list_free(strangers.relids);
+	if (removed)
+		require_gone(doomed);
+	return removed;
 }
 
 /*

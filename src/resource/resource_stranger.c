@@ -19,13 +19,18 @@
 
 #include "base/compat.h"
 #include "base/own_objects.h"
+#include "base/table_cache.h"
 #include "http/problem.h"
 #include "resource/resource_stranger.h"
 
+/* The purges that are under way, the innermost first. */
+static TaskapiStrangers *watched = NULL;
+
+static void refuse_to(const TaskapiTable *table, Oid fired_by);
 static bool acts_on_delete(const TaskapiForeignKey *fk);
 static void refuse_all(const TaskapiTable *table, Oid owner, bool before);
-static void refuse(Oid relid, Oid owner, bool is_first);
-static bool runs_code(const Trigger *trigger, bool is_first);
+static void refuse(Oid relid, Oid owner, Oid first, bool with_before);
+static bool runs_code(const Trigger *trigger, bool with_before);
 
 void
 taskapi_resource_refuse_strangers(const TaskapiTable *table)
@@ -33,12 +38,68 @@ taskapi_resource_refuse_strangers(const TaskapiTable *table)
 	refuse_all(table, table->owner, true);
 }
 
-void
-taskapi_resource_refuse_strangers_to(const TaskapiTable *table, Oid fired_by)
+static void
+refuse_to(const TaskapiTable *table, Oid fired_by)
 {
 	refuse_all(table, table->owner, true);
 	if (fired_by != table->owner)
 		refuse_all(table, fired_by, false);
+}
+
+void
+taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table)
+{
+	uint64		generation = taskapi_relation_generation();
+	bool		is_new = (table != NULL && !list_member_oid(strangers->relids, table->entry.relid));
+	ListCell   *lc;
+
+	if (is_new)
+		strangers->relids = lappend_oid(strangers->relids, table->entry.relid);
+	if (strangers->generation == generation)
+	{
+		if (is_new)
+			refuse_to(table, strangers->fired_by);
+		return;
+	}
+	/* first, since a look at a table may start statements */
+	strangers->generation = generation;
+	foreach(lc, strangers->relids)
+		refuse_to(taskapi_resource_table(lfirst_oid(lc)), strangers->fired_by);
+}
+
+void
+taskapi_strangers_fire(TaskapiStrangers *strangers, const TaskapiTable *table)
+{
+	if (strangers->fired_by != table->owner)
+	{
+		list_free(strangers->relids);
+		strangers->relids = NIL;
+		strangers->fired_by = table->owner;
+	}
+	taskapi_strangers_refuse(strangers, table);
+}
+
+void
+taskapi_strangers_watch(TaskapiStrangers *strangers)
+{
+	strangers->outer = watched;
+	watched = strangers;
+}
+
+void
+taskapi_strangers_unwatch(TaskapiStrangers *strangers)
+{
+	watched = strangers->outer;
+}
+
+void
+taskapi_strangers_check(void)
+{
+	for (TaskapiStrangers *s = watched; s != NULL; s = s->outer)
+	{
+		if (s->relids != NIL && s->generation != taskapi_relation_generation())
+			taskapi_strangers_refuse(s, NULL);
+	}
 }
 
 /*
@@ -55,7 +116,7 @@ refuse_all(const TaskapiTable *table, Oid owner, bool before)
 		Oid			relid = list_nth_oid(reached, i);
 		ListCell   *lc;
 
-		refuse(relid, owner, before && i == 0);
+		refuse(relid, owner, table->entry.relid, before && i == 0);
 		foreach(lc, taskapi_resource_table(relid)->incoming)
 		{
 			const TaskapiForeignKey *fk = lfirst(lc);
@@ -79,7 +140,7 @@ acts_on_delete(const TaskapiForeignKey *fk)
  * A partition has triggers and an owner of its own.
  */
 static void
-refuse(Oid relid, Oid owner, bool is_first)
+refuse(Oid relid, Oid owner, Oid first, bool with_before)
 {
 	List	   *relids = find_all_inheritors(relid, RowExclusiveLock, NULL);
 	ListCell   *lc;
@@ -92,10 +153,10 @@ refuse(Oid relid, Oid owner, bool is_first)
 		{
 			for (int i = 0; i < rel->trigdesc->numtriggers; i++)
 			{
-				if (runs_code(&rel->trigdesc->triggers[i], is_first))
+				if (runs_code(&rel->trigdesc->triggers[i], with_before))
 					taskapi_problem(PROBLEM_FORBIDDEN, NIL, "Ask the owners of the two tables.",
 									"A trigger of %s, which belongs to another role, would run with the rights of the owner of %s.",
-									RelationGetRelationName(rel), get_rel_name(relid));
+									RelationGetRelationName(rel), get_rel_name(first));
 			}
 		}
 		table_close(rel, NoLock);
@@ -107,10 +168,10 @@ refuse(Oid relid, Oid owner, bool is_first)
  * BEFORE triggers of a table that refers to the first one run as its own owner, within the statement of referential integrity.
  */
 static bool
-runs_code(const Trigger *trigger, bool is_first)
+runs_code(const Trigger *trigger, bool with_before)
 {
 	return !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
-		(is_first || TRIGGER_FOR_AFTER(trigger->tgtype)) &&
+		(with_before || TRIGGER_FOR_AFTER(trigger->tgtype)) &&
 		(TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype)) &&
 		get_func_namespace(trigger->tgfoid) != taskapi_schema_oid();
 }

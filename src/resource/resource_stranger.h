@@ -18,11 +18,34 @@
 
 /*
  * Forbidden if a DELETE from the table, as its owner, could run a trigger of such a role.  All tables that it reaches
- * are locked as it locks them, so no trigger comes until the transaction ends.
+ * are locked as it locks them, so no trigger of another session comes until the transaction ends.
  */
 extern void taskapi_resource_refuse_strangers(const TaskapiTable *table);
 
-/* The same for a DELETE by its owner whose AFTER triggers run as another role, "fired_by". */
-extern void taskapi_resource_refuse_strangers_to(const TaskapiTable *table, Oid fired_by);
+/*
+ * What runs within a purge may make a trigger: a BEFORE trigger of a table that refers to the row, which runs as its own owner,
+ * and then another statement queues it.  So the tables are kept, and asked again if any relation has changed: before the next
+ * row, and whenever a statement starts while the purge is watched.
+ */
+typedef struct TaskapiStrangers
+{
+	Oid			fired_by;		/* whose rights AFTER triggers have */
+	List	   *relids;			/* tables of which rows are deleted */
+	uint64		generation;		/* taskapi_relation_generation() when it was asked last */
+	struct TaskapiStrangers *outer;
+} TaskapiStrangers;
+
+/* Ask it of one more table, or NULL, and if anything has changed of all again. */
+extern void taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table);
+
+/* Ask it of a table whose rows are deleted next, by statements whose AFTER triggers run as its owner. */
+extern void taskapi_strangers_fire(TaskapiStrangers *strangers, const TaskapiTable *table);
+
+/* Between them, the purge is watched.  The second belongs into PG_FINALLY. */
+extern void taskapi_strangers_watch(TaskapiStrangers *strangers);
+extern void taskapi_strangers_unwatch(TaskapiStrangers *strangers);
+
+/* A statement starts, whoever's. */
+extern void taskapi_strangers_check(void);
 
 #endif							/* TASKAPI_RESOURCE_STRANGER_H */

@@ -126,6 +126,35 @@ END $$;
 CALL strangers.late('', 'late', '{101}');
 CALL strangers.late('ON DELETE CASCADE', 'late', '{101,102}');
 
+-- Between two statements of referential integrity, of two keys that refer to one row: the second would queue it.
+SET ROLE regress_strangers_mallory;
+CREATE TABLE strangers_own.twice (id int PRIMARY KEY, one int REFERENCES strangers.account ON DELETE CASCADE,
+    other int REFERENCES strangers.account ON DELETE CASCADE);
+CREATE TRIGGER make BEFORE DELETE ON strangers_own.twice FOR EACH ROW EXECUTE FUNCTION strangers_own.make_trigger('twice');
+RESET ROLE;
+SELECT taskapi.expose('strangers_own.twice', 'strangers_api', 'twice') \g /dev/null
+CREATE PROCEDURE strangers.twice(accounts int[]) LANGUAGE plpgsql AS $$
+DECLARE
+    result text := 'purged';
+BEGIN
+    INSERT INTO strangers.account VALUES (103), (104);
+    INSERT INTO strangers_own.twice VALUES (1, 103, NULL), (2, NULL, 103);
+    UPDATE strangers_own.twice SET deleted_at = now() - interval '50 days';
+    UPDATE strangers.account SET deleted_at = now() - interval '50 days' WHERE id > 102;
+    BEGIN
+        DELETE FROM strangers_api.deleted_account WHERE id = ANY (accounts);
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    END;
+    RAISE WARNING 'two keys: %; ran as: %; rows left: %', result, (SELECT string_agg(DISTINCT role, ' ') FROM strangers.ran),
+        (SELECT count(*) FROM strangers_own.twice);
+    ROLLBACK;
+END $$;
+CALL strangers.twice('{103}');
+-- what is watched has ended with the error
+BEGIN;
+SELECT count(*) FROM strangers.account;
+COMMIT;
 SET client_min_messages = error;
 DROP SCHEMA strangers_own, strangers_api, strangers CASCADE;
 DROP ROLE regress_strangers_mallory, regress_strangers_client, regress_strangers_eve;
