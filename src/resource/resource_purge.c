@@ -40,6 +40,13 @@ typedef struct VisitedRow
 	pg_uuid_t	deletion;
 } VisitedRow;
 
+/* A removal that is under way. */
+typedef struct Removal
+{
+	TaskapiStrangers strangers;
+	const VisitedRow *at;		/* the row that is being removed, of those that are tied */
+} Removal;
+
 static VisitedRow *look_up(const TaskapiDoomed *doomed, const TaskapiRow *row);
 static void begin(TaskapiDoomed *doomed);
 static void free_doomed(TaskapiDoomed *doomed);
@@ -48,13 +55,14 @@ static void visit_from(TaskapiDoomed *doomed, const TaskapiRow *from, const Task
 static void visit_first(TaskapiDoomed *doomed, const TaskapiRow *row);
 static void collect(TaskapiDoomed *doomed, const TaskapiRow *first);
 static bool stays(TaskapiDoomed *doomed, const TaskapiRow *row);
-static void keep_path(TaskapiDoomed *doomed, const VisitedRow *visited);
+static void keep_path(const TaskapiDoomed *doomed, const VisitedRow *visited);
 static void collect_above(TaskapiDoomed *doomed, const TaskapiRow *row, bool required);
 static void collect_below(TaskapiDoomed *doomed, const TaskapiRow *row);
 static void collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey *fk, const Datum *values);
 static bool same_deletion(const TaskapiRow *a, const TaskapiRow *b);
 static bool same_row(const TaskapiRow *a, const TaskapiRow *b);
-static bool remove_tied(const TaskapiDoomed *doomed, TaskapiStrangers *strangers);
+static bool remove_tied(const TaskapiDoomed *doomed, Removal *removal);
+static bool remove_part(const TaskapiDoomed *doomed, TaskapiStrangers *strangers, const TaskapiRow *row);
 static bool remove_tops(const TaskapiDoomed *doomed, TaskapiStrangers *strangers);
 static void require_gone(const TaskapiDoomed *doomed);
 static const char *try_purge(const TaskapiRow *row, bool *removed);
@@ -233,7 +241,7 @@ stays(TaskapiDoomed *doomed, const TaskapiRow *row)
  * What needs a row to go that stays, stays.
  */
 static void
-keep_path(TaskapiDoomed *doomed, const VisitedRow *visited)
+keep_path(const TaskapiDoomed *doomed, const VisitedRow *visited)
 {
 	for (; doomed->allies != NULL && visited != NULL; visited = visited->from)
 		doomed->allies->keep(doomed->allies->arg, &visited->deletion);
@@ -326,32 +334,40 @@ collect_children(TaskapiDoomed *doomed, const TaskapiRow *row, TaskapiForeignKey
  * those go that others take along.
  */
 static bool
-remove_tied(const TaskapiDoomed *doomed, TaskapiStrangers *strangers)
+remove_tied(const TaskapiDoomed *doomed, Removal *removal)
 {
+	TaskapiStrangers *strangers = &removal->strangers;
 	bool		removed = true;
 	TaskapiRow *row;
 
 	taskapi_rows_rewind(doomed->rows);
 	taskapi_resource_parts_begin();
-	while (removed && (row = taskapi_rows_next(doomed->rows)) != NULL)
-	{
-		bool		is_first = !OidIsValid(strangers->fired_by);
-
-		if (is_first)
-			strangers->fired_by = row->table->owner;
-		if (taskapi_purge_is_below(doomed, row) && row->table->nkeys == 0)
-			continue;
-		taskapi_strangers_refuse(strangers, row->table);
-		if (taskapi_resource_purge_part(row) || !taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
-			continue;
-		if (!is_first)
-			taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
-							"A trigger keeps rows of %s from being purged.", get_rel_name(row->table->entry.relid));
-		removed = false;
-	}
+	for (; removed && (row = taskapi_rows_next(doomed->rows)) != NULL; removed = remove_part(doomed, strangers, row))
+		removal->at = look_up(doomed, row);
 	taskapi_strangers_refuse(strangers, NULL);
 	taskapi_resource_parts_end(OidIsValid(strangers->fired_by) ? strangers->fired_by : GetUserId());
 	return removed;
+}
+
+/*
+ * False if it is the first row, and a trigger keeps it.
+ */
+static bool
+remove_part(const TaskapiDoomed *doomed, TaskapiStrangers *strangers, const TaskapiRow *row)
+{
+	bool		is_first = !OidIsValid(strangers->fired_by);
+
+	if (is_first)
+		strangers->fired_by = row->table->owner;
+	if (taskapi_purge_is_below(doomed, row) && row->table->nkeys == 0)
+		return true;
+	taskapi_strangers_refuse(strangers, row->table);
+	if (taskapi_resource_purge_part(row) || !taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
+		return true;
+	if (!is_first)
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+						"A trigger keeps rows of %s from being purged.", get_rel_name(row->table->entry.relid));
+	return false;
 }
 
 /*
@@ -389,22 +405,26 @@ remove_tops(const TaskapiDoomed *doomed, TaskapiStrangers *strangers)
 bool
 taskapi_purge_remove(const TaskapiDoomed *doomed)
 {
-	TaskapiStrangers strangers = {0};
+	Removal    *removal = palloc0(sizeof(Removal));
 	volatile bool removed = false;
 
-	taskapi_strangers_watch(&strangers);
+	taskapi_strangers_watch(&removal->strangers);
 	PG_TRY();
 	{
-		removed = doomed->tied ? remove_tied(doomed, &strangers) : remove_tops(doomed, &strangers);
+		removed = doomed->tied ? remove_tied(doomed, removal) : remove_tops(doomed, &removal->strangers);
+		if (removed)
+			require_gone(doomed);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		taskapi_strangers_unwatch(&strangers);
+		taskapi_strangers_unwatch(&removal->strangers);
+		/* the row at which it failed; of what triggers find in the end the last one */
+		if (doomed->allies != NULL && doomed->allies->alone)
+			keep_path(doomed, removal->at);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	list_free(strangers.relids);
-	if (removed)
-		require_gone(doomed);
+	taskapi_strangers_unwatch(&removal->strangers);
 	return removed;
 }
 

@@ -26,6 +26,7 @@ typedef struct TaskapiAllies
 	/* the deletion cannot go, since what has to go with it has an obstacle */
 	void		(*keep) (void *arg, const pg_uuid_t *deletion);
 	void	   *arg;
+	bool		alone;			/* an error keeps what needs the row at which it is raised: it is not another deletion's */
 } TaskapiAllies;
 
 /* All that goes together. */

@@ -53,6 +53,9 @@
 /* How many deletions one subtransaction takes at most. */
 #define CHUNK 100
 
+/* How many rows the tries to remove deletions together may have looked at for nothing before a run gives up. */
+#define MAX_IN_VAIN 100000
+
 /* A deletion that has to stay. */
 typedef struct KeptDeletion
 {
@@ -77,6 +80,8 @@ typedef struct PurgeRun
 	int64		waiting;		/* of them wait for others */
 	int			pass;
 	bool		together;		/* deletions go with those that they wait for */
+	bool		alone;			/* the attempt is about one candidate */
+	int64		in_vain;		/* rows that this has looked at, and that have stayed */
 	MemoryContext context;		/* of one attempt */
 	int64		failed;			/* deletions that an error kept */
 	bool		stopped;		/* by a lock */
@@ -189,7 +194,9 @@ is_to_be_tried(PurgeRun *run, const pg_uuid_t *deletion)
 {
 	const KeptDeletion *kept = find_kept(run, deletion);
 
-	return kept == NULL ? !run->together : run->together && kept->waits;
+	if (run->together)
+		return kept != NULL && kept->waits && run->in_vain < MAX_IN_VAIN;
+	return kept == NULL;
 }
 
 static int64
@@ -240,7 +247,7 @@ forget_waiting(PurgeRun *run)
 static int64
 purge_deletion(PurgeRun *run, Candidate *candidate)
 {
-	TaskapiAllies allies = {.stays = has_to_stay, .keep = keep_ally, .arg = run};
+	TaskapiAllies allies = {.stays = has_to_stay, .keep = keep_ally, .arg = run, .alone = run->alone};
 	TaskapiDoomed doomed = {.whole = true, .allies = run->together ? &allies : NULL};
 	TaskapiRow *first;
 	TaskapiRow *row;
@@ -257,6 +264,7 @@ purge_deletion(PurgeRun *run, Candidate *candidate)
 		return 0;
 
 	taskapi_purge_collect(&doomed, first);
+	run->in_vain += run->together ? hash_get_num_entries(doomed.visited) : 0;
 	if (doomed.obstacle == NULL && !run->together && !is_due(&doomed, first, run->before))
 		doomed.obstacle = "It is not old enough.";
 	if (doomed.obstacle == NULL)
@@ -266,6 +274,7 @@ purge_deletion(PurgeRun *run, Candidate *candidate)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a trigger keeps a row from being purged")));
+		run->in_vain -= run->together ? hash_get_num_entries(doomed.visited) : 0;
 	}
 	else if (!run->together)
 	{
@@ -306,6 +315,7 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 
 	if (n == 0)
 		return 0;
+	run->alone = (n == 1);
 	edata = taskapi_in_subtransaction(purge_all_of, &range);
 	if (edata == NULL)
 		return range.purged;

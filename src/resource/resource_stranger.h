@@ -41,7 +41,7 @@ extern void taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiT
 /* Ask it of a table whose rows are deleted next, by statements whose AFTER triggers run as its owner. */
 extern void taskapi_strangers_fire(TaskapiStrangers *strangers, const TaskapiTable *table);
 
-/* Between them, the purge is watched.  The second belongs into PG_FINALLY. */
+/* Between them, the purge is watched.  The second has to come after an error, too. */
 extern void taskapi_strangers_watch(TaskapiStrangers *strangers);
 extern void taskapi_strangers_unwatch(TaskapiStrangers *strangers);
 

@@ -177,5 +177,17 @@ SELECT tt.chain(3000, false), tt.mark('each');
 UPDATE tt.n SET deleted_at = now() WHERE id = 3000;
 SELECT taskapi.purge_deleted();
 SELECT min(id), max(id) FROM tt.n;
+-- One that a trigger keeps at the end of a chain, which is as a client has deleted it: it is tried with the whole chain, and then no more.
+CREATE TABLE tt.kept (id int PRIMARY KEY, n int REFERENCES tt.n);
+SELECT taskapi.expose('tt.kept', 'tt_api') \g /dev/null
+CREATE SEQUENCE tt.tries;
+CREATE FUNCTION tt.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('tt.tries'); RAISE EXCEPTION 'no'; END $$;
+SELECT tt.chain(100, false), tt.mark('each');
+UPDATE tt.n SET deleted_at = deleted_at - id * interval '1 hour';
+INSERT INTO tt.kept VALUES (1, 100, 1, now(), now() - interval '50 days', taskapi.uuidv7());
+CREATE TRIGGER keep BEFORE DELETE ON tt.kept FOR EACH ROW EXECUTE FUNCTION tt.keep();
+SELECT taskapi.purge_deleted();
+SELECT min(id), max(id) FROM tt.n;
+SELECT last_value < 20 AS few_tries FROM tt.tries;
 DROP SCHEMA tt_api, tt CASCADE;
 DROP ROLE tt_one, tt_two;
