@@ -84,19 +84,6 @@ same_row(const TaskapiRow *a, const TaskapiRow *b)
 	return a->tableoid == b->tableoid && ItemPointerEquals((ItemPointer) &a->tid, (ItemPointer) &b->tid);
 }
 
-pg_uuid_t
-taskapi_purge_deletion(const TaskapiRow *row)
-{
-	pg_uuid_t	id = {{0}};
-
-	if (row->in_deletion)
-		return row->deletion.id;
-	/* no UUID that is made for a deletion begins with so many zeros */
-	memcpy(id.data + 6, &row->tableoid, sizeof(Oid));
-	memcpy(id.data + 10, &row->tid, sizeof(ItemPointerData));
-	return id;
-}
-
 static VisitedRow *
 look_up(const TaskapiDoomed *doomed, const TaskapiRow *row)
 {
@@ -114,7 +101,7 @@ look_up(const TaskapiDoomed *doomed, const TaskapiRow *row)
 		if (doomed->allies != NULL)
 		{
 			visited->from = NULL;
-			visited->deletion = taskapi_purge_deletion(row);
+			visited->deletion = taskapi_row_deletion(row);
 		}
 	}
 	return visited;
@@ -479,16 +466,27 @@ find_reference(const TaskapiRow *row)
 static bool
 purge_alone(TaskapiResourceStatement *statement, const TaskapiRow *row)
 {
-	if (statement->strangers != taskapi_relation_generation())
+	TaskapiStrangers strangers = {.fired_by = row->table->owner, .relids = list_make1_oid(row->table->entry.relid)};
+	volatile bool removed = false;
+
+	strangers.generation = statement->strangers;
+	taskapi_strangers_watch(&strangers);
+	PG_TRY();
 	{
-		taskapi_resource_refuse_strangers(row->table);
-		statement->strangers = taskapi_relation_generation();
+		taskapi_strangers_refuse(&strangers, NULL);
+		statement->strangers = strangers.generation;
+		removed = taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE_AT, NULL) ||
+			!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL);
 	}
-	if (!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE_AT, NULL) &&
-		taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL))
-		return false;
-	require_no_reference(row);
-	return true;
+	PG_FINALLY();
+	{
+		taskapi_strangers_unwatch(&strangers);
+	}
+	PG_END_TRY();
+	list_free(strangers.relids);
+	if (removed)
+		require_no_reference(row);
+	return removed;
 }
 
 /*

@@ -42,9 +42,6 @@ typedef struct TaskapiDoomed
 	bool		waits;			/* the obstacle is another deletion, which may go first */
 } TaskapiDoomed;
 
-/* The id of the deletion that a row is in; of one that was deleted round the resource, one that is made of its place. */
-extern pg_uuid_t taskapi_purge_deletion(const TaskapiRow *row);
-
 /*
  * Find and lock all that goes when "first", a deleted row that is locked already, goes.  With "whole" that is its
  * deletion, all of it; in any case no other deletion goes in part.

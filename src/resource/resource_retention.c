@@ -66,7 +66,7 @@ typedef struct KeptDeletion
 /* A row that is old enough. */
 typedef struct Candidate
 {
-	bool		known;			/* its deletion is, by taskapi_purge_deletion() */
+	bool		known;			/* its deletion is, by taskapi_row_deletion() */
 	pg_uuid_t	deletion;
 	Datum	   *key;
 } Candidate;
@@ -177,7 +177,7 @@ static bool
 has_to_stay(void *arg, const TaskapiRow *row)
 {
 	PurgeRun   *run = arg;
-	pg_uuid_t	deletion = taskapi_purge_deletion(row);
+	pg_uuid_t	deletion = taskapi_row_deletion(row);
 	const KeptDeletion *kept = find_kept(run, &deletion);
 
 	return (kept != NULL && !kept->waits) || row->deletion.at >= run->before;
@@ -213,7 +213,7 @@ count_deletions(const TaskapiDoomed *doomed)
 	taskapi_rows_rewind(doomed->rows);
 	while ((row = taskapi_rows_next(doomed->rows)) != NULL)
 	{
-		pg_uuid_t	deletion = taskapi_purge_deletion(row);
+		pg_uuid_t	deletion = taskapi_row_deletion(row);
 
 		(void) hash_search(deletions, &deletion, HASH_ENTER, NULL);
 	}
@@ -258,7 +258,7 @@ purge_deletion(PurgeRun *run, Candidate *candidate)
 	first = taskapi_resource_lock_row(run->table, candidate->key, true);
 	if (first == NULL || first->live || first->deletion.at >= run->before)
 		return 0;
-	candidate->deletion = taskapi_purge_deletion(first);
+	candidate->deletion = taskapi_row_deletion(first);
 	candidate->known = true;
 	if (!is_to_be_tried(run, &candidate->deletion))
 		return 0;
@@ -281,7 +281,7 @@ purge_deletion(PurgeRun *run, Candidate *candidate)
 		taskapi_rows_rewind(doomed.rows);
 		while ((row = taskapi_rows_next(doomed.rows)) != NULL)
 		{
-			pg_uuid_t	deletion = taskapi_purge_deletion(row);
+			pg_uuid_t	deletion = taskapi_row_deletion(row);
 
 			keep(run, &deletion, doomed.waits);
 		}

@@ -206,6 +206,19 @@ make_row(TaskapiTable *table, const Datum *values, const bool *nulls)
 	return row;
 }
 
+pg_uuid_t
+taskapi_row_deletion(const TaskapiRow *row)
+{
+	pg_uuid_t	id = {{0}};
+
+	if (row->in_deletion)
+		return row->deletion.id;
+	/* no UUID that is made for a deletion begins with so many zeros */
+	memcpy(id.data + 6, &row->tableoid, sizeof(Oid));
+	memcpy(id.data + 10, &row->tid, sizeof(ItemPointerData));
+	return id;
+}
+
 TaskapiRow *
 taskapi_row_copy(const TaskapiRow *row)
 {

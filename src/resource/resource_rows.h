@@ -97,4 +97,7 @@ extern void taskapi_row_receiver(TaskapiRowReceiver *receiver, TaskapiTable *tab
 /* A copy in the current context. */
 extern TaskapiRow *taskapi_row_copy(const TaskapiRow *row);
 
+/* The id of the deletion that a row is in; of one that was deleted round the resource, one that is made of its place. */
+extern pg_uuid_t taskapi_row_deletion(const TaskapiRow *row);
+
 #endif							/* TASKAPI_RESOURCE_ROWS_H */

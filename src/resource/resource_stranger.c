@@ -13,6 +13,7 @@
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -142,9 +143,12 @@ acts_on_delete(const TaskapiForeignKey *fk)
 static void
 refuse(Oid relid, Oid owner, Oid first, bool with_before)
 {
-	List	   *relids = find_all_inheritors(relid, RowExclusiveLock, NULL);
+	List	   *relids;
 	ListCell   *lc;
 
+	/* find_all_inheritors() locks those that inherit from it, but not the table */
+	LockRelationOid(relid, RowExclusiveLock);
+	relids = find_all_inheritors(relid, RowExclusiveLock, NULL);
 	foreach(lc, relids)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
