@@ -33,12 +33,6 @@ static void refuse_all(const TaskapiTable *table, Oid owner, bool before);
 static void refuse(Oid relid, Oid owner, Oid first, bool with_before);
 static bool runs_code(const Trigger *trigger, bool with_before);
 
-void
-taskapi_resource_refuse_strangers(const TaskapiTable *table)
-{
-	refuse_all(table, table->owner, true);
-}
-
 static void
 refuse_to(const TaskapiTable *table, Oid fired_by)
 {
@@ -62,10 +56,20 @@ taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table)
 			refuse_to(table, strangers->fired_by);
 		return;
 	}
-	/* first, since a look at a table may start statements */
+	/* What has been refused may be caught by the code that made the trigger: so it has been asked only if it is not refused. */
+	strangers->generation = 0;
+	strangers->asking = true;
+	PG_TRY();
+	{
+		foreach(lc, strangers->relids)
+			refuse_to(taskapi_resource_table(lfirst_oid(lc)), strangers->fired_by);
+	}
+	PG_FINALLY();
+	{
+		strangers->asking = false;
+	}
+	PG_END_TRY();
 	strangers->generation = generation;
-	foreach(lc, strangers->relids)
-		refuse_to(taskapi_resource_table(lfirst_oid(lc)), strangers->fired_by);
 }
 
 void
@@ -98,7 +102,7 @@ taskapi_strangers_check(void)
 {
 	for (TaskapiStrangers *s = watched; s != NULL; s = s->outer)
 	{
-		if (s->relids != NIL && s->generation != taskapi_relation_generation())
+		if (!s->asking && s->relids != NIL && s->generation != taskapi_relation_generation())
 			taskapi_strangers_refuse(s, NULL);
 	}
 }

@@ -17,12 +17,6 @@
 #include "resource/resource_table.h"
 
 /*
- * Forbidden if a DELETE from the table, as its owner, could run a trigger of such a role.  All tables that it reaches
- * are locked as it locks them, so no trigger of another session comes until the transaction ends.
- */
-extern void taskapi_resource_refuse_strangers(const TaskapiTable *table);
-
-/*
  * What runs within a purge may make a trigger: a BEFORE trigger of a table that refers to the row, which runs as its own owner,
  * and then another statement queues it.  So the tables are kept, and asked again if any relation has changed: before the next
  * row, and whenever a statement starts while the purge is watched.
@@ -31,11 +25,16 @@ typedef struct TaskapiStrangers
 {
 	Oid			fired_by;		/* whose rights AFTER triggers have */
 	List	   *relids;			/* tables of which rows are deleted */
-	uint64		generation;		/* taskapi_relation_generation() when it was asked last */
+	uint64		generation;		/* taskapi_relation_generation() when it was asked last; 0 if it was refused */
+	bool		asking;			/* which may start statements */
 	struct TaskapiStrangers *outer;
 } TaskapiStrangers;
 
-/* Ask it of one more table, or NULL, and if anything has changed of all again. */
+/*
+ * Forbidden if a DELETE from the tables, as their owners, could run a trigger of such a role.  Asks it of one more table, or NULL,
+ * and if anything has changed of all again.  All tables that the DELETE reaches are locked as it locks them, so no trigger of
+ * another session comes until the transaction ends.
+ */
 extern void taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table);
 
 /* Ask it of a table whose rows are deleted next, by statements whose AFTER triggers run as its owner. */

@@ -151,6 +151,20 @@ BEGIN
     ROLLBACK;
 END $$;
 CALL strangers.twice('{103}');
+-- nor if the code that made the trigger catches the refusal
+CREATE OR REPLACE FUNCTION strangers_own.make_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'made') THEN
+        EXECUTE format('CREATE TRIGGER made AFTER DELETE ON %I.%I FOR EACH ROW EXECUTE FUNCTION strangers_own.code()', TG_TABLE_SCHEMA, TG_ARGV[0]);
+        BEGIN
+            PERFORM 1;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'caught';
+        END;
+    END IF;
+    RETURN OLD;
+END $$;
+CALL strangers.twice('{103}');
 -- what is watched has ended with the error
 BEGIN;
 SELECT count(*) FROM strangers.account;
