@@ -88,7 +88,6 @@ COMMENT ON FUNCTION taskapi.unbounded_page_advice(regclass, text) IS
 CREATE VIEW taskapi.unbounded_pages AS
     SELECT c.source, c.order_by, c.pages, c.last_at, c.error, taskapi.unbounded_page_advice(c.source, c.order_by) AS advice
     FROM taskapi.unbounded_page_counts() c
-    JOIN pg_class s ON s.oid = c.source     -- what was dropped is counted until it makes room
     ORDER BY c.pages DESC, c.last_at DESC;
 REVOKE ALL ON taskapi.unbounded_pages FROM PUBLIC;
 COMMENT ON VIEW taskapi.unbounded_pages IS

@@ -17,6 +17,7 @@
 #include "storage/spin.h"
 #include "utils/builtins.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -38,12 +39,15 @@ typedef struct UnboundedPages
 typedef struct UnboundedShard
 {
 	pg_attribute_aligned(128) slock_t lock;
+	uint64		displaced;		/* the highest count that had to make room */
 	uint64		hash[TASKAPI_UNBOUNDED_ENTRIES];	/* of database, source and order */
 	UnboundedPages entry[TASKAPI_UNBOUNDED_ENTRIES];
 } UnboundedShard;
 
 static UnboundedShard *shards(void);
 static void count_page(UnboundedShard *shard, uint64 hash, const UnboundedPages *page);
+static bool source_exists(const UnboundedPages *page);
+static void forget(UnboundedShard *shard, int place, const UnboundedPages *page);
 
 static void
 init_shards(void *ptr)
@@ -62,6 +66,7 @@ shards(void)
 		TaskapiArea area = {"unbounded pages", .size = TASKAPI_UNBOUNDED_SHARDS * sizeof(UnboundedShard), .init = init_shards};
 
 		area.layout = TASKAPI_LAYOUT(1, TASKAPI_UNBOUNDED_SHARDS, TASKAPI_UNBOUNDED_ENTRIES, sizeof(UnboundedShard),
+									 offsetof(UnboundedShard, displaced),
 									 offsetof(UnboundedShard, hash), offsetof(UnboundedShard, entry), sizeof(UnboundedPages),
 									 offsetof(UnboundedPages, last_at), offsetof(UnboundedPages, source),
 									 offsetof(UnboundedPages, order_len), offsetof(UnboundedPages, order_by));
@@ -95,13 +100,13 @@ taskapi_page_count_unbounded(const TaskapiPageQuery *query)
 }
 
 /*
- * A new one takes the place of that which was counted least, and its count as what may be wrong with its own.
+ * A new one takes the place of that which was counted least, or a free one.  It may have had to make room before: then
+ * it had at most as many as the highest that did, which is what may be wrong with its count.
  */
 static void
 count_page(UnboundedShard *shard, uint64 hash, const UnboundedPages *page)
 {
 	int			place = 0;
-	uint64		error;
 
 	SpinLockAcquire(&shard->lock);
 	for (int i = 0; i < TASKAPI_UNBOUNDED_ENTRIES; i++)
@@ -116,18 +121,44 @@ count_page(UnboundedShard *shard, uint64 hash, const UnboundedPages *page)
 		if (shard->entry[i].count < shard->entry[place].count)
 			place = i;
 	}
-	error = shard->entry[place].count;
+	shard->displaced = Max(shard->displaced, shard->entry[place].count);
 	shard->hash[place] = hash;
 	shard->entry[place] = *page;
-	shard->entry[place].error = error;
-	shard->entry[place].count += error;
+	shard->entry[place].error = shard->displaced;
+	shard->entry[place].count += shard->displaced;
+	SpinLockRelease(&shard->lock);
+}
+
+/*
+ * Whether what was paged is still there.  Of another database's tables nothing is known here.
+ */
+static bool
+source_exists(const UnboundedPages *page)
+{
+	if (page->database == MyDatabaseId)
+		return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(page->source));
+	return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(page->database));
+}
+
+/*
+ * Free an entry of what was dropped, unless another has taken its place.
+ */
+static void
+forget(UnboundedShard *shard, int place, const UnboundedPages *page)
+{
+	UnboundedPages *entry = &shard->entry[place];
+
+	SpinLockAcquire(&shard->lock);
+	if (entry->database == page->database && entry->source == page->source)
+		entry->count = 0;
 	SpinLockRelease(&shard->lock);
 }
 
 /*
  * unbounded_page_counts() -> SETOF (source regclass, order_by text, pages bigint, error bigint, last_at timestamptz)
  *
- * Those of this database, in no order.
+ * Those of this database, in no order.  What was dropped makes room: a table that nobody reads any more would keep
+ * the orders of living ones out.
  */
 PG_FUNCTION_INFO_V1(taskapi_unbounded_page_counts);
 Datum
@@ -147,7 +178,14 @@ taskapi_unbounded_page_counts(PG_FUNCTION_ARGS)
 		entry = shard->entry[i % TASKAPI_UNBOUNDED_ENTRIES];
 		SpinLockRelease(&shard->lock);
 
-		if (entry.count == 0 || entry.database != MyDatabaseId)
+		if (entry.count == 0)
+			continue;
+		if (!source_exists(&entry))
+		{
+			forget(shard, i % TASKAPI_UNBOUNDED_ENTRIES, &entry);
+			continue;
+		}
+		if (entry.database != MyDatabaseId)
 			continue;
 		values[0] = ObjectIdGetDatum(entry.source);
 		values[1] = PointerGetDatum(cstring_to_text_with_len(entry.order_by, entry.order_len));

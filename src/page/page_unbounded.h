@@ -8,7 +8,7 @@
  * client found an order that nobody thought of.  Clients choose orders, so memory is
  * bounded by the sketch of ratelimit_denials.h: of many orders those that are asked
  * for most are certainly there, and a count is never too low and at most "error" too
- * high.
+ * high.  Who reads the counts frees those of what was dropped.
  *
  * Each shard has a spinlock, held for a scan of its hashes and the copy of a short
  * string.
