@@ -4,8 +4,8 @@
  *	  The history that a token is good for (feed_history.h).
  *
  * What comes from the catalogs is computed again whenever this backend has
- * processed an invalidation of any relation, and kept for one feed: most backends
- * serve few.
+ * processed an invalidation of any relation or function, and kept for one feed:
+ * most backends serve few.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,6 @@
 #include "access/xlogrecovery.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_policy.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -41,6 +40,7 @@
 #include "base/own_objects.h"
 #include "base/sha256.h"
 #include "base/table_cache.h"
+#include "feed/feed_dependencies.h"
 #include "feed/feed_history.h"
 #include "feed/feed_stamp.h"
 #include "http/problem.h"
@@ -50,12 +50,13 @@ typedef struct CatalogHistory
 {
 	uint64		view;			/* serial number of the entry that it was made of */
 	uint64		relations;		/* generation */
+	uint64		names;			/* generation */
 	bool		legible;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	int			ntriggers;
 	TransactionId *triggers;	/* who has made their rows in the catalog */
-	int			nroles;
-	Oid		   *roles;			/* that policies are for, but for PUBLIC */
+	List	   *roles;			/* that policies are for, and owners of what others read */
+	List	   *definers;		/* who reads but for the caller */
 } CatalogHistory;
 
 static CatalogHistory kept;
@@ -64,9 +65,9 @@ static MemoryContext kept_context = NULL;
 static void read_catalogs(const TaskapiFeed *feed, CatalogHistory *history);
 static void add_relation(Oid relid, StringInfo buf, List **triggers);
 static void add_trigger(Oid relid, Oid trigger, StringInfo buf, List **triggers);
-static void add_policies(Oid relid, StringInfo buf, List **roles);
 static bool departures_fit(const TaskapiFeed *feed);
 static void check_triggers(const CatalogHistory *history);
+static void add_rights(Oid roleid, const CatalogHistory *history, StringInfo buf);
 static TimeLineID time_line(void);
 
 void
@@ -76,12 +77,16 @@ taskapi_feed_history(TaskapiFeed *feed)
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	uint64		system = GetSystemIdentifier();
 	TimeLineID	tli = time_line();
+	ListCell   *lc;
 
 	/* what has happened to it is known once it is locked */
 	LockRelationOid(feed->departures, AccessShareLock);
-	if (kept.view != feed->view->entry.serial || kept.relations != taskapi_relation_generation())
+	if (kept.view != feed->view->entry.serial || kept.relations != taskapi_relation_generation() ||
+		kept.names != taskapi_names_generation())
 	{
-		CatalogHistory history = {.view = feed->view->entry.serial, .relations = taskapi_relation_generation()};
+		CatalogHistory history = {
+			.view = feed->view->entry.serial, .relations = taskapi_relation_generation(), .names = taskapi_names_generation()
+		};
 		bool		legible = departures_fit(feed);
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi feed history", ALLOCSET_SMALL_SIZES);
 		MemoryContext oldcontext = MemoryContextSwitchTo(context);
@@ -104,11 +109,25 @@ taskapi_feed_history(TaskapiFeed *feed)
 	appendBinaryStringInfo(&buf, (char *) &tli, sizeof(tli));
 	appendBinaryStringInfo(&buf, (char *) &MyDatabaseId, sizeof(Oid));
 	appendBinaryStringInfo(&buf, (char *) &feed->state.incarnation, sizeof(int));
-	for (int i = 0; i < kept.nroles; i++)
-		appendStringInfoChar(&buf, has_privs_of_role(GetUserId(), kept.roles[i]) ? 1 : 0);
+	add_rights(GetUserId(), &kept, &buf);
+	foreach(lc, kept.definers)
+		add_rights(lfirst_oid(lc), &kept, &buf);
 	taskapi_sha256(buf.data, buf.len, digest);
 	memcpy(feed->history, digest, TASKAPI_FEED_DIGEST);
 	pfree(buf.data);
+}
+
+/*
+ * Which policies are for a role, and which it bypasses
+ */
+static void
+add_rights(Oid roleid, const CatalogHistory *history, StringInfo buf)
+{
+	ListCell   *lc;
+
+	appendStringInfoChar(buf, has_bypassrls_privilege(roleid));
+	foreach(lc, history->roles)
+		appendStringInfoChar(buf, has_privs_of_role(roleid, lfirst_oid(lc)));
 }
 
 static TimeLineID
@@ -130,7 +149,6 @@ read_catalogs(const TaskapiFeed *feed, CatalogHistory *history)
 {
 	StringInfoData buf;
 	List	   *triggers = NIL;
-	List	   *roles = NIL;
 	List	   *relids = list_make1_oid(feed->source);
 	Relation	departures;
 	ListCell   *lc;
@@ -145,17 +163,14 @@ read_catalogs(const TaskapiFeed *feed, CatalogHistory *history)
 	appendStringInfoString(&buf, feed->view->returning);
 	foreach(lc, relids)
 		add_relation(lfirst_oid(lc), &buf, &triggers);
-	add_policies(feed->source, &buf, &roles);
+	taskapi_feed_add_policies(feed->source, &buf, &history->roles, &history->definers);
 	taskapi_sha256(buf.data, buf.len, history->digest);
+	pfree(buf.data);
 
 	history->ntriggers = list_length(triggers);
 	history->triggers = palloc(sizeof(TransactionId) * Max(history->ntriggers, 1));
 	foreach(lc, triggers)
 		history->triggers[foreach_current_index(lc)] = lfirst_oid(lc);
-	history->nroles = list_length(roles);
-	history->roles = palloc(sizeof(Oid) * Max(history->nroles, 1));
-	foreach(lc, roles)
-		history->roles[foreach_current_index(lc)] = lfirst_oid(lc);
 }
 
 /*
@@ -220,38 +235,6 @@ add_trigger(Oid relid, Oid oid, StringInfo buf, List **triggers)
 	}
 	systable_endscan(scan);
 	table_close(pg_trigger, AccessShareLock);
-}
-
-static void
-add_policies(Oid relid, StringInfo buf, List **roles)
-{
-	Relation	pg_policy = table_open(PolicyRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(pg_policy, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Oid			oid = ((Form_pg_policy) GETSTRUCT(tuple))->oid;
-		TransactionId xmin = HeapTupleHeaderGetRawXmin(tuple->t_data);
-		bool		isnull;
-		ArrayType  *members;
-
-		appendBinaryStringInfo(buf, (const char *) &oid, sizeof(Oid));
-		appendBinaryStringInfo(buf, (const char *) &xmin, sizeof(xmin));
-		members = DatumGetArrayTypePCopy(heap_getattr(tuple, Anum_pg_policy_polroles, RelationGetDescr(pg_policy), &isnull));
-		for (int i = 0; i < ARR_DIMS(members)[0]; i++)
-		{
-			Oid			role = ((Oid *) ARR_DATA_PTR(members))[i];
-
-			if (OidIsValid(role))
-				*roles = lappend_oid(*roles, role);
-		}
-	}
-	systable_endscan(scan);
-	table_close(pg_policy, AccessShareLock);
 }
 
 /*

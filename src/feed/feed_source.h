@@ -8,9 +8,9 @@
  * The history is all that changes what stamps mean, or what a reader sees without a change of a row: the cluster and its time
  * line; the incarnation; the view's columns; the storage of the table and its partitions, which TRUNCATE and rewrites change;
  * the column of stamps, which may have been dropped and made again; the trigger that sets them, which may have been disabled
- * for a while; the table of departures; policies, and which of them are for the reader's roles.  It is computed from the
- * catalogs as of now, after the table has been locked; if the trigger has changed since the snapshot was taken, rows without
- * stamps may be missing in that, and the request is try_again.
+ * for a while; the table of departures; policies with what they depend on, and which of them are for the roles that read
+ * (feed_dependencies.h).  It is computed from the catalogs as of now, after the table has been locked; if the trigger has changed
+ * since the snapshot was taken, rows without stamps may be missing in that, and the request is try_again.
  *
  * The scope is what the reader may see: the values of the scope's expression, which runs as the reader.  It has the form
  * "column = ANY (expression)", and then the feed is of the rows whose column is one of them, or "expression".  Nobody who
