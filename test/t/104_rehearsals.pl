@@ -1,4 +1,4 @@
-# The rehearsals of docs/operations.md, played: kill -9, a full disk, a long transaction under the purge, a runaway client, leaked secrets, a bad migration. What the document shows is what the server says here.
+# The rehearsals of docs/operations.md, played: kill -9, a full disk, a long transaction under the purge and the feed, a runaway client, leaked secrets, a bad migration. What the document shows is what the server says here.
 use strict;
 use warnings;
 use FindBin;
@@ -56,6 +56,9 @@ $node->safe_psql('postgres', q{
 	CREATE SCHEMA shop;
 	CREATE TABLE shop.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, total int, note text);
 	SELECT taskapi.expose('shop.orders');
+	CREATE TABLE shop.notes (n int PRIMARY KEY);
+	SELECT taskapi.expose('shop.notes', changes => true);
+	SELECT taskapi.create_outbox(), taskapi.create_consumer_group('notes');
 	CREATE ROLE anonymous; CREATE ROLE authenticated;
 	SELECT taskapi.set_api_roles('anonymous', 'authenticated');
 	SELECT taskapi.grant_resource('api.orders', 'authenticated', '{read,create,update,delete}');
@@ -125,12 +128,16 @@ SKIP:
 {
 	my $long = $node->background_psql('postgres');
 	$long->query_safe(q{SET application_name = 'report'; BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TABLE shop.report AS SELECT sum(total) FROM shop.orders});
+	my $token = $node->safe_psql('postgres', q{SELECT next_page_token FROM api.notes_changes('latest')});
+	$node->safe_psql('postgres', q{INSERT INTO api.notes (n) VALUES (7); SELECT taskapi.publish('note', '7', '{}')});
+	is($node->safe_psql('postgres', qq{SELECT json_array_length(items) FROM api.notes_changes('$token')}), 1, 'long transaction: the feed tells what others write');
+	is($node->safe_psql('postgres', q{SELECT key FROM taskapi.receive('notes', 'w')}), 7, 'long transaction: the outbox hands out what they publish');
 	$node->safe_psql('postgres', q{DELETE FROM api.orders WHERE total = 1; SET taskapi.deleted_retention = '0'; CALL taskapi.maintain()});
 	my $vacuum = ($node->psql('postgres', 'VACUUM (VERBOSE) shop.orders'))[2];
 	my ($kept) = $vacuum =~ /(\d+) are dead but not yet removable/;
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM shop.orders'), 1, 'long transaction: maintain() purges all the same');
 	cmp_ok($kept // 0, '>=', 200, 'long transaction: but the space is not free');
-	told('a long transaction under the purge', table(q{SELECT application_name, state, backend_xid IS NOT NULL AS writes, left(query, 30) AS query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start}));
+	told('a long transaction under the purge and the feed', table(q{SELECT application_name, state, backend_xid IS NOT NULL AS writes, left(query, 30) AS query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start}));
 	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'report'});
 	($kept) = ($node->psql('postgres', 'VACUUM (VERBOSE) shop.orders'))[2] =~ /(\d+) are dead but not yet removable/;
 	is($kept, 0, 'long transaction: until it is ended');
