@@ -220,6 +220,10 @@ copy_tree() {
 copy_postgresql() {
     bin=$("$PG_CONFIG" --bindir) lib=$("$PG_CONFIG" --pkglibdir) share=$("$PG_CONFIG" --sharedir) include=$("$PG_CONFIG" --includedir)
     version="$("$PG_CONFIG" --version) $(stat -c %Y "$bin/postgres" "$lib" "$share/extension" | tr '\n' ' ')${SERVER_UNDER:+under $SERVER_UNDER}"
+    # the copy of an earlier run, if PATH begins with it: it would be removed before it is copied
+    for from in "$bin" "$lib" "$share"; do
+        case $(cd "$from" && pwd -P)/ in "$scratch"/*) die "$PG_CONFIG is of the copy in $scratch: take that out of PATH, or let PG_CONFIG name the installation" ;; esac
+    done
     prefix=$scratch/pg$bin
     if [ "$(cat "$scratch/pg/version" 2>/dev/null)" != "$version" ]; then
         rm -rf "$scratch/pg"
