@@ -127,6 +127,15 @@ taskapi_resource_cache_put(TaskapiCacheKind kind, TaskapiCacheEntry *entry, uint
 }
 
 void
+taskapi_resource_refuse_changed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a table changed while rows of it were being written"),
+			 errhint("Send the request again.")));
+}
+
+void
 taskapi_resource_cache_reset(void)
 {
 	relation_changed(InvalidOid);

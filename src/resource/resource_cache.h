@@ -54,6 +54,9 @@ extern TaskapiCacheEntry *taskapi_resource_cache_new(Oid relid, Size size, const
 /* Take over an entry; "since" is taskapi_relation_generation() from before it was built. */
 extern void taskapi_resource_cache_put(TaskapiCacheKind kind, TaskapiCacheEntry *entry, uint64 since);
 
+/* What was read by one entry is not what the entry that is current now is about. */
+pg_noreturn extern void taskapi_resource_refuse_changed(void);
+
 /* All entries are invalid: the registry has changed. */
 extern void taskapi_resource_cache_reset(void);
 

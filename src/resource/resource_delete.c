@@ -281,7 +281,6 @@ taskapi_resource_restore(const TaskapiWrite *write)
 	bool		guarded = taskapi_resource_check_precondition(write, write->old);
 	TaskapiTable *table = taskapi_statement_table(write->statement);
 	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
 	TaskapiRow *row;
 	bool		by_us = false;
 
@@ -289,7 +288,7 @@ taskapi_resource_restore(const TaskapiWrite *write)
 	taskapi_resource_require_triggers(table, write->view->registration.versioned);
 	if (!lock_restorable(write, guarded, &by_us))
 		return by_us ? taskapi_resource_current_row(write, write->old) : NULL;
-	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	taskapi_resource_table_key(write, table, write->old, key);
 	row = taskapi_resource_lock_row(table, key, false);
 	if (row == NULL || row->live)
 		return NULL;

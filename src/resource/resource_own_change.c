@@ -48,7 +48,6 @@ taskapi_own_change(const TaskapiWrite *write, CommandId *command)
 {
 	TaskapiTable *table = taskapi_statement_table(write->statement);
 	Datum		key[INDEX_MAX_KEYS];
-	char		nulls[INDEX_MAX_KEYS];
 	Oid			relid;
 	ItemPointerData tid;
 	Relation	rel;
@@ -56,7 +55,7 @@ taskapi_own_change(const TaskapiWrite *write, CommandId *command)
 	TaskapiChange change = TASKAPI_CHANGE_OTHER;
 
 	*command = InvalidCommandId;
-	taskapi_resource_key_arguments(write, write->old, key, nulls);
+	taskapi_resource_table_key(write, table, write->old, key);
 	if (!taskapi_resource_place(table, key, &relid, &tid))
 		return TASKAPI_CHANGE_OTHER;
 

@@ -479,10 +479,7 @@ taskapi_resource_require_result(const Oid *types, int ntypes)
 	{
 		if (desc == NULL || i >= desc->natts || TupleDescAttr(desc, i)->attisdropped ||
 			TupleDescAttr(desc, i)->atttypid != types[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("a table changed while rows of it were being written"),
-					 errhint("Send the request again.")));
+			taskapi_resource_refuse_changed();
 	}
 }
 

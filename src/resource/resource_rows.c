@@ -51,7 +51,6 @@ static RowPart *part_of(TaskapiRows *rows, TaskapiTable *table);
 static TaskapiRow *make_row(TaskapiTable *table, const Datum *values, const bool *nulls);
 static void require_row_desc(const TaskapiTable *table, TupleDesc desc);
 static AttrNumber column_number(const TaskapiTable *table, int i);
-pg_noreturn static void refuse_row_desc(void);
 static void row_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool row_receive(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
@@ -261,16 +260,7 @@ require_row_desc(const TaskapiTable *table, TupleDesc desc)
 		same = !TupleDescAttr(desc, i)->attisdropped && TupleDescAttr(desc, i)->atttypid ==
 			(i < ROW_COLUMNS ? row_types[i] : table->columns[i - ROW_COLUMNS].type);
 	if (!same)
-		refuse_row_desc();
-}
-
-static void
-refuse_row_desc(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("a table changed while rows of it were being written"),
-			 errhint("Send the request again.")));
+		taskapi_resource_refuse_changed();
 }
 
 /*
@@ -326,7 +316,7 @@ row_startup(DestReceiver *self, int operation, TupleDesc desc)
 
 		pg_itoa(column_number(table, i), number);
 		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), number) != 0)
-			refuse_row_desc();
+			taskapi_resource_refuse_changed();
 	}
 }
 

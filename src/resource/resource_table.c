@@ -210,10 +210,7 @@ taskapi_resource_table_attno(const TaskapiTable *table, int column, Relation rel
 	}
 	if (attno <= 0 || attno > desc->natts || TupleDescAttr(desc, attno - 1)->attisdropped ||
 		TupleDescAttr(desc, attno - 1)->atttypid != wanted->type)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a table changed while rows of it were being written"),
-				 errhint("Send the request again.")));
+		taskapi_resource_refuse_changed();
 	return attno;
 }
 

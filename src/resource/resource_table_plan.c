@@ -379,10 +379,7 @@ require_same_columns(const TaskapiTable *table, const int *columns, int n,
 		same = was->attno == is->attno && was->type == is->type;
 	}
 	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a table changed while rows of it were being written"),
-				 errhint("Send the request again.")));
+		taskapi_resource_refuse_changed();
 }
 
 static LOCKMODE

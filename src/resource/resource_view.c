@@ -38,6 +38,7 @@
 #include "resource/resource_view.h"
 
 static void lock_source(Oid relid, LOCKMODE mode);
+static void require_same_row(const TaskapiView *view, const TaskapiView *changed);
 static TaskapiView *build_view(Oid relid);
 static int	find_source(Relation rel, const Query *query, Oid source);
 static void find_columns(TaskapiView *view, Relation rel, Relation source, Query *query, int rtindex);
@@ -116,13 +117,37 @@ taskapi_resource_view_to_write(Oid relid)
 	TaskapiView *view = taskapi_resource_view(relid);
 
 	lock_source(view->registration.source, RowExclusiveLock);
-	return taskapi_resource_view_now(view);
+	return taskapi_resource_cache_is_current(&view->entry) ? view : taskapi_resource_view(relid);
 }
 
 TaskapiView *
 taskapi_resource_view_now(TaskapiView *view)
 {
-	return taskapi_resource_cache_is_current(&view->entry) ? view : taskapi_resource_view(view->entry.relid);
+	TaskapiView *changed;
+
+	if (taskapi_resource_cache_is_current(&view->entry))
+		return view;
+	changed = taskapi_resource_view(view->entry.relid);
+	require_same_row(view, changed);
+	return changed;
+}
+
+/*
+ * What was read of a row by the one entry is written, and found by its key, by a statement of the other.
+ */
+static void
+require_same_row(const TaskapiView *view, const TaskapiView *changed)
+{
+	bool		same = (view->ncolumns == changed->ncolumns && view->nkeys == changed->nkeys &&
+						view->version == changed->version && view->registration.source == changed->registration.source);
+
+	for (int i = 0; same && i < view->ncolumns; i++)
+		same = view->columns[i].type == changed->columns[i].type &&
+			view->columns[i].source_attno == changed->columns[i].source_attno;
+	for (int i = 0; same && i < view->nkeys; i++)
+		same = view->keys[i].column == changed->keys[i].column;
+	if (!same)
+		taskapi_resource_refuse_changed();
 }
 
 TaskapiView *

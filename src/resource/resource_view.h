@@ -79,7 +79,10 @@ extern TaskapiView *taskapi_resource_view(Oid view);
 /* The same, with its table locked as a write locks it: after its names have been looked at, nothing waits for that lock. */
 extern TaskapiView *taskapi_resource_view_to_write(Oid view);
 
-/* A view that is being written, for a text that names are to stand in: a schema may have been renamed since it was looked up. */
+/*
+ * A view that is being written, for a text that names are to stand in: a schema may have been renamed since it was looked up.
+ * Values that were read by the one entry go with the other's text: an error if its columns or its key are not the same.
+ */
 extern TaskapiView *taskapi_resource_view_now(TaskapiView *view);
 
 /*

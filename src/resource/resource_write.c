@@ -91,6 +91,27 @@ taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *
 	return view->nkeys;
 }
 
+void
+taskapi_resource_table_key(const TaskapiWrite *write, const TaskapiTable *table, HeapTuple row, Datum *values)
+{
+	const TaskapiView *view = write->view;
+	char		nulls[INDEX_MAX_KEYS];
+	bool		same = (table->nkeys == view->nkeys);
+
+	for (int i = 0; same && i < view->nkeys; i++)
+	{
+		const TaskapiViewColumn *shown = &view->columns[view->keys[i].column];
+		const TaskapiTableColumn *column = &table->columns[table->keys[i]];
+
+		/* the columns of a table above it may have other numbers */
+		same = shown->type == column->type &&
+			(shown->source_attno == column->attno || table->entry.relid != view->registration.source);
+	}
+	if (!same)
+		taskapi_resource_refuse_changed();
+	taskapi_resource_key_arguments(write, row, values, nulls);
+}
+
 HeapTuple
 taskapi_resource_take_row(const TaskapiWrite *write)
 {

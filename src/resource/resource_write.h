@@ -67,6 +67,9 @@ extern TaskapiVersion taskapi_resource_version_sent(const TaskapiWrite *write, T
 /* Put the key's values of a row of the view into arrays of arguments; how many they are. */
 extern int	taskapi_resource_key_arguments(const TaskapiWrite *write, HeapTuple row, Datum *values, char *nulls);
 
+/* The same for a plan of the table; an error if that has another key by now. */
+extern void taskapi_resource_table_key(const TaskapiWrite *write, const TaskapiTable *table, HeapTuple row, Datum *values);
+
 /*
  * Check the version of a row against what the request asks for; true if it named one, so that the row must not change
  * meanwhile.  precondition_required if it had to and did not: a version of null names none.

@@ -38,4 +38,30 @@ CALL pch.try('ALTER TABLE pch.x RENAME k TO kk');
 CALL pch.try('ALTER TABLE pch.x ADD COLUMN more int');
 CALL pch.try('ALTER TABLE pch.x RENAME TO z');
 
+-- The same for a row that a PUT replaces, if the condition of the client changes the table: it is looked up by the key that it was read by.
+CREATE TABLE pch.w (id int PRIMARY KEY, k text NOT NULL UNIQUE, n int);
+SELECT taskapi.expose('pch.w', 'pch_api') \g /dev/null
+CREATE FUNCTION pch.changes() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN EXECUTE current_setting('pch.change'); RETURN true; END $$;
+INSERT INTO pch.w VALUES (1, 'one', 1);
+CREATE PROCEDURE pch.put(n int, change text) LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+BEGIN
+    PERFORM set_config('pch.change', change, false), set_config('request.method', 'PUT', true),
+            set_config('request.headers', CASE n WHEN 1 THEN '{"if-match": "\"1\""}' END, true);
+    INSERT INTO pch_api.w AS w (id, k, n) VALUES (1, 'one', put.n)
+        ON CONFLICT (id) DO UPDATE SET id = excluded.id, k = excluded.k, n = excluded.n WHERE pch.changes() RETURNING w.n::text INTO result;
+    RAISE EXCEPTION 'undo' USING DETAIL = format('put, n is %s', result);
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    RAISE WARNING '%: %', change, CASE SQLERRM WHEN 'undo' THEN result ELSE SQLERRM END;
+END $$;
+CALL pch.put(2, 'ALTER TABLE pch.w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (k)');
+CALL pch.put(1, 'ALTER TABLE pch.w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (k)');
+CALL pch.put(1, 'ALTER TABLE pch.w DROP CONSTRAINT w_pkey, ADD PRIMARY KEY (k, id)');
+CALL pch.put(2, 'ALTER TABLE pch.w DROP CONSTRAINT w_pkey');
+CALL pch.put(2, 'ALTER TABLE pch.w RENAME n TO m');
+CALL pch.put(1, 'ALTER TABLE pch.w ADD COLUMN more int');
+CALL pch.put(2, 'ALTER TABLE pch.w RENAME TO v');
+
 DROP SCHEMA pch_api, pch CASCADE;
