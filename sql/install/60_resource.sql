@@ -304,4 +304,5 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.purge_deleted(interval, int, xid8) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_deleted(interval, int, xid8) IS
     'Purges at most batch deletions that are older, of all resources: each whole, and none that a live row refers to or'
-    ' that is locked. Returns how many, not counting the rows that were deleted with another';
+    ' that is locked. Returns how many, not counting the rows that were deleted with another. Deletions that only go'
+    ' together, since they refer to each other, go in one call, beyond batch too';

@@ -18,7 +18,7 @@
  * that deletes a tree by keys that do not cascade makes a deletion of each row.  So
  * those that were kept for that are tried again, in the other order.  What waits
  * still, such as deletions that refer to each other, is tried together with all
- * that it waits for.  If something of that has to stay, then all on the way to it
+ * that it waits for, which may be more than the batch has left.  If something of that has to stay, then all on the way to it
  * have to, and are not tried again in the run.
  *
  * A row that was written since the run began, such as one that a trigger leaves
@@ -79,6 +79,7 @@ typedef struct PurgeRun
 	HTAB	   *kept;			/* of KeptDeletion */
 	int64		waiting;		/* of them wait for others */
 	int			pass;
+	int64		room;			/* how many deletions may still go */
 	bool		together;		/* deletions go with those that they wait for */
 	bool		alone;			/* the attempt is about one candidate */
 	int64		in_vain;		/* rows that this has looked at, and that have stayed */
@@ -296,7 +297,8 @@ purge_some(PurgeRun *run, Candidate *candidates, int n)
 	MemoryContext oldcontext = MemoryContextSwitchTo(run->context);
 	int64		purged = 0;
 
-	for (int i = 0; i < n; i++)
+	/* one may take along any number of others */
+	for (int i = 0; i < n && purged < run->room; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(run->context);
@@ -318,7 +320,10 @@ purge_range(PurgeRun *run, Candidate *candidates, int n)
 	run->alone = (n == 1);
 	edata = taskapi_in_subtransaction(purge_all_of, &range);
 	if (edata == NULL)
+	{
+		run->room -= range.purged;
 		return range.purged;
+	}
 
 	/* a lock that cannot be had is waited for once, not once for each row */
 	run->stopped |= (edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
@@ -415,10 +420,11 @@ purge_pass(PurgeRun *run, TransactionId horizon, int64 max)
 	int			n;
 
 	run->pass++;
+	run->room = max;
 	portal = SPI_cursor_open(NULL, taskapi_resource_old_rows_plan(run->table, run->pass % 2 == 0), &before, NULL, false);
 	oldcontext = MemoryContextSwitchTo(chunk);
-	while (purged < max && !run->stopped &&
-		   (n = next_candidates(run, portal, horizon, candidates, (int) Min(CHUNK, max - purged))) > 0)
+	while (run->room > 0 && !run->stopped &&
+		   (n = next_candidates(run, portal, horizon, candidates, (int) Min(CHUNK, run->room))) > 0)
 	{
 		purged += purge_range(run, candidates, n);
 		MemoryContextReset(chunk);

@@ -170,6 +170,13 @@ GRANT REFERENCES, SELECT, UPDATE, DELETE ON tt.b TO tt_one;
 SELECT taskapi.purge_deleted(), tt.left_over();
 DROP TRIGGER who ON tt.a;
 SELECT taskapi.purge_deleted(), tt.left_over();
+-- What only goes together goes in one call, whatever the batch, and no more with it: three cycles of four rows.
+SELECT tt.chain(0, false);
+INSERT INTO tt.n SELECT i, CASE WHEN i % 4 = 1 THEN i + 3 ELSE i - 1 END FROM generate_series(1, 12) i;
+SELECT tt.mark('each');
+UPDATE tt.n SET deleted_at = deleted_at - id % 4 * interval '1 hour';
+SELECT taskapi.purge_deleted(batch => 2), tt.left_over();
+SELECT taskapi.purge_deleted(batch => 5), tt.left_over();
 -- A long chain, and one that its last row keeps.
 SELECT tt.chain(3000, false), tt.mark('none');
 SELECT taskapi.purge_deleted(), tt.left_over();
