@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -132,6 +133,7 @@ taskapi_prune_changes(PG_FUNCTION_ARGS)
 	int			batch;
 	int64		pruned = 0;
 	List	   *sources = NIL;
+	int			first = 0;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
@@ -152,11 +154,11 @@ taskapi_prune_changes(PG_FUNCTION_ARGS)
 		if (r->changes && OidIsValid(r->departures))
 			sources = list_append_unique_oid(sources, r->source);
 	}
-	foreach(lc, sources)
-	{
-		if (pruned < batch)
-			pruned += try_prune(lfirst_oid(lc), before, horizon, batch - pruned);
-	}
+	/* another one first each time: what holds up the run until it is cancelled keeps no other from its turn for good */
+	if (sources != NIL)
+		first = (int) pg_prng_uint64_range(&pg_global_prng_state, 0, list_length(sources) - 1);
+	for (int i = 0; i < list_length(sources) && pruned < batch; i++)
+		pruned += try_prune(list_nth_oid(sources, (first + i) % list_length(sources)), before, horizon, batch - pruned);
 	PG_RETURN_INT64(pruned);
 }
 
