@@ -263,13 +263,55 @@ REVOKE ALL ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) FR
 COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) IS
     'Internal: removes deletions of one table from before then, with its owner''s rights, each as a whole';
 
+-- A rollback leaves it as it is: so a trigger that holds up a purge until it is cancelled does so once, and then the tables behind it
+-- have their turn.
+CREATE SEQUENCE taskapi.purge_turn MINVALUE 0 START 0;
+REVOKE ALL ON SEQUENCE taskapi.purge_turn FROM PUBLIC;
+COMMENT ON SEQUENCE taskapi.purge_turn IS 'The table whose purge began last, by OID; 0 if all that began have ended';
+
+-- The newest first, since a table mostly refers to older ones, whose rows are free to go then; but first those behind the one at
+-- which a run was cancelled.
+CREATE FUNCTION taskapi.purge_tables() RETURNS regclass[]
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    turn CONSTANT bigint := (SELECT t.last_value FROM taskapi.purge_turn t);
+BEGIN
+    PERFORM taskapi.forget_dropped_resources();
+    RETURN ARRAY(SELECT s.source
+                 FROM (SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete) s
+                 ORDER BY turn > 0 AND s.source::oid::bigint >= turn, s.source DESC);
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.purge_tables() FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_tables() IS 'Internal: the tables whose deleted rows are purged, in the order of their turns';
+
+-- A lock is waited for 5 seconds at most: then the rest of the table waits for the next run.
+CREATE FUNCTION taskapi.purge_table(source regclass, older_than interval, batch int, written_before xid8) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+AS $$
+BEGIN
+    PERFORM setval('taskapi.purge_turn', source::oid::bigint);
+    RETURN taskapi.purge_source(source, now() - older_than, batch, written_before);
+EXCEPTION WHEN OTHERS THEN              -- a table that does not fit any more must not keep the others from being purged
+    -- the text may tell of rows that whoever runs this cannot read
+    RAISE WARNING 'could not purge deleted rows of %', source
+        USING ERRCODE = SQLSTATE, DETAIL = format('The error has SQLSTATE %s.', SQLSTATE),
+              HINT = CASE WHEN SQLSTATE = '55P03' THEN 'Another session has locked it. The next run tries again.'
+                          ELSE 'Call taskapi.expose() again.' END;
+    RETURN 0;
+END
+$$;
+REVOKE ALL ON FUNCTION taskapi.purge_table(regclass, interval, int, xid8) FROM PUBLIC;
+COMMENT ON FUNCTION taskapi.purge_table(regclass, interval, int, xid8) IS
+    'Internal: purge_deleted() of one table; if that does not fit any more, a warning says so';
+
 -- The unit is a deletion: one row, or a row with all that went along. It goes as a whole or stays as a whole, by its own date.
 -- written_before, the xmax of a snapshot, bounds a run of several calls by what was there when it began: rows that a trigger
--- leaves for each one that goes are none of its business. NULL is now. A lock is waited for 5 seconds
--- at most: then the rest of that table waits for the next run.
+-- leaves for each one that goes are none of its business. NULL is now.
 CREATE FUNCTION taskapi.purge_deleted(older_than interval DEFAULT '30 days', batch int DEFAULT 10000,
                                       written_before xid8 DEFAULT NULL) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s'
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     horizon CONSTANT xid8 := coalesce(written_before, pg_snapshot_xmax(pg_current_snapshot()));
@@ -282,22 +324,11 @@ BEGIN
     IF batch IS NULL OR batch < 1 THEN
         RAISE EXCEPTION 'batch must be positive' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM taskapi.forget_dropped_resources();
-    -- The newest first, since a table mostly refers to older ones, whose rows are free to go then.
-    FOR table_ IN
-        SELECT DISTINCT r.source FROM taskapi.resource r JOIN pg_class c ON c.oid = r.source WHERE r.soft_delete ORDER BY 1 DESC
-    LOOP
+    FOREACH table_ IN ARRAY taskapi.purge_tables() LOOP
         EXIT WHEN purged >= batch;
-        BEGIN
-            purged := purged + taskapi.purge_source(table_, now() - older_than, (batch - purged)::int, horizon);
-        EXCEPTION WHEN OTHERS THEN      -- a table that does not fit any more must not keep the others from being purged
-            -- the text may tell of rows that whoever runs this cannot read
-            RAISE WARNING 'could not purge deleted rows of %', table_
-                USING ERRCODE = SQLSTATE, DETAIL = format('The error has SQLSTATE %s.', SQLSTATE),
-                      HINT = CASE WHEN SQLSTATE = '55P03' THEN 'Another session has locked it. The next run tries again.'
-                                  ELSE 'Call taskapi.expose() again.' END;
-        END;
+        purged := purged + taskapi.purge_table(table_, older_than, (batch - purged)::int, horizon);
     END LOOP;
+    PERFORM setval('taskapi.purge_turn', 0);
     RETURN purged;
 END
 $$;

@@ -37,7 +37,7 @@ $$;
 REVOKE ALL ON FUNCTION taskapi.purge_sessions(int) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_sessions(int) IS 'Deletes at most that many expired sessions; returns how many';
 
--- When maintain() came to its end last: without it nobody notices a scheduler that has stopped.
+-- When maintain() came to its end last, and with it every purge: without it nobody notices a scheduler that has stopped.
 CREATE TABLE taskapi.maintenance (
     finished_at timestamptz NOT NULL
 );
@@ -49,6 +49,7 @@ COMMENT ON COLUMN taskapi.maintenance.finished_at IS 'When it last completed';
 CREATE FUNCTION taskapi.note_maintenance() RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp AS $$
+    SELECT setval('taskapi.purge_turn', 0);
     INSERT INTO taskapi.maintenance AS m VALUES (clock_timestamp())
         ON CONFLICT ((true)) DO UPDATE SET finished_at = greatest(m.finished_at, excluded.finished_at)
 $$;
@@ -62,6 +63,11 @@ AS $$
 DECLARE
     retention pg_catalog.interval;
     done      pg_catalog.int8;
+    step      pg_catalog.text;
+    table_    pg_catalog.regclass;
+    steps     CONSTANT pg_catalog.text[] := (
+        SELECT pg_catalog.array_agg(s ORDER BY pg_catalog.random())
+        FROM pg_catalog.unnest('{outbox,taskapi.deleted_retention,taskapi.change_retention}'::pg_catalog.text[]) s);
     -- A run purges what was there when it began, so that no trigger which leaves a deleted row for each one keeps it going.
     horizon   CONSTANT pg_catalog.xid8 := pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot());
 BEGIN
@@ -85,45 +91,45 @@ BEGIN
     PERFORM taskapi.save_rate_limits();
     COMMIT;
 
-    -- From here on others' code runs, which may take until the run is cancelled.
-    BEGIN
-        PERFORM taskapi.extend_outbox();
-    EXCEPTION WHEN OTHERS THEN                          -- what its owner made of it must not keep the rest from being done
-        RAISE WARNING 'could not extend the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
-    END;
-    COMMIT;
-    FOR try IN 1 .. 100 LOOP
-        done := 1;
-        BEGIN
-            done := taskapi.prune_outbox();
-        EXCEPTION
-            WHEN lock_not_available THEN                -- readers go first
-                PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 10);
-            WHEN OTHERS THEN
-                RAISE WARNING 'could not prune the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
-                done := 0;
-        END;
-        COMMIT;
-        EXIT WHEN done OPERATOR(pg_catalog.=) 0;
+    -- From here on others' code runs, which may take until the run is cancelled: in another order each time, so that it keeps
+    -- nothing else from its turn for good.
+    FOREACH step IN ARRAY steps LOOP
+        IF step OPERATOR(pg_catalog.=) 'outbox' THEN
+            BEGIN
+                PERFORM taskapi.extend_outbox();
+            EXCEPTION WHEN OTHERS THEN                  -- what its owner made of it must not keep the rest from being done
+                RAISE WARNING 'could not extend the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
+            END;
+            COMMIT;
+            FOR try IN 1 .. 100 LOOP
+                done := 1;
+                BEGIN
+                    done := taskapi.prune_outbox();
+                EXCEPTION
+                    WHEN lock_not_available THEN        -- readers go first
+                        PERFORM pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog./) 10);
+                    WHEN OTHERS THEN
+                        RAISE WARNING 'could not prune the outbox: %', SQLERRM USING ERRCODE = SQLSTATE;
+                        done := 0;
+                END;
+                COMMIT;
+                EXIT WHEN done OPERATOR(pg_catalog.=) 0;
+            END LOOP;
+            CONTINUE;
+        END IF;
+
+        CONTINUE WHEN pg_catalog.current_setting(step) OPERATOR(pg_catalog.=) '-1';
+        retention := pg_catalog.current_setting(step)::pg_catalog.interval;
+        -- each table in transactions of its own: a run that is cancelled at one keeps what it has done at the others
+        FOREACH table_ IN ARRAY CASE step WHEN 'taskapi.deleted_retention' THEN taskapi.purge_tables() ELSE '{NULL}' END LOOP
+            LOOP
+                done := CASE step WHEN 'taskapi.deleted_retention' THEN taskapi.purge_table(table_, retention, batch, horizon)
+                                  ELSE taskapi.prune_changes(retention, batch, horizon) END;
+                COMMIT;
+                EXIT WHEN done OPERATOR(pg_catalog.<) batch;
+            END LOOP;
+        END LOOP;
     END LOOP;
-
-    IF pg_catalog.current_setting('taskapi.deleted_retention') OPERATOR(pg_catalog.<>) '-1' THEN
-        retention := pg_catalog.current_setting('taskapi.deleted_retention')::pg_catalog.interval;
-        LOOP
-            done := taskapi.purge_deleted(retention, batch, horizon);
-            COMMIT;
-            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
-        END LOOP;
-    END IF;
-
-    IF pg_catalog.current_setting('taskapi.change_retention') OPERATOR(pg_catalog.<>) '-1' THEN
-        retention := pg_catalog.current_setting('taskapi.change_retention')::pg_catalog.interval;
-        LOOP
-            done := taskapi.prune_changes(retention, batch, horizon);
-            COMMIT;
-            EXIT WHEN done OPERATOR(pg_catalog.<) batch;
-        END LOOP;
-    END IF;
 
     PERFORM taskapi.note_maintenance();
     COMMIT;
@@ -146,6 +152,7 @@ BEGIN
         RAISE EXCEPTION 'role % does not exist', coalesce(grantee::text, 'null') USING ERRCODE = 'undefined_object';
     END IF;
     FOREACH routine IN ARRAY '{taskapi.maintain(int),taskapi.purge_idempotency_keys(int),taskapi.purge_sessions(int),'
+        'taskapi.purge_tables(),"taskapi.purge_table(regclass,interval,int,xid8)",'
         '"taskapi.purge_deleted(interval,int,xid8)","taskapi.prune_changes(interval,int,xid8)",'
         'taskapi.extend_outbox(int),taskapi.prune_outbox(),'
         'taskapi.flush_api_key_usage(),taskapi.save_rate_limits(),taskapi.note_maintenance()}'::regprocedure[]

@@ -275,7 +275,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' grant_maintain maintain'
         ' new_credential'
         ' match_support one_of_support outbox_lag_rows outbox_location'
-        ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source'
+        ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source purge_table purge_tables'
         ' discard outbox_slot outbox_stats publish_command random_secret receive require_outbox saga_move saga_steps settle_step start_saga redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
@@ -284,7 +284,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
     ('function', 'note_maintenance', 'EXECUTE', 'maintain', 'd d d d d d d x d'),
     ('function', 'guard_ddl guard_migrations guard_rewrite', 'EXECUTE', 'guard migrations', 'd d d d d d d x d'),
     ('relation', 'maintenance migration_guard', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
-    ('relation', 'blocked_subject change_source idempotency_fencing_token outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
+    ('relation', 'blocked_subject change_source idempotency_fencing_token purge_turn outbox secret api_key session api_role idempotency_key rate_limit_policy rate_limit_route rate_limit_subject rate_limit_override resource', 'SELECT INSERT UPDATE DELETE', 'read and write', 'd d d d d d d x d'),
     ('relation', 'resources', 'SELECT', 'list what one may use', 'x x x x x x x x x'),
     ('relation', 'resources', 'INSERT UPDATE DELETE', 'write', 'd d d d d d d x d'),
     ('relation', 'stats outbox_lag rate_limit_stats rate_limit_denials request_metrics request_duration_buckets request_gauge unbounded_pages', 'SELECT INSERT UPDATE DELETE', 'read', 'd d d d d d d x d'),

@@ -85,16 +85,32 @@ BEGIN
     PERFORM pg_sleep(60);
     RETURN OLD;
 END $$;
+CREATE TABLE regress_hostile.behind (id int PRIMARY KEY);
 CREATE TABLE regress_hostile.hangs (id int PRIMARY KEY);
+CREATE TABLE regress_hostile.before (id int PRIMARY KEY);
 SET client_min_messages = warning;
-SELECT taskapi.expose('regress_hostile.hangs', 'regress_hostile', 'hang');
-INSERT INTO regress_hostile.hang VALUES (1);
+SELECT taskapi.expose('regress_hostile.' || t, 'regress_hostile', v, changes => t = 'hangs')
+    FROM (VALUES ('hangs', 'hang'), ('behind', 'behind_it'), ('before', 'before_it')) x (t, v);
+INSERT INTO regress_hostile.hang VALUES (1), (2);
+INSERT INTO regress_hostile.behind_it VALUES (1);
+INSERT INTO regress_hostile.before_it VALUES (1);
+DELETE FROM regress_hostile.hang WHERE id = 2;
+DELETE FROM regress_hostile.deleted_hang;
+UPDATE regress_hostile.hangs_departures SET taskapi_departed_at = now() - interval '1 year';
 DELETE FROM regress_hostile.hang;
+DELETE FROM regress_hostile.behind_it;
+DELETE FROM regress_hostile.before_it;
 CREATE TRIGGER hang BEFORE DELETE ON regress_hostile.hangs FOR EACH ROW EXECUTE FUNCTION regress_hostile.hang();
 SET taskapi.deleted_retention = 0;
 CALL taskapi.maintain();
+SELECT count(*) AS behind, (SELECT count(*) FROM regress_hostile.before) AS before FROM regress_hostile.behind;
+-- nor the tables behind it in the next run, nor for good what comes behind the purge: one run in two does that first
+CALL taskapi.maintain();
+SELECT count(*) AS behind, (SELECT count(*) FROM regress_hostile.hangs) AS hangs FROM regress_hostile.behind;
+SELECT 'CALL taskapi.maintain()' FROM generate_series(1, 30) \gexec
+SELECT count(*) AS departures FROM regress_hostile.hangs_departures;
 RESET taskapi.deleted_retention;
-DROP TABLE regress_hostile.hangs CASCADE;
+DROP TABLE regress_hostile.hangs, regress_hostile.behind, regress_hostile.before CASCADE;
 DROP FUNCTION regress_hostile.hang();
 RESET client_min_messages;
 SELECT last_used_at IS NOT NULL AS written_down FROM taskapi.api_key WHERE subject = 'late';
