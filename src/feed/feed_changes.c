@@ -17,6 +17,8 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -250,6 +252,10 @@ check_token(const ChangesPage *page)
 		taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Start over without a token.",
 						"It is the token of another resource, filter or reader.");
 	if (memcmp(token->history, page->feed.history, TASKAPI_FEED_DIGEST) != 0)
+		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it belongs to has ended.");
+	/* An older copy of the server's files is the same history; ids that the client has seen are drawn again there. */
+	if (!RecoveryInProgress() &&
+		Max(token->base.xmax, token->target.xmax) > U64FromFullTransactionId(ReadNextFullTransactionId()))
 		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it belongs to has ended.");
 	if (memcmp(token->scope, page->feed.scope, TASKAPI_FEED_DIGEST) != 0)
 		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "What you may see has changed.");

@@ -1,5 +1,6 @@
 # Stamps that a dump brings into another cluster mean nothing there: old tokens have expired, and what is written afterwards is told,
-# though all stamps of before lie in the future. In the same cluster, a copy of the database is another history too.
+# though all stamps of before lie in the future. In the same cluster, a copy of the database is another history too. A server that is rolled
+# back with its disk has tokens of the future.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -66,6 +67,31 @@ $_->quit for @writers;
 is($new->safe_psql('again', q{SELECT incarnation FROM taskapi.change_source}), '2', 'one incarnation has begun');
 is($new->safe_psql('again', q{SELECT count(DISTINCT changed::text::numeric % 281474976710656), min(trunc(changed::text::numeric / 281474976710656)) FROM feed.item WHERE title IN ('b', 'c')}),
 	'2|2', 'and both writes are of it');
+
+# The files of an earlier time, as a snapshot of the disk brings them back: the same history, in which what the client has seen did not
+# happen yet.
+$new->stop;
+my $files = PostgreSQL::Test::Utils::tempdir() . '/data';
+$new->command_ok([ 'cp', '-a', $new->data_dir, $files ], 'the files are copied');
+$new->start;
+$fresh = $new->safe_psql('target', "$as_reader SELECT next_page_token FROM feed_api.items_changes()");
+my $before = $fresh;
+$fresh = $new->safe_psql('target', qq{UPDATE feed.item SET title = 'undone' WHERE id = 1; $as_reader SELECT next_page_token FROM feed_api.items_changes('$fresh')});
+my $half = $new->safe_psql('target', qq{UPDATE feed.item SET title = 'undone'; $as_reader SELECT next_page_token FROM feed_api.items_changes('$fresh', 1)});
+$new->stop;
+$new->command_ok([ 'rm', '-r', $new->data_dir ], 'the server is rolled back');
+$new->command_ok([ 'cp', '-a', $files, $new->data_dir ], 'to them');
+$new->start;
+foreach ([ $fresh, 'a token' ], [ $half, 'a token of a walk' ])
+{
+	($rc, $out, $err) = $new->psql('target', "$as_reader SELECT feed_api.items_changes('$_->[0]')");
+	like($err, qr/cursor_expired/, "$_->[1] from the time that was undone has expired");
+}
+is($new->safe_psql('target', "$as_reader SELECT json_array_length(items) FROM feed_api.items_changes('$before')"), '0', 'one from before goes on');
+$new->safe_psql('target', q{TRUNCATE feed.item_departures});
+($rc, $out, $err) = $new->psql('target', "$as_reader SELECT feed_api.items_changes('$before')");
+like($err, qr/cursor_expired/, 'until its departures are truncated, which ends the history by hand');
+
 $new->stop;
 $old->stop;
 done_testing();
