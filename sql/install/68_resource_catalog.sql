@@ -13,8 +13,22 @@ CREATE FUNCTION taskapi.may_read_view(view regclass, source regclass) RETURNS bo
 COMMENT ON FUNCTION taskapi.may_read_view(regclass, regclass) IS
     'Internal: whether the current role may read a view of a resource, apart from the schema';
 
+-- Row-level security lets nothing be written that no permissive policy is about: every such statement of the role is refused.
+-- Which rows a policy is about is not asked.
+CREATE FUNCTION taskapi.some_policy(source regclass, command "char") RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    BEGIN ATOMIC
+        SELECT NOT row_security_active($1::oid)
+               OR EXISTS (SELECT FROM pg_policy p
+                          WHERE p.polrelid = $1 AND p.polpermissive AND p.polcmd IN ('*', $2)
+                            AND (0::oid = ANY (p.polroles)
+                                 OR EXISTS (SELECT FROM unnest(p.polroles) r (role) WHERE pg_has_role(r.role, 'USAGE'))));
+    END;
+COMMENT ON FUNCTION taskapi.some_policy(regclass, "char") IS
+    'Internal: whether row-level security of a table may let the current role do a (insert), w (update) or d (delete)';
+
 -- What the current role may do with a resource: the actions of grant_resource(), each if it holds the privileges on at least one
--- column. Policies are another matter.
+-- column, and if a policy is about it.
 CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
@@ -33,12 +47,17 @@ CREATE FUNCTION taskapi.resource_actions(entry taskapi.resource) RETURNS text[]
         LATERAL (VALUES
             (1, 'read', reached AND taskapi.may_read_view(view, source)),
             (2, 'read_deleted', reached AND taskapi.may_read_view(trash, source)),
-            (3, 'create', written AND has_any_column_privilege(view, 'INSERT') AND has_any_column_privilege(source, 'INSERT')),
-            (4, 'update', written AND has_any_column_privilege(view, 'UPDATE') AND has_any_column_privilege(source, 'UPDATE')),
-            (5, 'delete', written AND has_table_privilege(view, 'DELETE') AND has_table_privilege(source, 'DELETE')),
+            (3, 'create', written AND has_any_column_privilege(view, 'INSERT') AND has_any_column_privilege(source, 'INSERT')
+                           AND taskapi.some_policy(source, 'a')),
+            (4, 'update', written AND has_any_column_privilege(view, 'UPDATE') AND has_any_column_privilege(source, 'UPDATE')
+                           AND taskapi.some_policy(source, 'w')),
+            (5, 'delete', written AND has_table_privilege(view, 'DELETE') AND has_table_privilege(source, 'DELETE')
+                           AND taskapi.some_policy(source, 'd')),
             (6, 'restore', written AND has_column_privilege(trash, mark, 'UPDATE')
-                           AND has_column_privilege(source, restored, 'UPDATE')),
-            (7, 'purge', written AND has_table_privilege(trash, 'DELETE') AND has_table_privilege(source, 'DELETE')))
+                           AND has_column_privilege(source, restored, 'UPDATE')
+                           AND taskapi.some_policy(source, 'w')),
+            (7, 'purge', written AND has_table_privilege(trash, 'DELETE') AND has_table_privilege(source, 'DELETE')
+                           AND taskapi.some_policy(source, 'd')))
             a (place, action, allowed)
         WHERE a.allowed;
     END;
@@ -50,16 +69,17 @@ CREATE FUNCTION taskapi.describe_columns(entry taskapi.resource) RETURNS jsonb
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC
         WITH resource AS (
-            SELECT has_schema_privilege(t.relnamespace, 'USAGE') AS written, taskapi.may_read_view(($1).resource, t.oid) AS shown
+            SELECT has_schema_privilege(t.relnamespace, 'USAGE') AS written, taskapi.may_read_view(($1).resource, t.oid) AS shown,
+                   taskapi.some_policy(t.oid, 'a') AS made, taskapi.some_policy(t.oid, 'w') AS changed
             FROM pg_class t WHERE t.oid = ($1).source
         ), described AS (
             SELECT v.attnum, v.attname, v.atttypid, v.atttypmod,
                    w.shown AND has_column_privilege(($1).resource, v.attnum, 'SELECT') AS readable,
                    s.attnum IS NULL OR s.attgenerated <> '' OR s.attidentity = 'a'
                        OR ($1).versioned AND s.attname IN ('version', 'updated_at') AS generated,
-                   w.written AND has_column_privilege(($1).resource, v.attnum, 'INSERT')
+                   w.written AND w.made AND has_column_privilege(($1).resource, v.attnum, 'INSERT')
                        AND coalesce(has_column_privilege(($1).source, s.attnum, 'INSERT'), false) AS insertable,
-                   w.written AND has_column_privilege(($1).resource, v.attnum, 'UPDATE')
+                   w.written AND w.changed AND has_column_privilege(($1).resource, v.attnum, 'UPDATE')
                        AND coalesce(has_column_privilege(($1).source, s.attnum, 'UPDATE'), false) AS updatable,
                    s.attnotnull OR y.typnotnull AS never_null,
                    s.atthasdef OR s.attidentity <> '' OR v.atthasdef OR y.typdefault IS NOT NULL AS filled,
@@ -132,7 +152,8 @@ COMMENT ON COLUMN taskapi.resources.api_schema IS 'The schema of its views and f
 COMMENT ON COLUMN taskapi.resources.resource IS 'The name of the view of the live rows';
 COMMENT ON COLUMN taskapi.resources.description IS 'The comment on that view';
 COMMENT ON COLUMN taskapi.resources.actions IS
-    'What the role''s privileges let it do, as in grant_resource(), on one column at least; row-level security picks the rows';
+    'What the role''s privileges let it do, as in grant_resource(), on one column at least, unless no policy of the table is'
+    ' about it; the policies pick the rows';
 COMMENT ON COLUMN taskapi.resources.key_columns IS 'The primary key, which names a row';
 COMMENT ON COLUMN taskapi.resources.order_by IS 'The default order, and that of the cursor: no two rows are equal in it';
 COMMENT ON COLUMN taskapi.resources.cursor_column IS 'The column of the position of a row in order_by';

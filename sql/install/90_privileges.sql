@@ -48,7 +48,7 @@ DECLARE
         'column_misfits', 'misfit_cures', 'free_column', 'trash_notices', 'order_advice', 'owner_notices', 'resource_notices',
         'raise_notice', 'raise_no_resource', 'resource_names', 'check_names', 'resource_order', 'resource_triggers',
         'make_resource', 'drop_resource', 'finish_unexpose', 'grants_on', 'free_name', 'holds', 'expose', 'unexpose',
-        'resource_grants', 'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'resource_actions',
+        'resource_grants', 'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'some_policy', 'resource_actions',
         'describe_columns', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',
         'objects_in', 'check_task_api_schema'];
     missing text;

@@ -240,7 +240,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' cursor_comment dress_statements view_statements page_statements schema_statements resource_statements new_column_grants'
         ' revoke_statements remade_grants table_misfits key_misfits column_misfits misfit_cures free_column trash_notices'
         ' order_advice owner_notices resource_notices raise_notice'
-        ' column_expression deleted_order describe_columns key_columns may_read_view resource_actions resource_page insert_columns insert_columns_support insert_arguments insert_conflict table_default table_default_support'
+        ' column_expression deleted_order describe_columns key_columns may_read_view some_policy resource_actions resource_page insert_columns insert_columns_support insert_arguments insert_conflict table_default table_default_support'
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
         ' drop_resource'
         ' expose'

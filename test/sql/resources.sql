@@ -100,8 +100,75 @@ SET LOCAL search_path = shop;
 SELECT c ->> 'type' FROM taskapi.resources, jsonb_array_elements(columns) c WHERE resource = 'Orders' AND c ->> 'name' = 'label';
 COMMIT;
 
+-- What no policy is about is refused whatever the row is, and so it is no action: for each set of policies, the actions are the
+-- statements that are done.
+CREATE TABLE shop.note (id int PRIMARY KEY, text text NOT NULL);
+SELECT taskapi.expose('shop.note', 'shop_api', 'notes');
+SELECT taskapi.grant_resource('shop_api.notes', 'regress_catalog_clerk', '{read,create,update,delete,restore,purge}');
+ALTER TABLE shop.note ENABLE ROW LEVEL SECURITY;
+CREATE ROLE regress_catalog_group;
+GRANT regress_catalog_group TO regress_catalog_clerk;
+CREATE POLICY seen ON shop.note FOR SELECT USING (true);
+CREATE FUNCTION pg_temp.done(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RAISE EXCEPTION USING ERRCODE = 'ZZ000';
+EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
+    RETURN 'done';
+WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
+CREATE FUNCTION pg_temp.tried() RETURNS TABLE (actions text[], statements text[]) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT array_agg(a) INTO actions FROM taskapi.resources r, unnest(r.actions) a
+    WHERE r.resource = 'notes' AND a NOT IN ('read', 'read_deleted');
+    SELECT array_agg(t.action) INTO statements
+    FROM (VALUES ('create', 'INSERT INTO shop_api.notes VALUES (3, $x$new$x$)'),
+                 ('update', 'UPDATE shop_api.notes SET text = $x$other$x$'), ('delete', 'DELETE FROM shop_api.notes'),
+                 ('restore', 'UPDATE shop_api.deleted_notes SET deleted_at = NULL'),
+                 ('purge', 'DELETE FROM shop_api.deleted_notes')) t (action, statement)
+    WHERE pg_temp.done(t.statement) = 'done';
+    RETURN NEXT;
+END $$;
+INSERT INTO shop_api.notes VALUES (1, 'live'), (2, 'dead');
+DELETE FROM shop_api.notes WHERE id = 2;
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+SELECT name FROM taskapi.resources r, jsonb_to_recordset(r.columns) c (name name, insertable bool, updatable bool)
+WHERE r.resource = 'notes' AND (c.insertable OR c.updatable);
+RESET ROLE;
+CREATE POLICY made ON shop.note FOR INSERT TO regress_catalog_group WITH CHECK (true);
+CREATE POLICY changed ON shop.note AS RESTRICTIVE FOR UPDATE USING (true);
+CREATE POLICY removed ON shop.note FOR DELETE TO regress_catalog_reader USING (true);
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+SELECT name, insertable, updatable FROM taskapi.resources r, jsonb_to_recordset(r.columns) c (name name, insertable bool, updatable bool)
+WHERE r.resource = 'notes' AND (c.insertable OR c.updatable);
+RESET ROLE;
+ALTER POLICY removed ON shop.note TO regress_catalog_reader, regress_catalog_clerk;
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+RESET ROLE;
+DROP POLICY made ON shop.note;
+CREATE POLICY lets_change ON shop.note FOR UPDATE USING (true);
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+RESET ROLE;
+DROP POLICY removed ON shop.note;
+DROP POLICY lets_change ON shop.note;
+CREATE POLICY everything ON shop.note USING (true);
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+RESET ROLE;
+ALTER TABLE shop.note DISABLE ROW LEVEL SECURITY;
+DROP POLICY everything ON shop.note;
+SET ROLE regress_catalog_clerk;
+SELECT * FROM pg_temp.tried();
+RESET ROLE;
+
 DROP VIEW columns_of;
+DROP FUNCTION pg_temp.tried, pg_temp.done;
 DROP FUNCTION pg_temp.tells;
 DROP SCHEMA shop_api CASCADE;
 DROP SCHEMA shop CASCADE;
-DROP ROLE regress_catalog_reader, regress_catalog_clerk, regress_catalog_stranger;
+DROP ROLE regress_catalog_reader, regress_catalog_clerk, regress_catalog_stranger, regress_catalog_group;
