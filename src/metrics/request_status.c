@@ -20,12 +20,14 @@
 #include "utils/errcodes.h"
 
 #include "base/compat.h"
+#include "base/server_fault.h"
 #include "http/layer.h"
 #include "metrics/request_status.h"
 
 /* The class of an SQLSTATE, its first two characters */
 #define SQLSTATE_CLASS(a, b) MAKE_SQLSTATE(a, b, '0', '0', '0')
 
+static bool is_problem(int sqlstate);
 static ErrorData *current_error(int *sqlstate);
 static int	status_of_sqlstate(int sqlstate);
 static int	status_in_detail(const char *detail);
@@ -57,16 +59,26 @@ taskapi_status_of_abort(void)
 	error = current_error(&sqlstate);
 	if (sqlstate == 0)
 		return 0;
-	if (error != NULL && error->detail != NULL)
-		status = status_in_detail(error->detail);
 	if (error != NULL)
+	{
+		if (taskapi_server_fault(error) != 0)
+			status = 503;
+		else if (is_problem(sqlstate) && error->detail != NULL)
+			status = status_in_detail(error->detail);
 		FreeErrorData(error);
+	}
 	return status != 0 ? status : status_of_sqlstate(sqlstate);
 }
 
+static bool
+is_problem(int sqlstate)
+{
+	return sqlstate == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T');
+}
+
 /*
- * The SQLSTATE of the error that is under way, 0 if there is none.  A copy of the error only if its status stands in its
- * detail, else NULL.
+ * The SQLSTATE of the error that is under way, 0 if there is none.  A copy of the error only if more than that decides its
+ * status, else NULL.
  */
 static ErrorData *
 current_error(int *sqlstate)
@@ -86,7 +98,7 @@ current_error(int *sqlstate)
 	PG_TRY();
 	{
 		code = geterrcode();
-		if (code == MAKE_SQLSTATE('P', 'G', 'R', 'S', 'T'))
+		if (is_problem(code) || code == ERRCODE_INSUFFICIENT_PRIVILEGE || code == ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 			error = CopyErrorData();
 	}
 	PG_CATCH();

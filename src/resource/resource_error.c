@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 #include "base/compat.h"
+#include "base/server_fault.h"
 #include "base/table_cache.h"
 #include "http/problem.h"
 #include "resource/resource_error.h"
@@ -26,7 +27,6 @@ typedef enum ErrorKind
 	ERROR_OTHER
 } ErrorKind;
 
-static int	fault_of(const ErrorData *edata);
 static ErrorKind kind_of(int sqlerrcode);
 static bool is_the_servers(const ErrorData *edata);
 static bool is_referenced_side(const ErrorData *edata, CmdType operation);
@@ -34,23 +34,6 @@ static const char *text_of(const ErrorData *edata);
 pg_noreturn static void raise_readable(const ErrorData *edata, ErrorKind kind, CmdType operation);
 pg_noreturn static void raise_unreadable(const ErrorData *edata, ErrorKind kind, CmdType operation);
 static ErrorData *named_only(const ErrorData *edata);
-
-/*
- * The SQLSTATE of a fault of the database that has one by which a client is to blame, else 0.  A file that the operating
- * system lets the server not write, as on a disk that was remounted read-only, has that of a missing privilege, and a
- * database without transaction ids left that of a value that is too large.
- */
-static int
-fault_of(const ErrorData *edata)
-{
-	if (edata->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
-		edata->message_id != NULL && strstr(edata->message_id, "%m") != NULL)
-		return ERRCODE_IO_ERROR;
-	if (edata->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED && edata->filename != NULL &&
-		(strcmp(edata->filename, "varsup.c") == 0 || strcmp(edata->filename, "multixact.c") == 0))
-		return ERRCODE_INSUFFICIENT_RESOURCES;
-	return 0;
-}
 
 static ErrorKind
 kind_of(int sqlerrcode)
@@ -137,7 +120,7 @@ taskapi_resource_rethrow(MemoryContext context, CmdType operation, Oid owner)
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	fault = fault_of(edata);
+	fault = taskapi_server_fault(edata);
 	if (fault != 0)
 		edata->sqlerrcode = fault;
 	kind = kind_of(edata->sqlerrcode);
@@ -198,7 +181,7 @@ taskapi_resource_rethrow_of_query(MemoryContext context, CmdType operation, Oid 
 	if (kind_of(geterrcode()) == ERROR_PERMISSION)
 	{
 		MemoryContextSwitchTo(context);
-		if (fault_of(CopyErrorData()) == 0)
+		if (taskapi_server_fault(CopyErrorData()) == 0)
 			PG_RE_THROW();
 	}
 	taskapi_resource_rethrow(context, operation, owner);

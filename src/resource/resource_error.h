@@ -8,7 +8,7 @@
  * missing permission, conflicts and locks that were waited for too long.  The
  * rest stays what it is: what a trigger raises with an SQLSTATE of its own, a
  * canceled statement, faults of the database.  Two of these come with an SQLSTATE
- * by which a layer blames the client, and get another: see fault_of().
+ * by which a layer blames the client, and get another: see base/server_fault.h.
  * docs/errors.md has the list, and test/sql/error_contract.sql walks all SQLSTATEs.
  *
  * The text of an error that a trigger or function has raised is its author's, and

@@ -1,4 +1,4 @@
-# A fault of the database that has the SQLSTATE of a client's is told as a fault: a write to a resource whose file the server may not write, and one without transaction ids left.
+# A fault of the database that has the SQLSTATE of a client's is told as a fault: a write to a resource whose file the server may not write, one without transaction ids left, and, to the error budget, a read of a file that is not the server's.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -42,13 +42,20 @@ sub writes_fail
 # A file that the operating system lets the server only read.
 SKIP:
 {
-	skip 'root may write any file', 2 if $> == 0;
+	skip 'root may write any file', 5 if $> == 0;
 	$node->safe_psql('postgres', 'CHECKPOINT');
 	my $file = $node->data_dir . '/' . $node->safe_psql('postgres', q{SELECT pg_relation_filepath('public.note')});
 	chmod 0400, $file;
 	my ($state, $message) = ask('POST', $write{POST});
 	is($state, '58030', 'no write to a file: POST');
 	like($message, qr/Permission denied/, 'no write to a file: the administrator is told what it is');
+
+	# What is no write to a resource is PostgreSQL's to tell, as a missing privilege, and the layer's to see through.
+	chmod 0000, $file;
+	($state, $message) = ask('GET', 'SELECT text FROM api.note');
+	is($state, '42501', 'no file: GET');
+	like($message, qr/could not open file .*Permission denied/, 'no file: the administrator is told what it is');
+	is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT status, ' ') FROM taskapi.request_metrics WHERE method = 'GET'}), '5xx', 'no file: and the error budget');
 	chmod 0600, $file;
 }
 is((ask('GET', 'SELECT text FROM api.note'))[0], 'kept', 'nothing was written');
