@@ -1,8 +1,10 @@
 // What there is to serve: the views of the API's schema, with what taskapi.resources knows of them, and its functions. It is read
 // as the API's role and as the anonymous one, so what neither may use is not there; per request the database decides.
 'use strict';
-const { ask, settings } = require('./database.js');
-const { functionsOf } = require('./modules/functions.js');
+const { ask } = require('./database.js');
+const functionsOf = require('./modules/signatures.js');
+const { offer, methodsOf, SERVED, OFFERED } = require('./modules/offers.js');
+const readSettings = require('./modules/settings.js');
 const config = require('./config.js');
 
 // Of the view of the deleted rows, taskapi.resources tells in the row of the live ones.
@@ -10,7 +12,7 @@ const VIEWS = `
     WITH known AS MATERIALIZED (SELECT * FROM taskapi.resources WHERE api_schema = $1)
     SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS description, k.resource AS live,
            k.key_columns::text[] AS key, CASE WHEN k.deleted_resource = c.relname THEN k.deleted_order_by ELSE k.order_by END AS order_by,
-           k.parents, k.columns AS described, k.idempotent, k.versioned, has_table_privilege(c.oid, 'DELETE') AS deletes,
+           k.parents, k.columns AS described, k.actions, k.idempotent, k.versioned, has_table_privilege(c.oid, 'DELETE') AS deletes,
            (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL), 'description', col_description(c.oid, a.attnum),
                 'readable', has_column_privilege(c.oid, a.attnum, 'SELECT'), 'insertable', has_column_privilege(c.oid, a.attnum, 'INSERT'),
                 'updatable', has_column_privilege(c.oid, a.attnum, 'UPDATE')) ORDER BY a.attnum)
@@ -21,34 +23,16 @@ const VIEWS = `
       AND (has_any_column_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'INSERT'))
     ORDER BY 1`;
 
-// What the roles that callers become have set for themselves (ALTER ROLE ... SET). SET ROLE does not bring it along.
-const SETTINGS = `
-    SELECT r.rolname AS role, split_part(c.setting, '=', 1) AS name, substr(c.setting, strpos(c.setting, '=') + 1) AS value
-    FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c (setting)
-    WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AND pg_has_role(session_user, r.oid, 'MEMBER')
-      AND split_part(c.setting, '=', 1) NOT IN ('role', 'session_authorization')
-    ORDER BY s.setdatabase`;
-// Without the library of the extension its settings would be anybody's to set.
-const SET = `SELECT set_config($1, $2, true) FROM (SELECT taskapi.read_after() OFFSET 0) AS loaded`;
-
 const catalog = { resources: new Map(), functions: new Map(), version: 0 };
 
-// The methods of the collection and of one row.
-function methodsOf(resource) {
-    const writes = (kind) => resource.columns.some((c) => c[kind]), reads = writes('readable');
-    const create = writes('insertable') && !resource.trash, update = writes('updatable');
-    return {
-        row: { GET: reads, HEAD: reads, PUT: create && update, PATCH: update, DELETE: resource.deletes },
-        collection: { GET: reads, HEAD: reads, POST: create, PUT: create && update, PATCH: update, DELETE: resource.deletes },
-    };
-}
 function prepareResource(row) {
     const described = new Map((row.described ?? []).map((c) => [c.name, c]));
     const resource = { ...row, trash: row.live !== null && row.live !== row.name, columns: row.columns.map((c) => ({ ...described.get(c.name), ...c })) };
     resource.byName = new Map(resource.columns.map((c) => [c.name, c]));
     if (!resource.key) resource.key = resource.byName.has('id') ? ['id'] : [];
     resource.visible = resource.columns.filter((c) => c.readable).map((c) => c.name);
-    resource.methods = methodsOf(resource);
+    resource.methods = methodsOf(resource, SERVED);
+    resource.offered = methodsOf(resource, OFFERED);
     resource.children = new Map();
     return resource;
 }
@@ -57,19 +41,19 @@ function prepareResource(row) {
 const ROLES = [...new Set([config.apiRole, config.anonymousRole])];
 async function readViews() {
     const [own, other = []] = await Promise.all(ROLES.map((role) => ask(role, VIEWS, [config.schema])));
-    const found = new Map(own.map((row) => [row.name, row]));
-    for (const row of other) {
+    const found = new Map(own.map((row) => [row.name, offer(row)]));
+    for (const row of other.map(offer)) {
         const known = found.get(row.name);
         if (!known) { found.set(row.name, row); continue; }
         const reads = known.columns.some((c) => c.readable);
         const theirs = new Map(row.columns.map((c) => [c.name, c]));
         for (const c of known.columns) {
-            const { readable, insertable, updatable } = theirs.get(c.name) ?? {};
-            if (!reads) c.readable = readable ?? false;
-            c.insertable ||= insertable ?? false;
-            c.updatable ||= updatable ?? false;
+            const also = theirs.get(c.name) ?? {};
+            if (!reads) c.readable = also.readable ?? false;
+            for (const kind of ['insertable', 'updatable', 'creates', 'changes']) c[kind] ||= also[kind] ?? false;
         }
         known.deletes ||= row.deletes;
+        known.removes ||= row.removes;
         for (const [key, value] of Object.entries(row)) known[key] ??= value;
     }
     return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -77,17 +61,6 @@ async function readViews() {
 async function readFunctions() {
     const found = await Promise.all(ROLES.map((role) => functionsOf(role)));
     return [...new Map(found.flat().map((f) => [f.oid, f])).values()];
-}
-
-// What a role may not set, and a value that is not good, is passed over, as pre_request() does: it would fail every request of the role.
-const REFUSED = /^(22|25|42|55P02)/;
-async function readSettings() {
-    const found = await ask(config.apiRole, SETTINGS);
-    const good = await Promise.all(found.map(({ role, name, value }) => ask(role, SET, [name, value]).catch((error) => {
-        if (!REFUSED.test(error.code)) throw error;
-        console.error(JSON.stringify({ level: 'error', message: `ALTER ROLE ${role} SET ${name} is passed over: ${error.message}` }));
-    })));
-    return found.filter((_, i) => good[i]);
 }
 
 // A child is reached through its parent, /projects/ID/tasks, if one foreign key alone leads from it to the parent's key.
@@ -112,9 +85,7 @@ async function read() {
     }
     addChildren(resources);
     for (const trash of resources.values()) if (trash.trash && resources.has(trash.live)) resources.get(trash.live).bin = trash;
-    const own = await readSettings();         // before anything is taken away: requests run meanwhile
-    settings.clear();
-    for (const { role, name, value } of own) settings.set(role, { ...settings.get(role), [name]: value });
+    await readSettings();
     Object.assign(catalog, { resources, functions, version: catalog.version + 1 });
 }
 

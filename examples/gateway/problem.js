@@ -1,8 +1,8 @@
 // Errors, as clients see them: application/problem+json (RFC 9457). "code" and "message" are the database's own, as PostgREST
 // gives them too, so that a client needs one table of codes for both.
 'use strict';
-
 const http = require('node:http');
+const tell = require('./modules/sqlstates.js');
 
 class Problem extends Error {
     constructor(status, code, message, details, headers = {}, hint = undefined) {
@@ -10,24 +10,6 @@ class Problem extends Error {
         Object.assign(this, { status, code, details, headers, hint });
     }
 }
-
-// What PostgreSQL itself refuses. The first that fits counts; the messages of those below 500 are the client's to read.
-const SQLSTATES = [
-    [/^42501$/, 403, 'forbidden'],
-    [/^(22|23502|23514|428C9|42703|42804|42725|P0001)/, 400, 'invalid_value'],
-    [/^23503$/, 409, 'invalid_reference'],
-    [/^23/, 409, 'already_exists'],
-    [/^(42883|42P01)$/, 404, 'not_found'],
-    [/^25006$/, 405, 'method_not_allowed'],
-    [/^54/, 413, 'too_complex'],
-    [/^(40|55P03)/, 503, 'try_again'],
-    [/^57014$/, 504, 'timeout'],
-    [/^(08|53|57P|ECONN|EPIPE|ENOENT|EAI_)/, 503, 'unavailable'],
-];
-
-// Faults of the server that have the SQLSTATE of a client's, by the server's file that raised them: there are no transaction ids
-// left, or the operating system lets it not write, as on a disk that was remounted read-only.
-const FAULTS = [[/^54000$/, /^(varsup|multixact)\.c$/], [/^42501$/, /^(md|fd|slru|bufmgr|relmapper)\.c$/]];
 
 // A problem of taskapi comes as SQLSTATE PGRST, all of it in JSON. Any function may raise that, so what cannot be answered is
 // undefined, as if it were another error.
@@ -47,13 +29,10 @@ function raisedIn(error) {
 // problemOf(ERROR, ANONYMOUS): without credentials a missing privilege means: say who you are.
 function problemOf(error, anonymous) {
     if (error instanceof Problem) return error;
-    const sqlstate = error.code ?? '', own = raisedIn(error);
+    const own = raisedIn(error), raised = /^PT([45]\d\d)$/.exec(error.code);
     if (own) return own;
-    if (FAULTS.some(([pattern, fault]) => pattern.test(sqlstate) && fault.test(error.file))) return new Problem(503, 'unavailable', 'unavailable', undefined, { 'Retry-After': '1' });
-    const raised = /^PT([45]\d\d)$/.exec(sqlstate);
-    if (raised) return new Problem(Number(raised[1]), sqlstate, error.message, error.detail, {}, error.hint);
-    const lost = /^(Connection terminated|timeout exceeded|Client has encountered)/.test(error.message);
-    const [, status, code] = SQLSTATES.find(([pattern]) => pattern.test(sqlstate)) ?? (lost ? [, 503, 'unavailable'] : [, 500, 'internal_error']);
+    if (raised) return new Problem(Number(raised[1]), error.code, error.message, error.detail, {}, error.hint);
+    const [status, code] = tell(error);
     if (status === 403 && anonymous) return unauthenticated('Log in, or send a token or a key.');
     return new Problem(status, code, status < 500 ? error.message : code.replaceAll('_', ' '), undefined,
         status === 503 ? { 'Retry-After': '1' } : {}, status < 500 ? error.hint : undefined);

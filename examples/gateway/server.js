@@ -2,52 +2,33 @@
 // bounded here: the size and time of its headers and body, its connection, and what goes on once its client is gone.
 'use strict';
 const crypto = require('node:crypto');
-const { ask } = require('./database.js');
 const { Problem, problemOf, answerOf } = require('./problem.js');
-const { catalog } = require('./catalog.js');
 const { target } = require('./request.js');
 const operations = require('./operations.js');
 const callerOf = require('./modules/bearer.js');
-const openapi = require('./modules/openapi.js');
+const { OWN, state } = require('./modules/own.js');
+const { profileOf } = require('./modules/postgrest.js');
 const files = require('./modules/files.js');
-const { call } = require('./modules/functions.js');
+const call = require('./modules/functions.js');
 const { crossOrigin } = require('./modules/cors.js');
 const { listen, watch } = require('./modules/connections.js');
 const requestOf = require('./modules/context.js');
 const { notModified } = require('./modules/conditional.js');
 const config = require('./config.js');
 
-let closing = false;
 const TOKEN = /^[!#$%&'*+.^`|~\w-]+$/;
-const json = (body) => ({ status: 200, headers: {}, body: JSON.stringify(body) });
-
-// Paths of the gateway's own; any other is a resource or a function.
-const OWN = {
-    '/openapi.json': async () => openapi(),
-    '/livez': async () => json({ status: 'alive' }),
-    '/readyz': async () => {
-        if (closing || !catalog.version) throw new Problem(503, 'unavailable', closing ? 'shutting down' : 'starting');
-        await ask(config.apiRole, 'SELECT', []);
-        return json({ status: 'ready' });
-    },
-    // For a proxy that sends writes to the primary: 503 beside a standby.
-    '/primaryz': async () => {
-        const [{ standby }] = await ask(config.apiRole, 'SELECT pg_is_in_recovery() AS standby', []);
-        if (closing || standby) throw new Problem(503, 'read_only', closing ? 'shutting down' : 'a standby');
-        return json({ status: 'primary' });
-    },
-};
 
 async function answer(request) {
     const own = OWN[request.path] ?? (files.has(request.path) ? async () => files.get(request.path) : request.path === '/' ? OWN['/openapi.json'] : undefined);
+    if (!own) profileOf(request);
     const what = own ? undefined : target(request.path);
     const kind = own ? 'own' : what.functions ? 'function' : what.key ? 'row' : 'collection';
     const methods = own ? { GET: true, HEAD: true } : what.functions ? { GET: what.functions.some((f) => !f.writes), HEAD: what.functions.some((f) => !f.writes), POST: true } : what.resource.methods[kind];
-    const allowed = [...Object.keys(methods).filter((m) => methods[m]), 'OPTIONS'].join(', ');
-    if (request.method === 'OPTIONS') return { status: 204, headers: { allow: allowed, ...(methods.PATCH && { 'accept-patch': 'application/merge-patch+json, application/json' }) } };
+    const offered = what?.resource?.offered[kind] ?? methods, allowed = [...Object.keys(offered).filter((m) => offered[m]), 'OPTIONS'].join(', ');
+    if (request.method === 'OPTIONS') return { status: 204, headers: { allow: allowed, ...(offered.PATCH && { 'accept-patch': 'application/merge-patch+json, application/json' }) } };
     if (!Object.hasOwn(methods, request.method) || !methods[request.method]) throw new Problem(405, 'method_not_allowed', 'method is not allowed', what?.resource && Object.hasOwn(methods, request.method) ? `No role of this API may ${request.method} ${kind === 'row' ? 'rows of' : 'to'} /${what.resource.name}.` : undefined, { Allow: allowed });
     if (!accepts(request.headers.accept)) throw new Problem(406, 'not_acceptable', 'not acceptable', 'Answers are application/json.');
-    if (own) return own();
+    if (own) return own(request);
     Object.assign(request, await callerOf(request.headers.authorization));
     return what.functions ? call(what, request) : operations[kind][request.method](what, request);
 }
@@ -63,6 +44,7 @@ async function serve(req, res) {
         request = requestOf(req);
         watch(req, res, request);
         out = await answer(request);
+        if (request.profile) out.headers['content-profile'] = request.profile;
         if (notModified(request, out)) out = { status: 304, headers: out.headers };
         send(request, res, out);
     } catch (error) {
@@ -82,13 +64,13 @@ function send(request, res, { status, headers: own, body }) {
     for (const [key, value] of Object.entries(own)) headers[key.toLowerCase()] = value;
     crossOrigin(request, headers);
     if (status !== 204 && status !== 304) headers['content-length'] = body?.byteLength ?? Buffer.byteLength(body ?? '');
-    if (closing || (!res.req.complete && status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
+    if (state.closing || (!res.req.complete && status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
     res.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
 }
 
 // What runs is finished; /readyz says meanwhile that nothing new should come.
 async function stop(server) {
-    closing = true;
+    state.closing = true;
     await new Promise((resolve) => setTimeout(resolve, config.drain));
     await new Promise((resolve) => { server.close(resolve); server.closeIdleConnections(); });
 }

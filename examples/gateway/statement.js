@@ -1,8 +1,16 @@
 // The parts of a statement, and of what comes back with its answer.
 'use strict';
 const http = require('node:http');
+const config = require('./config.js');
 
 const name = (text) => `"${text.replaceAll('"', '""')}"`;
+const view = (resource) => `${name(config.schema)}.${name(resource.name)}`;
+// A row as JSON, made once for the columns that a resource shows.
+const texts = new WeakMap();
+function rowOf(columns) {
+    if (!texts.has(columns)) texts.set(columns, `(SELECT row_to_json(x)::text FROM (SELECT ${columns.map((c) => `r.${name(c)}`).join(', ')}) x)`);
+    return texts.get(columns);
+}
 
 // A statement in the making: bind() adds a value and gives its place.
 class Statement {
@@ -26,4 +34,4 @@ function headersOf(answer, own = {}) {
     return headers;
 }
 
-module.exports = { name, Statement, headersOf };
+module.exports = { name, view, rowOf, Statement, headersOf };

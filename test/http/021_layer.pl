@@ -119,6 +119,35 @@ my %ids;
 $ids{$_}++ foreach map { my $path = $_; map { $_->{operationId} } grep { ref eq 'HASH' && $_->{operationId} } values %$path } values %{ $described->{json}{paths} };
 is_deeply([ grep { $ids{$_} > 1 } keys %ids ], [], 'every operation has a name of its own');
 
+# What always answers 403 is served, with its reason, and not offered: neither in Allow nor in the description, nor are columns that no role may write.
+my $members = $described->{json}{paths};
+$layer->is_problem($layer->call('POST', '/members', as => 'ann', json => { project_id => $p, account_id => $layer->{id}{bob} }), 403, 'forbidden', 'nobody makes a member');
+is_deeply([ map { exists $members->{$_}{post} || exists $members->{$_}{put} } '/members', '/members/{key}', '/projects/{key}/members', '/users/{key}/members' ], [ ('') x 4 ], 'so it is not offered');
+is($layer->call('OPTIONS', '/members')->{headers}{allow}, 'GET, HEAD, PATCH, DELETE, OPTIONS', 'nor in Allow');
+ok(!exists $described->{json}{components}{schemas}{new_members}, 'nothing is made of it');
+is_deeply([ sort keys %{ $described->{json}{components}{schemas}{$_->[0]}{properties} } ], $_->[1], "$_->[0]: columns that can be") foreach ([ 'changed_members', ['role'] ], [ 'changed_users', [ 'display_name', 'email' ] ], [ 'changed_deleted_tasks', ['deleted_at'] ]);
+# What is offered is what taskapi.resources says, of each of the task API's.
+my %actions = map { my ($name, $actions, $trash) = split /\|/; ($name => [ $actions, $trash ]) } split /\n/, $layer->sql(q{SET ROLE authenticated; SELECT resource, actions, deleted_resource FROM taskapi.resources});
+ok(keys %actions >= 6, 'there are some');
+foreach my $resource (sort keys %actions)
+{
+	my ($actions, $trash) = @{ $actions{$resource} };
+	my @wanted = (($actions =~ /[{,]read\b/ ? 'get' : ()), ($actions =~ /create/ ? 'post' : ()), ($actions =~ /update/ ? 'patch' : ()), ($actions =~ /[{,]delete/ ? 'delete' : ()));
+	is_deeply([ grep { exists $members->{"/$resource"}{$_} } qw(get post patch delete) ], \@wanted, "/$resource: @wanted");
+	is(exists $members->{"/$resource/{key}"}{put}, $actions =~ /create.*update/ ? 1 : '', "/$resource: replaced or not");
+	next unless $trash;
+	@wanted = (($actions =~ /read_deleted/ ? 'get' : ()), ($actions =~ /restore/ ? 'patch' : ()), ($actions =~ /purge/ ? 'delete' : ()));
+	is_deeply([ grep { exists $members->{"/$trash"}{$_} } qw(get post patch delete) ], \@wanted, "/$trash: @wanted");
+}
+
+# What no policy is about always answers 403, too.
+$layer->sql(q{CREATE TABLE public.fish (id int PRIMARY KEY, name text); SELECT taskapi.expose('public.fish', 'api', 'fishes'); SELECT taskapi.grant_resource('api.fishes', 'authenticated');
+	ALTER TABLE public.fish ENABLE ROW LEVEL SECURITY; CREATE POLICY seen ON public.fish FOR SELECT USING (true); CREATE POLICY made ON public.fish FOR INSERT WITH CHECK (true); NOTIFY pgrst});
+for (1 .. 100) { $answer = $layer->call('OPTIONS', '/fishes/1'); last if $answer->{status} == 204; select undef, undef, undef, 0.1; }
+is($answer->{headers}{allow}, 'GET, HEAD, OPTIONS', 'a table without policies to change it');
+is($layer->call('POST', '/fishes', as => 'ann', json => { id => 1, name => 'cod' })->{status}, 201, 'one is made');
+$layer->is_problem($layer->call('PATCH', '/fishes/1', as => 'ann', json => { name => 'eel' }), 403, 'forbidden', 'and cannot be changed');
+
 # A table that is exposed meanwhile, and one that goes.
 $layer->sql(q{CREATE TABLE public.plant (id int PRIMARY KEY, name text NOT NULL); SELECT taskapi.expose('public.plant', 'api', 'plants'); SELECT taskapi.grant_resource('api.plants', 'authenticated'); NOTIFY pgrst});
 my $seen;
@@ -145,10 +174,30 @@ is_deeply($seen->{json}, [ 'authenticated', '9MB', '-1', '' ], 'of the settings 
 
 # Faults of the server that have the SQLSTATE of a client's.
 my $told = sub {
-	my ($sqlstate, $file) = @_;
-	return qx{node -p 'require("$FindBin::RealBin/../../examples/gateway/problem.js").problemOf(Object.assign(new Error("x"), {code: "$sqlstate", file: "$file"}), false).status'} =~ s/\s//gr;
+	my ($sqlstate, $file, $text, $anonymous) = @_;
+	return qx{node -p 'require("$FindBin::RealBin/../../examples/gateway/problem.js").problemOf(Object.assign(new Error("$text"), {code: "$sqlstate", file: "$file"}), ${\($anonymous ? 'true' : 'false')}).status'} =~ s/\s//gr;
 };
-is($told->(@$_[ 0, 1 ]), $_->[2], "$_->[0] of $_->[1]") foreach (
-	[ '54000', 'varsup.c', 503 ], [ '54000', 'nbtutils.c', 413 ], [ '42501', 'md.c', 503 ], [ '42501', 'aclchk.c', 403 ]);
+is($told->(@$_[ 0, 1 ], $_->[3] // 'x'), $_->[2], "$_->[0] of $_->[1]: " . ($_->[3] // '')) foreach (
+	[ '54000', 'varsup.c', 503 ], [ '54000', 'nbtutils.c', 413 ], [ '42501', 'md.c', 503, 'konnte Datei nicht öffnen: Keine Berechtigung' ], [ '42501', 'aclchk.c', 403, 'permission denied for table x' ],
+	[ '42501', 'dfmgr.c', 503, 'could not access file x: Permission denied' ], [ '42501', 'genfile.c', 503, 'could not open file x for reading: Read-only file system' ],
+	[ '42501', 'genfile.c', 403, 'absolute path not allowed' ], [ '42501', 'pl_exec.c', 403, 'not yours: Permission denied' ], [ '42501', 'execMain.c', 403, 'new row violates row-level security policy for table x' ]);
+is($told->('42501', 'md.c', 'x', 1), 503, 'and a caller without credentials is not asked for them');
+
+# The real ones: of COPY and of a file that is read, by functions whose owner may do that, and of a table's file.
+$layer->sql(q{
+	CREATE FUNCTION api.copies() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN COPY (SELECT 1) TO '/nobody/may/write'; END $$;
+	CREATE FUNCTION api.copies_away() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN COPY (SELECT 1) TO '/proc/version'; END $$;
+	CREATE FUNCTION api.reads() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS $$ SELECT pg_read_file('/proc/1/mem') $$;
+	CREATE FUNCTION api.reads_as_caller() RETURNS text LANGUAGE sql STABLE AS $$ SELECT pg_read_file('/etc/hostname') $$;
+	GRANT EXECUTE ON FUNCTION api.copies, api.copies_away, api.reads, api.reads_as_caller TO authenticated; NOTIFY pgrst});
+for (1 .. 100) { last if $layer->call('POST', '/rpc/copies', as => 'ann', json => {})->{status} != 404; select undef, undef, undef, 0.1; }
+SKIP:
+{
+	skip 'root may write any file', 2 if $> == 0;
+	is($layer->call('POST', '/rpc/copies_away', as => 'ann', json => {})->{status}, 503, 'a file that COPY may not write is no fault of the client');
+	is($layer->call('GET', '/rpc/reads', as => 'ann')->{status}, 503, 'nor one that a function may not read');
+}
+is($layer->call('POST', '/rpc/copies', as => 'ann', json => {})->{status}, 500, 'nor one that is not there');
+is($layer->call('GET', '/rpc/reads_as_caller', as => 'ann')->{status}, 403, 'a function that the caller may not call is its own');
 
 done_testing();

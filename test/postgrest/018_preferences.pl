@@ -23,6 +23,26 @@ sub seen
 	return join ' ', $answer->{status}, $answer->{text} =~ s/\s//gr, $answer->{headers}{'content-range'} =~ s{.*/}{of }r;
 }
 
+# The schema that a client names is the one that there is.
+foreach my $case ([ 'GET', 'Accept' ], [ 'HEAD', 'Accept' ], [ 'POST', 'Content' ], [ 'PATCH', 'Content' ], [ 'PUT', 'Content' ], [ 'DELETE', 'Content' ])
+{
+	my ($method, $header) = @$case;
+	my ($other, $path) = ($header eq 'Accept' ? 'Content' : 'Accept', $method eq 'POST' ? '/parts' : '/parts?id=eq.50');
+	my @with = (as => 'ann', $method =~ /^P/ ? (json => { id => 50 }) : ());
+	my $answer = $layer->call($method, $path, @with, "$header-Profile" => 'public');
+	is($answer->{status}, 406, "$method: no other schema");
+	is_deeply([ @{ $answer->{json} }{qw(code message hint)} ], [ 'PGRST106', 'Invalid schema: public', 'Only the following schemas are exposed: api' ], "$method: which is told as PostgREST does") if $method ne 'HEAD';
+	is($answer->{headers}{'content-profile'}, undef, "$method: a refusal is of no schema");
+	$answer = $layer->call($method, $path, @with, "$header-Profile" => 'api', "$other-Profile" => 'public');
+	like($answer->{status}, qr/^2/, "$method: the schema by its name");
+	is($answer->{headers}{'content-profile'}, 'api', "$method: the answer says which") if $gateway || $header eq 'Accept';
+	is($layer->call($method, $path, @with, "$header-Profile" => 'API')->{status}, 406, "$method: names are told apart by case") if $method ne 'POST';
+}
+is($layer->call('GET', '/rpc/my_tasks', as => 'ann', 'Accept-Profile' => 'tasks')->{status}, 406, 'nor has a function another');
+is($layer->call('POST', '/rpc/my_tasks', as => 'ann', json => {}, 'Content-Profile' => 'tasks')->{status}, 406, 'by POST either');
+is($layer->call('GET', $gateway ? '/openapi.json' : '/', as => 'ann', 'Accept-Profile' => 'tasks')->{status}, 406, 'nor is one described');
+$layer->sql('DELETE FROM public.parts');
+
 # Rows of a write.
 my @rows = map { { id => $_, n => $_ } } 1 .. 7;
 is(seen($layer->call('POST', '/parts', prefer('return=minimal, count=exact'), json => \@rows)), '201  of 7', 'seven are made, and counted');

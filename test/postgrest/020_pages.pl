@@ -133,6 +133,26 @@ for (1 .. 20)
 }
 is_deeply(\@mine, [ split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY created_at DESC, id DESC") ], 'my_tasks: every row once, in order');
 
+# In another order, by a column that is computed, and of some columns only.
+foreach my $by ('due_date', 'priority', 'updated_at')
+{
+	my ($count, $token, %seen) = (0);
+	for (1 .. 20)
+	{
+		my $answer = $layer->call('GET', "/rpc/my_tasks?page_size=9&order_by=$by&select=title,cursor_by_$by" . ($token ? "&page_token=$token" : ''), as => 'ann');
+		is($answer->{status}, 200, "my_tasks by $by") or last;
+		last if !@{ $answer->{json} };
+		is_deeply([ sort keys %{ $answer->{json}[0] } ], [ "cursor_by_$by", 'title' ], 'the columns that were asked for');
+		$count += @{ $answer->{json} };
+		$seen{ $_->{title} } = 1 foreach @{ $answer->{json} };
+		$token = $answer->{json}[-1]{"cursor_by_$by"};
+	}
+	is("$count " . keys %seen, scalar(@mine) . ' ' . @mine, "by $by: every row once");
+}
+is_deeply([ map { scalar keys %$_ } @{ $layer->call('GET', '/rpc/my_tasks?page_size=1&select=*,cursor_by_priority', as => 'ann')->{json} } ], [ 1 + keys %{ $layer->call('GET', '/rpc/my_tasks?page_size=1', as => 'ann')->{json}[0] } ], 'all of them, and one more');
+is_deeply($layer->call('POST', '/rpc/my_tasks?select=title', as => 'ann', json => { page_size => 1 })->{json}, [ { title => $mine[0] } ], 'by POST as well');
+is($layer->call('GET', '/rpc/my_tasks?select=secret', as => 'ann')->{status}, 400, 'a column that is not there');
+
 # A deep page, by the cursor of the row before.
 my $deep = $layer->call('GET', "/tasks?select=id,cursor&project_id=eq.$p&order=created_at.desc,id.desc&limit=51", as => 'ann')->{json}[50]{cursor};
 is(scalar @{ $layer->call('GET', "/tasks?project_id=eq.$p&order=created_at.desc,id.desc&limit=5&cursor=gt.$deep", as => 'ann')->{json} }, 5, 'a page from the middle');

@@ -2,7 +2,7 @@
 'use strict';
 const config = require('../config.js');
 
-const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Read-After, Idempotency-Replayed, WWW-Authenticate, Content-Range, Preference-Applied, X-Request-Id';
+const EXPOSED = 'ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, Read-After, Idempotency-Replayed, WWW-Authenticate, Content-Profile, Content-Range, Preference-Applied, X-Request-Id';
 
 function crossOrigin(request, headers) {
     const { origin } = request.headers;
@@ -10,7 +10,7 @@ function crossOrigin(request, headers) {
     Object.assign(headers, { 'access-control-allow-origin': origin, 'access-control-allow-credentials': 'true', 'access-control-expose-headers': EXPOSED });
     if (request.method !== 'OPTIONS') return;
     Object.assign(headers, { 'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE', 'access-control-max-age': '600',
-        'access-control-allow-headers': 'Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Read-After, Traceparent, X-API-Key, X-Request-Id' });
+        'access-control-allow-headers': 'Accept-Profile, Authorization, Content-Profile, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Read-After, Traceparent, X-API-Key, X-Request-Id' });
 }
 
 module.exports = { crossOrigin };

@@ -56,11 +56,11 @@ function schemasOf(resource) {
         properties: Object.fromEntries(columns.map((c) => [c.name, property(c)])),
     });
     const { columns } = resource, readable = columns.filter((c) => c.readable);
-    const written = columns.filter((c) => !c.generated && (c.insertable || c.updatable));
+    const made = columns.filter((c) => !c.generated && c.creates), changed = columns.filter((c) => !c.generated && c.changes);
     return {
         [resource.name]: shape(readable, readable),
-        ...(resource.methods.collection.POST && { [`new_${resource.name}`]: shape(written.filter((c) => c.insertable), written.filter((c) => c.required)) }),
-        ...(resource.methods.row.PATCH && { [`changed_${resource.name}`]: shape(written.filter((c) => c.updatable), []) }),
+        ...(resource.offered.collection.POST && { [`new_${resource.name}`]: shape(made, made.filter((c) => c.required)) }),
+        ...(resource.offered.row.PATCH && { [`changed_${resource.name}`]: shape(changed, []) }),
     };
 }
 
@@ -85,7 +85,7 @@ function operationsOf(resource, kind, id, parameters) {
     };
     const path = { parameters };
     for (const [method, [verb, own, requestBody, responses]] of Object.entries(all[kind])) {
-        if (!resource.methods[kind][method.toUpperCase()]) continue;
+        if (!resource.offered[kind][method.toUpperCase()]) continue;
         path[method] = { operationId: `${verb}_${id}`, summary: `${verb} ${id}`.replaceAll('_', ' '), tags: [resource.name], parameters: own, requestBody, responses: { ...responses, '4XX': ref('responses', 'problem'), '5XX': ref('responses', 'problem') } };
     }
     return path;

@@ -1,8 +1,17 @@
-// What clients of PostgREST say otherwise: the key of a row in the query, Prefer, and upserts.
+// What clients of PostgREST say otherwise: the schema, the key of a row in the query, Prefer, and upserts.
 'use strict';
-const { invalid } = require('../problem.js');
+const { Problem, invalid } = require('../problem.js');
 const { conditions } = require('../request.js');
 const { name } = require('../statement.js');
+const config = require('../config.js');
+
+// The schema that a client asks for: Content-Profile of what is sent, Accept-Profile of what is read. There is one.
+function profileOf(request) {
+    const wanted = request.headers[/^(POST|PUT|PATCH|DELETE)$/.test(request.method) ? 'content-profile' : 'accept-profile'];
+    if (wanted === undefined) return;
+    if (wanted !== config.schema) throw new Problem(406, 'PGRST106', `Invalid schema: ${wanted}`, undefined, {}, `Only the following schemas are exposed: ${config.schema}`);
+    request.profile = wanted;
+}
 
 // The key as PostgREST's clients write it: ?id=eq.ID
 function keyIn(resource, query) {
@@ -40,4 +49,4 @@ function onConflict(keys, columns) {
 // How many there are of what is shown, if one asked.
 const rangeOf = (shown, total) => `${shown ? `0-${shown - 1}` : '*'}/${total}`;
 
-module.exports = { keyIn, preferences, conflictOf, onConflict, rangeOf };
+module.exports = { profileOf, keyIn, preferences, conflictOf, onConflict, rangeOf };
