@@ -19,6 +19,7 @@
 PG_FUNCTION_INFO_V1(taskapi_counters);
 
 static const char *const counter_names[] = {
+	[TASKAPI_COUNTER_CHANGES_EXPIRED] = "changes_expired",
 	[TASKAPI_COUNTER_CURSORS_MADE] = "cursors_made",
 	[TASKAPI_COUNTER_CURSORS_OPENED] = "cursors_opened",
 	[TASKAPI_COUNTER_CURSORS_REFUSED] = "cursors_refused",

@@ -33,6 +33,7 @@
 
 #include "base/args.h"
 #include "base/compat.h"
+#include "base/counters.h"
 #include "feed/feed_changes.h"
 #include "feed/feed_events.h"
 #include "feed/feed_scope.h"
@@ -96,6 +97,7 @@ static void prepare_page(ChangesPage *page, Oid resource, List *conditions);
 static void describe(ChangesPage *page);
 static bool open_token(ChangesPage *page, text *given);
 static void check_token(const ChangesPage *page);
+pg_noreturn static void start_over(const char *details);
 static void start_walk(ChangesPage *page);
 static void walk(ChangesPage *page);
 static void finish_walk(ChangesPage *page);
@@ -246,26 +248,32 @@ check_token(const ChangesPage *page)
 {
 	const TaskapiFeedToken *token = &page->token;
 	const TaskapiFeedState *state = &page->feed.state;
-	const char *hint = "Start over without a token, and drop the rows that do not come.";
 
 	if (memcmp(token->binding, page->feed.binding, TASKAPI_FEED_DIGEST) != 0)
 		taskapi_problem(PROBLEM_CURSOR_MISMATCH, NIL, "Start over without a token.",
 						"It is the token of another resource, filter or reader.");
 	if (memcmp(token->history, page->feed.history, TASKAPI_FEED_DIGEST) != 0)
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it belongs to has ended.");
+		start_over("The history that it belongs to has ended.");
 	/* An older copy of the server's files is the same history; ids that the client has seen are drawn again there. */
 	if (!RecoveryInProgress() &&
 		Max(token->base.xmax, token->target.xmax) > U64FromFullTransactionId(ReadNextFullTransactionId()))
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The history that it belongs to has ended.");
+		start_over("The history that it belongs to has ended.");
 	if (memcmp(token->scope, page->feed.scope, TASKAPI_FEED_DIGEST) != 0)
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "What you may see has changed.");
+		start_over("What you may see has changed.");
 	if (token->base.xmax > 0 && state->pruned >> TASKAPI_STAMP_BITS == (uint64) state->incarnation)
 	{
 		uint64		pruned = state->pruned & TASKAPI_STAMP_MASK;
 
 		if (pruned >= token->base.xmax || (token->base.n > 0 && token->base.running[0] <= pruned))
-			taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, hint, "The changes that it needs are no longer kept.");
+			start_over("The changes that it needs are no longer kept.");
 	}
+}
+
+static void
+start_over(const char *details)
+{
+	taskapi_count(TASKAPI_COUNTER_CHANGES_EXPIRED, 1);
+	taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop the rows that do not come.", "%s", details);
 }
 
 /*
@@ -304,8 +312,7 @@ walk(ChangesPage *page)
 {
 	page->request.departures = !page->initial && page->feed.legible;
 	if (!page->initial && !page->feed.legible && taskapi_feed_has_departures(&page->request))
-		taskapi_problem(PROBLEM_CURSOR_EXPIRED, NIL, "Start over without a token, and drop the rows that do not come.",
-						"Rows have left, and policies have changed since.");
+		start_over("Rows have left, and policies have changed since.");
 	page->has_more = tell_events(page);
 	finish_walk(page);
 }

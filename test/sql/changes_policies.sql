@@ -64,6 +64,7 @@ BEGIN
 END
 $$;
 SELECT lookup.walk();
+SELECT value AS before FROM taskapi.stats WHERE name = 'changes_expired' \gset
 SELECT statement, lookup.after(statement) FROM (VALUES
     -- the other table's policies, and its row security
     (1, $$ALTER POLICY own ON lookup.member USING (name = 'regress_feed_reader' AND doc = 2)$$),
@@ -94,6 +95,8 @@ SELECT statement, lookup.after(statement) FROM (VALUES
     (22, $$COMMENT ON FUNCTION lookup.may_see(int) IS 'yes'; CREATE FUNCTION lookup.other() RETURNS int LANGUAGE sql RETURN 1$$),
     (23, $$CREATE POLICY all_of_it ON lookup.seal USING (true); ALTER TABLE lookup.member SET (fillfactor = 90)$$),
     (24, $$CREATE POLICY written ON lookup.member FOR INSERT WITH CHECK (true)$$)) AS s (n, statement) ORDER BY n;
+-- each is counted
+SELECT value - :before AS expired FROM taskapi.stats WHERE name = 'changes_expired';
 
 -- What the string of a body names does not show. The departures cut away, all tokens expire.
 CREATE OR REPLACE FUNCTION lookup.is_sealed(doc int, kind text) RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN RETURN EXISTS (SELECT FROM lookup.seal s WHERE s.doc = $1); END';
