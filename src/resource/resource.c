@@ -47,6 +47,7 @@
 #include "resource/resource_put.h"
 #include "resource/resource_query.h"
 #include "resource/resource_retention.h"
+#include "resource/resource_stranger.h"
 #include "resource/resource_trash_hint.h"
 #include "resource/resource_upsert.h"
 #include "resource/resource_write.h"
@@ -101,6 +102,7 @@ taskapi_resource_init(void)
 	taskapi_resource_planner_init();
 	taskapi_delete_scan_init();
 	taskapi_resource_plan_init();
+	taskapi_strangers_init();
 	taskapi_resource_query_init();
 	next_ExecutorFinish_hook = ExecutorFinish_hook;
 	ExecutorFinish_hook = finish_query;

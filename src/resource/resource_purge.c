@@ -399,6 +399,7 @@ taskapi_purge_remove(const TaskapiDoomed *doomed)
 	PG_TRY();
 	{
 		removed = doomed->tied ? remove_tied(doomed, removal) : remove_tops(doomed, &removal->strangers);
+		taskapi_strangers_refuse(&removal->strangers, NULL);
 		if (removed)
 			require_gone(doomed);
 	}
@@ -477,6 +478,7 @@ purge_alone(TaskapiResourceStatement *statement, const TaskapiRow *row)
 		statement->strangers = strangers.generation;
 		removed = taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_PURGE_AT, NULL) ||
 			!taskapi_resource_run_row(row, TASKAPI_TABLE_PLAN_EXISTS, NULL);
+		taskapi_strangers_refuse(&strangers, NULL);
 	}
 	PG_FINALLY();
 	{

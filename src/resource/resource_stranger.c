@@ -8,12 +8,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteDefine.h"
 #include "storage/lmgr.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -27,11 +32,25 @@
 /* The purges that are under way, the innermost first. */
 static TaskapiStrangers *watched = NULL;
 
+static ProcessUtility_hook_type next_ProcessUtility_hook = NULL;
+
+/* Whose code would run with whose rights. */
+typedef struct Question
+{
+	Oid			owner;			/* who has them */
+	Oid			first;			/* the owner's table, of which a row is deleted */
+} Question;
+
 static void refuse_to(const TaskapiTable *table, Oid fired_by);
-static bool acts_on_delete(const TaskapiForeignKey *fk);
+static bool acts(char action);
 static void refuse_all(const TaskapiTable *table, Oid owner, bool before);
-static void refuse(Oid relid, Oid owner, Oid first, bool with_before);
-static bool runs_code(const Trigger *trigger, bool with_before);
+static void refuse(const Question *question, Oid relid, bool with_before, bool updated);
+static const char *code_of(Relation rel, bool with_before, bool updated);
+static bool runs_code(Relation rel, const Trigger *trigger, bool with_before);
+static bool has_rule(Relation rel);
+static bool rechecks_expressions(Relation rel);
+static void run_command(PlannedStmt *stmt, const char *text, bool read_only_tree, ProcessUtilityContext context,
+						ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
 
 static void
 refuse_to(const TaskapiTable *table, Oid fired_by)
@@ -50,15 +69,16 @@ taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table)
 
 	if (is_new)
 		strangers->relids = lappend_oid(strangers->relids, table->entry.relid);
-	if (strangers->generation == generation)
+	if (strangers->generation == generation && !strangers->refused)
 	{
 		if (is_new)
 			refuse_to(table, strangers->fired_by);
 		return;
 	}
-	/* What has been refused may be caught by the code that made the trigger: so it has been asked only if it is not refused. */
-	strangers->generation = 0;
-	strangers->asking = true;
+	if (strangers->refused)
+		taskapi_problem(PROBLEM_FORBIDDEN, NIL, NULL,
+						"A table changed while a row that it refers to was being purged.");
+	strangers->refused = strangers->asking = true;
 	PG_TRY();
 	{
 		foreach(lc, strangers->relids)
@@ -69,6 +89,7 @@ taskapi_strangers_refuse(TaskapiStrangers *strangers, const TaskapiTable *table)
 		strangers->asking = false;
 	}
 	PG_END_TRY();
+	strangers->refused = false;
 	strangers->generation = generation;
 }
 
@@ -102,8 +123,34 @@ taskapi_strangers_check(void)
 {
 	for (TaskapiStrangers *s = watched; s != NULL; s = s->outer)
 	{
-		if (!s->asking && s->relids != NIL && s->generation != taskapi_relation_generation())
+		if (!s->asking && s->relids != NIL && (s->refused || s->generation != taskapi_relation_generation()))
 			taskapi_strangers_refuse(s, NULL);
+	}
+}
+
+void
+taskapi_strangers_init(void)
+{
+	next_ProcessUtility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = run_command;
+}
+
+/*
+ * What has been done is seen, and refused, before the code that did it can go on.
+ */
+static void
+run_command(PlannedStmt *stmt, const char *text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	taskapi_strangers_check();
+	if (next_ProcessUtility_hook)
+		next_ProcessUtility_hook(stmt, text, read_only_tree, context, params, environment, dest, completion);
+	else
+		standard_ProcessUtility(stmt, text, read_only_tree, context, params, environment, dest, completion);
+	if (unlikely(watched != NULL))
+	{
+		CommandCounterIncrement();
+		taskapi_strangers_check();
 	}
 }
 
@@ -113,39 +160,58 @@ taskapi_strangers_check(void)
 static void
 refuse_all(const TaskapiTable *table, Oid owner, bool before)
 {
-	List	   *reached = list_make1_oid(table->entry.relid);
+	Question	question = {.owner = owner, .first = table->entry.relid};
+	List	   *deleted = list_make1_oid(table->entry.relid);
+	List	   *updated = NIL;
+	ListCell   *lc;
 
-	/* the list grows as we go */
-	for (int i = 0; i < list_length(reached); i++)
+	/* the lists grow as we go */
+	for (int i = 0; i < list_length(deleted); i++)
 	{
-		Oid			relid = list_nth_oid(reached, i);
-		ListCell   *lc;
+		Oid			relid = list_nth_oid(deleted, i);
 
-		refuse(relid, owner, table->entry.relid, before && i == 0);
+		refuse(&question, relid, before && i == 0, false);
 		foreach(lc, taskapi_resource_table(relid)->incoming)
 		{
 			const TaskapiForeignKey *fk = lfirst(lc);
 
-			if (acts_on_delete(fk))
-				reached = list_append_unique_oid(reached, fk->other);
+			if (fk->on_delete == FKCONSTR_ACTION_CASCADE)
+				deleted = list_append_unique_oid(deleted, fk->other);
+			else if (acts(fk->on_delete))
+				updated = list_append_unique_oid(updated, fk->other);
 		}
 		CHECK_FOR_INTERRUPTS();
 	}
-	list_free(reached);
+	/* a BEFORE trigger may change any column of theirs */
+	for (int i = 0; i < list_length(updated); i++)
+	{
+		Oid			relid = list_nth_oid(updated, i);
+
+		refuse(&question, relid, false, true);
+		foreach(lc, taskapi_resource_table(relid)->incoming)
+		{
+			const TaskapiForeignKey *fk = lfirst(lc);
+
+			if (acts(fk->on_update))
+				updated = list_append_unique_oid(updated, fk->other);
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	list_free(deleted);
+	list_free(updated);
 }
 
 static bool
-acts_on_delete(const TaskapiForeignKey *fk)
+acts(char action)
 {
-	return fk->on_delete == FKCONSTR_ACTION_CASCADE || fk->on_delete == FKCONSTR_ACTION_SETNULL ||
-		fk->on_delete == FKCONSTR_ACTION_SETDEFAULT;
+	return action == FKCONSTR_ACTION_CASCADE || action == FKCONSTR_ACTION_SETNULL || action == FKCONSTR_ACTION_SETDEFAULT;
 }
 
 /*
  * A partition has triggers and an owner of its own.
  */
 static void
-refuse(Oid relid, Oid owner, Oid first, bool with_before)
+refuse(const Question *question, Oid relid, bool with_before, bool updated)
 {
 	List	   *relids;
 	ListCell   *lc;
@@ -156,30 +222,80 @@ refuse(Oid relid, Oid owner, Oid first, bool with_before)
 	foreach(lc, relids)
 	{
 		Relation	rel = table_open(lfirst_oid(lc), NoLock);
+		const char *code = NULL;
 
-		if (rel->trigdesc && !has_privs_of_role(rel->rd_rel->relowner, owner))
-		{
-			for (int i = 0; i < rel->trigdesc->numtriggers; i++)
-			{
-				if (runs_code(&rel->trigdesc->triggers[i], with_before))
-					taskapi_problem(PROBLEM_FORBIDDEN, NIL, "Ask the owners of the two tables.",
-									"A trigger of %s, which belongs to another role, would run with the rights of the owner of %s.",
-									RelationGetRelationName(rel), get_rel_name(first));
-			}
-		}
+		if (!has_privs_of_role(rel->rd_rel->relowner, question->owner))
+			code = code_of(rel, with_before, updated);
+		if (code != NULL)
+			taskapi_problem(PROBLEM_FORBIDDEN, NIL, "Ask the owners of the two tables.",
+							"A %s of %s, which belongs to another role, would run with the rights of the owner of %s.",
+							code, RelationGetRelationName(rel), get_rel_name(question->first));
 		table_close(rel, NoLock);
 	}
 	list_free(relids);
 }
 
 /*
+ * What is there that would run?  NULL: nothing.
+ */
+static const char *
+code_of(Relation rel, bool with_before, bool updated)
+{
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		if (runs_code(rel, &rel->trigdesc->triggers[i], with_before))
+			return "trigger";
+	}
+	if (has_rule(rel))
+		return "rule";
+	if (updated && rechecks_expressions(rel))
+		return "deferrable constraint";
+	return NULL;
+}
+
+/*
  * BEFORE triggers of a table that refers to the first one run as its own owner, within the statement of referential integrity.
  */
 static bool
-runs_code(const Trigger *trigger, bool with_before)
+runs_code(Relation rel, const Trigger *trigger, bool with_before)
 {
 	return !trigger->tgisinternal && trigger->tgenabled != TRIGGER_DISABLED &&
 		(with_before || TRIGGER_FOR_AFTER(trigger->tgtype)) &&
-		(TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype)) &&
+		(TRIGGER_FOR_DELETE(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype) ||
+		 (TRIGGER_FOR_INSERT(trigger->tgtype) && rel->rd_rel->relispartition)) &&
 		get_func_namespace(trigger->tgfoid) != taskapi_schema_oid();
+}
+
+static bool
+has_rule(Relation rel)
+{
+	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
+	{
+		const RewriteRule *rule = rel->rd_rules->rules[i];
+
+		if (rule->enabled != RULE_DISABLED && (rule->event == CMD_DELETE || rule->event == CMD_UPDATE))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A constraint that can be deferred, and not only a column, is checked again by an internal trigger.
+ */
+static bool
+rechecks_expressions(Relation rel)
+{
+	bool		found = false;
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		found = found || (!index->rd_index->indimmediate && !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL));
+		index_close(index, NoLock);
+	}
+	list_free(indexes);
+	return found;
 }

@@ -5,9 +5,12 @@
  *
  * Referential integrity deletes and changes the rows of other tables.  Their
  * AFTER triggers are queued into the outer statement and run as its user: that is
- * the owner of the table whose row is purged, not the owner of theirs.  To refer
- * to a table takes the right REFERENCES only, so a purge must not go where that
- * would run the code of a role that has not the owner's rights anyway.
+ * the owner of the table whose row is purged, not the owner of theirs.  So do those
+ * of the tables that a rule of theirs writes to, those for INSERT of the partition
+ * that a changed row moves to, and the check of a constraint of theirs that can be
+ * deferred, with the expressions of its index.  To refer to a table takes the right
+ * REFERENCES only, so a purge must not go where that would run the code of a role
+ * that has not the owner's rights anyway.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,14 +21,17 @@
 
 /*
  * What runs within a purge may make a trigger: a BEFORE trigger of a table that refers to the row, which runs as its own owner,
- * and then another statement queues it.  So the tables are kept, and asked again if any relation has changed: before the next
- * row, and whenever a statement starts while the purge is watched.
+ * and then another statement queues it; or put its function into the place of one of ours that is queued.  So the tables are
+ * kept, and asked again if any relation has changed: before the next row, when the purge ends, and whenever a query starts or a
+ * command has been run while the purge is watched.  What is refused once is refused to its end, since the code that made the
+ * trigger may catch that.
  */
 typedef struct TaskapiStrangers
 {
 	Oid			fired_by;		/* whose rights AFTER triggers have */
 	List	   *relids;			/* tables of which rows are deleted */
-	uint64		generation;		/* taskapi_relation_generation() when it was asked last; 0 if it was refused */
+	uint64		generation;		/* taskapi_relation_generation() when it was asked last */
+	bool		refused;		/* or being asked */
 	bool		asking;			/* which may start statements */
 	struct TaskapiStrangers *outer;
 } TaskapiStrangers;
@@ -44,7 +50,9 @@ extern void taskapi_strangers_fire(TaskapiStrangers *strangers, const TaskapiTab
 extern void taskapi_strangers_watch(TaskapiStrangers *strangers);
 extern void taskapi_strangers_unwatch(TaskapiStrangers *strangers);
 
-/* A statement starts, whoever's. */
+/* A query starts, whoever's. */
 extern void taskapi_strangers_check(void);
+
+extern void taskapi_strangers_init(void);
 
 #endif							/* TASKAPI_RESOURCE_STRANGER_H */

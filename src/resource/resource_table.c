@@ -311,6 +311,7 @@ add_foreign_key(TaskapiTable *table, Relation rel, HeapTuple tuple, bool incomin
 
 	fk->name = pstrdup(NameStr(con->conname));
 	fk->on_delete = con->confdeltype;
+	fk->on_update = con->confupdtype;
 	fk->other = taskapi_resource_root(there);
 	registration = taskapi_resource_of_table(fk->other, true);
 	fk->other_soft = (registration != NULL);

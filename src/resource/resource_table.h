@@ -75,6 +75,7 @@ typedef struct TaskapiForeignKey
 {
 	char	   *name;
 	char		on_delete;		/* FKCONSTR_ACTION_... */
+	char		on_update;
 	Oid			other;			/* the table at the other end, or the root above it */
 	Oid			other_owner;
 	char	   *other_name;		/* quoted, with its schema */
