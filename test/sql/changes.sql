@@ -246,7 +246,9 @@ CREATE UNLOGGED TABLE feed.fast (id int PRIMARY KEY);
 SELECT taskapi.expose('feed.fast', 'feed_api', changes => true);
 CREATE TABLE feed.plain (id int PRIMARY KEY);
 SELECT taskapi.expose('feed.plain', 'feed_api', changes => true, scope => 'nothing = ANY (feed.my_groups())');
+\set VERBOSITY terse
 SELECT taskapi.expose('feed.plain', 'feed_api', changes => true, scope => 'feed.nothing()');
+\set VERBOSITY default
 SELECT taskapi.expose('feed.plain', 'feed_api', changes => true);
 SELECT json_array_length(items), has_more FROM feed_api.plain_changes();
 

@@ -112,7 +112,7 @@ CREATE FUNCTION scans(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		IF line ~ 'Scan|Cond' THEN RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \d+\)\.col\d+', '$0', 'g'), '\$\d+', 'value', 'g'); END IF;
+		IF line ~ 'Scan|Cond' THEN RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \w+\)\.col\d+', '$0', 'g'), '\$\d+', 'value', 'g'); END IF;
 	END LOOP;
 END $$;
 CREATE FUNCTION bounded() RETURNS TABLE (form text, as_the_owner bool, a_quarter bool, two_conditions bool) LANGUAGE plpgsql AS $$

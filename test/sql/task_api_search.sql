@@ -81,7 +81,7 @@ CREATE FUNCTION pg_temp.scans(query text) RETURNS SETOF text LANGUAGE plpgsql AS
 DECLARE line text;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        IF line ~ 'Scan|Index Cond' THEN RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \d+\)\.col\d+', '$0', 'g'), '\$\d+', 'value', 'g'); END IF;
+        IF line ~ 'Scan|Index Cond' THEN RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \w+\)\.col\d+', '$0', 'g'), '\$\d+', 'value', 'g'); END IF;
     END LOOP;
 END $$;
 SELECT pg_temp.as(:'ann') \g /dev/null
