@@ -3,10 +3,11 @@
 // The first cell is the home of accounts, credentials and functions. A cell's url is its gateway, its db is for cells.map and cells.epoch.
 //
 //   GET /tasks             of all cells, merged by their cursors: each row once, while projects move
-//   POST /tasks            where the project of the body is; POST /projects anywhere, the same for each try of it
+//   POST /tasks            where the project of the body is, or the row that it hangs on; POST /projects anywhere, the same for each try of it
 //   /projects/ID/...       where that project is
 //   /tasks/ID              where the row is found
-//   anything else          the home
+//   accounts, credentials  the home
+//   X-Cell: b              that cell, whatever it is: a function that reads projects answers for one
 'use strict';
 const http = require('node:http');
 const crypto = require('node:crypto');
@@ -14,6 +15,7 @@ const { Pool } = require('pg');
 const cells = Object.entries(JSON.parse(process.env.CELLS)).map(([name, { url, db }]) => ({ name, url, pool: new Pool({ connectionString: db, max: 4, application_name: 'router' }) }));
 cells.forEach(({ pool }) => pool.on('error', () => {}).on('connect', (client) => client.on('error', () => {})));
 const home = cells[0], ATTEMPTS = 10;
+const HOME_FUNCTIONS = new Set((process.env.HOME_FUNCTIONS ?? 'confirm_email request_email_verification request_password_reset reset_password').split(' '));
 const ask = async (cell, text, values = []) => (await cell.pool.query(text, values)).rows;
 
 // created_at DESC, id DESC as created_at.desc,id.desc
@@ -22,16 +24,20 @@ const orderOf = (text) => text.split(/,\s*/).map((term) => term.toLowerCase().re
 // The resources whose rows belong to a project, with their key, their order, and the cursors of other orders: columns of the type that
 // functions of a row compute, which a list is ordered by under their names.
 const resources = new Map();
+const others = new Set();    // other relations whose rows belong to a project
 async function readResources() {
-    const found = await ask(home, `SELECT r.resource, r.key_columns::text[], r.order_by, r.cursor_column, r.deleted_resource, r.deleted_order_by,
+    const found = await ask(home, `SELECT r.resource, r.key_columns::text[], r.parents, r.order_by, r.cursor_column, r.deleted_resource, r.deleted_order_by,
             (SELECT coalesce(array_agg(p.proname::text ORDER BY p.proname), '{}') FROM pg_proc p JOIN pg_type t ON p.pronargs = 1 AND t.oid = p.proargtypes[0] JOIN pg_class c ON c.oid = t.typrelid
              WHERE c.relname = r.resource AND c.relnamespace = p.pronamespace AND p.pronamespace = r.api_schema::regnamespace AND p.prorettype = 'taskapi.cursor'::regtype) AS cursors
         FROM taskapi.resources r
         WHERE r.resource = 'projects' OR EXISTS (SELECT FROM json_array_elements(to_json(r.columns)) c WHERE c ->> 'name' = 'project_id')`);
     for (const r of found) {
-        resources.set(r.resource, { key: r.key_columns, order: orderOf(r.order_by), cursor: r.cursor_column, cursors: r.cursors });
-        if (r.deleted_resource) resources.set(r.deleted_resource, { key: r.key_columns, order: orderOf(r.deleted_order_by), cursor: r.cursor_column, cursors: [] });
+        resources.set(r.resource, { key: r.key_columns, parents: r.parents ?? [], order: orderOf(r.order_by), cursor: r.cursor_column, cursors: r.cursors });
+        if (r.deleted_resource) resources.set(r.deleted_resource, { key: r.key_columns, parents: [], order: orderOf(r.deleted_order_by), cursor: r.cursor_column, cursors: [] });
     }
+    const relations = await ask(home, `SELECT c.relname FROM taskapi.resources r JOIN pg_class c ON c.relnamespace = r.api_schema::regnamespace
+            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'project_id' AND NOT a.attisdropped WHERE r.resource = 'projects'`);
+    for (const { relname } of relations) if (!resources.has(relname)) others.add(relname);
 }
 
 const epochs = async () => JSON.stringify(await Promise.all(cells.map((cell) => ask(cell, 'SELECT n FROM cells.epoch'))));
@@ -99,12 +105,12 @@ async function list(resource, request, url) {
     return { status: 200, headers, body: Buffer.from(JSON.stringify(page)) };
 }
 
-// One row, or a write to it: the cell that shows it to the caller.
-async function row(request, url) {
+// One row, a write to it, or a new row that hangs on it: the cell that shows it to the caller.
+async function row(request, path) {
     const { 'if-match': _, 'if-none-match': __, 'idempotency-key': ___, prefer: ____, ...headers } = request.headers;
     const look = { ...request, method: 'GET', headers, body: Buffer.alloc(0) };
     const [found] = await consistent(async () => {
-        const answers = await Promise.all(cells.map((cell) => send(cell, look, url.pathname)));
+        const answers = await Promise.all(cells.map((cell) => send(cell, look, path)));
         return cells.filter((_, i) => answers[i].status !== 404);
     });
     if (found) return send(found, request);
@@ -119,15 +125,36 @@ async function row(request, url) {
     return answer;
 }
 
+// The path of a row that a new one hangs on, as a comment on its task.
+function parentOf(resource, body) {
+    for (const { resource: name, columns, references } of resource.parents) {
+        const key = resources.get(name)?.key.map((column) => body[columns[references.indexOf(column)]]);
+        if (key?.every((value) => value !== undefined && value !== null)) return `/${name}/${key.map(encodeURIComponent)}`;
+    }
+    throw Object.assign(new Error('over cells a POST names its project, or a row of one'), { status: 400 });
+}
+
 async function inProject(project, request) {
     const [cell] = await consistent(() => cellsOf(project));
     return send(cell ?? home, request);
 }
 
 async function route(request) {
-    const url = new URL(request.path, 'http://router'), [, name, key, child] = url.pathname.split('/'), resource = resources.get(name);
-    if (!resource) return send(home, request);
-    if (key === undefined || key === '') {
+    const url = new URL(request.path, 'http://router'), [, name, key, child] = url.pathname.split('/');
+    // /users/ID/tasks: the parent is in each cell, the rows are not
+    const across = !resources.has(name) && resources.has(child), resource = resources.get(across ? child : name);
+    if (request.headers['x-cell'] !== undefined) {
+        const cell = cells.find((c) => c.name === request.headers['x-cell']);
+        if (!cell) throw Object.assign(new Error(`X-Cell is one of: ${cells.map((c) => c.name).join(' ')}`), { status: 400 });
+        return send(cell, request);
+    }
+    if (!resource) {
+        if (others.has(name) || (name === 'rpc' && !HOME_FUNCTIONS.has(key))) {
+            throw Object.assign(new Error(`${url.pathname} answers for one cell. X-Cell says which: ${cells.map((c) => c.name).join(' ')}`), { status: 400 });
+        }
+        return send(home, request);
+    }
+    if (across || key === undefined || key === '') {
         if (request.method === 'GET' || request.method === 'HEAD') return list(resource, request, url);
         if (request.method !== 'POST') throw Object.assign(new Error('over cells a write names its row by its path'), { status: 405 });
         if (name === 'projects') {
@@ -136,11 +163,12 @@ async function route(request) {
         }
         const rows = [JSON.parse(request.body)].flat(), projects = new Set(rows.map((r) => r.project_id));
         if (projects.size !== 1) throw Object.assign(new Error('over cells the rows of a POST are of one project'), { status: 400 });
-        return inProject([...projects][0], request);
+        const [project] = projects;
+        return project ? inProject(project, request) : row(request, parentOf(resource, rows[0]));
     }
     if (name === 'projects') return inProject(key, request);
     if (resource.key[0] === 'project_id' && key.includes(',')) return inProject(key.split(',')[0], request);
-    return child ? send(home, request) : row(request, url);
+    return row(request, `/${name}/${key}`);
 }
 
 http.createServer(async (req, res) => {

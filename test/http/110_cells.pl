@@ -137,6 +137,28 @@ is(call('GET', '/projects/018f0000-0000-7000-8000-000000000009')->{status}, 404,
 my $task = call('GET', '/tasks?limit=1')->{json}[0];
 is(call('PATCH', "/tasks/$task->{id}", json => { description => 'found' }, 'if-match' => '"1"')->{status}, 200, 'so is a row, for a write too');
 is(call('GET', '/tasks?order=title')->{status}, 400, 'an order without a cursor is refused');
+foreach my $name ('a', 'b')
+{
+	my ($of) = grep { $_->{project_id} eq $project{$name} } @{ call('GET', '/tasks?limit=60')->{json} };
+	is(call('POST', '/comments', json => { task_id => $of->{id}, body => "in $name" })->{status}, 201, "a POST without its project goes where the row is that it hangs on, in cell $name");
+	is(call('GET', "/comments?task_id=eq.$of->{id}")->{json}[0]{body}, "in $name", 'and is found');
+}
+is(call('POST', '/comments', json => { task_id => '018f0000-0000-7000-8000-000000000009', body => 'no' })->{status}, 403, 'a row that is nowhere takes none, as in one cell');
+is(call('POST', '/comments', json => { body => 'no' })->{status}, 400, 'and what names neither is refused');
+is(scalar @{ call('GET', "/users/$id{ann}/tasks?limit=60")->{json} }, scalar @{ call('GET', '/tasks?limit=60')->{json} }, 'the tasks of a user are those of all cells');
+foreach my $path ('/rpc/my_tasks', '/rpc/tasks_changes', '/rpc/tasks_page', '/invitations')
+{
+	my $answer = call('GET', $path);
+	is("$answer->{status} $answer->{json}{message}", "400 $path answers for one cell. X-Cell says which: a b", "$path does not pass the home's answer off as that of all");
+}
+foreach my $name ('a', 'b')
+{
+	my %seen = map { $_->{project_id} => 1 } @{ call('GET', '/rpc/tasks_changes', 'x-cell' => $name)->{json}{items} };
+	is(join(' ', keys %seen), $project{$name}, "the change feed of cell $name, if the request names it");
+}
+is(call('GET', '/rpc/my_tasks', 'x-cell' => 'c')->{status}, 400, 'there is no other cell');
+is(call('GET', '/sessions')->{status}, 200, "accounts and credentials are the home's");
+is(call('POST', '/rpc/request_password_reset', json => {})->{status}, call('POST', '/rpc/request_password_reset', json => {}, at => 'a')->{status}, 'and so are their functions');
 is(walk(7, 'select=title'), $expected, 'a walk does not depend on what is selected');
 is_deeply(call('GET', '/tasks?limit=2&select=title')->{json}, [ map { { title => $_ } } (split / /, $expected)[ 0, 1 ] ], 'and shows no more than that');
 $cell{$_}->safe_psql('postgres', q{UPDATE tasks.task SET due_date = date '2030-01-01' + abs(hashtext(title)) % 5, priority = 1 + abs(hashtext(title)) % 3 WHERE title NOT LIKE '_0-%'}) foreach 'a', 'b';
