@@ -42,6 +42,7 @@ static void make_condition(TaskapiTable *table, TaskapiForeignKey *fk, Relation 
 static void append_partitions(StringInfo buf, Oid relid);
 static void require_no_children(Relation rel);
 static void find_triggers(TaskapiTable *table, Relation rel);
+static bool has_plain_delete(Relation rel);
 static bool is_own_function(Oid function, const char *name);
 static bool fires(const Trigger *trigger, bool replica);
 static void require_fit(Relation rel, const char *deleted_at);
@@ -117,6 +118,7 @@ build_table(Oid relid)
 	find_key(table, rel);
 	find_foreign_keys(table, rel);
 	find_triggers(table, rel);
+	table->plain_delete = has_plain_delete(rel);
 
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(oldcontext);
@@ -453,6 +455,24 @@ find_triggers(TaskapiTable *table, Relation rel)
 		}
 		table_close(part, NoLock);
 	}
+}
+
+/*
+ * Referential integrity is triggers, too.
+ */
+static bool
+has_plain_delete(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relhassubclass || rel->rd_rules != NULL)
+		return false;
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (TRIGGER_FOR_DELETE(triggers->triggers[i].tgtype))
+			return false;
+	}
+	return true;
 }
 
 static bool

@@ -118,6 +118,7 @@ typedef struct TaskapiTable
 	List	   *outgoing;		/* to which table with soft_delete it refers */
 	Oid			departed;		/* the table of the rows that left it; InvalidOid if changes are not told */
 	struct TaskapiDepartures *departures;	/* feed_stamp.c's, or NULL */
+	bool		plain_delete;	/* a DELETE is of its rows, and runs nothing: no key refers to it, and no trigger fires */
 	bool		touches[2];		/* does zz_taskapi_touch fire for each of its rows?  By session_replication_role: */
 	bool		references[2];	/* [1] if it is replica, else [0].  The same for zz_taskapi_reference and */
 	bool		publishes[2];	/* 00_taskapi_publish */
