@@ -12,6 +12,7 @@
 #include "auth/jwt.h"
 #include "base/client_query.h"
 #include "base/compat.h"
+#include "base/heap_margin.h"
 #include "base/table_cache.h"
 #include "cursor/cursor_check.h"
 #include "cursor/cursor_token.h"
@@ -43,6 +44,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	taskapi_heap_margin_init();
 	taskapi_table_cache_init();
 	taskapi_client_query_init();
 	taskapi_cursor_token_init();
