@@ -36,7 +36,7 @@ const linkTo = (query, token, rel) => {
 async function list(what, request) {
     const { resource, fixed, parent } = what, { query } = request, statement = new Statement(), { count } = preferences(request.headers);
     const filter = conditions(resource, query), columns = selection(resource, query);
-    if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
+    if (!resource.order_by || query.get('limit') === '0' || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
         return rows(what, request, statement, columns, filter, count);
     }
     const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
@@ -62,7 +62,7 @@ async function rows({ resource, fixed }, request, statement, columns, filter, co
     const { query } = request;
     if (query.get('page_token')) throw invalid('invalid_cursor', 'A page_token does not go with a filter on a cursor, nor with computed columns.', 'Follow cursor=gt.TOKEN of the last row.');
     const scope = where(statement, fixed, filter), size = pageSize(query), setting = (name, otherwise) => `coalesce(current_setting('taskapi.${name}', true), '${otherwise}')::int`;
-    const limit = resource.order_by ? `least(${Number(size) || setting('default_page_size', 50)}, ${setting('max_page_size', 1000)})` : size ?? 'ALL';
+    const limit = resource.order_by && size !== '0' ? `least(${Number(size) || setting('default_page_size', 50)}, ${setting('max_page_size', 1000)})` : size ?? 'ALL';
     const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query, filter)} LIMIT ${limit}`));
     const bytes = Buffer.from(`[${answer.rows.map(([row]) => row)}]`);
     return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: bytes };
@@ -81,22 +81,24 @@ async function read({ resource, key }, request) {
 // POST /tasks: one object, or an array of them, all or none. Idempotency-Key covers either.
 async function create(what, request) {
     const { resource, fixed } = what, { text, rows, many = false } = await body(request.stream, {}), wish = preferences(request.headers);
-    if (!rows.length) return { status: 201, headers: {}, body: '[]' };
-    const statement = new Statement(), columns = columnsOf(resource, rows, fixed), form = formOf(what, request, wish, many ? 'array' : 'object');
+    if (request.query.has('columns')) throw invalid('invalid_value', 'columns is not served here: send what is to be written.');
+    const some = rows.length > 0, columns = some ? columnsOf(resource, rows, fixed) : [resource.columns.find((c) => c.insertable && !fixed.has(c.name)).name];
+    const statement = new Statement(), form = formOf(what, request, wish, many ? 'array' : 'object');
     const keys = many || wish.return === 'minimal' ? [] : resource.key.filter((k) => resource.byName.get(k).readable);
     const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, fixed, many) +
         conflictOf(resource, request.query, wish, [...columns, ...fixed.keys()]) + returning(resource, request, form, keys)));
     const created = answer.rows.count > answer.met, [[, ...key] = []] = answer.rows;
     const named = created && keys.length === resource.key.length && key.length === keys.length && !key.includes(null);
-    return written(form, wish, answer, created ? 201 : 200, named ? locationOf(resource, key) : undefined);
+    return written(form, wish, answer, created || !some ? 201 : 200, named ? locationOf(resource, key) : undefined);
 }
 
 // PUT /tasks/ID replaces: what the body leaves out takes its default; a row that is not there is created.
 async function put(what, request) {
-    const { resource } = what, key = what.key ?? keyIn(resource, request.query), wish = preferences(request.headers), form = formOf(what, request, wish, what.key ? 'object' : 'array');
+    const { resource, fixed = [] } = what, key = what.key ?? keyIn(resource, request.query), given = new Map([...fixed, ...key]), wish = preferences(request.headers), form = formOf(what, request, wish, what.key ? 'object' : 'array');
     const { text, rows } = await body(request.stream, { onlyObject: true });
-    const statement = new Statement(), columns = columnsOf(resource, rows, key), replace = onConflict(resource.key, [...key.keys(), ...columns]);
-    const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, key, false) + replace + returning(resource, request, form)));
+    for (const [column, value] of fixed) if (key.has(column) && !same(key.get(column), value)) throw invalid('invalid_filter', `"${column}" is not the one of the path.`);
+    const statement = new Statement(), columns = columnsOf(resource, rows, given), replace = onConflict(resource.key, [...given.keys(), ...columns]);
+    const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, given, false) + replace + returning(resource, request, form)));
     const created = answer.met === 0;
     return written(form, wish, answer, created ? 201 : 200, created ? locationOf(resource, resource.key.map((k) => key.get(k))) : undefined);
 }

@@ -5,6 +5,8 @@ const { notFound, invalid } = require('./problem.js');
 const { catalog } = require('./catalog.js');
 
 const OPERATORS = { eq: '=', neq: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=', like: 'LIKE', ilike: 'ILIKE', in: '= ANY', is: 'IS', cs: '@>', cd: '<@', ov: '&&' };
+// Operators of PostgREST's that are none here; what begins otherwise is a value without its operator.
+const UNKNOWN = /^(not|(i?match|isdistinct|(pl|ph|w)?fts|sl|sr|nxr|nxl|adj)\b|[a-z]+\((any|all)\))/;
 const RESERVED = new Set(['select', 'order', 'limit', 'page_size', 'page_token']);
 
 // A key that cannot be one names no row. What else the type refuses, PostgreSQL says.
@@ -58,7 +60,7 @@ function conditions(resource, query) {
         const known = resource.byName.get(column);
         if (!known?.readable) throw invalid('invalid_filter', `${resource.name} have no column "${column}".`, /^(offset|page)$/i.test(column) ? 'Follow Link rel="next", or cursor=gt.TOKEN.' : undefined);
         const [, operator, value] = /^([a-z]+)\.(.*)$/s.exec(text.replace(/^not\.is\.null$/, 'is.not_null')) ?? [];
-        if (!Object.hasOwn(OPERATORS, operator ?? '')) throw invalid('invalid_filter', `Column "${column}" needs an operator: ${Object.keys(OPERATORS).join(', ')}.`, `${column}=${known.type === 'taskapi.cursor' ? 'gt' : 'eq'}.${text}`);
+        if (!Object.hasOwn(OPERATORS, operator ?? '')) throw invalid('invalid_filter', `Column "${column}" needs an operator: ${Object.keys(OPERATORS).join(', ')}.`, UNKNOWN.test(text) ? undefined : `${column}=${known.type === 'taskapi.cursor' ? 'gt' : 'eq'}.${text}`);
         if (found.some((c) => c.column === column && c.operator === operator)) throw invalid('invalid_filter', `Column "${column}" has ${operator} twice.`);
         if (operator === 'is' && !/^(null|not_null|true|false|unknown)$/i.test(value)) throw invalid('invalid_filter', 'is. needs null, not_null, true, false or unknown.');
         found.push({ column, operator, value: operator === 'in' ? elements(value) : operator.endsWith('like') ? value.replaceAll('*', '%') : value });

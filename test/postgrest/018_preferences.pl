@@ -43,6 +43,24 @@ is($layer->call('POST', '/rpc/my_tasks', as => 'ann', json => {}, 'Content-Profi
 is($layer->call('GET', $gateway ? '/openapi.json' : '/', as => 'ann', 'Accept-Profile' => 'tasks')->{status}, 406, 'nor is one described');
 $layer->sql('DELETE FROM public.parts');
 
+# handling=strict: a preference that is not heeded is refused, and nothing is done. Else it is passed over.
+$layer->sql('INSERT INTO public.parts VALUES (51), (52)');
+$layer->is_problem($layer->call('PATCH', '/parts?id=gt.50', prefer('handling=strict, nonsense=1'), json => { n => 5 }), 400, 'PGRST122', 'a preference that there is not');
+my $strict = $layer->call('PATCH', '/parts?id=gt.50', prefer('handling=strict, max-affected=1'), json => { n => 5 });
+like("$strict->{status} $strict->{json}{code}", qr/^400 PGRST12[24]$/, 'one row at most, where there are two');
+is($layer->sql('SELECT count(*) FROM public.parts WHERE n = 5'), 0, 'neither is changed');
+$strict = $layer->call('PATCH', '/parts?id=gt.50', prefer('handling=strict, return=minimal, count=exact'), json => { n => 6 });
+like("$strict->{status} $strict->{headers}{'content-range'}", qr{^204 .*/2$}, 'what is heeded is done');
+like($strict->{headers}{'preference-applied'}, qr/handling=strict/, 'and said to be');
+is($layer->call('PATCH', '/parts?id=gt.50', prefer('handling=lenient, nonsense=1'), json => { n => 7 })->{status}, 204, 'lenient is as without it');
+is($layer->call('GET', '/parts?limit=1', prefer('nonsense'))->{status}, 200, 'a preference without a value');
+is($layer->call('GET', '/parts?limit=0', as => 'ann')->{text}, '[]', 'no rows, if one asks for none');
+$layer->sql('DELETE FROM public.parts');
+
+# Nothing to make: as who may not make anything either.
+is("$_->{status} $_->{text}", '201 []', 'an empty array') foreach $layer->call('POST', '/parts', prefer('return=representation'), json => []);
+is($layer->call('POST', '/parts', json => [])->{status}, 401, 'an empty array of who may not make one');
+
 # Rows of a write.
 my @rows = map { { id => $_, n => $_ } } 1 .. 7;
 is(seen($layer->call('POST', '/parts', prefer('return=minimal, count=exact'), json => \@rows)), '201  of 7', 'seven are made, and counted');

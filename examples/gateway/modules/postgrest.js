@@ -20,13 +20,16 @@ function keyIn(resource, query) {
     return found;
 }
 
-// Prefer (RFC 7240): { return, resolution, count }, as far as they were said; of one that is said twice the first counts.
-const PREFERENCES = { return: ['minimal', 'headers-only', 'representation'], resolution: ['merge-duplicates', 'ignore-duplicates'], count: ['exact', 'planned', 'estimated'] };
+// Prefer (RFC 7240): { return, resolution, count, handling }, as far as they were said; of one that is said twice the first counts. With
+// handling=strict what is not done is refused: a limit such as max-affected is not passed over in silence.
+const PREFERENCES = { return: ['minimal', 'headers-only', 'representation'], resolution: ['merge-duplicates', 'ignore-duplicates'], count: ['exact', 'planned', 'estimated'], handling: ['strict', 'lenient'] };
 function preferences({ prefer }) {
-    const found = {};
-    for (const [, name, value] of prefer?.toLowerCase().matchAll(/(?:^|[,;])\s*([a-z-]+)\s*=\s*"?([a-z-]+)"?/g) ?? []) {
+    const found = {}, others = [];
+    for (const [, name, value] of prefer?.toLowerCase().matchAll(/(?:^|[,;])\s*([^\s,;="]+)(?:\s*=\s*"?([^\s,;"]*)"?)?/g) ?? []) {
         if (Object.hasOwn(PREFERENCES, name) && PREFERENCES[name].includes(value)) found[name] ??= value;
+        else others.push(value === undefined ? name : `${name}=${value}`);
     }
+    if (found.handling === 'strict' && others.length) throw new Problem(400, 'PGRST122', 'Invalid preferences given with handling=strict', `Invalid preferences: ${others.join(', ')}`);
     return found;
 }
 
