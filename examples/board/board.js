@@ -1,5 +1,6 @@
 // A board over the task API, as a client should be written: one door to the server; what is shown before it is answered is taken back if
-// it is refused; pages by their Link; the version that a change is made from goes along; a key for what must not happen twice.
+// it is refused; pages by their Link; the version that a change is made from goes along; a key for what must not happen twice; what others
+// change comes by the change feed.
 
 const STATES = ['todo', 'in_progress', 'done', 'cancelled'];
 const $ = (selector, of = document) => of.querySelector(selector);
@@ -36,7 +37,7 @@ async function call(method, path, body, headers = {}) {
         }
         written = answer.headers.get('Read-After') ?? written;
         const data = answer.status === 204 ? null : await answer.json();
-        if (answer.status === 401 && path !== '/sessions') show('login');
+        if (answer.status === 401 && path !== '/sessions') leave();
         if (!answer.ok) throw data;
         return { data, next: /<([^>]*)>; rel="next"/.exec(answer.headers.get('Link') ?? '')?.[1] };
     }
@@ -68,6 +69,10 @@ $('#note button').onclick = undo;
 function show(what) {
     for (const id of ['login', 'app']) $(`#${id}`).hidden = id !== what;
     if (what === 'login') $('#login input').focus();
+}
+function leave() {
+    following = undefined;
+    show('login');
 }
 
 // ---- columns: each asks for its next page when its end comes into sight -------------------------------------------------------------
@@ -180,7 +185,10 @@ function edit(card) {
 function finish(task, title) {
     title.contentEditable = 'false';
     const text = title.textContent.trim();
-    if (text && text !== task.title) change(task, { title: text }); else title.textContent = task.title;
+    if (text && text !== task.title) return change(task, { title: text });
+    title.textContent = task.title;
+    const { newer } = title.closest('.card') ?? {};
+    if (newer) take(newer);
 }
 
 async function remove(task) {
@@ -231,6 +239,70 @@ $('#add').onsubmit = async (event) => {
     } catch (problem) { complain(problem); }
 };
 
+// ---- search -----------------------------------------------------------------------------------------------------------------------------
+// A page after the other, by the cursor of the last row; an empty one is the end.
+$('#search').onsubmit = async (event) => {
+    event.preventDefault();
+    const query = event.target.elements.query.value.trim(), dialog = $('#found'), list = $('ul', dialog), button = $('button[type=button]', dialog), of = project;
+    let token = '';
+    const line = (task) => element('li', {}, element('button', { textContent: task.title, onclick: () => { dialog.close(); take(task, true); } }), element('small', { textContent: words(task.status) }));
+    const more = async () => {
+        try {
+            const { data } = await call('GET', `/rpc/tasks_search?${new URLSearchParams({ query, project_id: of, page_size: 25, page_token: token })}`);
+            token = data.at(-1)?.cursor;
+            button.hidden = !token;
+            list.append(...data.map(({ task }) => line(task)), ...(list.children.length || data.length ? [] : [element('li', { textContent: 'Nothing has these words.' })]));
+        } catch (problem) { complain(problem); }
+    };
+    if (!query) return;
+    list.replaceChildren();
+    button.onclick = more;
+    await more();
+    if (!dialog.open) dialog.showModal();
+};
+
+// ---- what others change --------------------------------------------------------------------------------------------------------------------
+// The change feed of the project, from just before the columns were read. ?sync=SECONDS says how often it is asked; 0 is never. Nothing is asked
+// while nobody looks.
+const every = 1000 * Number(new URLSearchParams(location.search).get('sync') ?? 3);
+let following;
+const changes = async (of, token) => (await call('GET', `/rpc/tasks_changes?${new URLSearchParams({ filter: JSON.stringify({ project_id: of }), page_token: token, page_size: 100 })}`)).data;
+const seen = () => new Promise((resolve) => { if (document.hidden) document.addEventListener('visibilitychange', resolve, { once: true }); else resolve(); });
+
+async function follow(mine, token) {
+    for (let more = false; mine === following;) {
+        if (!more) { await wait(every); await seen(); }
+        if (mine !== following) return;
+        try {
+            const page = await changes(mine.project, token);
+            if (mine !== following) return;
+            for (const task of page.items) take(task);
+            for (const { id } of page.removed) for (const column of Object.values(columns)) column.drop(id);
+            ({ next_page_token: token, has_more: more } = page);
+        } catch (problem) {
+            more = false;
+            if (problem?.code === 'cursor_expired') return startAll();       // what one may see has changed, or it was too long ago
+            if (problem?.code === 'unauthenticated') return;
+            complain(problem);
+        }
+    }
+}
+
+// A task as it is now. What is being changed here stays: its version tells the server, and 412 the user.
+function take(task, focus) {
+    const from = Object.values(columns).find((column) => column.cards.has(task.id)), card = from?.cards.get(task.id);
+    const current = card && (card.task.version >= task.version || card.matches('.pending') || card.titleBox.isContentEditable);
+    if (card?.titleBox.isContentEditable) card.newer = task;
+    if (current && focus) card.focus();
+    if (current || task.project_id !== project) return;
+    const place = from === columns[task.status] && card.nextSibling, focused = focus || card?.contains(document.activeElement);
+    from?.drop(task.id);
+    const shown = columns[task.status].put(task, true);
+    if (place) place.before(shown);
+    shown.classList.add('changed');
+    if (focused) shown.focus();
+}
+
 // ---- by keyboard ------------------------------------------------------------------------------------------------------------------------
 document.addEventListener('keydown', (event) => {
     if (event.target.matches('input, select, [contenteditable="plaintext-only"]') || $('dialog[open]') || event.ctrlKey || event.metaKey || event.altKey) {
@@ -244,6 +316,7 @@ document.addEventListener('keydown', (event) => {
     const card = event.target.closest('.card'), key = event.key.toLowerCase();
     if ($('#app').hidden) return;
     if (key === 'n') { event.preventDefault(); $('#add input').focus(); }
+    else if (key === '/') { event.preventDefault(); $('#search input').focus(); }
     else if (key === 'u' && undoing) undo();
     else if (key.startsWith('arrow')) { event.preventDefault(); arrow(card, key.slice(5), event.shiftKey); }
     else if (!card) return;
@@ -277,10 +350,17 @@ $('#login').onsubmit = async (event) => {
     } catch (problem) { $('output', form).textContent = problem.details ?? problem.message; }
 };
 $('#logout').onclick = async () => {
-    try { await call('DELETE', '/sessions?current=is.true'); show('login'); } catch (problem) { complain(problem); }
+    try { await call('DELETE', '/sessions?current=is.true'); leave(); } catch (problem) { complain(problem); }
 };
 $('#project').onchange = (event) => { project = event.target.value; startAll(); };
-const startAll = () => Promise.all(Object.values(columns).map((column) => column.start()));
+async function startAll() {
+    const mine = (following = { project });
+    let token;
+    try { if (every) token = (await changes(project, 'latest')).next_page_token; } catch (problem) { complain(problem); }
+    if (mine !== following) return;
+    await Promise.all(Object.values(columns).map((column) => column.start()));
+    if (token) follow(mine, token);
+}
 
 async function begin() {
     const { data } = await call('GET', '/projects?select=id,name&limit=200');

@@ -30,7 +30,8 @@ foreach my $screen ([ 'wide', 1280, 800 ], [ 'phone', 390, 844 ])
 	$browser->cdp('Emulation.setDeviceMetricsOverride', { width => $width, height => $height, deviceScaleFactor => 1, mobile => $name eq 'phone' ? JSON::PP::true : JSON::PP::false });
 	my $ok = sub { my ($what, $test, @arguments) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return ok($browser->until($test, @arguments), "$name: $what") || $browser->picture("${name}_failed") };
 
-	$browser->go("$layer->{base}/");
+	# Without the change feed, so that a change of another meets one of this screen.
+	$browser->go("$layer->{base}/?sync=0");
 	$ok->('asks to log in', 'return !document.querySelector("#login").hidden && document.querySelector("#app").hidden');
 	$browser->type('[name=email]', 'ann@example.org');
 	$browser->type('[name=password]', "wrong\x{e007}");
@@ -41,8 +42,11 @@ foreach my $screen ([ 'wide', 1280, 800 ], [ 'phone', 390, 844 ])
 	my ($cookie) = $browser->cookies;
 	ok($cookie->{httpOnly} && $cookie->{secure}, "$name: the cookie is HttpOnly and Secure");
 	is($browser->js('return document.cookie'), '', "$name: no script sees it");
-	$browser->js('const p = document.querySelector("#project"); p.value = arguments[0]; p.onchange({ target: p })', $p);
-	$ok->('of the project that is chosen', 'return /roses|beans|bed/.test(document.querySelector(".list[data-status=todo]").textContent)');
+	my $choose = sub {
+		$browser->js('const p = document.querySelector("#project"); p.value = arguments[0]; p.onchange({ target: p })', $p);
+		$ok->('of the project that is chosen', 'return /roses|beans|bed/.test(document.querySelector(".list[data-status=todo]").textContent)');
+	};
+	$choose->();
 	cmp_ok($browser->js('return document.documentElement.scrollWidth'), '<=', $width, "$name: nothing is wider than the screen");
 	$ok->('all columns', 'return document.querySelectorAll(".list[data-status=" + arguments[0] + "] .card").length >= 25', $_) foreach qw(todo in_progress done cancelled);
 	cmp_ok($browser->picture("board_$name"), '>', 20000, "$name: a picture of it");
@@ -108,6 +112,49 @@ foreach my $screen ([ 'wide', 1280, 800 ], [ 'phone', 390, 844 ])
 	$browser->click('#bin li button');
 	$ok->('from where it comes back', $card_is, 'done', $id);
 	$browser->click('#bin form button');
+
+	# What is looked for is found, page by page, and chosen.
+	if ($name eq 'wide') { $browser->js('document.activeElement.blur()'); $browser->keys('/', split(//, 'compost'), 'Enter') }
+	else { $browser->type('#search input', "compost\x{e007}") }
+	my $found = 'return document.querySelectorAll("#found li button").length';
+	$ok->('finds tasks by their words', 'return document.querySelector("#found").open && document.querySelectorAll("#found li button").length === 25');
+	cmp_ok($browser->picture("found_$name"), '>', 5000, "$name: a picture of it");
+	my $there = sql("SELECT count(*) FROM api.tasks WHERE project_id = '$p' AND title ~ 'compost'");
+	$browser->js('document.querySelector("#found button[type=button]").click()');
+	$ok->('and more of them', 'return document.querySelectorAll("#found li button").length === Number(arguments[0])', $there);
+	$browser->js('document.querySelector("#found button[type=button]").click()');
+	$ok->('to the end', 'return document.querySelector("#found button[type=button]").hidden && document.querySelectorAll("#found li button").length === Number(arguments[0])', $there);
+	is($browser->js('return [...document.querySelectorAll("#found li button")].every((b) => /compost/.test(b.textContent)) ? 1 : 0'), 1, "$name: nothing else");
+	$browser->js('document.querySelector("#found li:last-child button").click()');
+	$ok->('and goes to the one that is chosen', 'return !document.querySelector("#found").open && /compost/.test(document.activeElement.closest(".card")?.textContent)');
+	$browser->js('document.querySelector("#search").reset()');
+	$browser->type('#search input', "nowhere\x{e007}");
+	$ok->('or says that there is nothing', 'return document.querySelector("#found").open && /Nothing/.test(document.querySelector("#found").innerText)');
+	$browser->keys('Escape');
+
+	# What others change comes by itself: moved, made, deleted. What is being written here stays.
+	$browser->go("$layer->{base}/?sync=0.2");
+	$ok->('is logged in still', 'return !document.querySelector("#app").hidden && document.querySelector("#project").options.length === 2');
+	$choose->();
+	my $made = sql("INSERT INTO tasks.task (project_id, title) VALUES ('$p', 'Made by Dee') RETURNING id");
+	$ok->('shows what another makes', $card_is, 'todo', $made, 'Made by Dee');
+	sql("UPDATE tasks.task SET title = 'Renamed by Dee', status = 'cancelled' WHERE id = '$made'");
+	$ok->('and where it is moved', $card_is, 'cancelled', $made, 'Renamed by Dee');
+	is($browser->js('return document.querySelectorAll("[data-id=\"" + arguments[0] + "\"]").length', $made), 1, "$name: once");
+	$browser->js('document.querySelector("[data-id=\"" + arguments[0] + "\"]").ondblclick()', $made);
+	sql("UPDATE tasks.task SET title = 'Renamed again' WHERE id = '$made'");
+	my $after = sql("INSERT INTO tasks.task (project_id, title) VALUES ('$p', 'Made after that') RETURNING id");
+	$ok->('goes on', $card_is, 'todo', $after);
+	is($browser->js('return document.querySelector("[data-id=\"" + arguments[0] + "\"] p").textContent', $made), 'Renamed by Dee', "$name: what is being written stays");
+	$browser->keys('Escape');
+	$ok->('until it is left', $card_is, 'cancelled', $made, 'Renamed again');
+	sql("DELETE FROM api.tasks WHERE id IN ('$made', '$after')");
+	$ok->('and what goes is gone', 'return !document.querySelector("[data-id=\"" + arguments[0] + "\"]") && !document.querySelector("[data-id=\"" + arguments[1] + "\"]")', $made, $after);
+	sql("DELETE FROM api.deleted_tasks WHERE id IN ('$made', '$after')");
+	$browser->go("$layer->{base}/?sync=0");
+	$ok->('is there again', 'return !document.querySelector("#app").hidden && document.querySelector("#project").options.length === 2');
+	$choose->();
+	$ok->('with its task', 'return document.querySelector("[data-id=\"" + arguments[0] + "\"]")', $id);
 
 	# Too many requests, and after a while not.
 	sql(q{UPDATE taskapi.rate_limit_policy SET rate = 20, per = '1 minute', burst = 1 WHERE name = 'per_user'});
