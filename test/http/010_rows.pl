@@ -110,6 +110,8 @@ is($layer->call('GET', "/tasks?$_", as => 'ann')->{status}, 400, "$_ is refused"
 
 # Functions.
 is($layer->call('GET', '/rpc/my_tasks?page_size=2', as => 'ann')->{json}[1]{project_id}, $p, 'a function is called by GET');
+my @forth = map { $_->{id} } @{ $layer->call('GET', '/rpc/my_tasks?order_by=priority', as => 'ann')->{json} };
+is_deeply([ map { $_->{id} } @{ $layer->call('GET', '/rpc/my_tasks?order_by=priority&backwards=true', as => 'ann')->{json} } ], [ reverse @forth ], 'my_tasks, backwards');
 is(scalar @{ $layer->call('POST', '/rpc/my_tasks', as => 'ann', json => { page_size => 1 })->{json} }, 1, 'and by POST');
 is($layer->call('GET', '/rpc/accept_invitation?token=x', as => 'ann')->{status}, 405, 'one that writes by POST only');
 # PUT below a parent is a row of that parent.

@@ -127,6 +127,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('function', 'board_api.activity_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.activity_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
 
     ('function', 'board_api.my_tasks', 'EXECUTE', NULL, 'my tasks', 'GET', 'SELECT * FROM {api}.my_tasks()', 'd n n n r r r n d'),
+    ('function', 'board_api.my_tasks', 'EXECUTE', NULL, 'my tasks backwards', 'GET', 'SELECT * FROM {api}.my_tasks(order_by => ''due_date'', backwards => true)', 'd n n n r r r n d'),
     ('function', 'board_api.tasks_search', 'EXECUTE', NULL, 'search', 'GET', 'SELECT * FROM {api}.tasks_search(''task'')', 'd n n n r r r n d'),
     ('relation', 'board_api.tasks', 'SELECT', NULL, 'by label', 'GET', 'SELECT * FROM {api}.tasks WHERE taskapi.contains(labels, ARRAY[]::text[])', 'd n n n r r r r d'),
     ('function', 'board_api.tasks_page', 'EXECUTE', NULL, 'page', 'GET', 'SELECT * FROM {api}.tasks_page() p WHERE p.items::text <> ''[]''', 'd n n n r r r r d'),
@@ -220,7 +221,7 @@ INSERT INTO rule (kind, objects, privilege, columns, what, method, statement, an
     ('relation', 'board.activity', 'INSERT UPDATE DELETE', NULL, 'write', NULL, NULL, 'd d d d d d d x d'),
 
     -- What policies and lists call; the owner's, and the triggers'.
-    ('function', 'board.my_newest_task_ids board.my_task_ids_by', 'EXECUTE', NULL, 'ids, for my_task_ids()', NULL, NULL, 'd d d d d d d x d'),
+    ('function', 'board.my_task_ids_by_created_at board.my_task_ids_by_due_date board.my_task_ids_by_priority board.my_task_ids_by_updated_at', 'EXECUTE', NULL, 'ids, for my_task_ids()', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.my_project_ids board.my_peer_ids board.my_task_ids board.words_of board.my_matching_tasks board.make_room', 'EXECUTE', NULL, 'own ids', NULL, NULL, 'd x x x x x x x d'),
     ('function', 'board.create_account board.set_password board.create_email_token board.create_password_token board.create_one_time_token board.send_mail board.grant_api board.maintain', 'EXECUTE', NULL, 'administer', NULL, NULL, 'd d d d d d d x d'),
     ('function', 'board.add_first_owner board.keep_an_owner board.keep_member board.end_membership board.end_invitations board.leave_projects board.set_creator board.set_created_at'

@@ -14,6 +14,12 @@ INSERT INTO board.task (id, project_id, title, created_at, due_date, priority, d
 SELECT taskapi.uuidv7(), c.id, 't' || i, date '2026-01-01' + ((i * c.n) % 50) * interval '1 hour', CASE WHEN i % 3 > 0 THEN date '2026-06-01' + i % 20 END, i % 4,
        CASE WHEN i % 10 = 0 THEN now() END, CASE WHEN i % 10 = 0 THEN taskapi.uuidv7() END
 FROM crowd c, LATERAL generate_series(1, (c.n * 7919) % 200) i;
+-- Two that come first or last in an order, whatever the other values are, in the project that all three share.
+INSERT INTO board.task (id, project_id, title, created_at, updated_at, due_date, priority)
+SELECT e.id, c.id, 'extreme', e.time, e.time, e.due_date, e.priority
+FROM crowd c, (VALUES (uuid '00000000-0000-0000-0000-000000000000', timestamptz '-infinity', date '4713-01-01 BC', 100),
+                      ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'infinity', NULL, 0)) e (id, time, due_date, priority)
+WHERE c.n = 1;
 ANALYZE board.task, board.project, board.membership, board.account;
 
 -- A statement as somebody, or as the owner: what EXPLAIN tells of it.
@@ -65,8 +71,12 @@ CREATE FUNCTION pg_temp.page_buffers(who text, order_by text, token text) RETURN
                                                     order_by, token, pg_temp.made('large')))
 $$;
 
--- Every page of all tasks, to the end.
-CREATE FUNCTION pg_temp.walk(who text, page_size int, order_by text DEFAULT 'created_at') RETURNS uuid[] LANGUAGE plpgsql AS $$
+-- Every page of all tasks, to the end, or to the start.
+CREATE FUNCTION pg_temp.place(t board_api.tasks, order_by text) RETURNS taskapi.cursor LANGUAGE sql AS $$
+    SELECT CASE order_by WHEN 'due_date' THEN board_api.cursor_by_due_date(t) WHEN 'priority' THEN board_api.cursor_by_priority(t)
+                         WHEN 'updated_at' THEN board_api.cursor_by_updated_at(t) ELSE t.cursor END
+$$;
+CREATE FUNCTION pg_temp.walk(who text, page_size int, order_by text DEFAULT 'created_at', backwards boolean DEFAULT false) RETURNS uuid[] LANGUAGE plpgsql AS $$
 DECLARE
     seen  uuid[] := '{}';
     page  uuid[];
@@ -74,9 +84,8 @@ DECLARE
 BEGIN
     PERFORM set_config('request.jwt.claims', json_build_object('sub', pg_temp.id(who))::text, true), set_config('role', 'regress_authenticated', true);
     LOOP
-        SELECT array_agg(t.id ORDER BY n), (array_agg(t.cursor ORDER BY n DESC))[1] INTO page, token
-        FROM (SELECT t.id, CASE order_by WHEN 'due_date' THEN board_api.cursor_by_due_date(t) WHEN 'priority' THEN board_api.cursor_by_priority(t) WHEN 'updated_at' THEN board_api.cursor_by_updated_at(t) ELSE t.cursor END::text AS cursor,
-                     row_number() OVER () AS n FROM board_api.my_tasks(page_size, token, order_by) t) t;
+        SELECT array_agg(t.id ORDER BY n), (array_agg(t.place::text ORDER BY n DESC))[1] INTO page, token
+        FROM (SELECT t.id, pg_temp.place(t, order_by) AS place, row_number() OVER () AS n FROM board_api.my_tasks(page_size, token, order_by, backwards) t) t;
         EXIT WHEN page IS NULL OR cardinality(seen) > 100000;
         seen := seen || page;
     END LOOP;
@@ -84,14 +93,21 @@ BEGIN
     RETURN seen;
 END
 $$;
-CREATE FUNCTION pg_temp.all_tasks(who text, order_by text DEFAULT 'created_at') RETURNS uuid[] LANGUAGE sql AS $$
-    SELECT CASE order_by WHEN 'due_date' THEN array_agg(t.id ORDER BY t.due_date NULLS LAST, t.id) WHEN 'priority' THEN array_agg(t.id ORDER BY t.priority DESC, t.created_at, t.id)
-        WHEN 'updated_at' THEN array_agg(t.id ORDER BY t.updated_at DESC, t.id DESC) ELSE array_agg(t.id ORDER BY t.created_at DESC, t.id DESC) END
-    FROM board.task t JOIN board.membership m ON m.project_id = t.project_id
-    WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL
+CREATE FUNCTION pg_temp.all_tasks(who text, order_by text DEFAULT 'created_at', backwards boolean DEFAULT false) RETURNS uuid[] LANGUAGE sql AS $$
+    SELECT array_agg(t.id ORDER BY t.n * CASE WHEN backwards THEN -1 ELSE 1 END)
+    FROM (SELECT t.id, CASE order_by WHEN 'due_date' THEN row_number() OVER (ORDER BY t.due_date NULLS LAST, t.id)
+                                     WHEN 'priority' THEN row_number() OVER (ORDER BY t.priority DESC, t.created_at, t.id)
+                                     WHEN 'updated_at' THEN row_number() OVER (ORDER BY t.updated_at DESC, t.id DESC)
+                                     ELSE row_number() OVER (ORDER BY t.created_at DESC, t.id DESC) END AS n
+          FROM board.task t JOIN board.membership m ON m.project_id = t.project_id
+          WHERE m.account_id = pg_temp.id(who) AND t.deleted_at IS NULL) t
+$$;
+-- The cursor of the nth of them.
+CREATE FUNCTION pg_temp.place_of(who text, n int, order_by text) RETURNS taskapi.cursor LANGUAGE sql AS $$
+    SELECT pg_temp.place(t, order_by) FROM board_api.tasks t WHERE t.id = (SELECT (pg_temp.all_tasks(who, order_by))[n])
 $$;
 
-SELECT plan(17 + 16 + (SELECT count(*)::int FROM list) * 2 + (SELECT count(*)::int FROM page_order) * 4);
+SELECT plan(17 + 52 + (SELECT count(*)::int FROM list) * 2 + (SELECT count(*)::int FROM page_order) * 4);
 
 -- Every foreign key has an index that can serve it, over deleted rows as well.
 SELECT is_empty($$
@@ -124,19 +140,22 @@ SELECT unalike(plan::text, '%"Seq Scan"%', 'all tasks without a condition: bound
 SELECT cmp_ok(b, '<=', 130, format('page() by %s, after %s pages: %s reads %s buffers', order_by, pages, coalesce(who, 'the owner'), b))
 FROM deep_page, unnest(ARRAY[NULL, 'extra']) who, LATERAL pg_temp.page_buffers(who, order_by, token) b;
 
--- my_tasks() is the list, whole and in order.
+-- my_tasks() is the list, whole and in order, and backwards.
 SELECT is(cardinality(pg_temp.all_tasks('with 200')) > 10000, true, 'there is something to walk');
 SELECT is(pg_temp.walk('with ' || n, size), pg_temp.all_tasks('with ' || n), format('all tasks of %s projects, %s a page', n, size))
 FROM (VALUES (1, 50), (1, 7), (20, 1), (20, 50), (200, 500), (200, 1000)) t (n, size);
-SELECT is(pg_temp.walk('with ' || n, size, order_by), pg_temp.all_tasks('with ' || n, order_by), format('all tasks of %s projects by %s, %s a page', n, order_by, size))
-FROM (VALUES (1, 50), (20, 7), (200, 500)) t (n, size), unnest(ARRAY['due_date', 'priority', 'updated_at']) order_by;
-SELECT cmp_ok(buffers, '<=', 200 * 6 + 50 * 12, format('a page by %s of 200 projects reads %s buffers: a descent a project', order_by, buffers))
-FROM unnest(ARRAY['created_at', 'due_date', 'priority', 'updated_at']) order_by, LATERAL pg_temp.explain('with 200', format('SELECT board.my_task_ids(%L, 50, NULL)',
-    CASE order_by WHEN 'due_date' THEN 'due_date NULLS LAST, id' WHEN 'priority' THEN 'priority DESC, created_at, id' ELSE order_by || ' DESC, id DESC' END));
+SELECT is(pg_temp.walk('with ' || n, size, order_by, backwards), pg_temp.all_tasks('with ' || n, order_by, backwards),
+          format('all tasks of %s projects by %s%s, %s a page', n, order_by, CASE WHEN backwards THEN ' backwards' ELSE '' END, size))
+FROM (VALUES (1, 1), (1, 50), (20, 7), (200, 1000)) t (n, size), unnest(ARRAY['created_at', 'due_date', 'priority', 'updated_at']) order_by, unnest(ARRAY[false, true]) backwards;
+SELECT cmp_ok(buffers, '<=', 200 * 6 + 50 * 12, format('a page by %s%s of 200 projects, after %s, reads %s buffers: a descent a project', order_by,
+                                                       CASE WHEN backwards THEN ' backwards' ELSE '' END, depth, buffers))
+FROM unnest(ARRAY['created_at', 'due_date', 'priority', 'updated_at']) order_by, unnest(ARRAY[false, true]) backwards, unnest(ARRAY[0, 10000]) depth,
+     LATERAL pg_temp.explain('with 200', format('SELECT board.my_task_ids(%L, 50, %L, %L)', order_by, pg_temp.place_of('with 200', nullif(depth, 0), order_by), backwards));
 SELECT is(pg_temp.walk('stranger', 50), '{}', 'a stranger has none');
 SELECT is(pg_temp.walk('stranger', 50, 'due_date'), '{}', 'nor by another order');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, NULL, ''title'')'), 'invalid_order_by', 'an order that is none');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at DESC, id DESC'', now(), {task}::uuid), ''updated_at'')'), 'cursor_mismatch', 'a cursor of another order of the same types');
+SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at DESC, id DESC'', now(), {task}::uuid), ''due_date'', true)'), 'cursor_mismatch', 'nor backwards');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(-1)'), 'invalid_page_size', 'a negative page size');
 SELECT is(pg_temp.attempt('viewer', 'GET', 'SELECT * FROM {api}.my_tasks(5, taskapi.cursor_encode(''created_at, id'', now(), {task}::uuid))'), 'cursor_mismatch', 'a cursor of another order');
 SELECT * FROM finish();

@@ -132,6 +132,8 @@ for (1 .. 20)
 	$after = $answer->{json}[-1]{cursor};
 }
 is_deeply(\@mine, [ split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY created_at DESC, id DESC") ], 'my_tasks: every row once, in order');
+my $middle = $layer->call('GET', '/rpc/my_tasks?page_size=9', as => 'ann')->{json};
+is_deeply([ map { $_->{id} } @{ $layer->call('GET', "/rpc/my_tasks?backwards=true&page_token=$middle->[8]{cursor}", as => 'ann')->{json} } ], [ reverse map { $_->{id} } @$middle[0 .. 7] ], 'and backwards');
 
 # In another order, by a column that is computed, and of some columns only.
 foreach my $by ('due_date', 'priority', 'updated_at')
