@@ -69,8 +69,10 @@ request_script() {
         'GET page_'*) echo "SELECT items, next_page_token FROM api.tasks_page('created_at DESC, id DESC', 50, NULL, json_build_object('project_id', :'project_id')::jsonb, NULL, '{${columns}$more}');" ;;
         GET*) echo "SELECT coalesce(json_agg(t), '[]') FROM ($page) t;" ;;
         'POST ours') echo "WITH source AS (INSERT INTO api.tasks (project_id, title, priority) VALUES (:'project_id', 'A new task', 50) RETURNING *) SELECT coalesce(json_agg(source), '[]') FROM source;" ;;
-        *lean) echo "SELECT byhand.create_lean_task(:'key', json_build_object('project_id', :'project_id', 'title', 'A new task', 'priority', 50)::jsonb);" ;;
-        *) echo "SELECT byhand.create_task(:'key', json_build_object('project_id', :'project_id', 'title', 'A new task', 'priority', 50)::jsonb);" ;;
+        *)
+            case $2 in lean) create=create_lean_task ;; *) create=create_task ;; esac
+            # as PostgREST calls a function that returns one value
+            echo "WITH source AS (SELECT byhand.$create(:'key', json_build_object('project_id', :'project_id', 'title', 'A new task', 'priority', 50)::jsonb) AS scalar) SELECT coalesce(json_agg(source.scalar) -> 0, 'null') FROM source;" ;;
     esac
     echo 'COMMIT;'
 }
