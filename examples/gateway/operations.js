@@ -36,7 +36,7 @@ const linkTo = (query, token, rel) => {
 async function list(what, request) {
     const { resource, fixed, parent } = what, { query } = request, statement = new Statement(), { count } = preferences(request.headers);
     const filter = conditions(resource, query), columns = selection(resource, query);
-    if (!resource.order_by || query.get('limit') === '0' || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
+    if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
         return rows(what, request, statement, columns, filter, count);
     }
     const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
@@ -62,7 +62,7 @@ async function rows({ resource, fixed }, request, statement, columns, filter, co
     const { query } = request;
     if (query.get('page_token')) throw invalid('invalid_cursor', 'A page_token does not go with a filter on a cursor, nor with computed columns.', 'Follow cursor=gt.TOKEN of the last row.');
     const scope = where(statement, fixed, filter), size = pageSize(query), setting = (name, otherwise) => `coalesce(current_setting('taskapi.${name}', true), '${otherwise}')::int`;
-    const limit = resource.order_by && size !== '0' ? `least(${Number(size) || setting('default_page_size', 50)}, ${setting('max_page_size', 1000)})` : size ?? 'ALL';
+    const limit = resource.order_by ? `least(${Number(size) || setting('default_page_size', 50)}, ${setting('max_page_size', 1000)})` : size ?? 'ALL';
     const answer = await transaction(request, statement.of(`SELECT ${rowOf(columns)}${count ? ', count(*) OVER ()' : ''} FROM ${view(resource)} AS r${scope}${ordering(resource, query, filter)} LIMIT ${limit}`));
     const bytes = Buffer.from(`[${answer.rows.map(([row]) => row)}]`);
     return { status: answer.status ?? 200, headers: headersOf(answer, { ETag: weakTag(bytes), 'Content-Range': count && rangeOf(answer.rows.length, answer.rows[0]?.[1] ?? 0) }), body: bytes };
