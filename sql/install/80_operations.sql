@@ -121,10 +121,12 @@ BEGIN
         CONTINUE WHEN pg_catalog.current_setting(step) OPERATOR(pg_catalog.=) '-1';
         retention := pg_catalog.current_setting(step)::pg_catalog.interval;
         -- each table in transactions of its own: a run that is cancelled at one keeps what it has done at the others
-        FOREACH table_ IN ARRAY CASE step WHEN 'taskapi.deleted_retention' THEN taskapi.purge_tables() ELSE '{NULL}' END LOOP
+        FOREACH table_ IN ARRAY CASE WHEN step OPERATOR(pg_catalog.=) 'taskapi.deleted_retention' THEN taskapi.purge_tables()
+                                     ELSE '{NULL}' END LOOP
             LOOP
-                done := CASE step WHEN 'taskapi.deleted_retention' THEN taskapi.purge_table(table_, retention, batch, horizon)
-                                  ELSE taskapi.prune_changes(retention, batch, horizon) END;
+                done := CASE WHEN step OPERATOR(pg_catalog.=) 'taskapi.deleted_retention'
+                             THEN taskapi.purge_table(table_, retention, batch, horizon)
+                             ELSE taskapi.prune_changes(retention, batch, horizon) END;
                 COMMIT;
                 EXIT WHEN done OPERATOR(pg_catalog.<) batch;
             END LOOP;
