@@ -44,6 +44,18 @@ GRANT ALL ON data.plain TO counted_user;
 INSERT INTO data.note (batch, title) SELECT b, 'note ' || i FROM generate_series(1, 2) b, generate_series(1, 500) i;
 UPDATE data.note SET deleted_at = now(), deletion_id = taskapi.uuidv7() WHERE batch = 2;
 INSERT INTO data.plain SELECT * FROM data.note;
+-- The same with a key that refers to it, and no row that does.
+CREATE TABLE data.kept (LIKE data.plain INCLUDING ALL);
+CREATE TABLE data.keeps (id int PRIMARY KEY, kept_id uuid REFERENCES data.kept);
+CREATE INDEX ON data.keeps (kept_id);
+SELECT taskapi.expose('data.kept', 'api');
+SELECT taskapi.grant_resource('api.kept', 'counted_user', '{read,read_deleted,purge}');
+CREATE TABLE data.kept_plain (LIKE data.plain INCLUDING ALL);
+CREATE TABLE data.keeps_plain (id int PRIMARY KEY, kept_id uuid REFERENCES data.kept_plain);
+CREATE INDEX ON data.keeps_plain (kept_id);
+GRANT ALL ON data.kept_plain TO counted_user;
+INSERT INTO data.kept SELECT * FROM data.plain;
+INSERT INTO data.kept_plain SELECT * FROM data.plain;
 VACUUM (FREEZE, ANALYZE);
 CHECKPOINT;
 SELECT taskapi.create_outbox();
