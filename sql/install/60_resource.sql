@@ -263,8 +263,8 @@ REVOKE ALL ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) FR
 COMMENT ON FUNCTION taskapi.purge_source(regclass, timestamptz, int, xid8) IS
     'Internal: removes deletions of one table from before then, with its owner''s rights, each as a whole';
 
--- A rollback leaves it as it is: so a trigger that holds up a purge until it is cancelled does so once, and then the tables behind it
--- have their turn.
+-- A rollback leaves it as it is: so a trigger that holds up a purge until it is cancelled does so once, and then the tables
+-- behind it have their turn.
 CREATE SEQUENCE taskapi.purge_turn MINVALUE 0 START 0;
 REVOKE ALL ON SEQUENCE taskapi.purge_turn FROM PUBLIC;
 COMMENT ON SEQUENCE taskapi.purge_turn IS 'The table whose purge began last, by OID; 0 if all that began have ended';
@@ -304,7 +304,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION taskapi.purge_table(regclass, interval, int, xid8) FROM PUBLIC;
 COMMENT ON FUNCTION taskapi.purge_table(regclass, interval, int, xid8) IS
-    'Internal: purge_deleted() of one table; if that does not fit any more, a warning says so';
+    'Internal: purge_deleted() of one table; a warning if that no longer fits its resource';
 
 -- The unit is a deletion: one row, or a row with all that went along. It goes as a whole or stays as a whole, by its own date.
 -- written_before, the xmax of a snapshot, bounds a run of several calls by what was there when it began: rows that a trigger
