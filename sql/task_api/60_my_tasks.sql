@@ -4,7 +4,8 @@
 -- read every one of them and sort; here each project is a branch of its own, read from the index of that order, and the branches
 -- are merged. Only as many projects can contribute to a page as it has rows, namely those whose first tasks come first, and only
 -- what does not come behind the first task of the last one of them. So a page costs one index descent a project, and little
--- else, however many tasks there are and however deep the page is.
+-- else, however many tasks there are and however deep the page is. Fewer projects than the page has rows give no such bound:
+-- each is read for as many rows as it can contribute.
 --
 -- It is linear in projects. What is not: a bound of each project's newest task in the caller's memberships, read from the highest
 -- down until it falls below the page's last row (13 of 500 projects, 187 buffers for 1,671). It was not built: a task would
