@@ -13,7 +13,7 @@ note "seed $seed, $rounds calls";
 
 my $node = PostgreSQL::Test::Cluster->new('fuzz');
 $node->init;
-$node->append_conf('postgresql.conf', "statement_timeout = '5s'\nlog_min_messages = warning\n");
+$node->append_conf('postgresql.conf', "statement_timeout = '60s'\nlog_min_messages = warning\n");
 $node->start;
 $node->safe_psql(
 	'postgres', q{
@@ -51,6 +51,7 @@ my %pool = (
 	int4 => [ -2147483648, -1, 0, 1, 2, 3, 50, 99, 100, 600, 2147483647 ],
 	int8 => [ '-9223372036854775808', -1, 0, 1, '9223372036854775807' ],
 	bool => [ 'true', 'false' ],
+	char => [ map { "'$_'" } '', '*', 'a', 'd', 'r', 'w', '\\377' ],
 	interval => [ map { "'$_'" } '0', '-1 second', '1 nanosecond', '1 microsecond', '1 second', '1 minute', '1 day', '1 month', '1 year', '-1 month 1 day', '100 years', '178000000 years', '1 mon -30 days' ],
 	jsonb => [ map { quote($_) } @json ],
 	json => [ map { quote($_) } @json ],
@@ -133,7 +134,7 @@ while (@statements < $rounds)
 	{
 		my $v = value($types[$i]);
 		if (!defined $v) { $unknown{ $types[$i] } = 1; $ok = 0; last; }
-		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*verdict|cursor)$/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : "($v)::$types[$i]";
+		push @args, $types[$i] =~ /^any/ ? $v : $types[$i] =~ /^_(.*verdict|cursor)$/ ? "($v)::taskapi.$1\[]" : $types[$i] eq 'cursor' ? "($v)::taskapi.cursor" : $types[$i] eq 'char' ? "($v)::\"char\"" : "($v)::$types[$i]";
 	}
 	next unless $ok;
 	push @args, map { value('any') } 1 .. int(rand(4)) if $variadic eq 't';
@@ -170,7 +171,7 @@ my %count;
 $count{$_}++ for values %result;
 note join(', ', map { "$_: $count{$_}" } sort keys %count);
 cmp_ok(scalar(keys %result), '<', @statements, 'some calls succeed');
-# XX is "internal error", 57014 a call that hangs, 42601 and 42703 SQL that an argument broke.
+# XX is "internal error", 57014 a call that hangs: create_task_api() takes a second, and several on a busy machine, 42601 and 42703 SQL that an argument broke.
 for my $i (sort { $a <=> $b } grep { /^\d+$/ } keys %result)
 {
 	fail("seed $seed: $result{$i} from " . substr($statements[$i], 0, 300)) if $result{$i} =~ /^(XX|57014|42601|CRASH)/;
