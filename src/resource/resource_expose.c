@@ -289,31 +289,36 @@ check_resource(Oid resource, Oid source, Oid deleted)
 
 /*
  * Entries whose view or table is gone; and views of deleted rows and tables of departures that are gone, whose OIDs may be
- * another relation's some day.
+ * another relation's some day.  What another session has locked is left to it, or to the next time: it may forget the same
+ * in a transaction that does not end, and neither the upkeep of the others nor their expose() has to wait for that.
  */
 static void
 delete_leftovers(void)
 {
-	int			rc = SPI_execute("DELETE FROM taskapi.resource r"
+	int			rc = SPI_execute("DELETE FROM taskapi.resource r WHERE r.resource OPERATOR(pg_catalog.=) ANY (ARRAY("
+								 "SELECT l.resource FROM taskapi.resource l"
 								 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-								 " WHERE c.oid OPERATOR(pg_catalog.=) r.resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
+								 " WHERE c.oid OPERATOR(pg_catalog.=) l.resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
 								 " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-								 " WHERE c.oid OPERATOR(pg_catalog.=) r.source)",
+								 " WHERE c.oid OPERATOR(pg_catalog.=) l.source)"
+								 " FOR UPDATE OF l SKIP LOCKED))",
 								 false, 0);
 
 	if (rc != SPI_OK_DELETE)
 		elog(ERROR, "dropped resources were not forgotten: %s", SPI_result_code_string(rc));
 	rc = SPI_execute("UPDATE taskapi.resource r SET deleted_resource = NULL"
+					 " WHERE r.resource OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT l.resource FROM taskapi.resource l"
 					 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-					 " WHERE c.oid OPERATOR(pg_catalog.=) r.deleted_resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
-					 " AND r.deleted_resource IS NOT NULL",
+					 " WHERE c.oid OPERATOR(pg_catalog.=) l.deleted_resource AND c.relkind OPERATOR(pg_catalog.=) 'v')"
+					 " AND l.deleted_resource IS NOT NULL FOR UPDATE OF l SKIP LOCKED))",
 					 false, 0);
 	if (rc != SPI_OK_UPDATE)
 		elog(ERROR, "dropped views were not forgotten: %s", SPI_result_code_string(rc));
 	rc = SPI_execute("UPDATE taskapi.resource r SET departures = NULL"
+					 " WHERE r.resource OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT l.resource FROM taskapi.resource l"
 					 " WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c"
-					 " WHERE c.oid OPERATOR(pg_catalog.=) r.departures AND c.relkind OPERATOR(pg_catalog.=) 'r')"
-					 " AND r.departures IS NOT NULL",
+					 " WHERE c.oid OPERATOR(pg_catalog.=) l.departures AND c.relkind OPERATOR(pg_catalog.=) 'r')"
+					 " AND l.departures IS NOT NULL FOR UPDATE OF l SKIP LOCKED))",
 					 false, 0);
 	if (rc != SPI_OK_UPDATE)
 		elog(ERROR, "dropped tables of departures were not forgotten: %s", SPI_result_code_string(rc));
