@@ -82,7 +82,7 @@ async function read({ resource, key }, request) {
 async function create(what, request) {
     const { resource, fixed } = what, { text, rows, many = false } = await body(request.stream, {}), wish = preferences(request.headers);
     if (request.query.has('columns')) throw invalid('invalid_value', 'columns is not served here: send what is to be written.');
-    const some = rows.length > 0, columns = some ? columnsOf(resource, rows, fixed) : [resource.columns.find((c) => c.insertable && !fixed.has(c.name)).name];
+    const some = rows.length > 0, columns = some ? columnsOf(resource, rows, fixed) : resource.columns.filter((c) => c.insertable && !fixed.has(c.name)).slice(0, 1).map((c) => c.name);
     const statement = new Statement(), form = formOf(what, request, wish, many ? 'array' : 'object');
     const keys = many || wish.return === 'minimal' ? [] : resource.key.filter((k) => resource.byName.get(k).readable);
     const answer = await transaction(request, statement.of(insertion(statement, resource, text, columns, fixed, many) +

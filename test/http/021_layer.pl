@@ -148,6 +148,17 @@ is($answer->{headers}{allow}, 'GET, HEAD, OPTIONS', 'a table without policies to
 is($layer->call('POST', '/fishes', as => 'ann', json => { id => 1, name => 'cod' })->{status}, 201, 'one is made');
 $layer->is_problem($layer->call('PATCH', '/fishes/1', as => 'ann', json => { name => 'eel' }), 403, 'forbidden', 'and cannot be changed');
 
+# An empty array below a parent, if the path has said all that a role may write.
+$layer->sql(q{CREATE TABLE public.tank (id int PRIMARY KEY); CREATE TABLE public.stone (id int PRIMARY KEY DEFAULT 1, tank_id int NOT NULL REFERENCES public.tank);
+	SELECT taskapi.expose('public.tank', 'api', 'tanks'), taskapi.expose('public.stone', 'api', 'stones');
+	SELECT taskapi.grant_resource('api.tanks', 'authenticated'), taskapi.grant_resource('api.stones', 'authenticated', '{read}');
+	GRANT INSERT (tank_id) ON public.stone, api.stones TO authenticated; INSERT INTO public.tank VALUES (1); NOTIFY pgrst});
+for (1 .. 100) { $answer = $layer->call('GET', '/tanks/1/stones', as => 'ann'); last if $answer->{status} == 200; select undef, undef, undef, 0.1; }
+$answer = $layer->call('POST', '/tanks/1/stones', as => 'ann', json => []);
+is("$answer->{status} $answer->{text}", '201 []', 'no row below a parent');
+is($layer->call('POST', '/tanks/1/stones', as => 'ann', json => {})->{status}, 201, 'and one');
+is(scalar @{ $layer->call('GET', '/tanks/1/stones', as => 'ann')->{json} }, 1, 'which is all that is there');
+
 # A table that is exposed meanwhile, and one that goes.
 $layer->sql(q{CREATE TABLE public.plant (id int PRIMARY KEY, name text NOT NULL); SELECT taskapi.expose('public.plant', 'api', 'plants'); SELECT taskapi.grant_resource('api.plants', 'authenticated'); NOTIFY pgrst});
 my $seen;
