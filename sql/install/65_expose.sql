@@ -472,12 +472,14 @@ BEGIN
                       ORDER BY place)
     INTO tiebreaker FROM unnest(wanted.key) WITH ORDINALITY u (k, place) WHERE k <> ALL (terms.columns);
     sorted := taskapi.order_by_canonical(concat_ws(', ', sorted, tiebreaker));
-    -- invalid_order_by, if no cursor can hold a type of it; as an element of an array, since a domain may refuse NULL
+    -- invalid_order_by, if no cursor can hold a type of it. A domain may refuse NULL, but not as what an array lacks; of an
+    -- array, such an element would be one of its own.
     PERFORM taskapi.run_as(wanted.owner, format('SELECT taskapi.cursor(%L, %s)', sorted,
-                (SELECT string_agg(format('(NULL::%s[])[1]', coalesce(format_type(a.atttypid, NULL), n.type)), ', '
-                                   ORDER BY u.place)
+                (SELECT string_agg(format(CASE WHEN t.typtype = 'd' THEN '(NULL::%s[])[1]' ELSE 'NULL::%s' END,
+                                          coalesce(format_type(a.atttypid, NULL), n.type)), ', ' ORDER BY u.place)
                  FROM taskapi.order_by_columns(sorted) o, unnest(o.columns) WITH ORDINALITY u (name, place)
                  LEFT JOIN pg_attribute a ON a.attrelid = wanted.source AND a.attname = u.name
+                 LEFT JOIN pg_type t ON t.oid = a.atttypid
                  LEFT JOIN taskapi.needed_columns(wanted) n ON n.name = u.name)));
     RETURN sorted;
 END

@@ -110,6 +110,31 @@ CREATE TABLE kinds.walked AS SELECT * FROM kinds.walk();
 SELECT kind, said, coalesce(nullif(differs, ''), 'as the table does') AS compared FROM kinds.walked WHERE kind <> 'virtual';
 SELECT * FROM kinds.walked WHERE kind = 'virtual' AND (differs <> '' OR said NOT LIKE 'exposed%');
 
+-- Every type that can be a key: expose() refuses those that no cursor can hold, and a resource over any other is read and written.
+CREATE FUNCTION kinds.key_of(type text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    said text := 'refused';
+BEGIN
+    EXECUTE format('CREATE TABLE kinds.t (k %s PRIMARY KEY, a int)', type);
+    PERFORM taskapi.expose('kinds.t', 'kinds_api', 'r');
+    said := 'exposed, but not read';
+    PERFORM r.cursor FROM kinds_api.r;
+    PERFORM items FROM kinds_api.r_page();
+    UPDATE kinds_api.r SET a = 1;
+    RAISE EXCEPTION USING ERRCODE = 'P0002';
+EXCEPTION
+    WHEN no_data_found THEN RETURN 'exposed';
+    WHEN undefined_object THEN RETURN 'no key';
+    WHEN OTHERS THEN RETURN concat_ws(': ', nullif(said, 'refused'), SQLERRM);
+END $$;
+CREATE TABLE kinds.keys AS
+    SELECT format_type(t.oid, NULL) AS type, kinds.key_of(format_type(t.oid, NULL)) AS said
+    FROM pg_type t
+    WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype IN ('b', 'r', 'm') AND t.typcategory <> 'A'
+       OR t.oid = ANY ('{integer[],kinds.some,kinds.list,kinds.mood,kinds.some[],kinds.list[],kinds.mood[],kinds.pair,kinds.pair[]}'::regtype[]);
+SELECT type, said FROM kinds.keys WHERE said NOT IN ('exposed', 'order_by is not valid', 'no key') ORDER BY type;
+SELECT type, said FROM kinds.keys WHERE type ~ 'kinds|array|integer|range|json' AND type !~ 'multi' ORDER BY type COLLATE "C";
+
 -- What is no table that can be exposed: the reason, and nothing is changed.
 CREATE TABLE kinds.t (id int PRIMARY KEY);
 CREATE VIEW kinds.v AS SELECT * FROM kinds.t;
