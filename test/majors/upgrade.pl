@@ -121,6 +121,8 @@ $old->safe_psql(
 	BEGIN
 		SELECT min(slot) AS slot, min(fencing_token) AS token INTO m FROM taskapi.receive("group", 'worker');
 		PERFORM taskapi.settle("group", m.slot, m.token, upto, failed, 'broken');
+		-- the pause of what failed outlasts all that follows
+		UPDATE outbox.parked p SET due_at = p.due_at + interval '1 day' WHERE p.seq = ANY (failed) AND p.due_at < 'infinity';
 	END $$;
 	CALL work('tries', 1000000, '{999999}');
 	CALL work('holds', 1000000, '{999998}');
