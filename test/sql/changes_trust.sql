@@ -107,7 +107,7 @@ UPDATE trust.again_departures SET taskapi_departed_at = '2000-01-01';
 CREATE FUNCTION trust.again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO trust.again_departures VALUES (OLD.*); RETURN NULL; END';
 CREATE TRIGGER again AFTER DELETE ON trust.again_departures FOR EACH ROW EXECUTE FUNCTION trust.again();
 RESET ROLE;
-SET statement_timeout = '20s';
+SET statement_timeout = '3min';
 SET client_min_messages = error;
 CALL taskapi.maintain(1);
 RESET statement_timeout;

@@ -12,7 +12,7 @@ CREATE TABLE regress_settings.secret AS SELECT taskapi.create_api_key('u1') AS k
 GRANT SELECT ON regress_settings.secret TO PUBLIC;
 
 -- What the layer does first, and then pre_request(): by key, by cookie or by none.
-CREATE FUNCTION regress_settings.request(credential text, layer jsonb DEFAULT '{"statement_timeout": "1000", "lock_timeout": "7s", "shop.tier": "none"}')
+CREATE FUNCTION regress_settings.request(credential text, layer jsonb DEFAULT '{"statement_timeout": "1000000", "lock_timeout": "7s", "shop.tier": "none"}')
     RETURNS TABLE (role name, statement text, lock text, idle text, mem text, zone text, path text, log text, tier text) LANGUAGE plpgsql AS $$
 DECLARE
     s regress_settings.secret;
@@ -33,7 +33,7 @@ SELECT current_user, current_setting('statement_timeout'), current_setting('lock
 ALTER VIEW regress_settings.now_ SET (security_invoker = true);
 GRANT SELECT ON regress_settings.now_ TO PUBLIC;
 SELECT format('ALTER ROLE regress_user IN DATABASE %I SET work_mem = ''32MB''', current_database()) \gexec
-ALTER ROLE regress_user SET statement_timeout = '500ms';
+ALTER ROLE regress_user SET statement_timeout = '500s';
 ALTER ROLE regress_user SET work_mem = '64MB';
 ALTER ROLE regress_user SET timezone = 'Asia/Tokyo';
 ALTER ROLE regress_user SET search_path = regress_settings;
@@ -42,7 +42,7 @@ ALTER ROLE regress_user SET default_tablespace = 'gone';
 ALTER ROLE regress_user SET role = 'regress_anon';
 ALTER ROLE regress_user SET session_authorization = 'regress_anon';
 ALTER ROLE regress_user SET default_transaction_isolation = 'serializable';
-ALTER ROLE regress_anon SET statement_timeout = '1s';
+ALTER ROLE regress_anon SET statement_timeout = '1000s';
 ALTER ROLE regress_anon SET lock_timeout = '7000ms';
 ALTER ROLE regress_anon SET "shop.tier" = 'none';
 
@@ -64,29 +64,33 @@ COMMIT;
 SELECT * FROM regress_settings.now_;
 
 -- It holds against what the session was set to, and ends with the transaction.
-SET statement_timeout = '30s';
+RESET SESSION AUTHORIZATION;
+ALTER ROLE regress_user SET statement_timeout = '100ms';
+SET SESSION AUTHORIZATION regress_authenticator;
+SET statement_timeout = '20min';
 BEGIN;
 SELECT role, statement FROM regress_settings.request('key', '{}');
-SELECT pg_sleep(60);
+SELECT pg_sleep(600);
 ROLLBACK;
 SHOW statement_timeout;
 
 -- What the layer has set on account of this request stays: a time zone that the client prefers, the timeout of a function.
 BEGIN;
-SELECT role, statement, lock, zone FROM regress_settings.request('key', '{"statement_timeout": "4s", "lock_timeout": "5s", "timezone": "Europe/Rome"}');
+SELECT role, statement, lock, zone FROM regress_settings.request('key', '{"statement_timeout": "400s", "lock_timeout": "5s", "timezone": "Europe/Rome"}');
 ROLLBACK;
 
 -- A change counts from the next request on, in this session as in any other, and in the transaction that makes it.
 RESET SESSION AUTHORIZATION;
 RESET statement_timeout;
+ALTER ROLE regress_user SET statement_timeout = '500s';
 BEGIN;
-ALTER ROLE regress_user SET statement_timeout = '600ms';
+ALTER ROLE regress_user SET statement_timeout = '601s';
 SELECT role, statement FROM regress_settings.request('key');
 ROLLBACK;
 BEGIN;
 SELECT role, statement FROM regress_settings.request('key');
 COMMIT;
-ALTER ROLE regress_user SET statement_timeout = '700ms';
+ALTER ROLE regress_user SET statement_timeout = '701s';
 BEGIN;
 SELECT role, statement FROM regress_settings.request('key');
 COMMIT;
