@@ -125,8 +125,8 @@ BEGIN
 END
 $$;
 CREATE TRIGGER sibling BEFORE UPDATE ON rs.item FOR EACH ROW EXECUTE FUNCTION rs.sibling();
-UPDATE rs_api.item SET n = id RETURNING id, n;
-UPDATE rs_api.item SET is_default = true, n = 10 * id, version = version RETURNING id, n;
+WITH u AS (UPDATE rs_api.item SET n = id RETURNING id, n) SELECT * FROM u ORDER BY id;
+WITH u AS (UPDATE rs_api.item SET is_default = true, n = 10 * id, version = version RETURNING id, n) SELECT * FROM u ORDER BY id;
 UPDATE rs_api.item SET n = id FROM (VALUES (2), (2), (3)) x (i) WHERE id = i OR i = 3 AND id = 1;
 SELECT id, n, is_default FROM rs_api.item ORDER BY id;
 DROP TRIGGER sibling ON rs.item;
@@ -213,7 +213,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 CREATE TRIGGER copy_try AFTER UPDATE ON rs.item FOR EACH ROW WHEN (NEW.id = 2) EXECUTE FUNCTION rs.try();
-UPDATE rs_api.item SET n = 5 RETURNING id, n;
+WITH u AS (UPDATE rs_api.item SET n = 5 RETURNING id, n) SELECT * FROM u ORDER BY id;
 SELECT rs.seen();
 SELECT id, p FROM rs_api.tree ORDER BY id;
 -- COPY has no end of its own, and does the same.
