@@ -60,10 +60,12 @@ deletion_arguments(Datum *values, int n, const TaskapiDeletion *deletion)
 TaskapiRow *
 taskapi_resource_lock_row(TaskapiTable *table, const Datum *key, bool skip_locked)
 {
-	TaskapiTablePlan kind = skip_locked ? TASKAPI_TABLE_PLAN_LOCK_FREE : TASKAPI_TABLE_PLAN_LOCK;
+	SPIPlanPtr	plan = table_plan(table, skip_locked ? TASKAPI_TABLE_PLAN_LOCK_FREE : TASKAPI_TABLE_PLAN_LOCK);
 	TaskapiRow *row = NULL;
 
-	if (taskapi_resource_run_as(table->owner, table_plan(table, kind), unconstify(Datum *, key), NULL, 0) > 0)
+	/* as it is now that it is locked, with all keys that refer to it */
+	table = taskapi_resource_table_again(table);
+	if (taskapi_resource_run_as(table->owner, plan, unconstify(Datum *, key), NULL, 0) > 0)
 	{
 		TupleDesc	desc;
 		HeapTuple	tuple = taskapi_resource_result_row(&desc);
@@ -187,7 +189,8 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 	Datum		arguments[INDEX_MAX_KEYS + 2];
 	Oid			argtypes[INDEX_MAX_KEYS + 2];
 	int			n = fk->nkeys;
-	TaskapiTable *other = taskapi_resource_table(fk->other);
+	SPIPlanPtr	plan = foreign_key_plan(row->table, fk, kind);
+	TaskapiTable *other = taskapi_resource_table(fk->other);	/* as it is now that it is locked */
 	TaskapiRowsReceiver receiver;
 
 	key_types(row->table, fk, argtypes);
@@ -207,8 +210,7 @@ taskapi_resource_key_rows(TaskapiRows *rows, const TaskapiRow *row, TaskapiForei
 	if (kind == TASKAPI_FK_PLAN_DELETE && other->incoming == NIL)
 		rows = NULL;
 	taskapi_rows_receiver(&receiver, rows, other, kind == TASKAPI_FK_PLAN_DELETE ? deletion : NULL);
-	taskapi_resource_run_into(fk->other_owner, foreign_key_plan(row->table, fk, kind), n, argtypes, arguments,
-							  &receiver.pub);
+	taskapi_resource_run_into(fk->other_owner, plan, n, argtypes, arguments, &receiver.pub);
 	return receiver.received;
 }
 
@@ -313,17 +315,21 @@ foreign_key_plan(TaskapiTable *table, TaskapiForeignKey *fk, TaskapiForeignKeyPl
 	return fk->plans[kind];
 }
 
-/* How the statement of a plan locks its table. */
+/*
+ * How its table is locked for a plan: as the statement does, or as that which is done next to the rows that it locks does.  Then
+ * no other session lets a key refer to the table, which would be missing among those that the rows are followed by: whoever
+ * waits to remove a row that is to be kept for one has not seen it.
+ */
 static LOCKMODE
 foreign_key_lock(TaskapiForeignKeyPlan kind)
 {
 	switch (kind)
 	{
 		case TASKAPI_FK_PLAN_DELETE:
-			return RowExclusiveLock;
-		case TASKAPI_FK_PLAN_LOCK_LIVE:
 		case TASKAPI_FK_PLAN_LOCK_DELETION:
 		case TASKAPI_FK_PLAN_LOCK_ALL:
+			return RowExclusiveLock;
+		case TASKAPI_FK_PLAN_LOCK_LIVE:
 		case TASKAPI_FK_PLAN_PARENT:
 			return RowShareLock;
 		case TASKAPI_FK_PLAN_HAS_LIVE:
@@ -382,6 +388,7 @@ require_same_columns(const TaskapiTable *table, const int *columns, int n,
 		taskapi_resource_refuse_changed();
 }
 
+/* As foreign_key_lock(). */
 static LOCKMODE
 table_lock(TaskapiTablePlan kind)
 {
@@ -392,10 +399,9 @@ table_lock(TaskapiTablePlan kind)
 		case TASKAPI_TABLE_PLAN_RESTORE:
 		case TASKAPI_TABLE_PLAN_PURGE:
 		case TASKAPI_TABLE_PLAN_PURGE_AT:
-			return RowExclusiveLock;
 		case TASKAPI_TABLE_PLAN_LOCK:
 		case TASKAPI_TABLE_PLAN_LOCK_FREE:
-			return RowShareLock;
+			return RowExclusiveLock;
 		case TASKAPI_TABLE_PLAN_EXISTS:
 		case TASKAPI_TABLE_PLAN_PLACE:
 		case TASKAPI_TABLE_PLAN_OLD:
