@@ -13,7 +13,10 @@ const VIEWS = `
     SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS description, k.resource AS live,
            k.key_columns::text[] AS key, CASE WHEN k.deleted_resource = c.relname THEN k.deleted_order_by ELSE k.order_by END AS order_by,
            k.parents, k.columns AS described, k.actions, k.idempotent, k.versioned, has_table_privilege(c.oid, 'DELETE') AS deletes,
-           (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL), 'description', col_description(c.oid, a.attnum),
+           (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL), 'base', (
+                WITH RECURSIVE d AS (SELECT a.atttypid AS oid, t.typbasetype AS of FROM pg_type t WHERE t.oid = a.atttypid
+                     UNION ALL SELECT d.of, t.typbasetype FROM d JOIN pg_type t ON t.oid = d.of)
+                SELECT format_type(d.oid, NULL) FROM d WHERE d.of = 0), 'description', col_description(c.oid, a.attnum),
                 'readable', has_column_privilege(c.oid, a.attnum, 'SELECT'), 'insertable', has_column_privilege(c.oid, a.attnum, 'INSERT'),
                 'updatable', has_column_privilege(c.oid, a.attnum, 'UPDATE')) ORDER BY a.attnum)
             FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns

@@ -3,7 +3,7 @@
 const { transaction } = require('./database.js');
 const { notFound, invalid } = require('./problem.js');
 const { name, view, rowOf, Statement, headersOf } = require('./statement.js');
-const { OPERATORS, conditions, selection, pageSize } = require('./request.js');
+const { OPERATORS, conditions, filterOf, selection, pageSize } = require('./request.js');
 const { keyIn, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
 const { orderFor, namesOf, ordering } = require('./modules/order.js');
 const { weakTag } = require('./modules/conditional.js');
@@ -39,16 +39,16 @@ async function list(what, request) {
     if (!resource.order_by || filter.some((c) => resource.byName.get(c.column).type === 'taskapi.cursor') || ![...columns, ...namesOf(resource, query)].every((c) => resource.visible.includes(c) || !resource.byName.has(c))) {
         return rows(what, request, statement, columns, filter, count);
     }
-    const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true', json = {};
-    for (const { column, operator, value } of filter) (json[column] ??= {})[operator] = value;
+    const exists = parent ? `EXISTS (SELECT FROM ${view(parent.resource)} AS r${where(statement, parent.key)})` : 'true';
     for (const [column, value] of fixed) {
-        if (json[column]?.eq !== undefined && !same(json[column].eq, value)) throw invalid('invalid_filter', `"${column}" is not the one of the path.`);
-        json[column] = { ...json[column], eq: value };
+        const said = filter.find((c) => c.column === column && c.operator === 'eq');
+        if (said && !same(said.value, value)) throw invalid('invalid_filter', `"${column}" is not the one of the path.`);
+        if (said) said.value = value; else filter.push({ column, operator: 'eq', value });
     }
     const shown = count ? 'json_array_length(p.items), p.total_size' : 'NULL, NULL';
     const answer = await transaction(request, statement.of(`SELECT p.items::text, p.next_page_token, p.previous_page_token, ${exists}, ${shown}
         FROM taskapi.page(${literal(view(resource))}, ${statement.bind(orderFor(resource, query))}, ${statement.bind(pageSize(query))}, ${statement.bind(query.get('page_token'))},
-            ${statement.bind(Object.keys(json).length ? JSON.stringify(json) : null)}, ${count ? literal(count === 'exact' ? count : 'estimated') : 'NULL'},
+            ${statement.bind(filterOf(resource, filter))}, ${count ? literal(count === 'exact' ? count : 'estimated') : 'NULL'},
             ${columns === resource.visible ? 'NULL' : statement.bind(arrayLiteral(columns))}) p`));
     const [[text, next, previous, found, here, total]] = answer.rows;
     if (found === 'f') throw notFound(`${parent.resource.name} have no such row.`);

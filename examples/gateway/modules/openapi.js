@@ -18,7 +18,9 @@ function schemaOf(type, nullable = false) {
     return schema;
 }
 
-const ref = (kind, name) => ({ $ref: `#/components/${kind}/${name}` });
+// The name of a component has ASCII letters and digits, points and lines; of another character it has the number.
+const component = (text) => text.replace(/[^\w.-]/gu, (c) => `_${c.codePointAt(0).toString(16)}`);
+const ref = (kind, name) => ({ $ref: `#/components/${kind}/${component(name)}` });
 const content = (schema, type = 'application/json') => ({ [type]: { schema } });
 const done = (description, schema, headers) => ({ description, headers, ...(schema && { content: content(schema) }) });
 const header = (description) => ({ description, schema: { type: 'string' } });
@@ -50,7 +52,7 @@ const PROBLEM = {
 };
 
 function schemasOf(resource) {
-    const property = (c) => ({ ...schemaOf(c.type, c.nullable ?? !c.required), description: c.description ?? undefined });
+    const property = (c) => ({ ...schemaOf(c.base, c.nullable ?? !c.required), description: c.description ?? undefined });
     const shape = (columns, required) => ({
         type: 'object', description: resource.description ?? undefined, required: required.length ? required.map((c) => c.name) : undefined,
         properties: Object.fromEntries(columns.map((c) => [c.name, property(c)])),
@@ -58,9 +60,9 @@ function schemasOf(resource) {
     const { columns } = resource, readable = columns.filter((c) => c.readable);
     const made = columns.filter((c) => !c.generated && c.creates), changed = columns.filter((c) => !c.generated && c.changes);
     return {
-        [resource.name]: shape(readable, readable),
-        ...(resource.offered.collection.POST && { [`new_${resource.name}`]: shape(made, made.filter((c) => c.required)) }),
-        ...(resource.offered.row.PATCH && { [`changed_${resource.name}`]: shape(changed, []) }),
+        [component(resource.name)]: shape(readable, readable),
+        ...(resource.offered.collection.POST && { [component(`new_${resource.name}`)]: shape(made, made.filter((c) => c.required)) }),
+        ...(resource.offered.row.PATCH && { [component(`changed_${resource.name}`)]: shape(changed, []) }),
     };
 }
 
@@ -105,13 +107,14 @@ function describe() {
     const paths = {}, schemas = { problem: PROBLEM };
     for (const resource of catalog.resources.values()) {
         Object.assign(schemas, schemasOf(resource));
-        paths[`/${resource.name}`] = operationsOf(resource, 'collection', resource.name, []);
+        const path = `/${encodeURIComponent(resource.name)}`;
+        paths[path] = operationsOf(resource, 'collection', resource.name, []);
         if (!resource.key.length) continue;
         const key = { ...parameter('path', 'key', `${resource.key}${resource.key.length > 1 ? ', in this order with commas between' : ''}`), required: true };
-        paths[`/${resource.name}/{key}`] = operationsOf(resource, 'row', resource.name, [key]);
+        paths[`${path}/{key}`] = operationsOf(resource, 'row', resource.name, [key]);
         for (const child of resource.children.keys()) {
             const { parameters, get, post } = operationsOf(catalog.resources.get(child), 'collection', `${resource.name}_${child}`, [key]);
-            paths[`/${resource.name}/{key}/${child}`] = { parameters, get, post };
+            paths[`${path}/{key}/${encodeURIComponent(child)}`] = { parameters, get, post };
         }
     }
     for (const [name, [f]] of catalog.functions) paths[`/rpc/${name}`] = functionOf(f);

@@ -1,7 +1,7 @@
 // What clients of PostgREST say otherwise: the schema, the key of a row in the query, Prefer, and upserts.
 'use strict';
 const { Problem, invalid } = require('../problem.js');
-const { conditions } = require('../request.js');
+const { conditions, namesIn } = require('../request.js');
 const { name } = require('../statement.js');
 const config = require('../config.js');
 
@@ -36,7 +36,7 @@ function preferences({ prefer }) {
 // ON CONFLICT of a POST with Prefer: resolution. The row in the way is that of the key, or of the columns that on_conflict names.
 function conflictOf(resource, query, { resolution }, columns) {
     if (!resolution) return '';
-    const keys = query.get('on_conflict')?.split(',') ?? resource.key;
+    const keys = query.has('on_conflict') ? namesIn(query.get('on_conflict')) : resource.key;
     for (const key of keys) if (!resource.byName.has(key)) throw invalid('invalid_on_conflict', `${resource.name} have no column "${key}".`);
     return onConflict(keys, resolution === 'merge-duplicates' ? columns : []);
 }

@@ -24,9 +24,15 @@ const FILES = /^(buffile|bufmgr|copydir|copyfrom|copyfromparse|copyto|dbsize|dsm
 const REASON = /: (Permission denied|Operation not permitted|Read-only file system)$/;
 const isFault = ({ code, file = '', message }) => (code === '54000' ? IDS.test(file) : code === '42501' && (FILES.test(file) || (!/^pl/.test(file) && REASON.test(message))));
 
+// What an input function says of a value: those of extensions, and those that look names up, have codes for it that a statement's own text
+// can cause as well. That has a position, and a missing setting is told by guc.c. hstore had no code of its own before 16.
+const isValue = ({ code, file, position, internalPosition }) => (/^(3F000|42601|42602|42704)$/.test(code) && !position && !internalPosition && file !== 'guc.c') ||
+    (code === 'XX000' && file === 'hstore_io.c');
+
 // [status, code] of an error.
 function tell(error) {
     if (isFault(error)) return [503, 'unavailable'];
+    if (isValue(error)) return [400, 'invalid_value'];
     const [, ...told] = SQLSTATES.find(([pattern]) => pattern.test(error.code ?? '')) ?? [, ...(LOST.test(error.message) ? [503, 'unavailable'] : [500, 'internal_error'])];
     return told;
 }

@@ -23,7 +23,7 @@ function columnsOf(resource, rows, given = new Map(), key = undefined) {
     return names.filter((n) => !given.has(n));
 }
 
-const locationOf = (resource, key) => key && `${config.publicUrl}/${resource.name}/${key.map(encodeURIComponent).join(',')}`;
+const locationOf = (resource, key) => key && `${config.publicUrl}/${encodeURIComponent(resource.name)}/${key.map(encodeURIComponent)}`;
 
 function insertion(statement, resource, text, columns, given, many) {
     const all = [...columns, ...given.keys()].map(name).join(', ');
