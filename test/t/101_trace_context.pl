@@ -60,6 +60,8 @@ sub logged
 	my ($sql) = @_;
 	my $from = -s $node->logfile;
 	$node->psql('postgres', $sql, on_error_stop => 0);
+	# what a backend writes when it ends belongs to this, too
+	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()}) or die 'a backend does not end';
 	my $log = slurp_file($node->logfile, $from);
 	$log =~ s/^.*\b(checkpoint|autovacuum)\b.*\n//mg;
 	return $log;

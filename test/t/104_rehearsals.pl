@@ -63,7 +63,7 @@ $node->safe_psql('postgres', q{
 	SELECT taskapi.set_api_roles('anonymous', 'authenticated');
 	SELECT taskapi.grant_resource('api.orders', 'authenticated', '{read,create,update,delete}');
 	SELECT taskapi.set_secret('jwt', repeat('a secret of before ', 3));
-	UPDATE taskapi.rate_limit_policy SET rate = 20, per = '1 hour', burst = NULL WHERE name = 'per_user'});
+	UPDATE taskapi.rate_limit_policy SET rate = 20, per = '1 day', burst = NULL WHERE name = 'per_user'});
 
 # One request as a layer makes it.
 sub request
@@ -96,7 +96,10 @@ sub table { my ($sql) = @_; return $node->safe_psql('postgres', $sql, extra_para
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
 	$session->query_safe(request('ann', $insert, 'idempotency-key' => 'k1'));
 	is($node->safe_psql('postgres', 'SELECT requests FROM taskapi.request_gauge'), 1, 'kill -9: a POST is under way');
+	my $from = -s $node->logfile;
 	kill 'KILL', $pid;
+	# the server ends all others when it notices, and not before
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $from);
 	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM shop.orders');
 	$session->{run}->finish;
 	my $first = ask(request('ann', $insert, 'idempotency-key' => 'k1'), 'COMMIT');

@@ -89,7 +89,7 @@ foreach my $script ($clients, map { writer($_) } 1 .. 8)
 	my $file = $node->basedir . '/script' . @running;
 	append_to_file($file, $script);
 	push @running, IPC::Run::start([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('postgres'), '-f', $file ], '>', "$file.out", '2>', "$file.err",
-		IPC::Run::timeout(240));
+		IPC::Run::timeout(1800));
 }
 $_->finish for @running;
 unlike(slurp_file($node->basedir . '/script0.err'), qr/ERROR/, 'the clients met no error');

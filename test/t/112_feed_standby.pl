@@ -24,6 +24,13 @@ sub ask
 	return $node->safe_psql('postgres', "$as_reader SELECT $what FROM feed_api.items_changes(" . ($token ? "'$token'" : '') . ')');
 }
 
+# Nothing is replayed from then on.
+sub pause
+{
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+	return $standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() = 'paused'}) || die 'replay does not pause';
+}
+
 # A transaction that runs while others, with later ids, come and go.
 my $late = $primary->background_psql('postgres');
 $late->query_safe(q{BEGIN});
@@ -41,7 +48,7 @@ is(ask($primary, $latest, q{items -> 0 ->> 'title'}), 'late', 'also if the lates
 
 # Reads move from the primary to a standby that lags.
 $token = ask($primary, $token, 'next_page_token');
-$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+pause();
 $primary->safe_psql('postgres', q{INSERT INTO feed.item SELECT i, 2, 'new' FROM generate_series(10, 15) i});
 my $newer = ask($primary, $token, 'next_page_token');
 my $walking = $primary->safe_psql('postgres', "$as_reader SELECT next_page_token FROM feed_api.items_changes('$token', 2)");
@@ -63,7 +70,7 @@ $primary->wait_for_catchup($standby);
 sub removed { my ($node, $from) = @_; return split /[|]/, $node->safe_psql('postgres', "$as_reader SELECT next_page_token, removed -> 0 ->> 'id', json_array_length(removed) FROM feed_api.items_changes('$from', 1)") }
 my @page = removed($primary, $token);
 is($page[1], '10', 'the first page');
-$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+pause();
 $primary->safe_psql('postgres', q{DELETE FROM feed.item WHERE id IN (11, 12, 13)});
 @page = removed($primary, $page[0]);
 is($page[1], '11', 'the next one, after a purge');

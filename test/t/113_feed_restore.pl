@@ -19,6 +19,7 @@ my $as_reader = q{SET feed.groups = '1,2'; SET ROLE feed_reader; };
 my $token = $old->safe_psql('source', "$as_reader SELECT next_page_token FROM feed_api.items_changes()");
 
 # A copy in the same cluster, and a change in it that the original's token must not be taken to have seen.
+$old->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'source'}) or die 'somebody is in the database';
 $old->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE source');
 $old->safe_psql('copy', q{UPDATE feed.item SET title = 'in the copy' WHERE id = 1});
 my $later = $old->safe_psql('source', qq{INSERT INTO feed.item VALUES (6, 1, 'later'); $as_reader SELECT next_page_token FROM feed_api.items_changes('$token')});
@@ -63,6 +64,7 @@ my @writers = map { $new->background_psql('again') } 1 .. 2;
 $writers[0]->query_safe('BEGIN');
 $writers[0]->query_safe(q{UPDATE feed.item SET title = 'a' WHERE id = 1});
 $writers[1]->query_until(qr/start/, "\\echo start\nUPDATE feed.item SET title = 'b' WHERE id = 2;\n");
+$new->poll_query_until('again', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) or die 'no writer waits';
 $writers[0]->query_safe('ROLLBACK');
 $writers[0]->query_safe(q{UPDATE feed.item SET title = 'c' WHERE id = 3});
 $_->quit for @writers;

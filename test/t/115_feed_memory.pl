@@ -8,7 +8,7 @@ plan skip_all => 'the peak of a process is read from /proc' unless -e '/proc/sel
 my $node = PostgreSQL::Test::Cluster->new('feed_memory');
 $node->init;
 # so that the buffers that are looked at are few, and do not count
-$node->append_conf('postgresql.conf', "shared_buffers = 1MB\nmax_connections = 10\njit = off\n");
+$node->append_conf('postgresql.conf', "shared_buffers = 1MB\nmax_connections = 10\njit = off\nautovacuum = off\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	SET client_min_messages = warning;
