@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
+use IPC::Run;
 use Layer;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -100,14 +101,17 @@ my $forbidden = $layer->call('GET', '/orders', Authorization => "Bearer $roleles
 $layer->is_problem($forbidden, 403, 'forbidden', 'a token without a role');
 like($forbidden->{json}{details}, qr/no claim "role"/, 'is told so');
 
-# Start: what is wrong with the roles is said before the first request. A gateway that does start is stopped.
+# Start: what is wrong with the roles is said before the first request. A gateway that does start is stopped when it says so.
 sub begun
 {
 	my (%settings) = @_;
 	local %ENV = (%ENV, PGHOST => $layer->{node}->host, PGPORT => $layer->{node}->port, PGUSER => 'authenticator', PGDATABASE => 'postgres', PORT => 0, WORKERS => 1,
 		ANON_ROLE => 'anonymous', API_ROLE => 'authenticated', %settings);
-	my ($out, $error) = run_command([ 'timeout', '4', 'node', "$FindBin::RealBin/../../examples/gateway/gateway.js" ]);
-	return "$out$error";
+	my $said = '';
+	my $gateway = IPC::Run::start([ 'node', "$FindBin::RealBin/../../examples/gateway/gateway.js" ], '<', \undef, '>&', \$said, IPC::Run::timeout(180));
+	$gateway->pump while $gateway->pumpable && $said !~ /listening/;
+	$gateway->kill_kill;
+	return $said;
 }
 $layer->sql('CREATE ROLE stranger');
 my $misspelt = begun(ANON_ROLE => 'anonymus');

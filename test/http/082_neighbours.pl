@@ -62,7 +62,7 @@ foreach (1 .. 50)
 	close $socket;
 }
 is($layer->call('POST', '/rpc/come', as => 'ann', json => {}, 'X-Forwarded-For' => '198.51.100.1')->{status}, 204, 'one that stays');
-for (1 .. 100) { last unless $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'}); select undef, undef, undef, 0.1; }
+Layer::eventually(sub { !$layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'}) });
 is($layer->sql(q{SELECT string_agg(DISTINCT host(address), ' ') FROM public.came}), '198.51.100.1', 'nobody comes with an address of their choice');
 
 # As much as a request says, and no more.
@@ -88,21 +88,19 @@ is($layer->call('PUT', '/items/7', as => 'ann', json => '{"id":8,"name":"big"}')
 is($layer->sql(q{SELECT string_agg(id::text, ' ') FROM public.item WHERE name = 'big'}), $big, 'it is written as it was said');
 
 # The schema changes while it cannot be read: who changed it says so once.
-$layer->sql(q{ALTER ROLE authenticated SET statement_timeout = '1234ms'; NOTIFY pgrst});
-my $seen;
-for (1 .. 100) { $seen = $layer->call('GET', '/rpc/limit_of_time', as => 'ann')->{text}; last if $seen eq '"1234ms"'; select undef, undef, undef, 0.1; }
-is($seen, '"1234ms"', 'a role has its settings');
+$layer->change(q{ALTER ROLE authenticated SET statement_timeout = '1234s'});
+is($layer->call('GET', '/rpc/limit_of_time', as => 'ann')->{text}, '"1234s"', 'a role has its settings');
 $layer->set(q{SET lock_timeout = '100ms'});
 my $holder = $layer->{node}->background_psql('postgres');
 $holder->query('BEGIN; LOCK TABLE taskapi.resource IN ACCESS EXCLUSIVE MODE');
-my $before = () = PostgreSQL::Test::Utils::slurp_file($layer->{log}) =~ /lock timeout/g;
+my $failures = sub { return scalar(() = PostgreSQL::Test::Utils::slurp_file($layer->{log}) =~ /lock timeout/g) };
+my $before = $failures->();
 $layer->sql(q{CREATE FUNCTION api.late() RETURNS int LANGUAGE sql STABLE RETURN 1; GRANT EXECUTE ON FUNCTION api.late() TO authenticated; NOTIFY pgrst});
-for (1 .. 100) { last if $before < (() = PostgreSQL::Test::Utils::slurp_file($layer->{log}) =~ /lock timeout/g); select undef, undef, undef, 0.1; }
+ok(Layer::eventually(sub { $failures->() > $before }), 'it cannot be read');
 $holder->query('ROLLBACK');
 $holder->quit;
-for (1 .. 100) { $seen = $layer->call('GET', '/rpc/late', as => 'ann')->{text}; last if $seen eq '1'; select undef, undef, undef, 0.1; }
-is($seen, '1', 'it is read again when it can be');
-is($layer->call('GET', '/rpc/limit_of_time', as => 'ann')->{text}, '"1234ms"', 'and roles have their settings still');
+ok(Layer::eventually(sub { $layer->call('GET', '/rpc/late', as => 'ann')->{text} eq '1' }), 'it is read again when it can be');
+is($layer->call('GET', '/rpc/limit_of_time', as => 'ann')->{text}, '"1234s"', 'and roles have their settings still');
 
 ok(kill(0, $layer->{pid}), 'all by the process of the beginning');
 done_testing();

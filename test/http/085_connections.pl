@@ -8,7 +8,6 @@ use IO::Socket::INET;
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Layer;
 use Test::More;
-use Time::HiRes qw(time sleep);
 
 plan skip_all => 'these are the gateway\'s' if ($ENV{LAYER} // 'postgrest') ne 'gateway';
 my $layer = Layer->task_api('connections', q{
@@ -18,6 +17,7 @@ my $layer = Layer->task_api('connections', q{
 	CREATE SEQUENCE public.attempt;
 	GRANT USAGE ON public.attempt TO authenticated;
 	CREATE FUNCTION api.slow(seconds float8) RETURNS void LANGUAGE sql VOLATILE AS 'SELECT pg_sleep(seconds)';
+	CREATE FUNCTION api.held() RETURNS void LANGUAGE sql VOLATILE AS 'SELECT pg_advisory_xact_lock(1)';
 	CREATE FUNCTION api.flaky(good_at int) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 		DECLARE at bigint := nextval('public.attempt');
 		BEGIN
@@ -26,20 +26,17 @@ my $layer = Layer->task_api('connections', q{
 			RETURN at;
 		END $$;
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA api TO authenticated;
-}, 'gateway', HEADERS_TIMEOUT_MS => 15000, KEEP_ALIVE_MS => 1000, CANCEL_AFTER_MS => 300, DB_POOL => 4, DB_POOL_TIMEOUT_MS => 1000, ATTEMPTS => 3, DRAIN_MS => 500);
+}, 'gateway', HEADERS_TIMEOUT_MS => 30000, KEEP_ALIVE_MS => 1000, CANCEL_AFTER_MS => 300, DB_POOL => 4, DB_POOL_TIMEOUT_MS => 5000, ATTEMPTS => 3, DRAIN_MS => 10000);
 my ($host, $port) = $layer->{base} =~ m{//(.*):(\d+)};
 my $token = $layer->token('ann');
 my $get = "GET /me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\n\r\n";
-sub connected { return IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 5) // die "connect: $!" }
+sub connected { return IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 180) // die "connect: $!" }
 sub post { return "POST /rpc/$_[0] HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer $token\r\nContent-Type: application/json\r\nContent-Length: " . length($_[1]) . "\r\n\r\n$_[1]" }
 sub eventually
 {
-	my ($code, $name, $seconds) = @_;
+	my ($code, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $until = time + ($seconds // 10);
-	my $done;
-	sleep 0.1 until ($done = $code->()) || time > $until;
-	ok($done, $name);
+	ok(Layer::eventually($code), $name);
 	return;
 }
 sub active { return $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND state <> 'idle'}) }
@@ -54,7 +51,7 @@ $layer->is_problem($full, 503, 'unavailable', 'a pool that is full says so, in t
 ok($full->{headers}{'retry-after'}, 'and when to come again');
 close $_ foreach @gone;
 eventually(sub { active() == 0 }, 'what nobody waits for is cancelled');
-is($layer->call('GET', '/me', as => 'ann')->{status}, 200, 'and the pool is free');
+eventually(sub { $layer->call('GET', '/me', as => 'ann')->{status} == 200 }, 'and the pool is free');
 my $reset = connected();
 syswrite $reset, post('slow', '{"seconds": 600}');
 eventually(sub { active() == 1 }, 'one more');
@@ -110,16 +107,20 @@ eventually(sub { $layer->call('GET', '/me', as => 'ann')->{status} == 200 }, 'it
 is(waitpid($layer->{pid}, 1), 0, 'as the same process');
 
 # The end: what runs is finished, and nothing new is taken.
+$layer->taken_in;
+my $holding = $layer->{node}->background_psql('postgres');
+$holding->query_safe('SELECT pg_advisory_lock(1)');
 my $last = connected();
-syswrite $last, post('slow', '{"seconds": 2}');
-eventually(sub { active() == 1 }, 'a request runs');
+syswrite $last, post('held', '{}');
+eventually(sub { $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND wait_event = 'advisory'}) == 1 }, 'a request runs');
 kill 'TERM', $layer->{pid};
 eventually(sub { $layer->{http}->get("$layer->{base}/readyz")->{status} == 503 }, 'it says that it is going');
+$holding->quit;
 my $answer = '';
 1 while sysread $last, $answer, 4096, length $answer;
 like($answer, qr{^HTTP/1.1 204}, 'what ran is answered');
 eventually(sub { waitpid($layer->{pid}, 1) == $layer->{pid} }, 'and it ends');
 is($?, 0, 'well');
-is($layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator'}), 0, 'without a connection left');
+eventually(sub { $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator'}) == 0 }, 'without a connection left');
 
 done_testing();

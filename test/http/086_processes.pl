@@ -5,12 +5,11 @@ use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
 use Layer;
 use Test::More;
-use Time::HiRes qw(sleep time);
 
 plan skip_all => 'these are the gateway\'s' if ($ENV{LAYER} // 'postgrest') ne 'gateway';
 my $layer = Layer->task_api('processes', q{
-	CREATE FUNCTION api.nap() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT pg_sleep(2)::text || pg_backend_pid() $$;
-	GRANT EXECUTE ON FUNCTION api.nap() TO authenticated;
+	CREATE FUNCTION api.held() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT pg_advisory_xact_lock(1)::text || pg_backend_pid() $$;
+	GRANT EXECUTE ON FUNCTION api.held() TO authenticated;
 }, 'gateway', WORKERS => 2);
 
 # Its processes, by /proc.
@@ -30,37 +29,38 @@ sub children
 sub everywhere
 {
 	my ($path, $status) = @_;
-	return !grep { HTTP::Tiny->new(timeout => 30, keep_alive => 0)->get($layer->{base} . $path, { headers => { Authorization => 'Bearer ' . $layer->token('ann') } })->{status} != $status } 1 .. 20;
+	return !grep { Layer::Client->new(keep_alive => 0)->get($layer->{base} . $path, { headers => { Authorization => 'Bearer ' . $layer->token('ann') } })->{status} != $status } 1 .. 20;
 }
-sub soon { my ($what) = @_; for (1 .. 200) { return 1 if $what->(); sleep 0.1 } return 0 }
 
-ok(soon(sub { my @two = children(); @two == 2 && everywhere('/me', 200) }), 'two processes serve');
+ok(Layer::eventually(sub { my @two = children(); @two == 2 && everywhere('/me', 200) }), 'two processes serve');
 $layer->sql(q{CREATE TABLE public.plant (id int PRIMARY KEY); SELECT taskapi.expose('public.plant', 'api', 'plants'); SELECT taskapi.grant_resource('api.plants', 'authenticated')});
-ok(soon(sub { everywhere('/plants', 200) }), 'both learn of a new resource');
+ok(Layer::eventually(sub { everywhere('/plants', 200) }), 'both learn of a new resource');
 my @before = children();
 kill 'KILL', $before[0];
-ok(soon(sub { my @now = children(); @now == 2 && !grep { $_ == $before[0] } @now }), 'one that dies is replaced');
-ok(soon(sub { everywhere('/plants', 200) }), 'by one that serves the same');
+ok(Layer::eventually(sub { my @now = children(); @now == 2 && !grep { $_ == $before[0] } @now }), 'one that dies is replaced');
+ok(Layer::eventually(sub { everywhere('/plants', 200) }), 'by one that serves the same');
 
 # The end: what runs is answered, nothing new is taken, and no process is left.
-my $asked = time;
+my $holding = $layer->{node}->background_psql('postgres');
+$holding->query_safe('SELECT pg_advisory_lock(1)');
 pipe my $reader, my $writer;
 my $child = fork;
 if (!$child)
 {
-	my $answer = HTTP::Tiny->new(timeout => 30)->post("$layer->{base}/rpc/nap", { headers => { Authorization => 'Bearer ' . $layer->token('ann'), 'Content-Type' => 'application/json' }, content => '{}' });
+	my $answer = Layer::Client->new->post("$layer->{base}/rpc/held", { headers => { Authorization => 'Bearer ' . $layer->token('ann'), 'Content-Type' => 'application/json' }, content => '{}' });
 	syswrite $writer, "$answer->{status}\n";
 	POSIX::_exit(0);
 }
-soon(sub { $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gateway' AND wait_event = 'PgSleep'}) });
+ok(Layer::eventually(sub { $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gateway' AND wait_event = 'advisory'}) }), 'a request runs');
 my @last = children();
 kill 'TERM', $layer->{pid};
+ok(Layer::eventually(sub { Layer::Client->new->get("$layer->{base}/livez")->{status} == 599 }), 'nobody listens any more');
+$holding->quit;
 is(scalar <$reader>, "200\n", 'a request that has begun is answered');
 waitpid $child, 0;
 waitpid $layer->{pid}, 0;
 is($? >> 8, 0, 'then all end');
 is(scalar(grep { kill 0, $_ } @last), 0, 'every process of it');
-is(HTTP::Tiny->new(timeout => 3)->get("$layer->{base}/livez")->{status}, 599, 'and nobody listens');
-is($layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'gateway%'}), 0, 'nor is a connection left');
+ok(Layer::eventually(sub { $layer->sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'gateway%'}) == 0 }), 'nor is a connection left');
 
 done_testing();

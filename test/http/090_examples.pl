@@ -3,7 +3,6 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
-use HTTP::Tiny;
 use JSON::PP;
 use Layer;
 use PostgreSQL::Test::Cluster;
@@ -26,14 +25,14 @@ foreach my $kind (sort keys %program)
 	my $sql = sub { return $node->safe_psql("shop_$kind", $_[0]) };
 	$sql->(slurp_file("$examples/shop/schema.sql")) for 1 .. 2;    # it may be repeated
 	$sql->(q{SELECT taskapi.set_secret('jwt', 'a secret of at least thirty-two characters'); UPDATE taskapi.rate_limit_policy SET rate = 100000, burst = 100000});
-	my %token = map { $_ => $sql->("SELECT taskapi.jwt_sign(jsonb_build_object('sub', '$_', 'exp', extract(epoch FROM now())::int + 600))") } qw(ann bob);
+	my %token = map { $_ => $sql->("SELECT taskapi.jwt_sign(jsonb_build_object('sub', '$_', 'exp', extract(epoch FROM now())::int + 3600))") } qw(ann bob);
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	{
 		local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'shop_server', PGDATABASE => "shop_$kind", PORT => $port);
 		Layer::spawn("$PostgreSQL::Test::Utils::log_path/shop_$kind.log", @{ $program{$kind} });
 	}
-	my $http = HTTP::Tiny->new(timeout => 30);
-	for (1 .. 200) { last if $http->get("http://127.0.0.1:$port/")->{status} != 599; select undef, undef, undef, 0.1 }
+	my $http = Layer::Client->new;
+	Layer::listens($port);
 
 	my $call = sub {
 		my ($method, $path, %with) = @_;

@@ -25,6 +25,7 @@ $sql->('INSERT INTO rooms.room SELECT i, 2 FROM generate_series(1, 1000) i');
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $ledger = $node->basedir . '/payments.jsonl';
 Layer::spawn("$PostgreSQL::Test::Utils::log_path/payments.log", '/usr/bin/python3', "$example/payments.py", $ledger, $port);
+Layer::listens($port);
 
 # true: it came to its end
 sub work
@@ -47,7 +48,7 @@ sub order
 	$sql->("SELECT rooms.place_order('$id', $room, $cents, '$address')");
 	my $died = !work($border);
 	my $state;
-	for (1 .. 40)
+	for (1 .. 400)
 	{
 		$state = $sql->("SELECT state FROM outbox.saga WHERE id = '$id'");
 		last if $state =~ /^complet|compensated$/;

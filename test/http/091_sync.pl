@@ -23,7 +23,7 @@ sub run_client
 	my ($file, $who, $path, $kill, @options) = @_;
 	my ($out, $err) = ('', '');
 	local $ENV{SYNC_TOKEN} = $layer->token($who);
-	my $client = IPC::Run::start([ 'node', $program, "$layer->{base}$path", "$dir/$file", @options ], '>', \$out, '2>', \$err, IPC::Run::timeout(60));
+	my $client = IPC::Run::start([ 'node', $program, "$layer->{base}$path", "$dir/$file", @options ], '>', \$out, '2>', \$err, IPC::Run::timeout(300));
 	if ($kill)
 	{
 		usleep(1000 * $kill);

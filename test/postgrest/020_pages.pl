@@ -101,8 +101,7 @@ $layer->is_problem($layer->call('GET', "/rpc/projects_page?page_token=$first->{n
 is_deeply($layer->call('GET', "$rpc?page_token=$first->{next_page_token}", as => 'bob')->{json}{items}[0]{project_id} // $other, $other, "a token of ann's shows bob only his own");
 
 # Link is relative to the URL that the client knows; a function of one's own that calls the page function has none.
-$layer->sql(q{CREATE FUNCTION api.todo() RETURNS taskapi.page_result LANGUAGE sql STABLE AS $$ SELECT api.tasks_page(page_size => 3, filter => '{"status": "todo"}') $$;
-	NOTIFY pgrst, 'reload schema'});
+$layer->change(q{CREATE FUNCTION api.todo() RETURNS taskapi.page_result LANGUAGE sql STABLE AS $$ SELECT api.tasks_page(page_size => 3, filter => '{"status": "todo"}') $$});
 my ($link, @linked) = ('?page_size=30&order_by=title%20desc');
 for (1 .. 20)
 {
@@ -112,13 +111,7 @@ for (1 .. 20)
 	is($answer->{headers}{link} =~ tr/<//, @linked > 30 ? 2 : 1, 'a link for each neighbour');
 }
 is_deeply(\@linked, [ split /\n/, $layer->sql("SELECT title FROM tasks.task WHERE project_id = '$p' ORDER BY title DESC, id DESC") ], 'by Link: every row once, in order');
-my $todo;
-for (1 .. 300)
-{
-	$todo = $layer->call('GET', '/rpc/todo', as => 'ann');
-	last if $todo->{status} == 200;
-	select undef, undef, undef, 0.1;
-}
+my $todo = $layer->call('GET', '/rpc/todo', as => 'ann');
 is(scalar @{ $todo->{json}{items} }, 3, 'a function that calls the page function');
 is($todo->{headers}{link}, undef, 'sends no link, which would be to its own arguments');
 

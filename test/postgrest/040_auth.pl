@@ -101,25 +101,17 @@ is($layer->call('DELETE', "/sessions?id=eq.$theirs->{id}", %session)->{status}, 
 unauthenticated('the cookie of an ended session', Cookie => $second, @same);
 is($layer->call('GET', '/projects', %session)->{status}, 200, 'this one goes on');
 # All three run under the settings of the role, in this database too; what the layer sets on account of the request is above them.
-$layer->sql(q{
-	ALTER ROLE authenticated SET statement_timeout = '700ms';
+$layer->change(q{
+	ALTER ROLE authenticated SET statement_timeout = '700s';
 	ALTER ROLE authenticated SET work_mem = '9MB';
-	ALTER ROLE anonymous SET statement_timeout = '20s';
-	ALTER ROLE anonymous SET lock_timeout = '21s';
+	ALTER ROLE anonymous SET statement_timeout = '720s';
+	ALTER ROLE anonymous SET lock_timeout = '721s';
 	CREATE FUNCTION api.settings() RETURNS json LANGUAGE sql STABLE BEGIN ATOMIC
 		SELECT json_build_array(current_setting('statement_timeout'), current_setting('work_mem'), current_setting('lock_timeout'), current_setting('timezone'), current_user);
 	END;
-	CREATE FUNCTION api.patient_settings() RETURNS json LANGUAGE sql STABLE SET statement_timeout = '5s' AS 'SELECT api.settings()';
-	CREATE FUNCTION api.slow() RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(60)::text';
-	NOTIFY pgrst, 'reload config'; NOTIFY pgrst, 'reload schema'});
-for (1 .. 300)
-{
-	# a layer reads the settings of both roles, and not at the same moment
-	my ($seen, $anonymous) = map { $layer->call('GET', '/rpc/settings', @$_)->{json} } [ as => 'ann' ], [];
-	last if ref $seen eq 'ARRAY' && $seen->[1] eq '9MB' && ref $anonymous eq 'ARRAY' && $anonymous->[0] eq '20s';
-	select undef, undef, undef, 0.1;
-}
-is_deeply($layer->call('GET', '/rpc/settings')->{json}, [qw(20s 4MB 21s), $layer->sql('SHOW timezone'), 'anonymous'], 'the settings of an anonymous caller');
+	CREATE FUNCTION api.patient_settings() RETURNS json LANGUAGE sql STABLE SET statement_timeout = '800s' AS 'SELECT api.settings()';
+	CREATE FUNCTION api.slow() RETURNS text LANGUAGE sql AS 'SELECT pg_sleep(600)::text'});
+is_deeply($layer->call('GET', '/rpc/settings')->{json}, [qw(12min 4MB 721s), $layer->sql('SHOW timezone'), 'anonymous'], 'the settings of an anonymous caller');
 my $last = $layer->created($layer->call('POST', '/api_keys', as => 'ann', json => { name => 'last' }, @wanted), 'another key');
 my %callers = ('a token' => [ as => 'ann' ], 'a key' => [ 'X-API-Key' => $last->{secret} ], 'a cookie' => [%session]);
 # which PostgREST alone takes from Prefer; and the name of a timeout is the layer's
@@ -128,10 +120,13 @@ foreach my $caller (sort keys %callers)
 {
 	my @as = @{ $callers{$caller} };
 	my $seen = $layer->call('GET', '/rpc/settings', @as, Prefer => 'timezone=Asia/Tokyo');
-	is_deeply($seen->{json}, [qw(700ms 9MB 0), $zone, 'authenticated'], "the settings of a caller by $caller") or diag($seen->{text});
-	is($layer->call('GET', '/rpc/patient_settings', @as)->{json}[0], '5s', "and $caller, by a function with a timeout of its own");
-	is($layer->call('POST', '/rpc/slow', @as)->{json}{code}, $timeout, "and the timeout of the role ends what a caller by $caller does");
+	is_deeply($seen->{json}, [qw(700s 9MB 0), $zone, 'authenticated'], "the settings of a caller by $caller") or diag($seen->{text});
+	is($layer->call('GET', '/rpc/patient_settings', @as)->{json}[0], '800s', "and $caller, by a function with a timeout of its own");
 }
+# so short that nothing else may be done meanwhile
+$layer->change(q{ALTER ROLE authenticated SET statement_timeout = '700ms'});
+is($layer->call('POST', '/rpc/slow', @{ $callers{$_} })->{json}{code}, $timeout, "the timeout of the role ends what a caller by $_ does") foreach sort keys %callers;
+$layer->change('ALTER ROLE authenticated RESET statement_timeout');
 
 my $logout = $layer->call('DELETE', '/sessions', %session);
 is($logout->{status}, 204, 'a log-out');

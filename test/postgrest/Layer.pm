@@ -3,18 +3,29 @@ package Layer;
 
 use strict;
 use warnings;
-use HTTP::Tiny;
 use JSON::PP;
 use File::Basename 'dirname';
+use IO::Socket::INET;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
-# What was started here ends with the test, however that ends.
+# What was started here ends with the test, however that ends; a pid that was waited for may be another's by now.
 my @started;
 my $owner = $$;
-END { if ($$ == $owner) { local $?; kill 'KILL', @started; waitpid $_, 0 foreach @started } }
+END { if ($$ == $owner) { local $?; foreach (@started) { next if waitpid $_, POSIX::WNOHANG(); kill 'KILL', $_; waitpid $_, 0 } } }
+
+# eventually(CODE): what it gives, as soon as that is true, or what it gave after three minutes.
+sub eventually
+{
+	my ($code) = @_;
+	my $until = time + 180;
+	my $got;
+	Time::HiRes::sleep(0.1) until ($got = $code->()) || time > $until;
+	return $got;
+}
 
 my $secret = 'a secret that the layer and the database share';
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -40,7 +51,7 @@ sub new
 	my $hops = $kind eq 'gateway' ? 2 : 1;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init;
-	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = $hops\nlog_statement = none\n");
+	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\ntaskapi.trusted_proxy_hops = $hops\nlog_statement = none\ntaskapi.idempotency_wait = 2min\n");
 	$node->start;
 	$node->safe_psql('postgres', qq{
 		CREATE ROLE anonymous;
@@ -55,9 +66,18 @@ sub new
 	my $self = bless {
 		node => $node, kind => $kind,
 		log => "$PostgreSQL::Test::Utils::log_path/${name}_$kind.log",
-		http => HTTP::Tiny->new(timeout => 60, max_redirect => 0, agent => 'taskapi test')
+		http => Layer::Client->new(max_redirect => 0, agent => 'taskapi test')
 	}, $class;
 	$kind eq 'gateway' ? $self->start_gateway(%settings) : $self->start_postgrest;
+	return $self;
+}
+
+# beside(NODE, KIND, NAME, ENV => VALUE, ...): a layer in front of a server that is there already.
+sub beside
+{
+	my ($class, $node, $kind, $name, %settings) = @_;
+	my $self = bless { node => $node, kind => $kind, log => "$PostgreSQL::Test::Utils::log_path/$name.log", http => Layer::Client->new(max_redirect => 0) }, $class;
+	$kind eq 'gateway' ? $self->start_gateway(%settings) : $self->start_postgrest(%settings);
 	return $self;
 }
 
@@ -69,7 +89,7 @@ sub spawn
 	if (!$pid)
 	{
 		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', $log;
+		open STDOUT, '>>', $log;
 		open STDERR, '>&', \*STDOUT;
 		exec @command or POSIX::_exit(1);
 	}
@@ -81,17 +101,32 @@ sub spawn
 sub ready
 {
 	my ($self, $url) = @_;
-	for (1 .. 300)
-	{
-		return if $self->{http}->get($url)->{status} == 200;
-		select undef, undef, undef, 0.1;
-	}
+	return if eventually(sub { waitpid($self->{pid}, POSIX::WNOHANG()) || $self->{http}->get($url)->{status} == 200 }) && kill 0, $self->{pid};
 	die "the $self->{kind} did not become ready:\n" . slurp_file($self->{log});
+}
+
+# listens(PORT): waits until something does.
+sub listens
+{
+	my ($port) = @_;
+	return if eventually(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) });
+	die "nothing listens at port $port";
+}
+
+# stop(): as an orchestrator stops it.
+sub stop
+{
+	my ($self) = @_;
+	my $pid = delete $self->{pid} // return;
+	kill 'TERM', $pid;
+	waitpid $pid, 0;
+	return;
 }
 
 sub start_postgrest
 {
 	my ($self, %settings) = @_;
+	$self->stop;
 	my ($postgrest) = postgrest();
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $admin = PostgreSQL::Test::Cluster::get_free_port();
@@ -103,6 +138,7 @@ db-schemas = "api"
 db-anon-role = "anonymous"
 db-pre-request = "taskapi.pre_request"
 db-pool = 8
+db-pool-acquisition-timeout = 120
 jwt-secret = "$secret"
 server-host = "127.0.0.1"
 server-port = $port
@@ -114,19 +150,23 @@ END
 	$self->{pid} = spawn($self->{log}, $postgrest, "$folder/postgrest.conf");
 	$self->{base} = "http://127.0.0.1:$port";
 	$self->ready("http://127.0.0.1:$admin/ready");
+	# which says nothing of the connection on which it listens
+	eventually(sub { $self->sql(q{SELECT count(*) FROM pg_stat_activity WHERE usename = 'authenticator' AND query ~ '^LISTEN'}) }) || die 'PostgREST does not listen'
+	  unless ($settings{'db-channel-enabled'} // '') eq 'false';
 	return;
 }
 
 sub start_gateway
 {
 	my ($self, %settings) = @_;
+	$self->stop;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $program = dirname(__FILE__) . '/../../examples/gateway/gateway.js';
 	plan skip_all => 'there is no program "node" on PATH' unless grep { -x "$_/node" } split /:/, $ENV{PATH};
 	local %ENV = (
 		%ENV,
 		PGHOST => $self->{node}->host, PGPORT => $self->{node}->port, PGUSER => 'authenticator', PGDATABASE => 'postgres',
-		PORT => $port, WORKERS => 1, DB_POOL => 8, ANON_ROLE => 'anonymous', API_ROLE => 'authenticated', %settings);
+		PORT => $port, WORKERS => 1, DB_POOL => 8, DB_POOL_TIMEOUT_MS => 120000, ANON_ROLE => 'anonymous', API_ROLE => 'authenticated', %settings);
 	$self->{pid} = spawn($self->{log}, 'node', $program);
 	$self->{base} = "http://127.0.0.1:$port";
 	$self->ready("$self->{base}/readyz");
@@ -153,10 +193,45 @@ sub only
 	return $self->{kind} eq $kind;
 }
 
+# sql(SQL): what it gives. It is one transaction: a layer reads the schema at each notification, and must not meet half of a change.
 sub sql
 {
 	my ($self, $sql) = @_;
-	return $self->{node}->safe_psql('postgres', $sql);
+	return $self->{node}->safe_psql('postgres', $sql, extra_params => ['--single-transaction']);
+}
+
+# change(SQL): sql(), and then the layer knows of it.
+sub change
+{
+	my ($self, $sql) = @_;
+	my $got = $self->sql($sql);
+	$self->taken_in;
+	return $got;
+}
+
+# taken_in(): from then on the layer answers by what it has read of the schema and of the roles' settings after this was called. A reading
+# takes several steps, and one that has begun before may see what comes at its end. The next one begins after it; so there are two marks, one
+# after the other, each of which the layer shows when it has read it: a function, and a setting.
+sub taken_in
+{
+	my ($self) = @_;
+	for (1, 2)
+	{
+		my $mark = ++$self->{marks};
+		my $seed = $mark / 1000;
+		my $notify = q{NOTIFY pgrst, 'reload config'; NOTIFY pgrst, 'reload schema'};
+		$self->sql(qq{
+			DROP FUNCTION IF EXISTS api.mark_${\($mark - 1)};
+			CREATE FUNCTION api.mark_$mark() RETURNS text LANGUAGE sql STABLE RETURN current_setting('geqo_seed');
+			GRANT EXECUTE ON FUNCTION api.mark_$mark TO anonymous;
+			ALTER ROLE anonymous SET geqo_seed = $seed;
+			$notify});
+		my ($tries, $answer) = 0;
+		# a connection on which the layer listens may have been ended, and another not be there yet
+		eventually(sub { $self->sql($notify) if ++$tries % 20 == 0; $answer = $self->call('GET', "/rpc/mark_$mark"); $answer->{text} eq qq{"$seed"} })
+		  or die "the $self->{kind} did not take in a change: $answer->{status} $answer->{text}";
+	}
+	return;
 }
 
 # set(SETTING): ALTER ROLE authenticator with it, for new connections, which all will be.
@@ -164,14 +239,13 @@ sub set
 {
 	my ($self, $setting) = @_;
 	$self->sql("ALTER ROLE authenticator $setting");
-	$self->sql(q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'authenticator'});
-	# the layer notices, and connects again
-	for (1 .. 300)
+	my $since = $self->sql('SELECT clock_timestamp()');
+	while ($self->sql(qq{SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE usename = 'authenticator' AND backend_start < '$since'}))
 	{
-		return if $self->call('GET', '/')->{status} < 500;
-		select undef, undef, undef, 0.1;
+		# the layer notices, and connects again
+		$self->taken_in;
 	}
-	die "the $self->{kind} did not come back";
+	return;
 }
 
 # token(SUBJECT, CLAIMS): a bearer token for it; one of the accounts goes by its name.
@@ -259,6 +333,22 @@ sub created
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($answer->{status}, 201, $name) or diag($answer->{text});
 	return ref $answer->{json} eq 'ARRAY' ? $answer->{json}[0] : {};
+}
+
+# A client that sends nothing on a connection that has been idle for a while: the server may be about to close it.
+package Layer::Client;
+
+use parent 'HTTP::Tiny';
+
+sub new { my ($class, %options) = @_; return $class->SUPER::new(timeout => 180, %options) }
+
+sub request
+{
+	my ($self, @request) = @_;
+	delete $self->{handle} if Time::HiRes::time - ($self->{last_request} // 0) > 0.2;
+	my $answer = $self->SUPER::request(@request);
+	$self->{last_request} = Time::HiRes::time;
+	return $answer;
 }
 
 1;
