@@ -171,7 +171,7 @@ async function route(request) {
     return row(request, `/${name}/${key}`);
 }
 
-http.createServer(async (req, res) => {
+const server = http.createServer(async (req, res) => {
     try {
         const chunks = [];
         for await (const chunk of req) chunks.push(chunk);
@@ -184,7 +184,9 @@ http.createServer(async (req, res) => {
         res.end(JSON.stringify({ status, code: status === 503 ? 'try_again' : 'bad_request', message: error.message }));
     }
 // asked for while there is one: a connection that is reset has none, and the last word of X-Forwarded-For would be the client's
-}).on('connection', (socket) => { if (!socket.remoteAddress) socket.destroy(); }).listen(Number(process.env.PORT ?? 8000), '127.0.0.1', async function started() {
-    await readResources().catch((error) => { console.error(error.message); process.exit(1); });
-    console.log(JSON.stringify({ message: 'listening', port: this.address().port, resources: [...resources.keys()] }));
-});
+}).on('connection', (socket) => { if (!socket.remoteAddress) socket.destroy(); });
+
+// not before it knows which resources belong to projects: it would take what it does not know for the home's
+readResources().then(() => server.listen(Number(process.env.PORT ?? 8000), '127.0.0.1', () => {
+    console.log(JSON.stringify({ message: 'listening', port: server.address().port, resources: [...resources.keys()] }));
+}), (error) => { console.error(error.message); process.exit(1); });

@@ -12,7 +12,7 @@ process.once('SIGTERM', () => { ending = true; });
 
 // One request, sent until it is answered for good; undefined if it cannot be until the end.
 async function send(method, path, token, headers, body) {
-    for (let attempt = 0; attempt < 600; attempt++) {
+    for (let attempt = 0; attempt < 6000; attempt++) {
         try {
             const answer = await fetch(url + path, { method, signal: AbortSignal.timeout(10000), body: body && JSON.stringify(body),
                 headers: { authorization: `Bearer ${token}`, accept: 'application/json', ...(body && { 'content-type': 'application/json' }), ...headers } });
