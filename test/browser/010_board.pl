@@ -157,7 +157,7 @@ foreach my $screen ([ 'wide', 1280, 800 ], [ 'phone', 390, 844 ])
 	$ok->('with its task', 'return document.querySelector("[data-id=\"" + arguments[0] + "\"]")', $id);
 
 	# Too many requests, and after a while not.
-	sql(q{UPDATE taskapi.rate_limit_policy SET rate = 20, per = '1 minute', burst = 1 WHERE name = 'per_user'});
+	sql(q{UPDATE taskapi.rate_limit_policy SET rate = 2, per = '1 minute', burst = 1 WHERE name = 'per_user'});
 	$select->('todo');
 	$browser->until($card_is, 'todo', $id);
 	$select->('in_progress');

@@ -3,7 +3,6 @@ package Browser;
 
 use strict;
 use warnings;
-use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64 'decode_base64';
 use Layer;
@@ -21,8 +20,8 @@ sub new
 	my $log = "$PostgreSQL::Test::Utils::log_path/chromedriver_$port.log";
 	local $ENV{HOME} = PostgreSQL::Test::Utils::tempdir;
 	Layer::spawn($log, 'chromedriver', "--port=$port");
-	my $self = bless { base => "http://127.0.0.1:$port", http => HTTP::Tiny->new(timeout => 60), log => $log }, $class;
-	for (1 .. 300) { last if $self->{http}->get("$self->{base}/status")->{success}; sleep 0.1 }
+	my $self = bless { base => "http://127.0.0.1:$port", http => Layer::Client->new, log => $log }, $class;
+	Layer::eventually(sub { $self->{http}->get("$self->{base}/status")->{success} });
 	my @arguments = ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--no-first-run', "--user-data-dir=$ENV{HOME}/profile", "--window-size=$width,$height");
 	my $session = $self->send('POST', '/session', { capabilities => { alwaysMatch => { 'goog:chromeOptions' => { args => \@arguments }, 'goog:loggingPrefs' => { browser => 'ALL' } } } });
 	$self->{base} .= "/session/$session->{sessionId}";
@@ -61,11 +60,11 @@ sub keys
 	return $self->send('POST', '/actions', { actions => [ { type => 'key', id => 'keyboard', actions => \@actions } ] });
 }
 
-# until(SCRIPT, ARGUMENTS...): whether it returns something true within 20 seconds.
+# until(SCRIPT, ARGUMENTS...): whether it returns something true within three minutes.
 sub until
 {
 	my ($self, $script, @arguments) = @_;
-	my $end = time + 20;
+	my $end = time + 180;
 	while (time < $end)
 	{
 		my $value = eval { $self->js($script, @arguments) };

@@ -3,7 +3,6 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
-use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
 use Layer;
@@ -52,26 +51,18 @@ $first->reload;
 $first->poll_query_until('postgres', q{SELECT sync_state = 'sync' FROM pg_stat_replication});
 
 # A gateway beside each, and the proxy in front.
-my @layers = map {
-	my $layer = bless { node => $_, kind => 'gateway', log => "$PostgreSQL::Test::Utils::log_path/100_" . $_->name . '.log', http => HTTP::Tiny->new(timeout => 30) }, 'Layer';
-	$layer->start_gateway;
-	$layer;
-} ($first, $second);
-my $http = HTTP::Tiny->new(timeout => 30, keep_alive => 0);
+my @layers = map { Layer->beside($_, 'gateway', '100_' . $_->name) } ($first, $second);
+my $http = Layer::Client->new(keep_alive => 0);
 is($http->get("$layers[0]{base}/primaryz")->{status}, 200, 'the gateway beside the primary says so');
 is($http->get("$layers[1]{base}/primaryz")->{status}, 503, 'and that beside the standby does not');
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $base = "http://127.0.0.1:$port";
 {
 	# a busy machine must not look like a server that died
-	local %ENV = (%ENV, CHECK => '3s', API => "127.0.0.1:$port", FIRST => $layers[0]{base} =~ s{http://}{}r, SECOND => $layers[1]{base} =~ s{http://}{}r);
+	local %ENV = (%ENV, CHECK => '5s', API => "127.0.0.1:$port", FIRST => $layers[0]{base} =~ s{http://}{}r, SECOND => $layers[1]{base} =~ s{http://}{}r);
 	Layer::spawn("$PostgreSQL::Test::Utils::log_path/100_haproxy.log", $haproxy, '-db', '-f', "$scale/haproxy.cfg");
 }
-for (1 .. 100)
-{
-	last if $http->get("$base/livez")->{status} == 200;
-	select undef, undef, undef, 0.1;
-}
+Layer::eventually(sub { $http->get("$base/livez")->{status} == 200 });
 
 sub call
 {
@@ -80,6 +71,9 @@ sub call
 	my $answer = $http->request($method, "$base$path", { headers => { authorization => "Bearer $token{$as}", defined $body ? ('content-type' => 'application/json') : (), %headers }, defined $body ? (content => $json->encode($body)) : () });
 	return $answer;
 }
+
+# Both are there at first; a write goes to the primary once the other one was asked.
+ok(Layer::eventually(sub { !grep { (call('POST', '/rpc/nothing', 'ann', json => {})->{headers}{'x-served-by'} // '') ne 'first' } 1 .. 8 }), 'writes go to the primary');
 
 # Callers are hashed, so each has one server that counts for him.
 my (%served, %exact);
@@ -117,7 +111,7 @@ sub reads_its_writes
 	is($get->(@after), 503, "$layer: with Read-After it says so, and does not answer without it");
 	$second->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 	my $seen = 503;
-	for (1 .. 100) { last if ($seen = $get->(@after)) != 503 }
+	Layer::eventually(sub { ($seen = $get->(@after)) != 503 });
 	is($seen, 1, "$layer: and waits for it");
 	isnt($get->('read-after' => 'ra1.forged'), 503, "$layer: a forged one holds nobody");
 	my $refused = $http->post("$read/tasks", { headers => \%as, content => $json->encode({ project_id => $project, title => 'no' }) });
@@ -127,13 +121,9 @@ sub reads_its_writes
 reads_its_writes('gateway', map { $_->{base} } @layers);
 if (Layer::postgrest())
 {
-	my @beside = map {
-		my $layer = bless { node => $_, kind => 'postgrest', log => "$PostgreSQL::Test::Utils::log_path/100_postgrest_" . $_->name . '.log', http => HTTP::Tiny->new(timeout => 30) }, 'Layer';
-		$layer->start_postgrest('db-channel-enabled' => 'false');
-		$layer;
-	} ($first, $second);
+	my @beside = map { Layer->beside($_, 'postgrest', '100_postgrest_' . $_->name, 'db-channel-enabled' => 'false') } ($first, $second);
 	reads_its_writes('PostgREST', map { $_->{base} } @beside);
-	kill 'TERM', map { $_->{pid} } @beside;
+	$_->stop foreach @beside;
 }
 # libpq finds the primary by itself, as PostgREST does: one db-uri with both servers.
 my $both = join ' ', 'dbname=postgres target_session_attrs=read-write', 'host=' . join(',', $first->host, $second->host), 'port=' . join(',', $second->port, $first->port);
@@ -145,11 +135,11 @@ my $sql = q{INSERT INTO tasks.membership (project_id, account_id, role) SELECT '
 $first->safe_psql('postgres', $sql);
 my ($out, $err) = ('', '');
 my $load = IPC::Run::start([ 'node', "$scale/load.js", $base, $project, (@token{qw(ann bob cid dee)}) x 2 ], '>', \$out, '2>', \$err);
-$first->poll_query_until('postgres', q{SELECT count(*) > 100 FROM tasks.task});
+$first->poll_query_until('postgres', q{SELECT count(*) > 120 FROM tasks.task});
 $first->stop('immediate');
 $second->promote;
 my $before = $second->safe_psql('postgres', 'SELECT count(*) FROM tasks.task');
-$second->poll_query_until('postgres', "SELECT count(*) > $before + 100 FROM tasks.task");
+$second->poll_query_until('postgres', "SELECT count(*) > $before + 120 FROM tasks.task");
 is((primary_port())[0], $second->port, 'target_session_attrs leads to the promoted one');
 $load->signal('TERM');
 IPC::Run::finish($load);

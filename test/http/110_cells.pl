@@ -4,7 +4,6 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../postgrest";
-use HTTP::Tiny;
 use IPC::Run;
 use JSON::PP;
 use Layer;
@@ -48,11 +47,7 @@ my %id = split /[|\n]/, $cell{b}->safe_psql('postgres', 'SELECT lower(display_na
 is(join(' ', sort keys %id), 'ann bob', 'the accounts are in the other cell');
 my %token = map { $_ => $cell{b}->safe_psql('postgres', qq{SELECT taskapi.jwt_sign(jsonb_build_object('sub', '$id{$_}', 'role', 'authenticated', 'exp', extract(epoch FROM now())::int + 3600))}) } keys %id;
 
-foreach my $name ('a', 'b')
-{
-	my $layer = $layer{$name} = bless { node => $cell{$name}, kind => 'gateway', log => "$PostgreSQL::Test::Utils::log_path/110_$name.log", http => HTTP::Tiny->new(timeout => 30) }, 'Layer';
-	$layer->start_gateway;
-}
+$layer{$_} = Layer->beside($cell{$_}, 'gateway', "110_$_") foreach 'a', 'b';
 my $user = $cell{a}->safe_psql('postgres', 'SELECT current_user');
 my %db = map { ($_ => "postgres://$user\@127.0.0.1:" . $cell{$_}->port . '/postgres') } keys %cell;
 my $port = PostgreSQL::Test::Cluster::get_free_port();
@@ -61,12 +56,8 @@ my $base = "http://127.0.0.1:$port";
 	local %ENV = (%ENV, PORT => $port, CELLS => '{' . join(', ', map { qq("$_": {"url": "$layer{$_}{base}", "db": "$db{$_}"}) } 'a', 'b') . '}');
 	Layer::spawn("$PostgreSQL::Test::Utils::log_path/110_router.log", 'node', "$folder/router.js");
 }
-my $http = HTTP::Tiny->new(timeout => 30);
-for (1 .. 100)
-{
-	last if $http->get("$base/livez")->{status} == 200;
-	select undef, undef, undef, 0.1;
-}
+my $http = Layer::Client->new;
+Layer::eventually(sub { $http->get("$base/livez")->{status} == 200 });
 
 sub call
 {
@@ -178,12 +169,13 @@ my $moves = do { local %ENV = (%ENV, CELLS => $json->encode(\%db)); IPC::Run::st
 my ($walks, $wrong, %twice) = (0, 0);
 my $epoch = q{SELECT sum(n) FROM cells.epoch};
 my $start = $cell{a}->safe_psql('postgres', $epoch);
+my $until = time + 600;
 while ($walks < 5 || $cell{a}->safe_psql('postgres', $epoch) < $start + 8)
 {
 	my $walked = walk(9);
 	$walks++;
 	$wrong++, diag("walk $walks: $walked") if $walked ne $expected;
-	last if $wrong || $walks > 60;
+	last if $wrong || time > $until;
 }
 append_to_file("$PostgreSQL::Test::Utils::tmp_check/enough", '');
 IPC::Run::finish($moves);

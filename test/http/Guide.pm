@@ -79,6 +79,8 @@ sub new
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init;
 	$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nlog_statement = none\ntimezone = 'UTC'\n");
+	# plans are those of the statistics that a page makes
+	$node->append_conf('postgresql.conf', "autovacuum = off\n");
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE DATABASE app');
 	my $folder = PostgreSQL::Test::Utils::tempdir;
@@ -92,7 +94,7 @@ sub new
 	# where the tests' node finds its packages, whatever a page says
 	my $node_path = $ENV{NODE_PATH} // '';
 	my %script = (
-		curl => qq{for i in \$(seq 600); do
+		curl => qq{for i in \$(seq 1800); do
 				case \$($program{curl} -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz") in 000 | 503) sleep 0.1 ;; *) break ;; esac
 			done
 			$program{curl} -sS --connect-to "localhost:8080:127.0.0.1:$port" "\$@" | LC_ALL=C tr -d '\\r' |
@@ -142,7 +144,7 @@ sub run
 	my $program = $self->{$kind};
 	local $SIG{PIPE} = 'IGNORE';
 	local $SIG{ALRM} = sub { die "no end of: $code" };
-	alarm $PostgreSQL::Test::Utils::timeout_default;
+	alarm 3 * $PostgreSQL::Test::Utils::timeout_default;
 	print { $program->{to} } $code, $kind eq 'sql' ? "\\! echo 'end of block' 0\n" : "\nprintf 'end of block %s\\n' \$?\n";
 	my $output = '';
 	my $status;
