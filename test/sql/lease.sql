@@ -23,12 +23,26 @@ SELECT * FROM idempotency_acquire('k1', '{"a": 2}', scope => 'bob') \gset b_
 SELECT :'b_outcome' AS outcome, :b_fencing_token > :t1 AS greater;
 SELECT idempotency_release('k1', :b_fencing_token, 'bob');
 
--- One owner at a time. Retry-After tells when the lease ends.
+-- One owner at a time. Retry-After tells when the lease ends: in the whole seconds that were left then, between those before and after.
+CREATE FUNCTION pg_temp.in_progress(k text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail json;
+    before numeric := ceil(extract(epoch FROM (SELECT i.lease_expires_at FROM taskapi.idempotency_key i WHERE i.key = k AND i.scope = 'alice') - clock_timestamp()));
+    after  numeric;
+BEGIN
+    EXECUTE statement;
+    RETURN 'done';
+EXCEPTION WHEN SQLSTATE 'PT409' THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    after := ceil(extract(epoch FROM (SELECT i.lease_expires_at FROM taskapi.idempotency_key i WHERE i.key = k AND i.scope = 'alice') - clock_timestamp()));
+    RETURN concat_ws(' ', detail ->> 'code', detail ->> 'status',
+        CASE WHEN (detail #>> '{headers,Retry-After}')::numeric BETWEEN after AND before THEN 'until it ends' ELSE detail #>> '{headers,Retry-After}' END);
+END $$;
 SELECT outcome, fencing_token AS t2 FROM idempotency_acquire('k2', '1', '100 s', 'alice') \gset
 SELECT idempotency_checkpoint('k2', :t2, 'half', '{"n": 1}', 'alice');
 UPDATE idempotency_key SET lease_expires_at = clock_timestamp() + interval '1 day' - interval '1 millisecond' WHERE key = 'k2';
-SELECT outcome FROM idempotency_acquire('k2', '1', scope => 'alice');
-SELECT outcome FROM idempotency_begin('k2', '1', scope => 'alice');
+SELECT pg_temp.in_progress('k2', $$SELECT outcome FROM idempotency_acquire('k2', '1', scope => 'alice')$$);
+SELECT pg_temp.in_progress('k2', $$SELECT outcome FROM idempotency_begin('k2', '1', scope => 'alice')$$);
 SELECT outcome FROM idempotency_acquire('k2', '2', scope => 'alice');
 
 -- A lease that ran out is taken over with recovery point and state; the old owner is a zombie then, and not before.
@@ -88,7 +102,7 @@ SELECT outcome FROM idempotency_acquire('k5', scope => 'alice');
 ROLLBACK;
 SELECT count(*) FROM idempotency_key WHERE key = 'k5';
 SELECT (idempotency_acquire('k5', scope => 'alice')).outcome;
-SELECT outcome FROM idempotency_acquire('k5', scope => 'alice');
+SELECT pg_temp.in_progress('k5', $$SELECT outcome FROM idempotency_acquire('k5', scope => 'alice')$$);
 
 -- begin and acquire do not mix.
 BEGIN;
