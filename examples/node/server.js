@@ -14,7 +14,7 @@ async function transaction(request, work) {
     const client = await pool.connect();
     let broken;
     try {
-        const { authorization = '', ...headers } = request.headers, token = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? '';
+        const { authorization = '', ...headers } = request.headers, token = /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? null;
         await client.query(request.method === 'GET' ? 'BEGIN READ ONLY' : 'BEGIN');
         await client.query(`SELECT set_config('request.method', $1, true), set_config('request.path', $2, true), set_config('request.headers', $3, true)`,
             [request.method, request.path, JSON.stringify(headers)]);

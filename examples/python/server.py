@@ -49,7 +49,7 @@ def request(method, path, headers):
                    " set_config('request.headers', %s, true)", (method, path, json.dumps(headers)))
         subject, _ = db.execute(
             "SELECT claims ->> 'sub', set_config('request.jwt.claims', claims::text, true)"
-            " FROM (SELECT taskapi.jwt_verify(%s) AS claims OFFSET 0) AS verified", (token[1] if token else "",)).fetchone()
+            " FROM (SELECT taskapi.jwt_verify(%s) AS claims OFFSET 0) AS verified", (token[1] if token else None,)).fetchone()
         # refuses a blocked subject, applies the limits that the extension ships, and then ours
         db.execute("SELECT taskapi.pre_request()")
         db.execute("SELECT taskapi.enforce_rate_limits(%s)", (json.dumps({"shop_per_customer": subject}),))

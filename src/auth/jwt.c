@@ -151,8 +151,9 @@ taskapi_jwt_verify(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(1))
 		given_secret(PG_GETARG_TEXT_PP(1), &given);
 
+	/* RFC 6750, 3.1: the challenge names an error only if there was a token */
 	if (PG_ARGISNULL(0))
-		refuse_token("There is no token.");
+		taskapi_problem(PROBLEM_UNAUTHENTICATED, NIL, NULL, "There is no token.");
 	/* Its length is known before it is decompressed or fetched */
 	if (toast_raw_datum_size(PG_GETARG_DATUM(0)) - VARHDRSZ > TASKAPI_JWT_MAX_LENGTH)
 		refuse_token(TOO_LONG);

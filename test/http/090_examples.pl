@@ -46,6 +46,8 @@ foreach my $kind (sort keys %program)
 	my $is = sub { my ($answer, $status, $code, $name) = @_; local $Test::Builder::Level = $Test::Builder::Level + 1; return is("$answer->{status} " . ($answer->{json}{code} // $answer->{content}), "$status $code", "$kind: $name") };
 
 	$is->($call->('GET', '/orders', Authorization => $_), 401, 'unauthenticated', "Authorization: $_") foreach ('', 'Bearer x', 'Basic YTpi');
+	my %without = map { my $a = $call->('GET', '/orders', @$_); ("$a->{json}{details} $a->{headers}{'www-authenticate'}" => 1) } [], [ Authorization => '' ], [ Authorization => 'Basic YTpi' ];
+	is_deeply([ keys %without ], ['There is no token. Bearer'], "$kind: who sends no token is told so");
 	my $post = $call->('POST', '/orders', as => 'ann', 'Idempotency-Key' => '"k1"', json => { item => 'tea', quantity => 2 });
 	is("$post->{status} $post->{headers}{etag} $post->{headers}{location}", "201 \"1\" /orders/$post->{json}{id}", "$kind: an order");
 	my $again = $call->('POST', '/orders', as => 'ann', 'Idempotency-Key' => '"k1"', json => { quantity => 2, item => 'tea' });
