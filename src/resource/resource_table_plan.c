@@ -362,6 +362,9 @@ current_key(TaskapiTable **table, TaskapiForeignKey *fk, LOCKMODE mode)
 		if (now->other != fk->other || strcmp(now->name, fk->name) != 0)
 			continue;
 		require_same_columns(*table, fk->columns, fk->nkeys, changed, now->columns, now->nkeys);
+		/* what is done to its rows was decided by that */
+		if (now->other_soft != fk->other_soft)
+			taskapi_resource_refuse_changed();
 		*table = changed;
 		return now;
 	}
