@@ -34,13 +34,13 @@
 #include "base/args.h"
 #include "base/compat.h"
 #include "base/counters.h"
+#include "base/row_json.h"
 #include "feed/feed_changes.h"
 #include "feed/feed_events.h"
 #include "feed/feed_scope.h"
 #include "feed/feed_token.h"
 #include "http/problem.h"
 #include "page/page.h"
-#include "page/page_json.h"
 #include "page/page_source.h"
 
 /* The token of a client that wants to hear of what is to come only */

@@ -19,9 +19,9 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
+#include "base/row_json.h"
 #include "http/problem.h"
 #include "page/page_items.h"
-#include "page/page_json.h"
 
 /* How the rows of one query are written */
 typedef struct ItemWriter

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * page_json.c
+ * row_json.c
  *	  Rows as JSON, to the byte as row_to_json() writes them.
  *
  *-------------------------------------------------------------------------
@@ -9,9 +9,13 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/jsonapi.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
@@ -19,7 +23,8 @@
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
-#include "page/page_json.h"
+#include "base/compat.h"
+#include "base/row_json.h"
 
 /* How a value is written: the categories of json.c, with integers told from other numbers */
 typedef enum ValueForm
@@ -44,6 +49,7 @@ typedef struct ColumnWriter
 	char	   *name;			/* as a JSON string, with the colon */
 	int			name_len;
 	FmgrInfo	output;			/* or the cast */
+	bool		may_cast;		/* the caller has been found to have EXECUTE on it */
 } ColumnWriter;
 
 struct TaskapiRowWriter
@@ -58,6 +64,7 @@ struct TaskapiRowWriter
 static void column_writer(Form_pg_attribute att, ColumnWriter *column);
 static Oid	cast_to_json(Oid type);
 static void write_value(ColumnWriter *column, Datum value, StringInfo buf);
+static text *cast_value(ColumnWriter *column, Datum value);
 static void append_uuid(const pg_uuid_t *uuid, StringInfo buf);
 
 TaskapiRowWriter *
@@ -213,7 +220,7 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 			return;
 		case FORM_CAST:
 			{
-				text	   *cast = DatumGetTextPP(FunctionCall1(&column->output, value));
+				text	   *cast = cast_value(column, value);
 
 				appendBinaryStringInfo(buf, VARDATA_ANY(cast), VARSIZE_ANY_EXHDR(cast));
 				return;
@@ -239,6 +246,21 @@ write_value(ColumnWriter *column, Datum value, StringInfo buf)
 		appendStringInfoString(buf, written);
 	else
 		escape_json(buf, written);
+}
+
+static text *
+cast_value(ColumnWriter *column, Datum value)
+{
+	Oid			function = column->output.fn_oid;
+
+	if (!column->may_cast)
+	{
+		if (!taskapi_may_execute(function, GetUserId()))
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+		InvokeFunctionExecuteHook(function);
+		column->may_cast = true;
+	}
+	return DatumGetTextPP(FunctionCall1(&column->output, value));
 }
 
 static void
