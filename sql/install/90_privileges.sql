@@ -46,7 +46,7 @@ DECLARE
         'cursor_comment', 'dress_statements', 'view_statements', 'page_statements', 'schema_statements',
         'resource_statements', 'new_column_grants', 'revoke_statements', 'remade_grants', 'table_misfits', 'key_misfits',
         'column_misfits', 'misfit_cures', 'free_column', 'trash_notices', 'order_advice', 'owner_notices', 'resource_notices',
-        'raise_notice', 'raise_no_resource', 'resource_names', 'check_names', 'resource_order', 'resource_triggers',
+        'json_rows', 'raise_notice', 'raise_no_resource', 'resource_names', 'check_names', 'resource_order', 'resource_triggers',
         'make_resource', 'drop_resource', 'finish_unexpose', 'grants_on', 'free_name', 'holds', 'expose', 'unexpose',
         'resource_grants', 'grant_resource', 'deleted_order', 'key_columns', 'may_read_view', 'some_policy', 'resource_actions',
         'describe_columns', 'run_as', 'owner_of', 'grantee_name', 'revoke_from_others', 'is_stranger', 'check_schema',

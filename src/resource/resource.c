@@ -42,6 +42,7 @@
 #include "resource/resource_error.h"
 #include "resource/resource_insert.h"
 #include "resource/resource_insert_mark.h"
+#include "resource/resource_json.h"
 #include "resource/resource_planner.h"
 #include "resource/resource_purge.h"
 #include "resource/resource_put.h"
@@ -100,6 +101,7 @@ taskapi_resource_init(void)
 	taskapi_registry_init();
 	taskapi_resource_cache_init();
 	taskapi_resource_planner_init();
+	taskapi_resource_json_init();
 	taskapi_delete_scan_init();
 	taskapi_resource_plan_init();
 	taskapi_strangers_init();

@@ -1,0 +1,272 @@
+/*-------------------------------------------------------------------------
+ *
+ * resource_json.c
+ *	  json_agg() of rows that were read from a resource (resource_json.h).
+ *
+ * The aggregate is put in by a hook of the planner, not of the parser, so that it never stands in a stored view or
+ * function.  Only json_agg() of an anonymous row type is replaced, as it is wherever a subquery's alias stands as its
+ * argument: such a type never changes, so that what was looked up for the first row holds for the others.  A row of a
+ * named type may all the same come out of it, and is the server's to write.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "base/own_objects.h"
+#include "base/row_json.h"
+#include "base/table_cache.h"
+#include "resource/resource_json.h"
+#include "resource/resource_registry.h"
+
+/* The transition state of json_rows() */
+typedef struct JsonRows
+{
+	StringInfoData text;
+	MemoryContext context;		/* of the writer and its row type, and of no other */
+	TaskapiRowWriter *writer;	/* NULL before the first row */
+	int32		typmod;			/* which anonymous row type it writes */
+} JsonRows;
+
+/* What the walk through a query replaces json_agg() by */
+typedef struct Replacement
+{
+	Query	   *top;
+	bool		decided;		/* at the first json_agg(): */
+	Oid			aggregate;		/* InvalidOid: it stays */
+} Replacement;
+
+static planner_hook_type next_planner_hook = NULL;
+
+static PlannedStmt *json_planner(Query *parse, const char *query_string, int cursor_options,
+								 ParamListInfo params TASKAPI_PLANNER_PARAM);
+static void replace_in(Query *query, Replacement *replacement);
+static bool replace(Node *node, void *context);
+static bool reads_resource(const Query *query);
+static Oid	json_rows_oid(void);
+static JsonRows *begin_rows(MemoryContext context);
+static void write_row(JsonRows *rows, HeapTupleHeader row);
+static void prepare_writer(JsonRows *rows, int32 typmod);
+
+void
+taskapi_resource_json_init(void)
+{
+	next_planner_hook = planner_hook;
+	planner_hook = json_planner;
+}
+
+/*
+ * In place: the planner may scribble on its query as well, and whoever keeps one hands it a copy.
+ */
+static PlannedStmt *
+json_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
+{
+	Replacement replacement = {parse, false, InvalidOid};
+
+	replace_in(parse, &replacement);
+	if (next_planner_hook)
+		return next_planner_hook(parse, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
+	return standard_planner(parse, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
+}
+
+/*
+ * In this query, and in those that it reads from or answers with: a layer's embedded lists are there.
+ */
+static void
+replace_in(Query *query, Replacement *replacement)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (query->hasAggs || query->hasSubLinks)
+		(void) expression_tree_walker((Node *) query->targetList, replace, replacement);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_SUBQUERY)
+			replace_in(rte->subquery, replacement);
+	}
+	foreach(lc, query->cteList)
+		replace_in(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery), replacement);
+}
+
+static bool
+replace(Node *node, void *context)
+{
+	Replacement *replacement = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		replace_in((Query *) node, replacement);
+		return false;
+	}
+	if (IsA(node, Aggref) && ((Aggref *) node)->aggfnoid == F_JSON_AGG &&
+		linitial_oid(((Aggref *) node)->aggargtypes) == RECORDOID)
+	{
+		if (!replacement->decided)
+		{
+			replacement->decided = true;
+			if (reads_resource(replacement->top))
+				replacement->aggregate = json_rows_oid();
+		}
+		if (OidIsValid(replacement->aggregate))
+			((Aggref *) node)->aggfnoid = replacement->aggregate;
+	}
+	return expression_tree_walker(node, replace, context);
+}
+
+/*
+ * Views are subqueries by now.  Before 16 each has an entry of its own view among its relations, and since then the subquery's
+ * entry names it.
+ */
+static bool
+reads_resource(const Query *query)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, query->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (OidIsValid(rte->relid) && rte->relkind == RELKIND_VIEW && taskapi_resource_find(rte->relid) != NULL)
+			return true;
+		if (rte->rtekind == RTE_SUBQUERY && reads_resource(rte->subquery))
+			return true;
+	}
+	foreach(lc, query->cteList)
+	{
+		if (reads_resource(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The aggregate; InvalidOid if the extension has none, since it was created by an earlier version.
+ */
+static Oid
+json_rows_oid(void)
+{
+	static Oid	aggregate = InvalidOid;
+	static uint64 generation = 0;
+
+	if (generation != taskapi_names_generation())
+	{
+		uint64		now = taskapi_names_generation();
+		Oid			type = RECORDOID;
+
+		aggregate = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("json_rows"),
+									PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
+		generation = now;
+	}
+	return aggregate;
+}
+
+/*
+ * json_rows_add(internal, record) -> internal
+ */
+PG_FUNCTION_INFO_V1(taskapi_json_rows_add);
+Datum
+taskapi_json_rows_add(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	JsonRows   *rows;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "json_rows_add called in non-aggregate context");
+	rows = PG_ARGISNULL(0) ? begin_rows(context) : (JsonRows *) PG_GETARG_POINTER(0);
+	if (!PG_ARGISNULL(0))
+		appendBinaryStringInfo(&rows->text, ", ", 2);
+	if (PG_ARGISNULL(1))
+		appendBinaryStringInfo(&rows->text, "null", 4);
+	else
+	{
+		if (!PG_ARGISNULL(0))
+			appendBinaryStringInfo(&rows->text, "\n ", 2);
+		write_row(rows, PG_GETARG_HEAPTUPLEHEADER(1));
+	}
+	PG_RETURN_POINTER(rows);
+}
+
+static JsonRows *
+begin_rows(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	JsonRows   *rows = palloc0(sizeof(JsonRows));
+
+	rows->context = AllocSetContextCreate(context, "taskapi json rows", ALLOCSET_SMALL_SIZES);
+	initStringInfo(&rows->text);
+	appendStringInfoChar(&rows->text, '[');
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+static void
+write_row(JsonRows *rows, HeapTupleHeader row)
+{
+	HeapTupleData tuple = {
+		.t_len = HeapTupleHeaderGetDatumLength(row),
+		.t_data = row
+	};
+
+	if (HeapTupleHeaderGetTypeId(row) != RECORDOID)
+	{
+		text	   *object = DatumGetTextPP(DirectFunctionCall1(row_to_json, PointerGetDatum(row)));
+
+		appendBinaryStringInfo(&rows->text, VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object));
+		return;
+	}
+	if (rows->writer == NULL || rows->typmod != HeapTupleHeaderGetTypMod(row))
+		prepare_writer(rows, HeapTupleHeaderGetTypMod(row));
+	taskapi_write_row(rows->writer, &tuple, &rows->text);
+}
+
+static void
+prepare_writer(JsonRows *rows, int32 typmod)
+{
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+
+	rows->writer = NULL;
+	MemoryContextReset(rows->context);
+	rows->writer = taskapi_row_writer(lookup_rowtype_tupdesc_copy(RECORDOID, typmod));
+	rows->typmod = typmod;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * json_rows_end(internal) -> json
+ */
+PG_FUNCTION_INFO_V1(taskapi_json_rows_end);
+Datum
+taskapi_json_rows_end(PG_FUNCTION_ARGS)
+{
+	JsonRows   *rows;
+	text	   *result;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	rows = (JsonRows *) PG_GETARG_POINTER(0);
+	result = palloc(VARHDRSZ + rows->text.len + 1);
+	SET_VARSIZE(result, VARHDRSZ + rows->text.len + 1);
+	memcpy(VARDATA(result), rows->text.data, rows->text.len);
+	VARDATA(result)[rows->text.len] = ']';
+	PG_RETURN_TEXT_P(result);
+}
