@@ -8,6 +8,8 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 PG_CONFIG=${PG_CONFIG:-pg_config}
 export LANG=C.UTF-8 LC_ALL=C.UTF-8 PGCLIENTENCODING=UTF8
+# What is waited for comes, or the wait is a failure: so a busy machine gets its time to start and stop servers, and for what tests poll.
+export PGCTLTIMEOUT="${PGCTLTIMEOUT:-300}" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-600}"
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
@@ -267,7 +269,7 @@ end_server() {
     sockets=$(sed -n 5p "$1/postmaster.pid")
     if [ "$(readlink "/proc/$pid/cwd")" = "$1" ]; then
         kill -QUIT "$pid" 2>/dev/null || true
-        for _ in 1 2 3 4 5 6 7 8 9 10; do [ -e "/proc/$pid" ] || break; sleep 0.5; done
+        for _ in $(seq 240); do [ -e "/proc/$pid" ] || break; sleep 0.5; done
     fi
     case $sockets in */taskapi-sockets-*) rm -rf "$sockets" ;; esac
 }
