@@ -17,7 +17,7 @@ my $keys = 150;
 
 my $node = PostgreSQL::Test::Cluster->new('crash');
 $node->init;
-$node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = fatal\n");
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = fatal\ntaskapi.idempotency_wait = '3min'\n");
 $node->start;
 $node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION taskapi;
@@ -165,7 +165,7 @@ sub acknowledged
 
 sub start_again
 {
-	my $until = time + 60;
+	my $until = time + 180;
 	# The killed postmaster's backends may hold its shared memory for a moment.
 	until ($node->start(fail_ok => 1))
 	{
@@ -179,7 +179,9 @@ for my $round (1 .. $rounds)
 {
 	$node->safe_psql('postgres', "INSERT INTO data.item (key) SELECT 'u$round-' || n FROM generate_series(0, $keys - 1) n");
 	my @clients = map { client($round, $_) } 0 .. $clients - 1;
-	sleep 1 + rand(2);
+	# at any moment, but not before enough is done, however long that takes: four clients have been told of all but four of these
+	$node->poll_query_until('postgres', "SELECT count(*) >= 110 FROM effect WHERE key LIKE 'r$round-%'") or die 'the clients do nothing';
+	sleep rand(2);
 
 	my $kind = (qw(backend postmaster backend))[ $round % 3 ];
 	if ($kind eq 'postmaster')
@@ -196,7 +198,8 @@ for my $round (1 .. $rounds)
 	my $acknowledged = 0;
 	$acknowledged += acknowledged($_) for @clients;
 	start_again() if $kind eq 'postmaster';
-	$node->poll_query_until('postgres', 'SELECT true') or die 'no recovery';
+	# an attempt to connect, without a query: that would be written to a psql which may be gone
+	$node->poll_query_until('postgres', undef, '') or die 'no recovery';
 
 	cmp_ok($acknowledged, '>', 100, "round $round: $kind killed under load");
 

@@ -8,6 +8,7 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $sagas = $ENV{TASKAPI_SAGAS} // 80;
 my @steps = (
@@ -18,7 +19,7 @@ my @steps = (
 
 my $node = PostgreSQL::Test::Cluster->new('saga');
 $node->init;
-$node->append_conf('postgresql.conf', "restart_after_crash = on\nfsync = off\nlog_min_messages = fatal\n");
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nfsync = off\nlog_min_messages = fatal\ncheckpoint_timeout = 1d\nmax_wal_size = 10GB\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION taskapi;
@@ -107,6 +108,12 @@ $node->safe_psql('postgres', q{
 		COMMIT;
 		IF m.seq IS NULL OR how < 0.05 THEN RETURN; END IF;
 		IF how < 0.15 THEN PERFORM pg_sleep(0.25); END IF;
+		-- one that is sure to oversleep: until another has it
+		FOR i IN 1 .. CASE worker WHEN 'zombie' THEN 6000 ELSE 0 END LOOP
+			EXIT WHEN (SELECT c.fencing_token <> m.fencing_token FROM outbox.consumer c WHERE c."group" = 'g' AND c.slot = m.slot);
+			PERFORM pg_sleep(0.05);
+			COMMIT;
+		END LOOP;
 		SELECT * INTO p FROM plan l WHERE l.saga = m.payload ->> 'saga' AND l.step = m.payload ->> 'step'
 			AND l.attempt = 1 + (SELECT count(*) FROM outbox.saga_step j WHERE j.saga = l.saga AND j.step = l.step);
 		IF NOT FOUND OR p.takes_effect THEN PERFORM once(m.payload ->> 'saga', m.payload ->> 'step', m.payload ->> 'compensates'); END IF;
@@ -191,9 +198,23 @@ sub walk
 	return ();
 }
 
+# It may take connections yet that it is about to end; it has come back after the checkpoint of its recovery, and there is no other.
+# The query is no input of psql's, which may be gone before that is written.
+sub come_back
+{
+	my ($before) = @_;
+	for my $try (1 .. 1800)
+	{
+		my ($out) = run_command([ 'psql', '-XAtqc', "SELECT checkpoint_lsn <> '$before' FROM pg_control_checkpoint()", $node->connstr('postgres') ]);
+		return if $out eq 't';
+		usleep(100_000);
+	}
+	die 'no recovery';
+}
+
 sub run_to_end
 {
-	for my $try (1 .. 200)
+	for my $try (1 .. 2000)
 	{
 		$node->psql('postgres', q{UPDATE outbox.consumer SET lease_expires_at = now() WHERE owner IS NOT NULL; UPDATE outbox.parked SET due_at = now() WHERE due_at > now() AND due_at < 'infinity'; CALL work()});
 		return if $node->safe_psql('postgres', q{SELECT count(*) FROM outbox.saga s WHERE state IN ('running', 'compensating')}) eq '0';
@@ -216,14 +237,28 @@ foreach my $step (qw(book charge ship refund))
 			my ($before) = reverse split /\n/, $node->safe_psql('postgres', "$plan SELECT begin_order('$id'); SELECT checkpoint_lsn FROM pg_control_checkpoint()");
 			my ($rc, $out, $err) = $node->psql('postgres', "CALL work('$step', $border, '$how')");
 			isnt($rc, 0, "the $how dies at $step, border $border");
-			# it may take connections yet that it is about to end; it has come back after the checkpoint of its recovery
-			$node->poll_query_until('postgres', "SELECT checkpoint_lsn <> '$before' FROM pg_control_checkpoint()") if $how eq 'server';
+			come_back($before) if $how eq 'server';
 			run_to_end();
 			my $state = check_effects(look("= '$id'")->{$id}, "$step, border $border");
 			is($state, $fails ? 'compensated' : 'completed', 'it ends as it should');
 		}
 	}
 }
+
+# A worker that oversleeps its lease, and comes back when another has done its work. It happens at random below, too.
+$node->safe_psql('postgres', q{SELECT begin_order('z')});
+my $zombie = IPC::Run::start([ 'psql', '-XAtq', '-c', q{CALL work_at_random('zombie', 0.1)}, $node->connstr('postgres') ], '>', \my $said, '2>', \my $complained);
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM outbox.consumer WHERE owner = 'zombie'}) or die 'it does not begin';
+for my $try (1 .. 600)
+{
+	$node->safe_psql('postgres', q{CALL work_at_random('awake', 0.5)});
+	last if $node->safe_psql('postgres', q{SELECT count(*) FROM story WHERE what = 'came back as a zombie'}) > 0;
+	usleep(100_000);
+}
+$zombie->finish;
+run_to_end();
+is(check_effects(look("= 'z'")->{z}, 'a worker overslept its lease'), 'completed', 'it ends as it should');
+cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM story WHERE what = 'came back as a zombie'}), '>', 0, 'and the worker was told');
 
 # Random outcomes, many workers.
 $node->safe_psql('postgres', qq{
@@ -247,7 +282,6 @@ $ended{ check_effects($seen->{"r$_"}, "saga $_") }++ foreach 1 .. $sagas;
 note("$ended{$_} $_") foreach sort keys %ended;
 is(join(' ', sort keys %ended), 'compensated completed stuck', 'all ends were there');
 note "$_" foreach split /\n/, $node->safe_psql('postgres', 'SELECT what, count(*) FROM story GROUP BY 1 ORDER BY 1');
-cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM story WHERE what = 'came back as a zombie'}), '>', 0, 'some workers lost their lease');
 
 # What is stuck is a dead letter of its group, and goes on when somebody has looked at it.
 is($node->safe_psql('postgres', q{SELECT count(*) FROM outbox.saga s FULL JOIN outbox.dead_letter d ON d.seq = s.command WHERE (s.state = 'stuck') IS DISTINCT FROM (d.seq IS NOT NULL)}),

@@ -87,10 +87,17 @@ for my $round (1 .. $rounds)
 		print $fh client_script();
 		close $fh;
 		$out[$i] = '';
-		push @clients, IPC::Run::start([ 'psql', '-X', '-f', $file, $node->connstr('postgres') ], '>', \$out[$i], '2>', '/dev/null', IPC::Run::timeout(120));
+		push @clients, IPC::Run::start([ 'psql', '-X', '-f', $file, $node->connstr('postgres') ], '>', \$out[$i], '2>', '/dev/null', IPC::Run::timeout(900));
 	}
 	my $admitted_before = 0;
-	usleep(300_000 + int(rand(1_500_000)));
+	# at any moment, but not before there is something to lose, however long that takes
+	until ((() = join('', @out) =~ /^posted /mg) >= 20)
+	{
+		die 'the clients do nothing' unless grep { $_->pumpable } @clients;
+		$_->pump_nb for @clients;
+		usleep(10_000);
+	}
+	usleep(int(rand(1_500_000)));
 	if ($round % 3 == 0)
 	{
 		# all of them at once, as when the machine goes
