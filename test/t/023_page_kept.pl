@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('kept');
 $node->init;
-$node->append_conf('postgresql.conf', "fsync = off\njit = off\nmax_locks_per_transaction = 512\n");
+$node->append_conf('postgresql.conf', "fsync = off\njit = off\nautovacuum = off\nmax_locks_per_transaction = 512\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION taskapi;

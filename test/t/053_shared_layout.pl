@@ -59,7 +59,7 @@ my %area = (
 	'key usage' => ['taskapi.api_key_usage()', 'SELECT count(*) FROM %s.usage()'],
 	requests => ['taskapi.request_series()', 'SELECT count(*) FROM %s.series()'],
 	'unbounded pages' => ['taskapi.unbounded_page_counts()', 'SELECT count(*) FROM %s.unbounded()'],
-	'rate limits' => [ '', "SELECT (r).remaining FROM %s.rate_limit('k', 10, '1 hour', 10, 1) r" ]);
+	'rate limits' => [ '', "SELECT (r).remaining FROM %s.rate_limit('k', 10, '1 day', 10, 1) r" ]);
 
 # Everything is in use.
 my $use = q{
@@ -69,7 +69,7 @@ my $use = q{
 	SELECT count(*) FROM taskapi.api_key_usage();
 	SELECT count(*) FROM taskapi.request_series();
 	SELECT count(*) FROM taskapi.page('taskapi.secret', 'created_at', 1), taskapi.unbounded_page_counts();
-	SELECT (taskapi.rate_limit('k', 10, '1 hour')).remaining};
+	SELECT (taskapi.rate_limit('k', 10, '1 day')).remaining};
 $node->safe_psql('postgres', $use);
 my $before = $node->safe_psql('postgres', 'SELECT name, value FROM taskapi.counters() ORDER BY name');
 
@@ -103,7 +103,7 @@ is($node->safe_psql('postgres', sprintf($area{$_}[1], 'same')),
 # Another number of keys is another size of the table, which is the running one's until the server restarts.
 $node->append_conf('postgresql.conf', "taskapi.rate_limit_max_keys = 5000\n");
 $node->reload;
-is($node->safe_psql('postgres', "SELECT (taskapi.rate_limit('k', 10, '1 hour')).remaining"), '7', 'the table keeps its size');
+is($node->safe_psql('postgres', "SELECT (taskapi.rate_limit('k', 10, '1 day')).remaining"), '7', 'the table keeps its size');
 
 # Whoever comes first decides.
 $node->restart;

@@ -11,7 +11,7 @@ plan skip_all => 'there is no program "pgbouncer"' unless $pgbouncer;
 
 my $node = PostgreSQL::Test::Cluster->new('pooled');
 $node->init;
-$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nidle_in_transaction_session_timeout = '1min'\n");
+$node->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nidle_in_transaction_session_timeout = '10min'\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION taskapi;
@@ -48,7 +48,7 @@ auth_type = trust
 auth_file = $folder/users.txt
 logfile = $folder/pgbouncer.log
 pidfile = $folder/pgbouncer.pid
-query_wait_timeout = 30
+query_wait_timeout = 600
 END
 my $pooler = IPC::Run::start([ $pgbouncer, "$folder/pgbouncer.ini" ], '>', '/dev/null', '2>', '/dev/null');
 END { local $?; $pooler->kill_kill if $pooler; }
@@ -61,7 +61,7 @@ sub client
 	my ($in, $out) = ('', '');
 	my $handle = IPC::Run::start(
 		[ 'psql', '-XqAt', '-v', 'VERBOSITY=terse', '-h', $sockets, '-p', $port, '-U', 'authenticator', '-d', $pool ],
-		'<', \$in, '>', \$out, '2>&1', IPC::Run::timeout(60));
+		'<', \$in, '>', \$out, '2>&1', IPC::Run::timeout(900));
 	return sub {
 		my ($sql) = @_;
 		return $handle->kill_kill unless defined $sql;
@@ -96,7 +96,7 @@ sub begin
 	return "BEGIN;\n\\o /dev/null\nSELECT $settings; SELECT taskapi.pre_request();\n\\o\n";
 }
 
-for (1 .. 100)
+for (1 .. 1800)
 {
 	last if -S "$sockets/.s.PGSQL.$port";
 	select undef, undef, undef, 0.1;
@@ -198,7 +198,7 @@ END
 	local $ENV{PGUSER} = 'authenticator';
 	my ($out, $err) = ('', '');
 	ok(IPC::Run::run([ 'pgbench', '-n', '-M', 'simple', '-c', 12, '-j', 2, '-t', 100, '-f', $script, '-h', $sockets, '-p', $port, 'two' ],
-			'>', \$out, '2>', \$err, IPC::Run::timeout(120)), 'a mixed load runs through two backends');
+			'>', \$out, '2>', \$err, IPC::Run::timeout(900)), 'a mixed load runs through two backends');
 	like($out, qr{processed: 1200/1200}, 'every transaction was answered') or diag($out . $err);
 }
 is($node->safe_psql('postgres', q{SELECT count(*) FROM taskapi.idempotency_key WHERE scope LIKE '%k-%'}), 0, 'no key got into a scope');
@@ -328,7 +328,7 @@ END
 	local $ENV{PGUSER} = 'authenticator';
 	my ($out, $err) = ('', '');
 	ok(IPC::Run::run([ 'pgbench', '-n', '-M', 'simple', '-c', 8, '-j', 2, '-t', 25, '-f', $api, '-h', $sockets, '-p', $port, 'two' ],
-			'>', \$out, '2>', \$err, IPC::Run::timeout(180)), 'the API under a mixed load through two backends');
+			'>', \$out, '2>', \$err, IPC::Run::timeout(900)), 'the API under a mixed load through two backends');
 	like($out, qr{processed: 200/200}, 'every client was answered with what is its own') or diag($out . $err);
 }
 is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT title) FROM tasks.task WHERE title ~ '^\d+-\d+$'}), '200|200', 'each POST was done once');

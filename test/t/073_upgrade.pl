@@ -146,7 +146,7 @@ sub upgrade
 	my $files = q{SELECT string_agg(c.oid::regclass || ' ' || pg_relation_filenode(c.oid), ',' ORDER BY c.oid) FROM pg_class c WHERE c.relnamespace = 'tasks'::regnamespace AND c.relkind IN ('r', 'i')};
 	my $before = $node->safe_psql($db, $files);
 	my $locks = $node->safe_psql(
-		$db, qq{SET lock_timeout = '10s'; BEGIN; ALTER EXTENSION taskapi UPDATE TO '$version';
+		$db, qq{SET lock_timeout = '1min'; BEGIN; ALTER EXTENSION taskapi UPDATE TO '$version';
 		SELECT (SELECT string_agg(DISTINCT relation::regclass::text, ',') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 			WHERE l.pid = pg_backend_pid() AND c.relnamespace IN ('tasks'::regnamespace, 'api'::regnamespace) AND l.mode <> 'AccessShareLock'),
 			(SELECT sum(pg_stat_get_xact_numscans(oid)) FROM pg_class WHERE relnamespace = 'tasks'::regnamespace AND relkind IN ('r', 'i'));

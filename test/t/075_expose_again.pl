@@ -185,7 +185,7 @@ is(locks($db, $again), '|0', 'and no lock any more when repeated');
 # With a writer in the middle of its transaction: what is up to date is passed by, and what is not gives up instead of queueing for long.
 my $writer = $node->background_psql($db);
 $writer->query_safe(q{BEGIN; UPDATE data."order" SET note = 'w' WHERE id = 2});
-$node->safe_psql($db, "SET client_min_messages = warning; SET statement_timeout = '4s'; $again");
+$node->safe_psql($db, "SET client_min_messages = warning; SET statement_timeout = '3min'; $again");
 pass('a writer does not hold up expose() of what is up to date');
 $node->safe_psql($db, 'SET ROLE again_owner; CREATE TABLE data.other (id int PRIMARY KEY)');
 $writer->query_safe('INSERT INTO data.other VALUES (1)');

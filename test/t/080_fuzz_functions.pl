@@ -13,7 +13,7 @@ note "seed $seed, $rounds calls";
 
 my $node = PostgreSQL::Test::Cluster->new('fuzz');
 $node->init;
-$node->append_conf('postgresql.conf', "statement_timeout = '60s'\nlog_min_messages = warning\n");
+$node->append_conf('postgresql.conf', "statement_timeout = '5min'\nlog_min_messages = warning\n");
 $node->start;
 $node->safe_psql(
 	'postgres', q{

@@ -9,7 +9,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('injection');
 $node->init;
-$node->append_conf('postgresql.conf', "log_statement = none\nlog_min_error_statement = panic\nlog_min_messages = fatal\nstatement_timeout = '20s'\n");
+$node->append_conf('postgresql.conf', "log_statement = none\nlog_min_error_statement = panic\nlog_min_messages = fatal\nstatement_timeout = '3min'\n");
 $node->start;
 $node->safe_psql(
 	'postgres', q{

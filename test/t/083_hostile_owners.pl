@@ -31,7 +31,7 @@ restart_after_crash = on
 log_line_prefix = '%m [%p] %e '
 log_min_messages = warning
 log_statement = none
-statement_timeout = 60s
+statement_timeout = 5min
 lock_timeout = 20s
 jit = off
 });

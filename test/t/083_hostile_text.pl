@@ -10,7 +10,7 @@ use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('hostile');
 $node->init;
-$node->append_conf('postgresql.conf', "statement_timeout = '20s'\ntaskapi.trusted_proxy_hops = 1\nclient_min_messages = error\n");
+$node->append_conf('postgresql.conf', "statement_timeout = '3min'\ntaskapi.trusted_proxy_hops = 1\nclient_min_messages = error\n");
 $node->start;
 
 # Text of the database's own encoding, in bytes: what no other one has, what is cut off, what no letter is.
