@@ -23,6 +23,9 @@
 #include "http/problem.h"
 #include "page/page_items.h"
 
+/* Room that is made for all rows by the length of the first, at most */
+#define LARGE_PAGE	(256 * 1024)
+
 /* How the rows of one query are written */
 typedef struct ItemWriter
 {
@@ -76,10 +79,10 @@ taskapi_page_items(const TaskapiPageColumns *columns, const TaskapiPageRow *rows
 {
 	ItemWriter	writers[2] = {0};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "taskapi page items", ALLOCSET_DEFAULT_SIZES);
-	StringInfoData buf;
-	text	   *result;
+	StringInfoData buf;			/* a text in the making */
 
 	initStringInfo(&buf);
+	buf.len = VARHDRSZ;
 	appendStringInfoChar(&buf, '[');
 	for (int i = 0; i < nrows; i++)
 	{
@@ -95,12 +98,13 @@ taskapi_page_items(const TaskapiPageColumns *columns, const TaskapiPageRow *rows
 		taskapi_write_row(writer->writer, rows[i].tuple, &buf);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
+		if (i == 0)
+			enlargeStringInfo(&buf, Min((int64) nrows * buf.len, LARGE_PAGE));
 	}
 	appendStringInfoChar(&buf, ']');
 	MemoryContextDelete(context);
-	result = cstring_to_text_with_len(buf.data, buf.len);
-	pfree(buf.data);
-	return result;
+	SET_VARSIZE(buf.data, buf.len);
+	return (text *) buf.data;
 }
 
 static void
