@@ -3,6 +3,8 @@
  * resource_json.c
  *	  json_agg() of rows that were read from a resource (resource_json.h).
  *
+ * json_agg(t) -> 0, by which a layer asks for one row, is the first row of the same text, without parsing it again.
+ *
  * The aggregate is put in by a hook of the planner, not of the parser, so that it never stands in a stored view or
  * function.  Only json_agg() of an anonymous row type is replaced, as it is wherever a subquery's alias stands as its
  * argument: such a type never changes, so that what was looked up for the first row holds for the others.  A row of a
@@ -13,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -29,7 +32,6 @@
 #include "base/compat.h"
 #include "base/own_objects.h"
 #include "base/row_json.h"
-#include "base/table_cache.h"
 #include "resource/resource_json.h"
 #include "resource/resource_registry.h"
 
@@ -37,6 +39,7 @@
 typedef struct JsonRows
 {
 	StringInfoData text;
+	int			first_len;		/* of the first row */
 	MemoryContext context;		/* of the writer and its row type, and of no other */
 	TaskapiRowWriter *writer;	/* NULL before the first row */
 	int32		typmod;			/* which anonymous row type it writes */
@@ -47,7 +50,8 @@ typedef struct Replacement
 {
 	Query	   *top;
 	bool		decided;		/* at the first json_agg(): */
-	Oid			aggregate;		/* InvalidOid: it stays */
+	Oid			rows;			/* json_rows(); InvalidOid: it stays */
+	Oid			row;			/* json_row() */
 } Replacement;
 
 static planner_hook_type next_planner_hook = NULL;
@@ -55,9 +59,13 @@ static planner_hook_type next_planner_hook = NULL;
 static PlannedStmt *json_planner(Query *parse, const char *query_string, int cursor_options,
 								 ParamListInfo params TASKAPI_PLANNER_PARAM);
 static void replace_in(Query *query, Replacement *replacement);
-static bool replace(Node *node, void *context);
+static Node *replace(Node *node, void *context);
+static bool is_json_agg(const Node *node, Replacement *replacement);
+static bool is_first_element(const Node *node);
 static bool reads_resource(const Query *query);
-static Oid	json_rows_oid(void);
+static bool is_page(const RangeTblEntry *rte);
+static Oid	own_aggregate(const char *name);
+static Datum finish(const JsonRows *rows, int start, int len, const char *end);
 static JsonRows *begin_rows(MemoryContext context);
 static void write_row(JsonRows *rows, HeapTupleHeader row);
 static void prepare_writer(JsonRows *rows, int32 typmod);
@@ -75,7 +83,7 @@ taskapi_resource_json_init(void)
 static PlannedStmt *
 json_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
-	Replacement replacement = {parse, false, InvalidOid};
+	Replacement replacement = {parse, false, InvalidOid, InvalidOid};
 
 	replace_in(parse, &replacement);
 	if (next_planner_hook)
@@ -93,7 +101,7 @@ replace_in(Query *query, Replacement *replacement)
 
 	check_stack_depth();
 	if (query->hasAggs || query->hasSubLinks)
-		(void) expression_tree_walker((Node *) query->targetList, replace, replacement);
+		query->targetList = castNode(List, replace((Node *) query->targetList, replacement));
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
@@ -105,31 +113,64 @@ replace_in(Query *query, Replacement *replacement)
 		replace_in(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery), replacement);
 }
 
-static bool
+static Node *
 replace(Node *node, void *context)
 {
 	Replacement *replacement = context;
+	Node	   *first = is_first_element(node) ? linitial(((OpExpr *) node)->args) : NULL;
+	Node	   *result;
 
-	if (node == NULL)
-		return false;
-	if (IsA(node, Query))
+	if (node && IsA(node, Query))
 	{
 		replace_in((Query *) node, replacement);
-		return false;
+		return node;
 	}
-	if (IsA(node, Aggref) && ((Aggref *) node)->aggfnoid == F_JSON_AGG &&
-		linitial_oid(((Aggref *) node)->aggargtypes) == RECORDOID)
+	if (is_json_agg(first, replacement))
 	{
-		if (!replacement->decided)
-		{
-			replacement->decided = true;
-			if (reads_resource(replacement->top))
-				replacement->aggregate = json_rows_oid();
-		}
-		if (OidIsValid(replacement->aggregate))
-			((Aggref *) node)->aggfnoid = replacement->aggregate;
+		result = expression_tree_mutator(first, replace, context);
+		((Aggref *) result)->aggfnoid = replacement->row;
+		return result;
 	}
-	return expression_tree_walker(node, replace, context);
+	result = expression_tree_mutator(node, replace, context);
+	if (is_json_agg(node, replacement))
+		((Aggref *) result)->aggfnoid = replacement->rows;
+	return result;
+}
+
+/*
+ * Is it one that is to be replaced?
+ */
+static bool
+is_json_agg(const Node *node, Replacement *replacement)
+{
+	if (node == NULL || !IsA(node, Aggref) || ((const Aggref *) node)->aggfnoid != F_JSON_AGG ||
+		linitial_oid(((const Aggref *) node)->aggargtypes) != RECORDOID)
+		return false;
+	if (!replacement->decided)
+	{
+		replacement->decided = true;
+		if (reads_resource(replacement->top))
+		{
+			replacement->row = own_aggregate("json_row");
+			replacement->rows = OidIsValid(replacement->row) ? own_aggregate("json_rows") : InvalidOid;
+		}
+	}
+	return OidIsValid(replacement->rows);
+}
+
+/*
+ * json -> 0: so a layer takes a single row out of json_agg().
+ */
+static bool
+is_first_element(const Node *node)
+{
+	const OpExpr *op = (const OpExpr *) node;
+	const Const *index;
+
+	if (node == NULL || !IsA(node, OpExpr) || op->opfuncid != F_JSON_ARRAY_ELEMENT)
+		return false;
+	index = lsecond(op->args);
+	return IsA(index, Const) && !index->constisnull && DatumGetInt32(index->constvalue) == 0;
 }
 
 /*
@@ -150,6 +191,8 @@ reads_resource(const Query *query)
 			return true;
 		if (rte->rtekind == RTE_SUBQUERY && reads_resource(rte->subquery))
 			return true;
+		if (rte->rtekind == RTE_FUNCTION && is_page(rte))
+			return true;
 	}
 	foreach(lc, query->cteList)
 	{
@@ -160,24 +203,26 @@ reads_resource(const Query *query)
 }
 
 /*
- * The aggregate; InvalidOid if the extension has none, since it was created by an earlier version.
+ * A call of RESOURCE_page(), or of page()?
+ */
+static bool
+is_page(const RangeTblEntry *rte)
+{
+	Oid			type = exprType(linitial_node(RangeTblFunction, rte->functions)->funcexpr);
+
+	return type >= FirstNormalObjectId && taskapi_registry_load() && type == taskapi_type_oid("page_result");
+}
+
+/*
+ * InvalidOid if the extension has none, since it was created by an earlier version.
  */
 static Oid
-json_rows_oid(void)
+own_aggregate(const char *name)
 {
-	static Oid	aggregate = InvalidOid;
-	static uint64 generation = 0;
+	Oid			type = RECORDOID;
 
-	if (generation != taskapi_names_generation())
-	{
-		uint64		now = taskapi_names_generation();
-		Oid			type = RECORDOID;
-
-		aggregate = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("json_rows"),
-									PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
-		generation = now;
-	}
-	return aggregate;
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
 }
 
 /*
@@ -203,6 +248,8 @@ taskapi_json_rows_add(PG_FUNCTION_ARGS)
 			appendBinaryStringInfo(&rows->text, "\n ", 2);
 		write_row(rows, PG_GETARG_HEAPTUPLEHEADER(1));
 	}
+	if (PG_ARGISNULL(0))
+		rows->first_len = rows->text.len - 1;
 	PG_RETURN_POINTER(rows);
 }
 
@@ -252,21 +299,44 @@ prepare_writer(JsonRows *rows, int32 typmod)
 }
 
 /*
- * json_rows_end(internal) -> json
+ * json_rows_end(internal) -> json: all rows
  */
 PG_FUNCTION_INFO_V1(taskapi_json_rows_end);
 Datum
 taskapi_json_rows_end(PG_FUNCTION_ARGS)
 {
-	JsonRows   *rows;
-	text	   *result;
+	JsonRows   *rows = PG_ARGISNULL(0) ? NULL : (JsonRows *) PG_GETARG_POINTER(0);
 
-	if (PG_ARGISNULL(0))
+	if (rows == NULL)
 		PG_RETURN_NULL();
-	rows = (JsonRows *) PG_GETARG_POINTER(0);
-	result = palloc(VARHDRSZ + rows->text.len + 1);
-	SET_VARSIZE(result, VARHDRSZ + rows->text.len + 1);
-	memcpy(VARDATA(result), rows->text.data, rows->text.len);
-	VARDATA(result)[rows->text.len] = ']';
+	return finish(rows, 0, rows->text.len, "]");
+}
+
+/*
+ * json_row_end(internal) -> json: the first row
+ */
+PG_FUNCTION_INFO_V1(taskapi_json_row_end);
+Datum
+taskapi_json_row_end(PG_FUNCTION_ARGS)
+{
+	JsonRows   *rows = PG_ARGISNULL(0) ? NULL : (JsonRows *) PG_GETARG_POINTER(0);
+
+	if (rows == NULL)
+		PG_RETURN_NULL();
+	return finish(rows, 1, rows->first_len, "");
+}
+
+/*
+ * The state stays as it is: other aggregates of the same rows may share it.
+ */
+static Datum
+finish(const JsonRows *rows, int start, int len, const char *end)
+{
+	int			end_len = strlen(end);
+	text	   *result = palloc(VARHDRSZ + len + end_len);
+
+	SET_VARSIZE(result, VARHDRSZ + len + end_len);
+	memcpy(VARDATA(result), rows->text.data + start, len);
+	memcpy(VARDATA(result) + len, end, end_len);
 	PG_RETURN_TEXT_P(result);
 }

@@ -1,4 +1,4 @@
--- json_agg() of a resource's rows is, to the byte, what the server writes, however a layer asks for it; no view or function keeps
+-- json_agg() of a resource's rows is, to the byte, what the server writes, however a layer asks for it, all or one; no view or function keeps
 -- the aggregate that takes its place; a table alone, and a row of a named type, are the server's.
 \set VERBOSITY terse
 SET client_min_messages = warning;
@@ -39,7 +39,7 @@ DECLARE
     found boolean := false;
 BEGIN
     FOR line IN EXECUTE 'EXPLAIN (VERBOSE, COSTS OFF) ' || query LOOP
-        found := found OR line ~ 'taskapi\.json_rows\(';
+        found := found OR line ~ 'taskapi\.json_rows?\(';
     END LOOP;
     RETURN found;
 END
@@ -59,7 +59,19 @@ SELECT q.n, regress_rows.is_replaced(q.query) AS replaced FROM (VALUES
     (8, 'SELECT json_agg(i) FROM regress_rows_api.items i'),
     (9, 'SELECT json_agg(id) FROM regress_rows_api.items'),
     (10, 'SELECT jsonb_agg(t) FROM (SELECT * FROM regress_rows_api.items) t'),
-    (11, 'SELECT json_agg(t) OVER () FROM (SELECT * FROM regress_rows_api.items) t')) q (n, query) ORDER BY q.n;
+    (11, 'SELECT json_agg(t) OVER () FROM (SELECT * FROM regress_rows_api.items) t'),
+    (12, 'SELECT coalesce(json_agg(t) -> 0, ''null'') FROM (SELECT * FROM regress_rows_api.items WHERE id = 1) t'),
+    (13, 'SELECT coalesce(json_agg(t) -> 0, ''null'') FROM (SELECT * FROM regress_rows_api.items_page(page_size := 2)) t'),
+    (14, 'SELECT json_agg(t) -> 0 FROM (SELECT * FROM taskapi.page(''regress_rows.item'')) t'),
+    (15, 'SELECT json_agg(t) -> 0 FROM (SELECT * FROM json_to_record(''{}'') AS x (a int)) t')) q (n, query) ORDER BY q.n;
+
+-- One row, as a layer takes it out of the list.
+SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day, json_agg(t ORDER BY id DESC) -> 0 AS last
+FROM (SELECT id, day FROM regress_rows_api.items ORDER BY id) t;
+SELECT json_agg(t) -> 0 AS none, coalesce(json_agg(t) -> 0, 'null') AS none_written FROM (SELECT * FROM regress_rows_api.items WHERE id < 0) t;
+SELECT json_agg(t) -> 0 AS of_null FROM regress_rows_api.items i LEFT JOIN (SELECT id FROM regress_rows_api.items WHERE id < 0) t ON t.id = i.id;
+SELECT (json_agg(t) -> 0)::text = regress_rows.written('SELECT * FROM regress_rows_api.items_page(page_size := 2)')::json ->> 0 AS same_page
+FROM (SELECT * FROM regress_rows_api.items_page(page_size := 2)) t;
 
 -- No row, a row that is null, rows of several types, and none but the server's for a type that can change.
 SELECT json_agg(t) AS none, coalesce(json_agg(t), '[]') AS empty FROM (SELECT * FROM regress_rows_api.items WHERE id < 0) t;
