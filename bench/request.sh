@@ -47,9 +47,12 @@ SQL
 # in bench.principal or that table.
 request_script() {
     printf '\\set n %s\n' "$3"
-    echo "SELECT project_id, token, depth, created_at, id, after, $4 AS key FROM ${5:-bench.principal} WHERE n = :n \\gset"
+    place='' path=/tasks
+    case $2 in rpc*) path=/rpc/tasks_page ;; esac
+    case $2 in rpc_deep*) place=', page_token' ;; esac
+    echo "SELECT project_id, token, depth, created_at, id, after$place, $4 AS key FROM ${5:-bench.principal} WHERE n = :n \\gset"
     echo 'BEGIN;'
-    echo "SELECT set_config('request.method', '$1', true), set_config('request.path', '/tasks', true), set_config('request.jwt.claims', '', true), set_config('request.headers', json_build_object('authorization', 'Bearer ' || :'token', 'idempotency-key', :'key', 'accept', '*/*', 'host', 'localhost')::text, true), set_config('role', 'api_anonymous', true);"
+    echo "SELECT set_config('request.method', '$1', true), set_config('request.path', '$path', true), set_config('request.jwt.claims', '', true), set_config('request.headers', json_build_object('authorization', 'Bearer ' || :'token', 'idempotency-key', :'key', 'accept', '*/*', 'host', 'localhost')::text, true), set_config('role', 'api_anonymous', true);"
     columns='id, project_id, assignee_id, creator_id, title, status, priority, due_date, version, created_at, updated_at'
     more=''
     case $2 in page_cursor_ours) more=', cursor' ;; esac
@@ -67,6 +70,10 @@ request_script() {
     esac
     case "$1 $2" in
         'GET page_'*) echo "SELECT items, next_page_token FROM api.tasks_page('created_at DESC, id DESC', 50, NULL, json_build_object('project_id', :'project_id')::jsonb, NULL, '{${columns}$more}');" ;;
+        # as PostgREST calls a function that returns one row
+        'GET rpc'*)
+            echo "SELECT coalesce(json_agg(t) -> 0, 'null') FROM (SELECT * FROM api.tasks_page(order_by := 'created_at DESC, id DESC'::text, page_size := '50'::int,${place:+ page_token := :'page_token'::text,}" \
+                "filter := json_build_object('project_id', :'project_id')::jsonb, fields := '{$columns}'::text[])) t;" ;;
         GET*) echo "SELECT coalesce(json_agg(t), '[]') FROM ($page) t;" ;;
         'POST ours') echo "WITH source AS (INSERT INTO api.tasks (project_id, title, priority) VALUES (:'project_id', 'A new task', 50) RETURNING *) SELECT coalesce(json_agg(source), '[]') FROM source;" ;;
         *)
