@@ -144,7 +144,7 @@ sub run
 	my $program = $self->{$kind};
 	local $SIG{PIPE} = 'IGNORE';
 	local $SIG{ALRM} = sub { die "no end of: $code" };
-	alarm 3 * $PostgreSQL::Test::Utils::timeout_default;
+	alarm $PostgreSQL::Test::Utils::timeout_default;
 	print { $program->{to} } $code, $kind eq 'sql' ? "\\! echo 'end of block' 0\n" : "\nprintf 'end of block %s\\n' \$?\n";
 	my $output = '';
 	my $status;
