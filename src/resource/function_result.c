@@ -18,10 +18,13 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
 
 #include "base/compat.h"
 #include "resource/function_result.h"
 
+static void require_type(const TaskapiFunctionResult *result, TupleDesc desc);
+static void require_row_type(const TaskapiFunctionResult *result, Oid type, int32 typmod);
 static void keep_row(TaskapiFunctionResult *result, HeapTuple row);
 static HeapTuple row_of(TaskapiFunctionResult *result, Datum value, bool isnull);
 static Datum call_set(TaskapiFunctionResult *result, FunctionCallInfo fcinfo);
@@ -62,6 +65,38 @@ taskapi_function_result_begin(TaskapiFunctionResult *result, FunctionCallInfo fc
 	taskapi_answer_begin(&result->body);
 }
 
+/*
+ * What the function returned, or what is given again, is of the type that it had before the call?  The owner of the type can
+ * alter it meanwhile, by the function itself too, and no lock keeps him from it.
+ */
+static void
+require_type(const TaskapiFunctionResult *result, TupleDesc desc)
+{
+	bool		same = desc->natts == result->desc->natts;
+
+	for (int i = 0; same && i < desc->natts; i++)
+	{
+		Form_pg_attribute was = TupleDescAttr(result->desc, i);
+		Form_pg_attribute is = TupleDescAttr(desc, i);
+
+		same = (was->attisdropped || was->atttypid == is->atttypid) && was->attlen == is->attlen && was->attalign == is->attalign;
+	}
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the result type of an idempotent function changed while it was called"),
+				 errhint("Send the request again.")));
+}
+
+static void
+require_row_type(const TaskapiFunctionResult *result, Oid type, int32 typmod)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc_domain(type, typmod, false);
+
+	require_type(result, desc);
+	ReleaseTupleDesc(desc);
+}
+
 static void
 keep_row(TaskapiFunctionResult *result, HeapTuple row)
 {
@@ -82,6 +117,7 @@ row_of(TaskapiFunctionResult *result, Datum value, bool isnull)
 	if (isnull)
 		return NULL;
 	header = DatumGetHeapTupleHeader(value);
+	require_row_type(result, HeapTupleHeaderGetTypeId(header), HeapTupleHeaderGetTypMod(header));
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_data = header;
@@ -151,6 +187,8 @@ call_set(TaskapiFunctionResult *result, FunctionCallInfo fcinfo)
 		value = fcinfo->flinfo->fn_addr(fcinfo);
 		if (inner.returnMode == SFRM_Materialize)
 		{
+			/* by the protocol its rows are as they were expected if it does not say of which type */
+			require_type(result, inner.setDesc ? inner.setDesc : inner.expectedDesc);
 			if (inner.setResult != NULL)
 				take_set(result, inner.setResult, set);
 			break;
@@ -222,6 +260,8 @@ taskapi_function_result_give(TaskapiFunctionResult *result, FunctionCallInfo fci
 				return heap_getattr(row, 1, result->desc, &fcinfo->isnull);
 			break;
 		case TASKAPI_RESULT_ROW:
+			/* the functions that read its values may have altered its type */
+			require_row_type(result, result->desc->tdtypeid, result->desc->tdtypmod);
 			if (row != NULL)
 				return heap_copy_tuple_as_datum(row, result->desc);
 			break;
