@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -214,15 +215,16 @@ is_page(const RangeTblEntry *rte)
 }
 
 /*
- * InvalidOid if the extension has none, since it was created by an earlier version.
+ * InvalidOid if the extension has none, since it was created by an earlier version, or the caller may not execute it.
  */
 static Oid
 own_aggregate(const char *name)
 {
 	Oid			type = RECORDOID;
+	Oid			aggregate = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+											PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
 
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
+	return OidIsValid(aggregate) && taskapi_may_execute(aggregate, GetUserId()) ? aggregate : InvalidOid;
 }
 
 /*

@@ -65,6 +65,13 @@ SELECT q.n, regress_rows.is_replaced(q.query) AS replaced FROM (VALUES
     (14, 'SELECT json_agg(t) -> 0 FROM (SELECT * FROM taskapi.page(''regress_rows.item'')) t'),
     (15, 'SELECT json_agg(t) -> 0 FROM (SELECT * FROM json_to_record(''{}'') AS x (a int)) t')) q (n, query) ORDER BY q.n;
 
+-- Whoever may not execute the aggregate has the server's.
+BEGIN;
+REVOKE EXECUTE ON FUNCTION taskapi.json_rows(record) FROM PUBLIC;
+SET LOCAL ROLE regress_json_reader;
+SELECT json_agg(t) AS as_the_server FROM (SELECT id FROM regress_rows_api.items ORDER BY id) t;
+ROLLBACK;
+
 -- One row, as a layer takes it out of the list.
 SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day, json_agg(t ORDER BY id DESC) -> 0 AS last
 FROM (SELECT id, day FROM regress_rows_api.items ORDER BY id) t;
