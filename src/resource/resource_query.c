@@ -95,12 +95,16 @@ taskapi_resource_run_rest(QueryDesc *query)
 	foreach(lc, estate->es_auxmodifytables)
 	{
 		ModifyTableState *node = lfirst_node(ModifyTableState, lc);
+		TupleTableSlot *slot;
 
 		if (node->resultRelInfo->ri_RelationDesc->rd_rel->relkind != RELKIND_VIEW)
 			continue;
 		do
+		{
 			ResetPerTupleExprContext(estate);
-		while (!TupIsNull(ExecProcNode(&node->ps)));
+			slot = ExecProcNode(&node->ps); /* TupIsNull() takes its argument twice */
+		}
+		while (!TupIsNull(slot));
 	}
 	MemoryContextSwitchTo(oldcontext);
 }
