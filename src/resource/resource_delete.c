@@ -29,10 +29,12 @@
 #include "resource/resource_delete_scan.h"
 #include "resource/resource_own_change.h"
 #include "resource/resource_purge.h"
+#include "resource/resource_scan_place.h"
 #include "resource/resource_write.h"
 
 static SPIPlanPtr delete_plan(const TaskapiWrite *write, TaskapiViewPlanKind kind, Datum *values, char *nulls);
 static uint64 run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind);
+static bool run_delete_at_place(const TaskapiWrite *write);
 static bool shown(const TaskapiWrite *write, TaskapiVersion *version);
 static bool changed_by_us(const TaskapiWrite *write);
 static bool find_deletable(const TaskapiWrite *write, TaskapiTable *table, TaskapiRow **row, bool *by_us);
@@ -70,6 +72,29 @@ run_delete(const TaskapiWrite *write, TaskapiViewPlanKind kind)
 	char		nulls[INDEX_MAX_KEYS + 1];
 
 	return taskapi_resource_run(delete_plan(write, kind, values, nulls), values, nulls);
+}
+
+/*
+ * The same DELETE of a row that is still where the client's statement has read it.  What is not deleted may have moved, and is
+ * looked for by its key alone.
+ */
+static bool
+run_delete_at_place(const TaskapiWrite *write)
+{
+	Datum		values[INDEX_MAX_KEYS + 1];
+	char		nulls[INDEX_MAX_KEYS + 1];
+	ItemPointerData place;
+	SPIPlanPtr	plan;
+
+	if (!taskapi_scan_place(write, &place))
+		return false;
+	plan = delete_plan(write, TASKAPI_VIEW_PLAN_DELETE_AT, values, nulls);
+	values[write->view->nkeys] = PointerGetDatum(&place);
+	nulls[write->view->nkeys] = ' ';
+	if (taskapi_delete_at(plan, write->view->registration.source, values, nulls) > 0)
+		return true;
+	write->statement->misplaced++;
+	return false;
 }
 
 /*
@@ -197,8 +222,9 @@ purge_plain(const TaskapiWrite *write)
 {
 	if (!taskapi_statement_table(write->statement)->plain_delete)
 		return false;
-	return run_delete(write, taskapi_resource_check_precondition(write, write->old) ?
-					  TASKAPI_VIEW_PLAN_DELETE_VERSION : TASKAPI_VIEW_PLAN_DELETE) > 0;
+	if (taskapi_resource_check_precondition(write, write->old))
+		return run_delete(write, TASKAPI_VIEW_PLAN_DELETE_VERSION) > 0;
+	return run_delete_at_place(write) || run_delete(write, TASKAPI_VIEW_PLAN_DELETE) > 0;
 }
 
 HeapTuple

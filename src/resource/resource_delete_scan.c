@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * resource_delete_scan.c
- *	  Finding and locking what a DELETE would delete
- *	  (resource_delete_scan.h).
+ *	  Finding and locking what a DELETE would delete, and a DELETE of the row at a
+ *	  place (resource_delete_scan.h).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_operator.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/planner.h"
@@ -22,12 +24,21 @@
 
 static planner_hook_type next_planner_hook = NULL;
 
-/* The text of the DELETE that is being run as a scan: that very string, which its plan source holds. */
-static const char *scanned_text = NULL;
-static const TaskapiTable *scanned_table = NULL;
+/* The DELETE that is being run, and how to plan it. */
+typedef struct PlannedDelete
+{
+	const char *text;			/* that very string, which its plan source holds */
+	bool		scan;			/* as a scan, then */
+	const TaskapiTable *table;	/* of whose row, or NULL */
+	Oid			placed_in;		/* the table of the place, or InvalidOid */
+	int			place;			/* its parameter */
+} PlannedDelete;
+
+static PlannedDelete planned = {0};
 
 static PlannedStmt *scan_planner(Query *query, const char *query_string, int cursor_options,
 								 ParamListInfo params TASKAPI_PLANNER_PARAM);
+static Query *at_place(const Query *query);
 static Query *scan_of(const Query *query, const TaskapiTable *table);
 static void add_column(Query *query, AttrNumber attno, bool test);
 
@@ -41,16 +52,49 @@ taskapi_delete_scan_init(void)
 static PlannedStmt *
 scan_planner(Query *query, const char *query_string, int cursor_options, ParamListInfo params TASKAPI_PLANNER_PARAM)
 {
-	if (scanned_text != NULL && query_string == scanned_text && query->commandType == CMD_DELETE)
-		query = scan_of(query, scanned_table);
+	if (planned.text != NULL && query_string == planned.text && query->commandType == CMD_DELETE)
+	{
+		if (OidIsValid(planned.placed_in))
+			query = at_place(query);
+		if (planned.scan)
+			query = scan_of(query, planned.table);
+	}
 	if (next_planner_hook)
 		return next_planner_hook(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 	return standard_planner(query, query_string, cursor_options, params TASKAPI_PLANNER_ARG);
 }
 
 /*
- * The SELECT of the rows that a DELETE, rewritten already, would delete.  The planner's input may be of a plan that is
- * kept, and is not changed.  The permission to read columns is that of the statement as it was parsed.
+ * The DELETE, rewritten already, with one more condition.  The planner's input may be of a plan that is kept, and is not
+ * changed.  Another table that has taken the name is refused when the plan is started.
+ */
+static Query *
+at_place(const Query *query)
+{
+	const RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+	Query	   *placed = makeNode(Query);
+	Param	   *place = makeNode(Param);
+	Expr	   *condition;
+
+	*placed = *query;
+	if (rte->rtekind != RTE_RELATION || rte->relid != planned.placed_in || rte->relkind != RELKIND_RELATION)
+		return placed;
+	place->paramkind = PARAM_EXTERN;
+	place->paramid = planned.place;
+	place->paramtype = TIDOID;
+	place->paramtypmod = -1;
+	place->location = -1;
+	condition = make_opclause(TIDEqualOperator, BOOLOID, false,
+							  (Expr *) makeVar(query->resultRelation, SelfItemPointerAttributeNumber, TIDOID, -1,
+											   InvalidOid, 0),
+							  (Expr *) place, InvalidOid, InvalidOid);
+	placed->jointree = makeFromExpr(query->jointree->fromlist,
+									make_and_qual(query->jointree->quals, (Node *) condition));
+	return placed;
+}
+
+/*
+ * The SELECT of the rows that a DELETE, rewritten already, would delete.  The planner's input is not changed here either.  The permission to read columns is that of the statement as it was parsed.
  */
 static Query *
 scan_of(const Query *query, const TaskapiTable *table)
@@ -117,8 +161,7 @@ taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const c
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	MemoryContext context = CurrentMemoryContext;
-	const char *outer = scanned_text;
-	const TaskapiTable *outer_table = scanned_table;
+	PlannedDelete outer = planned;
 	TaskapiRowReceiver receiver;
 	uint64		found = 0;
 	volatile bool again = false;
@@ -127,16 +170,14 @@ taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const c
 	taskapi_row_receiver(&receiver, table);
 	PG_TRY();
 	{
-		scanned_text = source->query_string;
-		scanned_table = table;
+		planned = (PlannedDelete) {.text = source->query_string, .scan = true, .table = table};
 		again = taskapi_resource_run_again(plan, values, nulls, &receiver.pub, &found);
 		if (!again)
 			result = SPI_execute_plan(plan, values, nulls, false, 0);
 	}
 	PG_FINALLY();
 	{
-		scanned_text = outer;
-		scanned_table = outer_table;
+		planned = outer;
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -152,4 +193,24 @@ taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const c
 	if (row != NULL)
 		*row = receiver.row;
 	return found > 0;
+}
+
+uint64
+taskapi_delete_at(SPIPlanPtr plan, Oid table, Datum *values, const char *nulls)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	PlannedDelete outer = planned;
+	volatile uint64 deleted = 0;
+
+	PG_TRY();
+	{
+		planned = (PlannedDelete) {.text = source->query_string, .placed_in = table, .place = SPI_getargcount(plan)};
+		deleted = taskapi_resource_run(plan, values, nulls);
+	}
+	PG_FINALLY();
+	{
+		planned = outer;
+	}
+	PG_END_TRY();
+	return deleted;
 }

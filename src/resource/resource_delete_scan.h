@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * resource_delete_scan.h
- *	  Finding and locking what a DELETE would delete.
+ *	  Finding and locking what a DELETE would delete, and a DELETE of the row at a
+ *	  place.
  *
  * Whether somebody may delete a row is for the table to say: the privileges, the
  * USING of its DELETE policies, and the SELECT policies that PostgreSQL adds.  To
@@ -14,6 +15,11 @@
  * suppresses it, since statement triggers, and row triggers whose names sort
  * before ours, see it; to take the ModifyTable node off a finished plan, since the
  * rest of it does not lock the rows, and a new LockRows would have to be fitted in.
+ *
+ * A place cannot stand in the statement's text: who reads ctid needs a right to read
+ * it, or the whole table, which its caller need not have.  So the condition is added
+ * when the statement is planned.  It only leaves rows out, and the caller learns
+ * nothing of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,5 +39,12 @@ extern void taskapi_delete_scan_init(void);
  * caller need not be allowed to read, and that are not for its eyes.
  */
 extern bool taskapi_delete_scan(SPIPlanPtr plan, TaskapiTable *table, Datum *values, const char *nulls, TaskapiRow **row);
+
+/*
+ * Run a prepared DELETE, whose last parameter is the ctid, as the caller: of what it would delete only the row that stands
+ * there in the table; the number of rows.  The plan is not to be run in any other way.  If another extension's planner hook
+ * does not call ours, the place does not count.
+ */
+extern uint64 taskapi_delete_at(SPIPlanPtr plan, Oid table, Datum *values, const char *nulls);
 
 #endif							/* TASKAPI_RESOURCE_DELETE_SCAN_H */

@@ -74,6 +74,7 @@ typedef struct TaskapiResourceStatement
 	const char *if_match;		/* the header, if it applies; else NULL */
 	const char *if_none_match;
 	int64		rows;			/* written so far */
+	int64		misplaced;		/* rows that did not stand where its scan showed them: see resource_scan_place.h */
 	int64		forbidden;		/* rows that the caller sees, and that policies keep from it: left out so far */
 	List	   *taken;			/* of the view */
 	bool		key_in_trash;	/* INSERT: a deleted row has the key of the row that is being written */

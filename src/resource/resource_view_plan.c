@@ -98,6 +98,7 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 
 		case TASKAPI_VIEW_PLAN_DELETE:
 		case TASKAPI_VIEW_PLAN_DELETE_VERSION:
+		case TASKAPI_VIEW_PLAN_DELETE_AT:
 		case TASKAPI_VIEW_PLAN_SCAN:
 		case TASKAPI_VIEW_PLAN_SCAN_VERSION:
 			appendStringInfo(&text->buf, "DELETE FROM %s AS t", view->source_name);
@@ -105,6 +106,8 @@ append_statement(PlanText *text, TaskapiViewPlanKind kind, const Bitmapset *colu
 			appendStringInfoString(&text->buf, live);
 			if (kind == TASKAPI_VIEW_PLAN_DELETE_VERSION || kind == TASKAPI_VIEW_PLAN_SCAN_VERSION)
 				append_version_condition(text);
+			else if (kind == TASKAPI_VIEW_PLAN_DELETE_AT)
+				add_parameter(text, TIDOID);
 			break;
 
 		case TASKAPI_VIEW_PLAN_SELECT:

@@ -21,6 +21,7 @@ typedef enum TaskapiViewPlanKind
 	TASKAPI_VIEW_PLAN_UPDATE_KEY,	/* in any case */
 	TASKAPI_VIEW_PLAN_DELETE,
 	TASKAPI_VIEW_PLAN_DELETE_VERSION,
+	TASKAPI_VIEW_PLAN_DELETE_AT,	/* a DELETE for taskapi_delete_at() */
 	TASKAPI_VIEW_PLAN_SCAN,		/* a DELETE for taskapi_delete_scan() */
 	TASKAPI_VIEW_PLAN_SCAN_VERSION,
 	TASKAPI_VIEW_PLAN_SELECT,	/* the row as the view shows it, whether deleted or not */
@@ -38,8 +39,8 @@ typedef struct TaskapiViewPlan
 
 /*
  * The plan of a kind for a set of columns (indexes), made if it is missing.  Its parameters are, in this order: the
- * values of "columns" to write, the key, then for ..._VERSION the version (as int8), for ..._IMAGE the former values of
- * "columns".
+ * values of "columns" to write, the key, then for ..._VERSION the version (as int8), for ..._AT the ctid, for ..._IMAGE
+ * the former values of "columns".
  */
 extern SPIPlanPtr taskapi_resource_view_plan(TaskapiView *view, TaskapiViewPlanKind kind, const Bitmapset *columns);
 
