@@ -2,7 +2,7 @@
 'use strict';
 const { transaction } = require('./database.js');
 const { notFound, invalid } = require('./problem.js');
-const { name, view, rowOf, Statement, headersOf } = require('./statement.js');
+const { name, arrayLiteral, view, rowOf, Statement, headersOf } = require('./statement.js');
 const { OPERATORS, conditions, filterOf, selection, pageSize } = require('./request.js');
 const { keyIn, preferences, conflictOf, onConflict, rangeOf } = require('./modules/postgrest.js');
 const { orderFor, namesOf, ordering } = require('./modules/order.js');
@@ -11,7 +11,6 @@ const { same, columnsOf, locationOf, insertion, formOf, returning, written } = r
 const body = require('./modules/body.js');
 
 const literal = (text) => `'${text.replaceAll("'", "''")}'`;
-const arrayLiteral = (values) => `{${values.map((v) => `"${v.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 
 function where(statement, key, filter = []) {
     const terms = [...key].map(([column, value]) => `r.${name(column)} = ${statement.bind(value)}`);

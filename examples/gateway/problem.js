@@ -11,18 +11,23 @@ class Problem extends Error {
     }
 }
 
+// The value of a header that the database gives, as Node writes it: byte by byte, of UTF-8.
+function sent(name, value) {
+    const bytes = Buffer.from(value).toString('latin1');
+    http.validateHeaderName(name);
+    http.validateHeaderValue(name, bytes);
+    return bytes;
+}
+
 // A problem of taskapi comes as SQLSTATE PGRST, all of it in JSON. Any function may raise that, so what cannot be answered is
 // undefined, as if it were another error.
 function raisedIn(error) {
     if (error.code !== 'PGRST') return undefined;
     try {
         const { code, message, details, hint } = JSON.parse(error.message), { status, headers } = JSON.parse(error.detail);
-        for (const [key, value] of Object.entries(headers ?? {})) {
-            http.validateHeaderName(key);
-            http.validateHeaderValue(key, value);
-        }
         if (!Number.isInteger(status) || status < 200 || status > 599) return undefined;
-        return new Problem(status, code, message, details ?? undefined, headers ?? {}, hint ?? undefined);
+        const told = Object.fromEntries(Object.entries(headers ?? {}).map(([key, value]) => [key, sent(key, value)]));
+        return new Problem(status, code, message, details ?? undefined, told, hint ?? undefined);
     } catch { return undefined; }
 }
 
@@ -52,4 +57,4 @@ function answerOf(problem) {
     };
 }
 
-module.exports = { Problem, problemOf, raisedIn, answerOf, unauthenticated, notFound, invalid };
+module.exports = { Problem, sent, problemOf, raisedIn, answerOf, unauthenticated, notFound, invalid };

@@ -59,13 +59,14 @@ async function serve(req, res) {
 }
 
 function send(request, res, { status, headers: own, body }) {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;       // beside a string Node would write the headers in its encoding
     const headers = { 'cache-control': 'private, no-cache', vary: 'Accept, Authorization, Cookie, Origin, X-API-Key', 'x-content-type-options': 'nosniff', 'x-request-id': request.id };
     if (body) headers['content-type'] = 'application/json';
     for (const [key, value] of Object.entries(own)) headers[key.toLowerCase()] = value;
     crossOrigin(request, headers);
-    if (status !== 204 && status !== 304) headers['content-length'] = body?.byteLength ?? Buffer.byteLength(body ?? '');
+    if (status !== 204 && status !== 304) headers['content-length'] = bytes?.byteLength ?? 0;
     if (state.closing || (!res.req.complete && status >= 400)) headers.connection = 'close';     // the rest of a body would be read as a request
-    res.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
+    res.writeHead(status, headers).end(request.method === 'HEAD' || !bytes?.byteLength ? undefined : bytes);
 }
 
 // What runs is finished; /readyz says meanwhile that nothing new should come.

@@ -1,9 +1,10 @@
 // The parts of a statement, and of what comes back with its answer.
 'use strict';
-const http = require('node:http');
+const { sent } = require('./problem.js');
 const config = require('./config.js');
 
 const name = (text) => `"${text.replaceAll('"', '""')}"`;
+const arrayLiteral = (values) => `{${values.map((v) => `"${v.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
 const view = (resource) => `${name(config.schema)}.${name(resource.name)}`;
 // A row as JSON, made once for the columns that a resource shows.
 const texts = new WeakMap();
@@ -24,14 +25,12 @@ function headersOf(answer, own = {}) {
     const headers = {};
     for (const pair of answer.headers) {
         for (const [key, value] of Object.entries(pair)) {
-            const lower = key.toLowerCase();
-            http.validateHeaderName(lower);
-            http.validateHeaderValue(lower, value);
-            headers[lower] = lower === 'set-cookie' ? [...(headers[lower] ?? []), value] : value;
+            const lower = key.toLowerCase(), bytes = sent(lower, value);
+            headers[lower] = lower === 'set-cookie' ? [...(headers[lower] ?? []), bytes] : bytes;
         }
     }
     for (const [key, value] of Object.entries(own)) if (value !== undefined) headers[key.toLowerCase()] = value;
     return headers;
 }
 
-module.exports = { name, view, rowOf, Statement, headersOf };
+module.exports = { name, arrayLiteral, view, rowOf, Statement, headersOf };

@@ -22,6 +22,13 @@ my $layer = Layer->task_api('names', encode_utf8(q{
 		regclass regclass, regproc regproc, regnamespace regnamespace, jsonb jsonb, json json, xml xml, uuid uuid, inet inet, bytea bytea, point point, tsquery tsquery, int4range int4range,
 		ints int[], ltrees ltree[], num numeric, ts timestamptz, bit bit(3), money money, bool bool, letter letter);
 	SELECT taskapi.expose(t::regclass, 'api') FROM unnest('{"\"größe 日本/x?\"","\"order line\"",odd,typed}'::text[]) t;
+	CREATE FUNCTION api.some(VARIADIC xs int[]) RETURNS int[] LANGUAGE sql STABLE AS 'SELECT xs';
+	CREATE FUNCTION api.any(x anyelement) RETURNS anyelement LANGUAGE sql STABLE AS 'SELECT x';
+	CREATE FUNCTION api.loose() RETURNS record LANGUAGE sql STABLE AS 'SELECT 1, 2';
+	CREATE FUNCTION api."Named x"("First y" int, "q""z" jsonb DEFAULT NULL) RETURNS text LANGUAGE sql STABLE AS $$ SELECT "First y" || coalesce("q""z" ->> 'a', '-') $$;
+	CREATE FUNCTION api.file(name text) RETURNS int LANGUAGE sql AS $$ SELECT taskapi.set_response_header('Content-Disposition', format('attachment; filename="%s"', name)); SELECT 1 $$;
+	CREATE FUNCTION api.refused(name text) RETURNS int LANGUAGE sql AS $$ SELECT taskapi.raise_problem('forbidden', headers => jsonb_build_object('X-Name', name)); SELECT 1 $$;
+	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA api TO authenticated;
 	SELECT taskapi.grant_resource(format('api.%I', t)::regclass, 'authenticated', '{read,create,update,delete}') FROM unnest('{"größe 日本/x?","order line",odd,typed}'::text[]) t;
 }), 'gateway');
 my @ann = (as => 'ann');
@@ -65,6 +72,16 @@ foreach my $column (@typed)
 	$answers{POST} = $layer->call('POST', '/typed', @ann, json => { id => 1, $column => $bad }) unless $column =~ /^jsonb?$|^letter$/;      # any string is JSON
 	like($answers{$_}{status}, qr/^40[04]$/, "$_ of a bad $column") or diag($answers{$_}{text}) foreach sort keys %answers;
 }
+
+# Functions, their arguments and their headers.
+my %called = ('some?xs=1&xs=2' => '[1,2]', 'some?xs={3}' => '[3]', 'some?xs=3' => '[3]', some => '[]', 'Named%20x?First%20y=5' => '"5-"', 'Named%20x?First%20y=5&q%22z=' . url('{"a":1}') => '"51"');
+is($layer->call('GET', "/rpc/$_", @ann)->{text}, $called{$_}, "GET /rpc/$_") foreach sort keys %called;
+is($layer->call('POST', '/rpc/some', @ann, json => { xs => [ 1, 2 ] })->{text}, '[1,2]', 'a list for a VARIADIC argument');
+is($layer->call('POST', '/rpc/Named%20x', @ann, json => { 'First y' => 5, 'q"z' => { a => 1 } })->{text}, '"51"', 'names of arguments');
+is($layer->call('POST', "/rpc/$_", @ann, json => {})->{status}, 404, "$_ is none to call") foreach qw(any loose);
+my $file = $layer->call('POST', '/rpc/file', @ann, json => { name => "größe 日本" });
+is("$file->{status} $file->{headers}{'content-disposition'}", encode_utf8('200 attachment; filename="größe 日本"'), 'a header in UTF-8');
+is($layer->call('POST', '/rpc/refused', @ann, json => { name => '日本' })->{headers}{'x-name'}, encode_utf8('日本'), 'and one of a problem');
 
 # The description has names that OpenAPI takes, and each reference leads to one.
 my $description = $layer->call('GET', '/openapi.json', @ann);

@@ -4,9 +4,12 @@ const { transaction } = require('../database.js');
 const { Problem, notFound } = require('../problem.js');
 const { catalog } = require('../catalog.js');
 const { selection } = require('../request.js');
-const { name, rowOf, Statement, headersOf } = require('../statement.js');
+const { name, arrayLiteral, rowOf, Statement, headersOf } = require('../statement.js');
 const body = require('./body.js');
 const config = require('../config.js');
+
+// Of a VARIADIC argument ?a=1&a=2 are the elements, and ?a={1,2} is all of them.
+const elements = (values) => (values.length === 1 && values[0].startsWith('{') ? values[0] : arrayLiteral(values));
 
 // Arguments by name, from the query or from a JSON object. Of several functions of one name the first that takes them. Of one that answers with
 // rows of a resource "select" chooses columns, computed ones too, unless it is an argument's name.
@@ -19,7 +22,8 @@ async function call({ functions, name: called }, request) {
     if (!fits) throw notFound(`No function ${called} takes these arguments.`);
     if (safe && fits.writes) throw new Problem(405, 'method_not_allowed', 'method is not allowed', undefined, { Allow: 'POST, OPTIONS' });
     const statement = new Statement(), given = fits.arguments.filter((p) => Object.hasOwn(args, p.name));
-    const passed = given.map((p) => `${name(p.name)} => ${safe ? `${statement.bind(args[p.name])}::${p.type}` : `(SELECT a.${name(p.name)} FROM a)`}`).join(', ');
+    const value = (p) => (safe ? `${statement.bind(p.variadic ? elements(request.query.getAll(p.name)) : args[p.name])}::${p.type}` : `(SELECT a.${name(p.name)} FROM a)`);
+    const passed = fits.arguments.filter((p) => p.variadic || given.includes(p)).map((p) => `${p.variadic ? 'VARIADIC ' : ''}${name(p.name)} => ${given.includes(p) ? value(p) : "'{}'"}`).join(', ');
     const record = safe || !given.length ? '' : `WITH a AS (SELECT * FROM json_to_record(${statement.bind(text)}) AS a(${given.map((p) => `${name(p.name)} ${p.type}`).join(', ')})) `;
     const source = `${name(config.schema)}.${name(called)}(${passed})`;
     const answer = await transaction(request, statement.of(fits.row ? `${record}SELECT ${selects ? rowOf(selection(resource, request.query)) : 'row_to_json(r)::text'} FROM ${source} AS r` : `${record}SELECT to_json(r.value)::text FROM ${source} AS r(value)`));
