@@ -96,10 +96,9 @@ taskapi_insert_conflict(PG_FUNCTION_ARGS)
 	heap_deform_tuple(&key, desc, values, nulls);
 	ReleaseTupleDesc(desc);
 	if (!conflict->look_only && was_written(conflict->write, digest_key(view, values)))
-		ereport(ERROR,
-				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("ON CONFLICT DO UPDATE command cannot affect row a second time"),
-				 errhint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")));
+		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CARDINALITY_VIOLATION, NIL,
+								 "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+								 "ON CONFLICT DO UPDATE command cannot affect row a second time.");
 
 	oldcontext = MemoryContextSwitchTo(conflict->context);
 	all = palloc0(sizeof(Datum) * view->ncolumns);

@@ -36,7 +36,7 @@ $answer = $layer->call('POST', '/parts', @ignore, json => [ { id => 1, n => 9 },
 is($show->($answer), '3:-:9:1', 'duplicates that are ignored are not returned');
 $answer = $layer->call('POST', '/parts?on_conflict=code', @ignore, json => [ { id => 8, code => 'a' }, { id => 4, code => 'd' } ]);
 is($show->($answer), '4:d:0:1', 'by another column too');
-cmp_ok($layer->call('POST', '/parts', @merge, json => [ { id => 5, n => 1 }, { id => 5, n => 2 } ])->{status}, '>=', 400, 'a row twice in one request is refused, as on a table');
+$layer->is_problem($layer->call('POST', '/parts', @merge, json => [ { id => 5, n => 1 }, { id => 5, n => 2 } ]), 400, 'invalid_value', 'a row twice in one request is refused, as on a table');
 
 # What was read can be sent back.
 my $all = $layer->call('GET', '/parts?order=id', as => 'ann')->{json};
