@@ -76,6 +76,11 @@ async function cellsOf(project) {
     return cells.filter((_, i) => states[i].length);
 }
 
+// JSON whose numbers keep their digits: one that JavaScript would write otherwise is kept as text behind a character that no text of PostgreSQL's has.
+const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const parse = (json) => JSON.parse(json.replace(TOKENS, (t) => (t[0] === '"' || String(Number(t)) === t ? t : `"\\u0000${t}"`)));
+const write = (value) => JSON.stringify(value).replace(/"\\u0000([^"]*)"/g, '$1');
+
 // The cursor tells the order, so it is asked for, and the key; what the client did not ask for goes again.
 async function list(resource, request, url) {
     const query = new URLSearchParams(url.search), limit = Number(query.get('limit') ?? 50), order = query.get('order') ?? resource.order;
@@ -89,7 +94,7 @@ async function list(resource, request, url) {
     const answers = await consistent(() => Promise.all(cells.map((cell) => send(cell, request, `${url.pathname}?${query}`))));
     const refused = answers.find((answer) => answer.status !== 200);
     if (refused) return refused;
-    const seen = new Set(), rows = answers.flatMap((answer) => JSON.parse(answer.body)).filter((row) => {
+    const seen = new Set(), rows = answers.flatMap((answer) => parse(answer.body.toString())).filter((row) => {
         const key = JSON.stringify(resource.key.map((column) => row[column]));
         return !seen.has(key) && seen.add(key);
     });
@@ -102,7 +107,7 @@ async function list(resource, request, url) {
         headers.link = `<?${asked}>; rel="next"`;
     }
     for (const row of page) for (const name of added) delete row[name];
-    return { status: 200, headers, body: Buffer.from(JSON.stringify(page)) };
+    return { status: 200, headers, body: Buffer.from(write(page)) };
 }
 
 // One row, a write to it, or a new row that hangs on it: the cell that shows it to the caller.

@@ -27,10 +27,16 @@ function options(argv) {
   return given;
 }
 
+// JSON whose numbers keep their digits: one that JavaScript would write otherwise, such as 9007199254740993 or 1.10, is kept as text behind a
+// character that no text of PostgreSQL's has, and written as it came.
+const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const parse = (json) => JSON.parse(json.replace(TOKENS, (t) => (t[0] === '"' || String(Number(t)) === t ? t : `"\\u0000${t}"`)));
+const write = (value) => JSON.stringify(value).replace(/"\\u0000([^"]*)"/g, '$1');
+
 // rows by the JSON of their key; old are those that a walk from the beginning has not met yet; more tells that a walk was left off
 function load(file) {
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8'));
+    return parse(fs.readFileSync(file, 'utf8'));
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
     return { token: null, rows: {}, old: [], more: false };
@@ -43,7 +49,7 @@ function store(file, copy) {
   const next = `${file}.new`;
   const fd = fs.openSync(next, 'w');
   try {
-    fs.writeFileSync(fd, JSON.stringify(copy));
+    fs.writeFileSync(fd, write(copy));
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
@@ -70,7 +76,7 @@ async function fetchPage(url, token, filter) {
       answer = await fetch(address, {
         headers: { accept: 'application/json', authorization: `Bearer ${process.env.SYNC_TOKEN || ''}` },
       });
-      if (answer.ok) return { page: await answer.json() };
+      if (answer.ok) return { page: parse(await answer.text()) };
     } catch (error) {
       console.error(`sync: ${error.cause ? error.cause.code : error.message}, again in ${wait} s`);
       await sleep(wait * (0.5 + Math.random()));
@@ -88,7 +94,8 @@ async function fetchPage(url, token, filter) {
 function keyOf(columns, row) {
   const missing = columns.find((column) => row[column] === undefined);
   if (missing !== undefined) throw new Error(`a row has no column "${missing}"; --key names those of the key`);
-  return JSON.stringify(columns.map((column) => row[column]));
+  // 1.10 is the key 1.1
+  return write(columns.map((column) => (/^\0[^e]*\.[^e]*$/i.test(row[column]) ? row[column].replace(/\.?0+$/, '') : row[column])));
 }
 
 function apply(copy, columns, page) {

@@ -38,7 +38,7 @@ async function send({ url: text, message, payload, secrets }, lookup = dns.looku
     const abort = AbortSignal.timeout(config.timeout);
     try {
         const url = new URL(text), address = await Promise.race([addressOf(url, lookup), new Promise((_, reject) => abort.addEventListener('abort', () => reject(abort.reason), { once: true }))]);
-        const body = JSON.stringify(payload), timestamp = Math.floor(Date.now() / 1000);
+        const body = payload, timestamp = Math.floor(Date.now() / 1000);
         return await post(url, address, body, {
             'content-type': 'application/json', 'content-length': Buffer.byteLength(body), 'user-agent': 'taskapi-webhooks',
             'webhook-id': String(message), 'webhook-timestamp': String(timestamp), 'webhook-signature': sign(secrets, message, timestamp, body),

@@ -2,9 +2,12 @@
 // Sends what the outbox holds to the endpoints of those who may hear of it. Node 18 or later and pg, nothing else. Any number of these may run,
 // and die at any moment: a message is queued for each endpoint exactly once, and delivered at least once, under one webhook-id.
 'use strict';
-const { Pool } = require('pg');
+const { Pool, types } = require('pg');
 const { send } = require('./send.js');
 const config = require('./config.js');
+
+// A payload stays the text that it is: numbers would lose digits on their way through JavaScript, and an id is one.
+for (const type of [types.builtins.JSON, types.builtins.JSONB]) types.setTypeParser(type, String);
 
 const pool = new Pool({ max: config.senders + 2, application_name: 'webhooks' });
 const log = (level, what) => console.log(JSON.stringify({ level, ...what }));

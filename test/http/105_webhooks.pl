@@ -186,7 +186,7 @@ my $script = q{
 	(async () => {
 		let asked = 0;
 		const rebinding = async () => [{ address: asked++ ? '127.0.0.2' : '127.0.0.1' }], both = async () => [{ address: '127.0.0.1' }, { address: '10.0.0.1' }];
-		const to = { url: `http://rebinding.example:${process.argv[2]}/hook/rebinding`, message: 1, payload: {}, secrets: [Buffer.from('k')] };
+		const to = { url: `http://rebinding.example:${process.argv[2]}/hook/rebinding`, message: 1, payload: '{}', secrets: [Buffer.from('k')] };
 		const once = await send(to, rebinding), mixed = await send(to, both), never = await send(to, () => new Promise((done) => setTimeout(done, 60000, [])));
 		console.log(JSON.stringify({ bad, good, asked, once: once.answer, mixed: mixed.error, never: never.error }));
 		process.exit();
