@@ -94,7 +94,8 @@ at_place(const Query *query)
 }
 
 /*
- * The SELECT of the rows that a DELETE, rewritten already, would delete.  The planner's input is not changed here either.  The permission to read columns is that of the statement as it was parsed.
+ * The SELECT of the rows that a DELETE, rewritten already, would delete.  The planner's input is not changed here either.
+ * The permission to read columns is that of the statement as it was parsed.
  */
 static Query *
 scan_of(const Query *query, const TaskapiTable *table)
