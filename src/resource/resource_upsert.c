@@ -97,7 +97,8 @@ taskapi_insert_conflict(PG_FUNCTION_ARGS)
 	ReleaseTupleDesc(desc);
 	if (!conflict->look_only && was_written(conflict->write, digest_key(view, values)))
 		taskapi_problem_sqlstate(PROBLEM_INVALID_VALUE, ERRCODE_CARDINALITY_VIOLATION, NIL,
-								 "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.",
+								 "Ensure that no rows proposed for insertion within the same command "
+								 "have duplicate constrained values.",
 								 "ON CONFLICT DO UPDATE command cannot affect row a second time.");
 
 	oldcontext = MemoryContextSwitchTo(conflict->context);
