@@ -245,7 +245,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' check_exposable check_names check_rate_limit_policy check_schema check_task_api_schema client_address current_subject current_subject_id cursor cursor_check cursor_cmp cursor_constructor_support cursor_decode cursor_encode cursor_eq cursor_ge cursor_gt cursor_hash cursor_hash_extended cursor_in cursor_json cursor_key cursor_le cursor_lt cursor_ne cursor_out cursor_recv cursor_send cursor_sortsupport cursor_support cursor_value'
         ' drop_resource'
         ' expose'
-        ' contains overlaps matches is_like match_value index_values'
+        ' contains overlaps matches is_like match_value index_values json_row json_rows'
         ' fingerprint finish_unexpose'
         ' free_name grant_resource grantee_name grants_on'
         ' holds'
