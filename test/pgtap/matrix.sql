@@ -276,7 +276,7 @@ INSERT INTO rule (kind, objects, privilege, what, answers) VALUES
         ' grant_maintain maintain'
         ' new_credential'
         ' match_support one_of_support outbox_lag_rows outbox_location'
-        ' page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source purge_table purge_tables'
+        ' json_row_end json_rows_add json_rows_end page_rows_support prune_outbox publish purge_deleted purge_idempotency_keys purge_sessions purge_source purge_table purge_tables'
         ' discard outbox_slot outbox_stats publish_command random_secret receive require_outbox saga_move saga_steps settle_step start_saga redrive register_outbox settle rate_limit rate_limit_allowed rate_limit_denied rate_limit_peek rate_limit_refund rate_limit_reset rate_limit_status rate_limit_table replace_initial_secret replace_shipped_policy reset_rate_limits retire_secret revoke_credentials rotate_secret'
         ' save_rate_limits set_api_roles set_secret shipped_rate_limit_policies'
         ' unblock_subject'
