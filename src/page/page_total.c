@@ -56,7 +56,11 @@ taskapi_page_total(TaskapiPageQuery *query, List *conditions, TaskapiPageCount m
 		{
 			total = count(query, params, few + 1);
 			if (total > few)
-				total = Max(total, estimate(query, params));
+			{
+				int64		estimated = estimate(query, params);	/* Max() would ask twice */
+
+				total = Max(total, estimated);
+			}
 		}
 	}
 	SPI_finish();
