@@ -76,10 +76,12 @@ async function cellsOf(project) {
     return cells.filter((_, i) => states[i].length);
 }
 
-// JSON whose numbers keep their digits: one that JavaScript would write otherwise is kept as text behind a character that no text of PostgreSQL's has.
+// JSON whose numbers keep their digits: one that JavaScript would write otherwise is kept as it came, as text behind \u0000, and so is a string
+// with that character, which a column of type json may have.
 const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const parse = (json) => JSON.parse(json.replace(TOKENS, (t) => (t[0] === '"' || String(Number(t)) === t ? t : `"\\u0000${t}"`)));
-const write = (value) => JSON.stringify(value).replace(/"\\u0000([^"]*)"/g, '$1');
+const same = (token) => (token[0] === '"' ? !token.includes('\\u0000') : String(Number(token)) === token);
+const parse = (json) => JSON.parse(json.replace(TOKENS, (token) => (same(token) ? token : JSON.stringify(`\0${token}`))));
+const write = (value) => JSON.stringify(value).replace(/"\\u0000((?:[^"\\]+|\\.)*)"/g, (_, token) => JSON.parse(`"${token}"`));
 
 // The cursor tells the order, so it is asked for, and the key; what the client did not ask for goes again.
 async function list(resource, request, url) {

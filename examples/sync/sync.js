@@ -27,11 +27,12 @@ function options(argv) {
   return given;
 }
 
-// JSON whose numbers keep their digits: one that JavaScript would write otherwise, such as 9007199254740993 or 1.10, is kept as text behind a
-// character that no text of PostgreSQL's has, and written as it came.
+// JSON whose numbers keep their digits: one that JavaScript would write otherwise, such as 9007199254740993 or 1.10, is kept as it came, as
+// text behind \u0000, and so is a string with that character, which a column of type json may have.
 const TOKENS = /"(?:[^"\\]+|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const parse = (json) => JSON.parse(json.replace(TOKENS, (t) => (t[0] === '"' || String(Number(t)) === t ? t : `"\\u0000${t}"`)));
-const write = (value) => JSON.stringify(value).replace(/"\\u0000([^"]*)"/g, '$1');
+const same = (token) => (token[0] === '"' ? !token.includes('\\u0000') : String(Number(token)) === token);
+const parse = (json) => JSON.parse(json.replace(TOKENS, (token) => (same(token) ? token : JSON.stringify(`\0${token}`))));
+const write = (value) => JSON.stringify(value).replace(/"\\u0000((?:[^"\\]+|\\.)*)"/g, (_, token) => JSON.parse(`"${token}"`));
 
 // rows by the JSON of their key; old are those that a walk from the beginning has not met yet; more tells that a walk was left off
 function load(file) {
