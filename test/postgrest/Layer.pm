@@ -119,7 +119,7 @@ sub stop
 	my ($self) = @_;
 	my $pid = delete $self->{pid} // return;
 	kill 'TERM', $pid;
-	waitpid $pid, 0;
+	eventually(sub { waitpid $pid, POSIX::WNOHANG() }) or die "the $self->{kind} does not end";
 	return;
 }
 
