@@ -25,6 +25,7 @@ my $layer = Layer->task_api('names', encode_utf8(q{
 	CREATE FUNCTION api.some(VARIADIC xs int[]) RETURNS int[] LANGUAGE sql STABLE AS 'SELECT xs';
 	CREATE FUNCTION api.any(x anyelement) RETURNS anyelement LANGUAGE sql STABLE AS 'SELECT x';
 	CREATE FUNCTION api.loose() RETURNS record LANGUAGE sql STABLE AS 'SELECT 1, 2';
+	CREATE FUNCTION api.looser(VARIADIC xs int[]) RETURNS record LANGUAGE sql STABLE AS 'SELECT 1, 2';
 	CREATE FUNCTION api."Named x"("First y" int, "q""z" jsonb DEFAULT NULL) RETURNS text LANGUAGE sql STABLE AS $$ SELECT "First y" || coalesce("q""z" ->> 'a', '-') $$;
 	CREATE FUNCTION api.file(name text) RETURNS int LANGUAGE sql AS $$ SELECT taskapi.set_response_header('Content-Disposition', format('attachment; filename="%s"', name)); SELECT 1 $$;
 	CREATE FUNCTION api.refused(name text) RETURNS int LANGUAGE sql AS $$ SELECT taskapi.raise_problem('forbidden', headers => jsonb_build_object('X-Name', name)); SELECT 1 $$;
@@ -78,7 +79,7 @@ my %called = ('some?xs=1&xs=2' => '[1,2]', 'some?xs={3}' => '[3]', 'some?xs=3' =
 is($layer->call('GET', "/rpc/$_", @ann)->{text}, $called{$_}, "GET /rpc/$_") foreach sort keys %called;
 is($layer->call('POST', '/rpc/some', @ann, json => { xs => [ 1, 2 ] })->{text}, '[1,2]', 'a list for a VARIADIC argument');
 is($layer->call('POST', '/rpc/Named%20x', @ann, json => { 'First y' => 5, 'q"z' => { a => 1 } })->{text}, '"51"', 'names of arguments');
-is($layer->call('POST', "/rpc/$_", @ann, json => {})->{status}, 404, "$_ is none to call") foreach qw(any loose);
+is($layer->call('POST', "/rpc/$_", @ann, json => {})->{status}, 404, "$_ is none to call") foreach qw(any loose looser);
 my $file = $layer->call('POST', '/rpc/file', @ann, json => { name => "größe 日本" });
 is("$file->{status} $file->{headers}{'content-disposition'}", encode_utf8('200 attachment; filename="größe 日本"'), 'a header in UTF-8');
 is($layer->call('POST', '/rpc/refused', @ann, json => { name => '日本' })->{headers}{'x-name'}, encode_utf8('日本'), 'and one of a problem');
@@ -89,6 +90,6 @@ my %parts = map { my $kind = $_; map { ("#/components/$kind/$_" => 1) } keys %{ 
 is_deeply([ grep { !m{^#/components/\w+/[A-Za-z0-9._-]+$} } sort keys %parts ], [], 'names of components');
 my %missing = map { $_ => 1 } grep { !$parts{$_} } $description->{text} =~ /"\$ref":"([^"]+)"/g;
 is_deeply([ keys %missing ], [], 'no reference leads nowhere');
-ok($description->{json}{paths}{$sized}, 'a path is written as it is asked for');
+ok($description->{json}{paths}{$_}, "$_ is written as it is asked for") foreach $sized, '/rpc/Named%20x';
 
 done_testing();

@@ -117,7 +117,7 @@ function describe() {
             paths[`${path}/{key}/${encodeURIComponent(child)}`] = { parameters, get, post };
         }
     }
-    for (const [name, [f]] of catalog.functions) paths[`/rpc/${name}`] = functionOf(f);
+    for (const [name, [f]] of catalog.functions) paths[`/rpc/${encodeURIComponent(name)}`] = functionOf(f);
     return {
         openapi: '3.1.0', info: { title: config.title, version: config.version }, servers: [{ url: config.publicUrl || '/' }],
         security: [{ bearer: [] }, { key: [] }, { session: [] }, {}], paths,

@@ -3,7 +3,8 @@
 const { ask } = require('../database.js');
 const config = require('../config.js');
 
-// Without triggers, and those that a call by names and values alone says too little for: of any type, or with a record of any columns. A function of one row of a view computes a column of it: "computes" names that view. "rows_of" names that whose rows a
+// Without triggers, and those of which a call by names and values does not tell the types: polymorphic ones, and those that return a record
+// without columns. A function of one row of a view computes a column of it: "computes" names that view. "rows_of" names that whose rows a
 // function answers with.
 const FUNCTIONS = `
     SELECT p.oid::int8, p.proname AS name, obj_description(p.oid, 'pg_proc') AS description, p.provolatile = 'v' AS writes, p.proretset AS many,
@@ -17,7 +18,7 @@ const FUNCTIONS = `
                   WHERE coalesce(n.mode, 'i') IN ('i', 'b', 'v')) a) AS arguments
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_type t ON t.oid = p.prorettype
     WHERE n.nspname = $1 AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
-      AND (p.pronargs = 0 OR p.proargnames IS NOT NULL) AND (p.prorettype <> 'record'::regtype OR p.proargmodes IS NOT NULL)
+      AND (p.pronargs = 0 OR p.proargnames IS NOT NULL) AND (p.prorettype <> 'record'::regtype OR p.proargmodes && '{o,b,t}'::"char"[])
       AND NOT EXISTS (SELECT FROM pg_type a WHERE a.oid = ANY (p.proargtypes) AND a.typtype = 'p')
     ORDER BY 1, p.oid`;
 
