@@ -20,7 +20,7 @@
 #include "base/compat.h"
 #include "resource/resource_scan_place.h"
 
-/* One guess of so many may be wrong. */
+/* A guess is made as long as no more than one row in so many, and one more, was elsewhere. */
 #define MISPLACED_OF 8
 
 static const ModifyTableState *writer(const QueryDesc *query, Oid view);
