@@ -67,7 +67,7 @@ taskapi_function_result_begin(TaskapiFunctionResult *result, FunctionCallInfo fc
 
 /*
  * What the function returned, or what is given again, is of the type that it had before the call?  The owner of the type can
- * alter it meanwhile, by the function itself too, and no lock keeps him from it.
+ * alter it meanwhile, by the function itself too, and no lock prevents that.
  */
 static void
 require_type(const TaskapiFunctionResult *result, TupleDesc desc)
@@ -83,7 +83,7 @@ require_type(const TaskapiFunctionResult *result, TupleDesc desc)
 	}
 	if (!same)
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the result type of an idempotent function changed while it was called"),
 				 errhint("Send the request again.")));
 }

@@ -53,7 +53,7 @@ BEGIN
         EXECUTE before;
         EXECUTE statement INTO first;
     EXCEPTION WHEN OTHERS THEN
-        first := SQLERRM;
+        first := concat_ws(' ', SQLSTATE, SQLERRM);
     END;
     RESET ROLE;
     stored := (SELECT count(*) FROM taskapi.idempotency_key k WHERE k.key = sent);
