@@ -9,9 +9,9 @@
  *
  * It is a guess and nothing but a guess: the plan may have sorted the rows, or read a
  * table twice; the row may have been updated since, and its place taken by another one.
- * Whoever uses it asks in the same statement for the key and for all else that he
- * would ask of a row found by its key, with a snapshot of his own, and if he finds
- * nothing has learned nothing.
+ * What uses it asks in the same statement for the key and for all else that it would
+ * ask of a row found by its key, with a snapshot of its own.  If it finds nothing, it
+ * has learned nothing.
  *
  *-------------------------------------------------------------------------
  */
