@@ -2,7 +2,8 @@
 #
 # After each recovery every acknowledged key has exactly one effect and one answer, every other key has both or
 # neither, and a fencing token has been given once. So it is for keys that the application begins and completes (r), those of an idempotent
-# function (f), and those of POST (p) and PATCH (u) on a resource. TASKAPI_CRASH_ROUNDS sets the number of crashes (3).
+# function (f), and those of POST (p) and PATCH (u) on a resource. TASKAPI_CRASH_ROUNDS sets the number of crashes (3), TASKAPI_FUZZ_SEED what the
+# clients send.
 use strict;
 use warnings;
 use IPC::Run ();
@@ -12,6 +13,9 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $rounds = $ENV{TASKAPI_CRASH_ROUNDS} || 3;
+my $seed = $ENV{TASKAPI_FUZZ_SEED} // int(rand(2**31));
+srand($seed);
+note "seed $seed, $rounds rounds";
 my $clients = 4;
 my $keys = 150;
 
