@@ -100,7 +100,8 @@ sub table { my ($sql) = @_; return $node->safe_psql('postgres', $sql, extra_para
 	kill 'KILL', $pid;
 	# the server ends all others when it notices, and not before
 	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $from);
-	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM shop.orders');
+	# an attempt to connect, without a query: that would be written to a psql which may be gone
+	$node->poll_query_until('postgres', undef, '') or die 'no recovery';
 	$session->{run}->finish;
 	my $first = ask(request('ann', $insert, 'idempotency-key' => 'k1'), 'COMMIT');
 	my $second = ask(request('ann', $insert, 'idempotency-key' => 'k1'), 'COMMIT');
