@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -55,6 +56,8 @@ typedef struct Replacement
 	Oid			row;			/* json_row() */
 } Replacement;
 
+PG_FUNCTION_INFO_V1(taskapi_json_rows_add);
+
 static planner_hook_type next_planner_hook = NULL;
 
 static PlannedStmt *json_planner(Query *parse, const char *query_string, int cursor_options,
@@ -66,6 +69,7 @@ static bool is_first_element(const Node *node);
 static bool reads_resource(const Query *query);
 static bool is_page(const RangeTblEntry *rte);
 static Oid	own_aggregate(const char *name);
+static bool is_own(Oid aggregate);
 static Datum finish(const JsonRows *rows, int start, int len, const char *end);
 static JsonRows *begin_rows(MemoryContext context);
 static void write_row(JsonRows *rows, HeapTupleHeader row);
@@ -224,13 +228,28 @@ own_aggregate(const char *name)
 	Oid			aggregate = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
 											PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
 
-	return OidIsValid(aggregate) && taskapi_may_execute(aggregate, GetUserId()) ? aggregate : InvalidOid;
+	return OidIsValid(aggregate) && is_own(aggregate) && taskapi_may_execute(aggregate, GetUserId()) ? aggregate : InvalidOid;
+}
+
+/*
+ * It takes the place of the server's own, which superusers call as well: nothing but its name and place would make it ours.
+ */
+static bool
+is_own(Oid aggregate)
+{
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggregate));
+	FmgrInfo	transition;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	fmgr_info(((Form_pg_aggregate) GETSTRUCT(tuple))->aggtransfn, &transition);
+	ReleaseSysCache(tuple);
+	return transition.fn_addr == taskapi_json_rows_add;
 }
 
 /*
  * json_rows_add(internal, record) -> internal
  */
-PG_FUNCTION_INFO_V1(taskapi_json_rows_add);
 Datum
 taskapi_json_rows_add(PG_FUNCTION_ARGS)
 {

@@ -10,8 +10,11 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -82,18 +85,20 @@ relation_changed(Oid relid)
 }
 
 /*
- * The library may be loaded in a database without the extension.
+ * The library may be loaded in a database without the extension.  A table of that name is anybody's then, and not asked.
  */
 static bool
 registry_exists(void)
 {
 	Oid			schema = get_namespace_oid(TASKAPI_SCHEMA, true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(registry.relname, schema) : InvalidOid;
+	Oid			extension = OidIsValid(relid) ? getExtensionOfObject(RelationRelationId, relid) : InvalidOid;
 
-	return OidIsValid(schema) && OidIsValid(get_relname_relid("resource", schema));
+	return OidIsValid(extension) && extension == get_extension_oid("taskapi", true);
 }
 
 /*
- * The table's owner may have changed it, and where the extension is not created it may be anybody's.
+ * The table's owner may have changed it.
  */
 static void
 check_columns(Relation rel)

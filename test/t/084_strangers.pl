@@ -94,6 +94,35 @@ is($node->safe_psql($db, q{SELECT r.rolname = current_user FROM pg_namespace n J
 	't', 'a schema of another superuser, as a dump restores it, is taken over');
 refused('mallory cannot take it away', $db, 'SET ROLE mallory; ALTER SCHEMA taskapi RENAME TO theirs', qr/must be owner of schema taskapi/);
 
+# The library in a database without the extension: what has the names of ours there is not asked, and is in nobody's way.
+
+$db = database();
+my $preload = "SET session_preload_libraries = 'taskapi'";
+$node->safe_psql('postgres', "ALTER DATABASE $db $preload");
+$node->safe_psql($db, "$evil SET ROLE mallory; CREATE SCHEMA taskapi; GRANT USAGE ON SCHEMA taskapi TO PUBLIC;
+	CREATE TABLE taskapi.resource (resource regclass, source regclass, deleted regclass, page name, order_by text, soft_delete boolean, versioned boolean,
+		idempotent boolean, deleted_at_column name, changes boolean, scope text, publish text, departures regclass);
+	INSERT INTO taskapi.resource (resource, source, soft_delete, versioned, idempotent, deleted_at_column, changes)
+		VALUES ('pg_catalog.pg_roles', 'taskapi.resource', false, false, false, 'x', false);
+	CREATE FUNCTION taskapi.grab(text, record) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN mal.grab(); END';
+	CREATE AGGREGATE taskapi.json_rows(record) (SFUNC = taskapi.grab, STYPE = text);
+	CREATE AGGREGATE taskapi.json_row(record) (SFUNC = taskapi.grab, STYPE = text)");
+my $superusers = q{SELECT json_agg(t) FROM (SELECT rolname FROM pg_roles WHERE rolname = 'postgres') t};
+is($node->safe_psql($db, $superusers), '[{"rolname":"postgres"}]', 'an aggregate of the name of ours is not called');
+not_superuser('an aggregate of the name of ours: mallory is nobody');
+$node->safe_psql($db, 'SET ROLE mallory; ALTER TABLE taskapi.resource DROP COLUMN scope');
+is($node->safe_psql($db, "$superusers; BEGIN; CREATE TABLE pair (a int, b int DEFAULT 2); CREATE VIEW pairs AS TABLE pair; INSERT INTO pairs VALUES (1) RETURNING *; ROLLBACK"),
+	qq{[{"rolname":"postgres"}]\n1|2}, 'nor is a table of the name of ours read');
+$db = database();
+$node->safe_psql('postgres', "ALTER DATABASE $db $preload");
+$node->safe_psql($db, "$evil CREATE EXTENSION taskapi; CREATE TABLE pair (a int PRIMARY KEY); SELECT taskapi.expose('pair', 'api')");
+my $renamed = "BEGIN; INSERT INTO api.pair VALUES (1); ALTER SCHEMA taskapi RENAME TO theirs; SET ROLE mallory; CREATE SCHEMA taskapi;
+	GRANT USAGE ON SCHEMA taskapi TO PUBLIC; CREATE FUNCTION taskapi.grab(text, record) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN mal.grab(); END';
+	CREATE AGGREGATE taskapi.json_rows(record) (SFUNC = taskapi.grab, STYPE = text);
+	CREATE AGGREGATE taskapi.json_row(record) (SFUNC = taskapi.grab, STYPE = text); RESET ROLE;";
+is($node->safe_psql($db, "$renamed SELECT json_agg(t) FROM (SELECT a FROM api.pair) t; COMMIT"), '[{"a":1}]', 'in a schema that takes the name of ours');
+not_superuser('a schema that takes the name of ours: mallory is nobody');
+
 # Schemas of the task API.
 
 $db = database();
