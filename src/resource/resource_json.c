@@ -219,7 +219,8 @@ is_page(const RangeTblEntry *rte)
 }
 
 /*
- * InvalidOid if the extension has none, since it was created by an earlier version, or the caller may not execute it.
+ * InvalidOid if the extension has none, since it was created by an earlier version, or not everybody may execute it: a plan that
+ * is kept may be run by another role than the one that it was made for.
  */
 static Oid
 own_aggregate(const char *name)
@@ -228,7 +229,7 @@ own_aggregate(const char *name)
 	Oid			aggregate = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
 											PointerGetDatum(buildoidvector(&type, 1)), ObjectIdGetDatum(taskapi_schema_oid()));
 
-	return OidIsValid(aggregate) && is_own(aggregate) && taskapi_may_execute(aggregate, GetUserId()) ? aggregate : InvalidOid;
+	return OidIsValid(aggregate) && is_own(aggregate) && taskapi_may_execute(aggregate, ACL_ID_PUBLIC) ? aggregate : InvalidOid;
 }
 
 /*

@@ -71,6 +71,16 @@ REVOKE EXECUTE ON FUNCTION taskapi.json_rows(record) FROM PUBLIC;
 SET LOCAL ROLE regress_json_reader;
 SELECT json_agg(t) AS as_the_server FROM (SELECT id FROM regress_rows_api.items ORDER BY id) t;
 ROLLBACK;
+-- A plan that is kept is right for whoever runs it next.
+BEGIN;
+REVOKE EXECUTE ON FUNCTION taskapi.json_rows(record) FROM PUBLIC;
+SET LOCAL plan_cache_mode = force_generic_plan;
+PREPARE kept AS SELECT json_agg(t) AS of_another_role FROM (SELECT id FROM regress_rows_api.items ORDER BY id) t;
+EXECUTE kept;
+SET LOCAL ROLE regress_json_reader;
+EXECUTE kept;
+ROLLBACK;
+DEALLOCATE kept;
 
 -- One row, as a layer takes it out of the list.
 SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day, json_agg(t ORDER BY id DESC) -> 0 AS last
