@@ -21,6 +21,7 @@ static ExecutorRun_hook_type next_ExecutorRun_hook = NULL;
 static void run_query(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM);
 static void run(QueryDesc *query, ScanDirection direction, uint64 count TASKAPI_EXECUTE_ONCE_PARAM);
 static Oid	resource_owner(const PlannedStmt *query);
+static void run_parts(EState *estate);
 
 void
 taskapi_resource_query_init(void)
@@ -81,13 +82,31 @@ resource_owner(const PlannedStmt *query)
 	return InvalidOid;
 }
 
-/*
- * Nothing is left then for ExecPostprocessPlan(), which does the same.
- */
 void
 taskapi_resource_run_rest(QueryDesc *query)
 {
-	EState	   *estate = query->estate;
+	MemoryContext context = CurrentMemoryContext;
+	Oid			owner = resource_owner(query->plannedstmt);
+
+	if (!OidIsValid(owner))
+		return;
+	PG_TRY();
+	{
+		run_parts(query->estate);
+	}
+	PG_CATCH();
+	{
+		taskapi_resource_rethrow_of_query(context, query->operation, owner);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Nothing is left then for ExecPostprocessPlan(), which does the same.
+ */
+static void
+run_parts(EState *estate)
+{
 	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
 	ListCell   *lc;
 

@@ -19,8 +19,8 @@
 extern void taskapi_resource_query_init(void);
 
 /*
- * A part of a WITH that nothing has read is run when the query ends, before its triggers are.  Its writes to views are made here,
- * since its rows are no part of the end.
+ * A part of a WITH that nothing has read is run when the query ends, before its triggers are.  If the query writes to a resource,
+ * its writes to views are made here, since its rows are no part of the end, and neither are their errors.
  */
 extern void taskapi_resource_run_rest(QueryDesc *query);
 

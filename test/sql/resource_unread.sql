@@ -34,4 +34,13 @@ INSERT INTO ru_api.item SELECT i FROM generate_series(11, 31) i;
 WITH a AS (UPDATE ru_api.item SET n = 1 WHERE id BETWEEN 11 AND 13 RETURNING id), b AS (UPDATE ru_api.item SET n = 2 WHERE id BETWEEN 14 AND 20 RETURNING id),
     c AS (DELETE FROM ru_api.item WHERE id BETWEEN 21 AND 23 RETURNING id), d AS (DELETE FROM ru_api.item WHERE id BETWEEN 24 AND 26 RETURNING id) SELECT count(*) FROM a;
 SELECT n, min(id), max(id), count(*) FROM ru_api.item WHERE id > 10 GROUP BY n ORDER BY n;
+-- An error is told the same, whether it is found in what is read or in what is not.
+\set SHOW_CONTEXT never
+CREATE DOMAIN ru.positive AS int CHECK (VALUE > 0);
+CREATE TABLE ru.checked (id int PRIMARY KEY, n ru.positive);
+SELECT taskapi.expose('ru.checked', 'ru_api') \g /dev/null
+WITH w AS (INSERT INTO ru_api.checked SELECT i, 3 - i FROM generate_series(1, 3) i RETURNING id) SELECT count(*) FROM w;
+WITH w AS (INSERT INTO ru_api.checked SELECT i, 3 - i FROM generate_series(1, 3) i RETURNING id) SELECT FROM w LIMIT 1;
+WITH w AS (INSERT INTO ru_api.checked SELECT i, 3 - i FROM generate_series(1, 3) i RETURNING id) SELECT;
+WITH w AS (INSERT INTO ru_api.checked SELECT 1, 1 RETURNING 1 / (id - 1)) SELECT;
 DROP SCHEMA ru_api, ru CASCADE;
