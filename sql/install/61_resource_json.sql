@@ -18,7 +18,8 @@ CREATE FUNCTION taskapi.json_row_end(internal) RETURNS json
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'taskapi_json_row_end';
 COMMENT ON FUNCTION taskapi.json_row_end(internal) IS 'Internal: end of json_row()';
 
--- The first of them, as json_agg(t) -> 0 gives it; NULL if there is none. Errors: those of json_agg().
+-- The first of them, as json_agg(t) -> 0 gives it; NULL if there is none. Errors: those of json_agg(). A string with \u0000 in a
+-- column of type json is given, as json_agg(t) gives it; the operator would refuse it.
 CREATE AGGREGATE taskapi.json_row(record) (
     SFUNC = taskapi.json_rows_add, STYPE = internal, FINALFUNC = taskapi.json_row_end, PARALLEL = SAFE);
 COMMENT ON AGGREGATE taskapi.json_row(record) IS

@@ -65,6 +65,7 @@ static PlannedStmt *json_planner(Query *parse, const char *query_string, int cur
 static void replace_in(Query *query, Replacement *replacement);
 static Node *replace(Node *node, void *context);
 static bool is_json_agg(const Node *node, Replacement *replacement);
+static bool may_replace(void);
 static bool is_first_element(const Node *node);
 static bool reads_resource(const Query *query);
 static bool is_page(const RangeTblEntry *rte);
@@ -154,13 +155,22 @@ is_json_agg(const Node *node, Replacement *replacement)
 	if (!replacement->decided)
 	{
 		replacement->decided = true;
-		if (reads_resource(replacement->top))
+		if (may_replace() && reads_resource(replacement->top))
 		{
 			replacement->row = own_aggregate("json_row");
 			replacement->rows = OidIsValid(replacement->row) ? own_aggregate("json_rows") : InvalidOid;
 		}
 	}
 	return OidIsValid(replacement->rows);
+}
+
+/*
+ * Not if a superuser has taken json_agg() or the operator from some: the executor would not ask for it any more.
+ */
+static bool
+may_replace(void)
+{
+	return taskapi_may_execute(F_JSON_AGG, ACL_ID_PUBLIC) && taskapi_may_execute(F_JSON_ARRAY_ELEMENT, ACL_ID_PUBLIC);
 }
 
 /*

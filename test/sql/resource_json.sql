@@ -82,6 +82,18 @@ EXECUTE kept;
 ROLLBACK;
 DEALLOCATE kept;
 
+-- What may not be executed is not gone around.
+BEGIN;
+REVOKE EXECUTE ON FUNCTION pg_catalog.json_agg(anyelement) FROM PUBLIC;
+SET LOCAL ROLE regress_json_reader;
+SELECT json_agg(t) FROM (SELECT id FROM regress_rows_api.items ORDER BY id) t;
+ROLLBACK;
+BEGIN;
+REVOKE EXECUTE ON FUNCTION pg_catalog.json_array_element(json, int) FROM PUBLIC;
+SET LOCAL ROLE regress_json_reader;
+SELECT json_agg(t) -> 0 FROM (SELECT id FROM regress_rows_api.items ORDER BY id) t;
+ROLLBACK;
+
 -- One row, as a layer takes it out of the list.
 SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day, json_agg(t ORDER BY id DESC) -> 0 AS last
 FROM (SELECT id, day FROM regress_rows_api.items ORDER BY id) t;
