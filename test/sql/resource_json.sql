@@ -95,8 +95,9 @@ SELECT json_agg(t) -> 0 FROM (SELECT id FROM regress_rows_api.items ORDER BY id)
 ROLLBACK;
 
 -- One row, as a layer takes it out of the list.
-SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day, json_agg(t ORDER BY id DESC) -> 0 AS last
+SELECT json_agg(t) -> 0 AS first, json_agg(t) -> 1 AS second, (json_agg(t) -> 0) ->> 'day' AS day
 FROM (SELECT id, day FROM regress_rows_api.items ORDER BY id) t;
+SELECT json_agg(t ORDER BY id DESC) -> 0 AS last FROM (SELECT id, day FROM regress_rows_api.items) t;
 SELECT json_agg(t) -> 0 AS none, coalesce(json_agg(t) -> 0, 'null') AS none_written FROM (SELECT * FROM regress_rows_api.items WHERE id < 0) t;
 SELECT json_agg(t) -> 0 AS of_null FROM regress_rows_api.items i LEFT JOIN (SELECT id FROM regress_rows_api.items WHERE id < 0) t ON t.id = i.id;
 SELECT (json_agg(t) -> 0)::text = regress_rows.written('SELECT * FROM regress_rows_api.items_page(page_size := 2)')::json ->> 0 AS same_page
