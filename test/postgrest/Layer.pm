@@ -66,7 +66,7 @@ sub new
 	my $self = bless {
 		node => $node, kind => $kind,
 		log => "$PostgreSQL::Test::Utils::log_path/${name}_$kind.log",
-		http => Layer::Client->new(max_redirect => 0, agent => 'taskapi test')
+		http => Layer::Client->of($kind, agent => 'taskapi test')
 	}, $class;
 	$kind eq 'gateway' ? $self->start_gateway(%settings) : $self->start_postgrest;
 	return $self;
@@ -76,7 +76,7 @@ sub new
 sub beside
 {
 	my ($class, $node, $kind, $name, %settings) = @_;
-	my $self = bless { node => $node, kind => $kind, log => "$PostgreSQL::Test::Utils::log_path/$name.log", http => Layer::Client->new(max_redirect => 0) }, $class;
+	my $self = bless { node => $node, kind => $kind, log => "$PostgreSQL::Test::Utils::log_path/$name.log", http => Layer::Client->of($kind) }, $class;
 	$kind eq 'gateway' ? $self->start_gateway(%settings) : $self->start_postgrest(%settings);
 	return $self;
 }
@@ -341,6 +341,9 @@ package Layer::Client;
 use parent 'HTTP::Tiny';
 
 sub new { my ($class, %options) = @_; return $class->SUPER::new(timeout => 180, %options) }
+
+# of(KIND, OPTION => VALUE, ...): one for that layer. PostgREST has reset a connection that it kept, which a client may not take for an answer.
+sub of { my ($class, $kind, %options) = @_; return $class->new(max_redirect => 0, keep_alive => $kind eq 'gateway' ? 1 : 0, %options) }
 
 sub request
 {
