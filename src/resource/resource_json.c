@@ -133,11 +133,11 @@ replace(Node *node, void *context)
 	}
 	if (is_json_agg(first, replacement))
 	{
-		result = expression_tree_mutator(first, replace, context);
+		result = expression_tree_mutator(first, TASKAPI_MUTATOR(replace), context);
 		((Aggref *) result)->aggfnoid = replacement->row;
 		return result;
 	}
-	result = expression_tree_mutator(node, replace, context);
+	result = expression_tree_mutator(node, TASKAPI_MUTATOR(replace), context);
 	if (is_json_agg(node, replacement))
 		((Aggref *) result)->aggfnoid = replacement->rows;
 	return result;
